@@ -1,0 +1,31 @@
+"""Every error that j3o raises by itself; each message names a component and a remedy."""
+
+from __future__ import annotations
+
+
+class J3OError(Exception):
+    """Base class of the errors raised by pyomo_j3o."""
+
+
+class ModelError(J3OError, ValueError):
+    """The Pyomo model is not one that j3o accepts."""
+
+
+class AnnotationError(ModelError):
+    """A mark is missing, contradicts another, or sits on something that cannot carry it."""
+
+
+class UnsupportedTermError(ModelError):
+    """An expression holds a term other than linear ones and onloading × offloading products."""
+
+
+class TriviallyInfeasibleError(ModelError):
+    """A row without any free variable is violated by its constants alone."""
+
+
+class OptionError(J3OError, ValueError):
+    """An option, or the value given to it, is unknown."""
+
+
+class BackendError(J3OError, RuntimeError):
+    """An LP or MIP solver is missing, out of licence, or failed."""

@@ -1,0 +1,147 @@
+"""The arrays that everything below the Pyomo model works on: `Problem`, `Plan`, and their check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+#: The row number that stands for the objective in `Products.row`.
+OBJECTIVE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Terms ``coefficient * x[onloading] * y[offloading]``, one entry each; all arrays (P,).
+
+    `row` is the row that holds the term, or `OBJECTIVE`. A (row, onloading, offloading) triple
+    occurs once at most.
+    """
+
+    row: IntArray
+    onloading: IntArray
+    offloading: IntArray
+    coefficient: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @staticmethod
+    def none() -> Products:
+        """Return an empty set of products, as a linear model has it."""
+        empty = np.zeros(0, dtype=np.int64)
+        return Products(empty, empty, empty, np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A model that is linear in y once x is fixed; always **maximised**.
+
+    maximise  onloading_objective @ x + offloading_objective @ y + objective_constant
+    subject   row_lower <= onloading_rows @ x + offloading_rows @ y <= row_upper   (M rows)
+              onloading_lower <= x <= onloading_upper, x binary                    (N columns)
+              offloading_lower <= y <= offloading_upper                            (K columns)
+
+    with the terms of `products` added to their rows and to the objective. Infinite bounds are
+    ``±inf``; every other entry is finite. The coefficients carry whatever units the user's model has.
+
+    Attributes
+    ----------
+    onloading_objective : (N,)
+    offloading_objective : (K,)
+    objective_constant : float
+    onloading_rows : (M, N) CSR, no duplicates, no stored zeros
+    offloading_rows : (M, K) CSR, no duplicates, no stored zeros
+    row_lower, row_upper : (M,)
+    onloading_lower, onloading_upper : (N,), each 0 or 1
+    offloading_lower, offloading_upper : (K,)
+    products : Products
+    sense : int
+        +1 if the user maximises, -1 if the user minimises: the user's objective is
+        ``sense`` times the one above.
+    """
+
+    onloading_objective: FloatArray
+    offloading_objective: FloatArray
+    objective_constant: float
+    onloading_rows: sparse.csr_array
+    offloading_rows: sparse.csr_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    onloading_lower: FloatArray
+    onloading_upper: FloatArray
+    offloading_lower: FloatArray
+    offloading_upper: FloatArray
+    products: Products
+    sense: int = 1
+
+    @property
+    def n_onloading(self) -> int:
+        """Number of onloading variables, N."""
+        return len(self.onloading_objective)
+
+    @property
+    def n_offloading(self) -> int:
+        """Number of offloading variables, K."""
+        return len(self.offloading_objective)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, M."""
+        return len(self.row_lower)
+
+    @property
+    def n_nonzeros(self) -> int:
+        """Number of nonzero coefficients in the rows and products."""
+        return int(self.onloading_rows.nnz + self.offloading_rows.nnz + len(self.products))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A placement and a routing: `x` (N,) bool, `y` (K,), and the maximised objective."""
+
+    x: BoolArray
+    y: FloatArray
+    objective: float
+
+
+def evaluate(problem: Problem, x: FloatArray, y: FloatArray) -> float:
+    """Return the (maximised) objective of `problem` at (x, y)."""
+    value = problem.objective_constant + problem.onloading_objective @ x + problem.offloading_objective @ y
+    terms = problem.products
+    if len(terms):
+        mine = terms.row == OBJECTIVE
+        value += np.sum(terms.coefficient[mine] * x[terms.onloading[mine]] * y[terms.offloading[mine]])
+    return float(value)
+
+
+def activities(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return the value of every row's body at (x, y), shape (M,)."""
+    body = problem.onloading_rows @ x + problem.offloading_rows @ y
+    terms = problem.products
+    if len(terms):
+        mine = terms.row != OBJECTIVE
+        np.add.at(
+            body,
+            terms.row[mine],
+            terms.coefficient[mine] * x[terms.onloading[mine]] * y[terms.offloading[mine]],
+        )
+    return np.asarray(body, dtype=float)
+
+
+def violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return by how much (x, y) misses each row, then each bound of x, then of y; (M + N + K,), >= 0."""
+    body = activities(problem, x, y)
+    return np.concatenate(
+        [
+            np.maximum(0.0, np.maximum(problem.row_lower - body, body - problem.row_upper)),
+            np.maximum(0.0, np.maximum(problem.onloading_lower - x, x - problem.onloading_upper)),
+            np.maximum(0.0, np.maximum(problem.offloading_lower - y, y - problem.offloading_upper)),
+        ]
+    )
