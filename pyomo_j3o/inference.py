@@ -1,0 +1,185 @@
+"""The plain-data description of a hierarchical-inference system, checked once, free of Pyomo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+CLOUD = "cloud"
+"""Name of the one node that every edge server hangs on, and of the model that it runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class InferenceData:
+    """Clients, edge servers, models and tasks of one instance, as arrays.
+
+    A client sends queries for tasks; its queries run on a model that is onloaded on the client itself, on a
+    model that is onloaded on its edge server, or in the cloud. Nodes are the clients followed by the edge
+    servers, in this order wherever an axis has length ``N = I + E``.
+
+    Parameters
+    ----------
+    models
+        Names of the M models.
+    memory
+        Footprint r_m, shape (M,), in ``memory_unit``.
+    tasks
+        Names of the T tasks.
+    query_size
+        Payload b_t of one query, shape (T,), in ``payload_unit``.
+    accuracy
+        a_mt, shape (M, T), dimensionless and at least 0; NaN where model m cannot do task t.
+    cloud_accuracy
+        Accuracy of the cloud on each task, shape (T,); NaN where the cloud does not do the task.
+    clients, edges
+        Names of the I clients and the E edge servers, all different.
+    edge_of
+        For each client the name of the edge server that it hangs on, length I.
+    load
+        λ_it, shape (I, T), queries/s.
+    service_time
+        τ_nm, shape (N, M), seconds of compute per query; NaN where node n cannot run model m.
+    memory_budget
+        μ_n, shape (N,), in ``memory_unit``; inf for no limit, as for the other budgets.
+    compute_budget
+        β_n, shape (N,), seconds of compute per second (1 = one processor always busy).
+    uplink_budget
+        κ_n, shape (N,), ``payload_unit`` per second; towards the edge for a client, towards the cloud for an edge.
+    name, memory_unit, payload_unit
+        Labels for tables and pictures.
+
+    Raises
+    ------
+    ValueError
+        If a field is empty, has the wrong shape, holds a NaN, a negative number or an unknown name. The message
+        names field and index, and says what to do.
+    """
+
+    models: tuple[str, ...]
+    memory: np.ndarray
+    tasks: tuple[str, ...]
+    query_size: np.ndarray
+    accuracy: np.ndarray
+    cloud_accuracy: np.ndarray
+    clients: tuple[str, ...]
+    edges: tuple[str, ...]
+    edge_of: tuple[str, ...]
+    load: np.ndarray
+    service_time: np.ndarray
+    memory_budget: np.ndarray
+    compute_budget: np.ndarray
+    uplink_budget: np.ndarray
+    name: str = "inference system"
+    memory_unit: str = "GB"
+    payload_unit: str = "Mbit"
+
+    def __post_init__(self) -> None:
+        for field in ("models", "tasks", "clients", "edges", "edge_of"):
+            object.__setattr__(self, field, _names(field, getattr(self, field)))
+        _check_names(self)
+        n_models, n_tasks, n_clients = len(self.models), len(self.tasks), len(self.clients)
+        per_model, per_task = ("models",), ("tasks",)
+        node = ("nodes: clients, then edges",)
+        shapes = {
+            "memory": ((n_models,), per_model),
+            "query_size": ((n_tasks,), per_task),
+            "accuracy": ((n_models, n_tasks), per_model + per_task),
+            "cloud_accuracy": ((n_tasks,), per_task),
+            "load": ((n_clients, n_tasks), ("clients",) + per_task),
+            "service_time": ((len(self.nodes), n_models), node + per_model),
+            "memory_budget": ((len(self.nodes),), node),
+            "compute_budget": ((len(self.nodes),), node),
+            "uplink_budget": ((len(self.nodes),), node),
+        }
+        for field, (shape, axes) in shapes.items():
+            object.__setattr__(self, field, _array(self, field, shape, axes))
+        if not self.load.sum() > 0:
+            raise ValueError("load: no client sends any query, so there is nothing to serve; give at least one "
+                             "client and task a positive rate (queries/s)")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the N = I + E nodes that hold models: the clients, then the edge servers."""
+        return self.clients + self.edges
+
+    @property
+    def total_load(self) -> float:
+        """Λ, the queries per second of all clients and tasks together."""
+        return float(self.load.sum())
+
+    def clients_of(self, edge: str) -> list[int]:
+        """Positions in ``clients`` of those that hang on `edge`."""
+        return [i for i, e in enumerate(self.edge_of) if e == edge]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, InferenceData):
+            return NotImplemented
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
+                   for a, b in pairs)
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return (f"<InferenceData {self.name!r}: {len(self.clients)} clients, {len(self.edges)} edge servers, "
+                f"{len(self.models)} models, {len(self.tasks)} tasks>")
+
+
+# NaN says "cannot", and inf says "no limit"; elsewhere either is a slip of the hand.
+_MAY_BE_NAN = {"accuracy": "cannot do the task", "cloud_accuracy": "does not do the task",
+               "service_time": "cannot run the model"}
+_MAY_BE_INF = {"memory_budget", "compute_budget", "uplink_budget"}
+
+
+def _names(field: str, value) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise ValueError(f"{field}: one text {value!r} where a sequence of names is expected; write [{value!r}]")
+    names = tuple(value)
+    if not names:
+        raise ValueError(f"{field}: empty; give at least one name")
+    for position, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"{field}[{position}]: {name!r} is not a name; use a non-empty text")
+    return tuple(str(name) for name in names)
+
+
+def _check_names(data: InferenceData) -> None:
+    for field, names in (("models", data.models), ("tasks", data.tasks),
+                         ("clients and edges", data.nodes)):
+        seen = set()
+        for name in names:
+            if name in seen:
+                raise ValueError(f"{field}: the name {name!r} occurs twice; every name must be different")
+            seen.add(name)
+    if CLOUD in data.nodes:
+        raise ValueError(f"clients and edges: {CLOUD!r} is kept for the cloud; rename that node")
+    if len(data.edge_of) != len(data.clients):
+        raise ValueError(f"edge_of: {len(data.edge_of)} entries for {len(data.clients)} clients; give one edge "
+                         "server per client")
+    for client, edge in zip(data.clients, data.edge_of):
+        if edge not in data.edges:
+            raise ValueError(f"edge_of[{client!r}]: unknown edge server {edge!r}; known are "
+                             f"{', '.join(map(repr, data.edges))}")
+
+
+def _array(data: InferenceData, field: str, shape: tuple[int, ...], axes: tuple[str, ...]) -> np.ndarray:
+    try:
+        array = np.array(getattr(data, field), dtype=float)
+    except (TypeError, ValueError) as err:
+        raise ValueError(f"{field}: not an array of numbers ({err})") from None
+    if array.shape != shape:
+        raise ValueError(f"{field}: shape {array.shape} where {shape} is expected, one entry per "
+                         f"{' and per '.join(axes)}")
+    labels = {"models": data.models, "tasks": data.tasks, "clients": data.clients}
+    wrong = ((array < 0, "is negative", "give a number of at least 0"),
+             (np.isinf(array) & (field not in _MAY_BE_INF), "is not finite", "give a finite number"),
+             (np.isnan(array) & (field not in _MAY_BE_NAN), "is NaN", "fill the gap; only "
+              + ", ".join(_MAY_BE_NAN) + " may hold NaN, where something cannot be done"))
+    for mask, fault, remedy in wrong:
+        if mask.any():
+            at = np.argwhere(mask)[0]
+            index = ", ".join(repr(labels.get(axis, data.nodes)[k]) for axis, k in zip(axes, at))
+            raise ValueError(f"{field}[{index}]: {array[tuple(at)]} {fault}; {remedy}")
+    array.setflags(write=False)
+    return array

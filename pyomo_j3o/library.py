@@ -1,0 +1,245 @@
+"""Hierarchical-inference models for Pyomo, annotated and ready to solve.
+
+The description of a system (`InferenceData`), its readers and the Taskonomy instances come from modules that
+know nothing of Pyomo; this one turns a description into the model of formulation.md, section 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pyomo.environ as pyo
+from pyomo.core.expr.numeric_expr import LinearExpression
+
+try:
+    from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
+except ImportError:  # until annotate.py has landed
+    OffloadingBlock = OnloadingBlock = pyo.Block
+from pyomo_j3o.inference import CLOUD, InferenceData
+from pyomo_j3o.taskonomy import instances, taskonomy_data
+
+__all__ = ["CLOUD", "InferenceData", "build_model", "instances", "small_example", "small_example_data",
+           "taskonomy", "taskonomy_data"]
+
+
+def build_model(data: InferenceData, droppable: bool = False, form: str = "linear") -> pyo.ConcreteModel:
+    """Write the joint onloading and offloading model of one system.
+
+    ::
+
+        max  Σ_it (λ_it/Λ) Σ_h a_h y_ith
+        s.t. Σ_h y_ith = 1   (≤ 1 if droppable)           demand[client, task]
+             y_ith ≤ x_nm                                  link[client, task, node, model]
+             Σ_m r_m x_nm ≤ μ_n                            memory[node]
+             Σ λ_it τ_nm y_ith ≤ β_n                       compute[node]
+             Σ λ_it b_t y_ith ≤ κ_i   (h not on i)         client_uplink[client]
+             Σ λ_it b_t y_ith ≤ κ_e   (h in the cloud)     edge_uplink[edge]
+
+    The product form has no ``link`` rows; there x·y stands wherever a model must be onloaded for y to count.
+    Both forms have the same optimum: a feasible (x, y) of the linear form is one of the product form with the
+    same value, and in the product form replacing y by x·y gives a feasible point of the linear form.
+
+    Parameters
+    ----------
+    data
+        The system.
+    droppable
+        Whether queries may be dropped, at an accuracy of 0.
+    form
+        ``"linear"`` (a MILP) or ``"product"`` (products of an onloading and an offloading variable).
+
+    Returns
+    -------
+    pyomo.environ.ConcreteModel
+        Holds ``place.x[node, model]`` (binary), ``route.y[client, task, node, model]`` (share of the queries, in
+        [0, 1]; node and model are ``"cloud"`` for the cloud), the rows above, the objective ``mean_accuracy``
+        (maximised), and `data` itself as the attribute ``data``. A variable x exists only where the model fits
+        the node's memory by itself and can answer a task that the node may be asked; rows whose budget is
+        infinite, or that would be empty, are left out.
+
+    Raises
+    ------
+    ValueError
+        If `form` is unknown, or a demand that must not be dropped has no option at all.
+    """
+    if form not in ("linear", "product"):
+        raise ValueError(f"form={form!r}: unknown; use 'linear' or 'product'")
+    held = _models_worth_onloading(data)
+    options = _options(data, held)
+
+    m = pyo.ConcreteModel(name=data.name)
+    m.data = data
+    m.place = OnloadingBlock()
+    m.place.x = pyo.Var([(n, k) for n, models in held.items() for k in models], domain=pyo.Binary)
+    m.route = OffloadingBlock()
+    m.route.y = pyo.Var(options, bounds=(0, 1))
+    x, y = m.place.x, m.route.y
+
+    if form == "linear":
+        served, total = _linear_terms(options, y)
+        m.link = pyo.Constraint([h for h in options if h[2] != CLOUD], rule=lambda m, *h: y[h] <= x[h[2:]])
+    else:
+        served, total = _product_terms(options, x, y)
+
+    terms = _terms_by_row(data, options)
+    m.demand = pyo.Constraint(pyo.Any)
+    for i, client in enumerate(data.clients):
+        for t, task in enumerate(data.tasks):
+            row = terms["demand"].get((client, task))
+            if row is None and data.load[i, t] > 0 and not droppable:
+                raise ValueError(f"load[{client!r}, {task!r}]: no model that fits the client or its edge server "
+                                 "can do this task, and the cloud does not; give an accuracy or a larger memory "
+                                 "budget, or build the model with droppable=True")
+            if row is not None:
+                m.demand[client, task] = total(row, served) <= 1 if droppable else total(row, served) == 1
+
+    budget = {field: dict(zip(data.nodes, getattr(data, field).tolist()))
+              for field in ("memory_budget", "compute_budget", "uplink_budget")}
+    footprint = dict(zip(data.models, data.memory.tolist()))
+    m.memory = pyo.Constraint(pyo.Any)
+    for node, models in held.items():
+        if models and math.isfinite(budget["memory_budget"][node]):
+            row = LinearExpression(linear_coefs=[footprint[k] for k in models],
+                                   linear_vars=[x[node, k] for k in models])
+            m.memory[node] = row <= budget["memory_budget"][node]
+    for component, field in (("compute", "compute_budget"), ("client_uplink", "uplink_budget"),
+                             ("edge_uplink", "uplink_budget")):
+        rows = pyo.Constraint(pyo.Any)
+        m.add_component(component, rows)
+        for node, row in terms[component].items():
+            if math.isfinite(budget[field][node]):
+                rows[node] = total(row, served) <= budget[field][node]
+
+    m.mean_accuracy = pyo.Objective(expr=total(terms["objective"], served), sense=pyo.maximize)
+    return m
+
+
+def _models_worth_onloading(data: InferenceData) -> dict[str, list[str]]:
+    """Models per node that fit its memory alone, run there, and do a task that someone asks for there."""
+    asked = {client: data.load[i] > 0 for i, client in enumerate(data.clients)}
+    for edge in data.edges:
+        asked[edge] = data.load[data.clients_of(edge)].sum(axis=0) > 0
+    can = data.accuracy == data.accuracy
+    held = {}
+    for n, node in enumerate(data.nodes):
+        useful = (can & asked[node]).any(axis=1) & (data.memory <= data.memory_budget[n])
+        useful &= data.service_time[n] == data.service_time[n]
+        held[node] = [k for k, good in zip(data.models, useful) if good]
+    return held
+
+
+def _options(data: InferenceData, held: dict[str, list[str]]) -> list[tuple[str, str, str, str]]:
+    """All (client, task, node, model) that can answer the client's queries for the task."""
+    can = {k: set(data.tasks[t] for t in (row == row).nonzero()[0]) for k, row in zip(data.models, data.accuracy)}
+    options = []
+    for i, client in enumerate(data.clients):
+        for t, task in enumerate(data.tasks):
+            if not data.load[i, t] > 0:
+                continue
+            for node in (client, data.edge_of[i]):
+                options += [(client, task, node, k) for k in held[node] if task in can[k]]
+            if not math.isnan(data.cloud_accuracy[t]):
+                options.append((client, task, CLOUD, CLOUD))
+    return options
+
+
+def _terms_by_row(data: InferenceData, options: list) -> dict:
+    """Coefficients of the served shares: {row family: {row index: [(coefficient, option)]}}."""
+    client_at = {name: i for i, name in enumerate(data.clients)}
+    node_at = {name: n for n, name in enumerate(data.nodes)}
+    model_at = {name: k for k, name in enumerate(data.models)}
+    task_at = {name: t for t, name in enumerate(data.tasks)}
+    # Python floats: numpy scalars would survive into the expressions and slow down every walk over them.
+    load, accuracy, cloud = data.load.tolist(), data.accuracy.tolist(), data.cloud_accuracy.tolist()
+    seconds, size, all_load = data.service_time.tolist(), data.query_size.tolist(), data.total_load
+    terms = {"demand": {}, "compute": {}, "client_uplink": {}, "edge_uplink": {}, "objective": []}
+    for h in options:
+        client, task, node, model = h
+        i, t = client_at[client], task_at[task]
+        rate = load[i][t]
+        terms["demand"].setdefault((client, task), []).append((1.0, h))
+        worth = cloud[t] if node == CLOUD else accuracy[model_at[model]][t]
+        terms["objective"].append((rate / all_load * worth, h))
+        if node != CLOUD:
+            terms["compute"].setdefault(node, []).append((rate * seconds[node_at[node]][model_at[model]], h))
+        if node != client:
+            terms["client_uplink"].setdefault(client, []).append((rate * size[t], h))
+        if node == CLOUD:
+            terms["edge_uplink"].setdefault(data.edge_of[i], []).append((rate * size[t], h))
+    return terms
+
+
+def _linear_terms(options: list, y):
+    def total(row, served):
+        return LinearExpression(linear_coefs=[c for c, _ in row], linear_vars=[served[h] for _, h in row])
+
+    return {h: y[h] for h in options}, total
+
+
+def _product_terms(options: list, x, y):
+    def total(row, served):
+        return pyo.quicksum((c * y[h] if h[2] == CLOUD else c * served[h] for c, h in row), linear=False)
+
+    return {h: x[h[2:]] * y[h] for h in options if h[2] != CLOUD}, total
+
+
+def taskonomy(clients: int = 10, edges: int = 2, seed: int = 0, droppable: bool = False, form: str = "linear",
+              memory: float = 1.0, compute: float = 1.0, uplink: float = 1.0) -> pyo.ConcreteModel:
+    """An instance of ours on the published Taskonomy figures, as a Pyomo model.
+
+    Parameters
+    ----------
+    clients, edges, seed, memory, compute, uplink
+        As for `taskonomy_data`.
+    droppable, form
+        As for `build_model`.
+
+    Returns
+    -------
+    pyomo.environ.ConcreteModel
+        See `build_model`.
+
+    Raises
+    ------
+    ValueError
+        As `taskonomy_data` and `build_model`.
+    """
+    data = taskonomy_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink)
+    return build_model(data, droppable=droppable, form=form)
+
+
+def small_example_data() -> InferenceData:
+    """Two clients, one edge server, three models, two tasks: small enough to solve by hand.
+
+    The figures are made up. ``both`` answers both tasks, ``sharp`` and ``deep`` one each, better; a client holds
+    one model, the edge server two.
+    """
+    nan = math.nan
+    return InferenceData(
+        name="small example",
+        models=("both", "sharp", "deep"),
+        memory=[2, 3, 3],
+        tasks=("edges", "depth"),
+        query_size=[1, 1],
+        accuracy=[[0.70, 0.60], [0.90, nan], [nan, 0.80]],
+        cloud_accuracy=[0.95, 0.95],
+        clients=("phone", "robot"),
+        edges=("server",),
+        edge_of=("server", "server"),
+        load=[[4, 2], [1, 3]],
+        service_time=[[0.1, 0.2, 0.2], [0.1, 0.2, 0.2], [0.02, 0.05, 0.05]],
+        memory_budget=[3, 3, 5],
+        compute_budget=[1, 1, 0.2],
+        uplink_budget=[4, 4, 2],
+    )
+
+
+def small_example(droppable: bool = False, form: str = "linear") -> pyo.ConcreteModel:
+    """The model of `small_example_data`.
+
+    Parameters
+    ----------
+    droppable, form
+        As for `build_model`.
+    """
+    return build_model(small_example_data(), droppable=droppable, form=form)
