@@ -1,0 +1,65 @@
+"""LP solvers behind one small protocol, and the choice among them."""
+
+from __future__ import annotations
+
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.lp import gurobi
+from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.lp.gurobi import GurobiBackend
+from pyomo_j3o.lp.highs import HighsBackend, MILPSolution, solve_milp
+
+__all__ = [
+    "Backend",
+    "GurobiBackend",
+    "HighsBackend",
+    "LPSolution",
+    "LPStatus",
+    "LinearModel",
+    "LinearProgram",
+    "MILPSolution",
+    "choose_backend",
+    "solve_milp",
+]
+
+
+def choose_backend(
+    name: str,
+    n_columns: int,
+    n_rows: int,
+    options: SolverOptions | None = None,
+    threads: int | None = None,
+) -> Backend:
+    """Return the LP solver that `name` asks for.
+
+    Parameters
+    ----------
+    name
+        ``"highs"``, ``"gurobi"``, or ``"auto"``: Gurobi if it is installed and its licence covers
+        the size, else HiGHS.
+    n_columns, n_rows
+        Size of the largest LP of the solve.
+    options
+        Passed to the solver.
+    threads
+        Passed to Gurobi; HiGHS's simplex method runs in one thread.
+
+    Raises
+    ------
+    BackendError
+        ``"gurobi"`` was asked for and cannot take this LP.
+    OptionError
+        The solver does not know one of the options.
+    """
+    if name == "highs":
+        return HighsBackend(options)
+    problem = gurobi.unavailable(n_columns, n_rows)
+    if name == "gurobi":
+        if problem:
+            raise BackendError(
+                f"lp_solver='gurobi' cannot be used: {problem}; set lp_solver='highs' or 'auto', or "
+                "install gurobipy with a licence for this size (pip install pyomo-j3o[gurobi])."
+            )
+        return GurobiBackend(options, threads)
+    if problem:
+        return HighsBackend(options, reason=f"auto: {problem}")
+    return GurobiBackend(options, threads, reason="auto: licensed for this size")

@@ -1,0 +1,140 @@
+"""The protocol that every LP solver behind j3o follows, and what it returns."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
+
+
+class LPStatus(enum.Enum):
+    """Why an LP (or MILP) solver stopped."""
+
+    OPTIMAL = "optimal"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """maximise ``objective @ v`` over ``row_lower <= matrix @ v <= row_upper`` and bounds on v.
+
+    Attributes
+    ----------
+    objective : (n,)
+    matrix : (m, n) CSR or CSC
+    row_lower, row_upper : (m,), ±inf where open
+    lower, upper : (n,), ±inf where open
+    integer : (n,) bool, optional
+        Columns that must be integer; only `solve_milp` looks at it.
+    """
+
+    objective: FloatArray
+    matrix: sparse.csr_array | sparse.csc_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    integer: BoolArray | None = None
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, n."""
+        return len(self.objective)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, m."""
+        return len(self.row_lower)
+
+
+@dataclass(frozen=True, slots=True)
+class LPSolution:
+    """What an LP solver found; arrays are empty unless `status` is ``OPTIMAL``.
+
+    Attributes
+    ----------
+    status : LPStatus
+    objective : float
+        Of the maximised LP; -inf if infeasible, +inf if unbounded, nan if stopped early.
+    values : (n,)
+    row_duals : (m,)
+        Change of the maximum per unit by which a row's active side moves up; >= 0 on a binding
+        upper side, <= 0 on a binding lower side.
+    reduced_costs : (n,)
+        ``objective - matrix.T @ row_duals``; > 0 on a column held at its upper bound.
+    """
+
+    status: LPStatus
+    objective: float
+    values: FloatArray
+    row_duals: FloatArray
+    reduced_costs: FloatArray
+
+    @staticmethod
+    def without_values(status: LPStatus) -> LPSolution:
+        """Return the record of a solve that ended without an optimal point."""
+        objective = {LPStatus.INFEASIBLE: -np.inf, LPStatus.UNBOUNDED: np.inf}.get(status, np.nan)
+        empty = np.zeros(0)
+        return LPSolution(status, objective, empty, empty, empty)
+
+
+class LinearProgram(Protocol):
+    """One LP that is solved again and again while only bounds move; keeps its basis between solves."""
+
+    #: Name and version of the solver, as the log prints it.
+    name: str
+
+    def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of all columns, (n,) each."""
+
+    def set_row_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of all rows, (m,) each; which sides are finite must not change."""
+
+    def set_objective(self, objective: FloatArray) -> None:
+        """Replace the objective, (n,)."""
+
+    def add_rows(self, matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> None:
+        """Append rows, (k, n), with their bounds, (k,) each."""
+
+    def solve(self, time_limit: float = np.inf) -> LPSolution:
+        """Solve from the last basis within `time_limit` seconds."""
+
+    def close(self) -> None:
+        """Release what the solver holds."""
+
+
+class Backend(Protocol):
+    """Opens LPs on one solver with one set of options."""
+
+    #: Short name as in the options ("highs", "gurobi").
+    name: str
+    #: Name, version, and why this solver was taken; printed in the log.
+    description: str
+
+    def open(self, model: LinearModel) -> LinearProgram:
+        """Return a `LinearProgram` loaded with `model`."""
+
+    def close(self) -> None:
+        """Release the solver's environment."""
+
+
+SolverOptions = Mapping[str, Any]
+
+__all__ = [
+    "Backend",
+    "IntArray",
+    "LPSolution",
+    "LPStatus",
+    "LinearModel",
+    "LinearProgram",
+    "SolverOptions",
+]

@@ -1,0 +1,172 @@
+"""Gurobi behind the LP protocol: gurobipy's matrix interface; imported only where it is used."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.errors import BackendError, OptionError
+from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.problem import FloatArray
+
+#: What the licence that comes with gurobipy from PyPI allows, columns and rows each.
+FREE_SIZE = 2000
+
+_TOO_LARGE = 10010
+
+
+def unavailable(n_columns: int, n_rows: int) -> str:
+    """Return why Gurobi cannot take an LP of this size, or "" if it can."""
+    try:
+        import gurobipy
+    except ImportError:
+        return "gurobipy is not installed"
+    if max(n_columns, n_rows) <= FREE_SIZE:
+        return _licence_problem(0)
+    problem = _licence_problem(FREE_SIZE + 1)
+    if problem and gurobipy is not None:
+        return f"{problem}: the LP has {n_columns} columns and {n_rows} rows"
+    return problem
+
+
+@functools.lru_cache(maxsize=2)
+def _licence_problem(n_columns: int) -> str:
+    """Return what the licence says to an LP of `n_columns`: asked once, since asking takes a licence."""
+    import gurobipy
+
+    try:
+        with gurobipy.Env(params={"OutputFlag": 0}) as env, gurobipy.Model(env=env) as model:
+            if n_columns:
+                model.addMVar(n_columns)
+            model.optimize()
+    except gurobipy.GurobiError as error:
+        if error.errno == _TOO_LARGE:
+            return f"the Gurobi licence stops at {FREE_SIZE} columns and rows"
+        return f"Gurobi has no valid licence ({error})"
+    return ""
+
+
+class GurobiBackend:
+    """Opens LPs on Gurobi, all in one environment."""
+
+    name = "gurobi"
+
+    def __init__(
+        self, options: SolverOptions | None = None, threads: int | None = None, reason: str = ""
+    ) -> None:
+        import gurobipy
+
+        version = ".".join(map(str, gurobipy.gurobi.version()))
+        self.description = f"Gurobi {version}" + (f" ({reason})" if reason else "")
+        self._env = gurobipy.Env(params={"OutputFlag": 0})
+        if threads:
+            self._env.setParam("Threads", threads)
+        for name, value in (options or {}).items():
+            try:
+                self._env.setParam(name, value)
+            except (gurobipy.GurobiError, ValueError, TypeError) as error:
+                self._env.close()
+                raise OptionError(
+                    f"Gurobi does not take the option {name}={value!r} of solver_options: {error}"
+                ) from None
+
+    def open(self, model: LinearModel) -> GurobiProgram:
+        """Return a `GurobiProgram` loaded with `model`."""
+        return GurobiProgram(model, self._env)
+
+    def close(self) -> None:
+        """Give the licence back."""
+        self._env.close()
+
+
+class GurobiProgram:
+    """One LP in Gurobi. A row with two finite, different sides is stored as two constraints."""
+
+    def __init__(self, model: LinearModel, env: Any) -> None:
+        import gurobipy
+
+        self.name = "Gurobi"
+        self._grb = gurobipy.GRB
+        self._model = gurobipy.Model(env=env)
+        self._columns = self._model.addMVar(
+            model.n_columns, lb=model.lower, ub=model.upper, obj=-model.objective
+        )
+        self._n_rows = 0
+        self._blocks: list[tuple[Any, np.ndarray, str]] = []
+        self.add_rows(sparse.csr_array(model.matrix), model.row_lower, model.row_upper)
+
+    def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of all columns."""
+        self._columns.LB = lower
+        self._columns.UB = upper
+
+    def set_row_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of all rows."""
+        for constraints, rows, sense in self._blocks:
+            constraints.RHS = (lower if sense == ">" else upper)[rows]
+
+    def set_objective(self, objective: FloatArray) -> None:
+        """Replace the objective."""
+        self._columns.Obj = -objective
+
+    def add_rows(self, matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> None:
+        """Append rows."""
+        equal = lower == upper
+        for sense, mask in (
+            ("=", equal),
+            ("<", ~equal & np.isfinite(upper)),
+            (">", ~equal & np.isfinite(lower)),
+        ):
+            rows = np.flatnonzero(mask)
+            if len(rows):
+                side = (lower if sense == ">" else upper)[rows]
+                block = self._model.addMConstr(matrix[rows], self._columns, sense, side)
+                self._blocks.append((block, rows + self._n_rows, sense))
+        self._n_rows += len(lower)
+
+    def solve(self, time_limit: float = np.inf) -> LPSolution:
+        """Solve from the last basis within `time_limit` seconds."""
+        import gurobipy
+
+        if time_limit <= 0:
+            return LPSolution.without_values(LPStatus.TIME_LIMIT)
+        grb = self._grb
+        model = self._model
+        model.setParam("TimeLimit", min(time_limit, grb.INFINITY))
+        try:
+            model.optimize()
+            if model.Status == grb.INF_OR_UNBD:
+                model.setParam("DualReductions", 0)
+                model.optimize()
+        except gurobipy.GurobiError as error:
+            raise BackendError(
+                f"Gurobi failed on the LP ({error}); set lp_solver='highs', or check the licence."
+            ) from error
+        statuses = {
+            grb.OPTIMAL: LPStatus.OPTIMAL,
+            grb.INFEASIBLE: LPStatus.INFEASIBLE,
+            grb.UNBOUNDED: LPStatus.UNBOUNDED,
+            grb.TIME_LIMIT: LPStatus.TIME_LIMIT,
+            grb.INTERRUPTED: LPStatus.INTERRUPTED,
+        }
+        if model.Status not in statuses:
+            raise BackendError(
+                f"Gurobi stopped with status {model.Status}; scale the model's coefficients, or set "
+                "lp_solver='highs'."
+            )
+        status = statuses[model.Status]
+        if status is not LPStatus.OPTIMAL:
+            return LPSolution.without_values(status)
+        duals = np.zeros(self._n_rows)
+        for constraints, rows, _ in self._blocks:
+            duals[rows] -= constraints.Pi
+        return LPSolution(
+            status, -model.ObjVal, np.array(self._columns.X), duals, -np.array(self._columns.RC)
+        )
+
+    def close(self) -> None:
+        """Free the model."""
+        self._model.dispose()

@@ -1,0 +1,251 @@
+"""HiGHS behind the LP protocol: highspy on arrays, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.errors import BackendError, OptionError
+from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.problem import FloatArray
+
+_STATUS = {
+    highspy.HighsModelStatus.kOptimal: LPStatus.OPTIMAL,
+    highspy.HighsModelStatus.kModelEmpty: LPStatus.OPTIMAL,
+    highspy.HighsModelStatus.kInfeasible: LPStatus.INFEASIBLE,
+    highspy.HighsModelStatus.kUnbounded: LPStatus.UNBOUNDED,
+    highspy.HighsModelStatus.kTimeLimit: LPStatus.TIME_LIMIT,
+    highspy.HighsModelStatus.kSolutionLimit: LPStatus.TIME_LIMIT,
+    highspy.HighsModelStatus.kInterrupt: LPStatus.INTERRUPTED,
+}
+
+
+def version() -> tuple[int, int, int]:
+    """Return the version of the HiGHS library in use."""
+    highs = highspy.Highs()
+    return (highs.versionMajor(), highs.versionMinor(), highs.versionPatch())
+
+
+class HighsBackend:
+    """Opens LPs on HiGHS."""
+
+    name = "highs"
+
+    def __init__(self, options: SolverOptions | None = None, reason: str = "") -> None:
+        self._options = dict(options or {})
+        self.description = "HiGHS " + ".".join(map(str, version())) + (f" ({reason})" if reason else "")
+        _new_highs(self._options)  # an unknown option is an error here, before any work is done
+
+    def open(self, model: LinearModel) -> HighsProgram:
+        """Return a `HighsProgram` loaded with `model`."""
+        return HighsProgram(model, self._options)
+
+    def close(self) -> None:
+        """Nothing is held between programs."""
+
+
+class HighsProgram:
+    """One LP in HiGHS.
+
+    HiGHS keeps one task scheduler per calling thread and refuses another number of threads on it. All
+    calls therefore run in a thread that belongs to this object: whatever the user ran before with HiGHS,
+    or will run after, with any ``threads``, stays possible. It also leaves the calling thread free to
+    take Ctrl-C, which stops the running solve.
+    """
+
+    def __init__(self, model: LinearModel, options: SolverOptions | None = None) -> None:
+        self.name = "HiGHS"
+        self._model = model
+        self._interrupted = threading.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="j3o-highs")
+        self._highs = _new_highs(options or {})
+        # The simplex method also serves small changes of bounds from the last basis.
+        self._highs.cbSimplexInterrupt.subscribe(self._check_interrupt)
+        self._highs.cbMipInterrupt.subscribe(self._check_interrupt)
+        _pass_model(self._highs, model)
+
+    def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of all columns."""
+        n = len(lower)
+        _check(self._highs.changeColsBounds(n, np.arange(n, dtype=np.int32), lower, upper))
+
+    def set_row_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of all rows."""
+        m = len(lower)
+        if m:
+            _check(self._highs.changeRowsBounds(m, np.arange(m, dtype=np.int32), lower, upper))
+
+    def set_objective(self, objective: FloatArray) -> None:
+        """Replace the objective."""
+        n = len(objective)
+        _check(self._highs.changeColsCost(n, np.arange(n, dtype=np.int32), -objective))
+
+    def add_rows(self, matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> None:
+        """Append rows; the basis is extended by their slacks."""
+        rows = sparse.csr_array(matrix)
+        _check(
+            self._highs.addRows(
+                rows.shape[0],
+                lower,
+                upper,
+                rows.nnz,
+                rows.indptr[:-1].astype(np.int32),
+                rows.indices.astype(np.int32),
+                rows.data,
+            )
+        )
+
+    def solve(self, time_limit: float = np.inf) -> LPSolution:
+        """Solve from the last basis within `time_limit` seconds."""
+        if time_limit <= 0:
+            return LPSolution.without_values(LPStatus.TIME_LIMIT)
+        status = self._run(time_limit)
+        if status is not LPStatus.OPTIMAL:
+            return LPSolution.without_values(status)
+        solution = self._highs.getSolution()
+        return LPSolution(
+            status,
+            -self._highs.getInfo().objective_function_value,
+            np.array(solution.col_value),
+            -np.array(solution.row_dual),
+            -np.array(solution.col_dual),
+        )
+
+    def close(self) -> None:
+        """End the thread and free the model."""
+        self._thread.shutdown(wait=True)
+        self._highs.clear()
+
+    def _run(self, time_limit: float) -> LPStatus:
+        highs = self._highs
+        status = self._run_in_thread(time_limit)
+        if status is highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            highs.setOptionValue("presolve", "off")
+            status = self._run_in_thread(time_limit)
+            highs.setOptionValue("presolve", "choose")
+        if status not in _STATUS:
+            # A numerically lost basis: once more, from scratch.
+            highs.clearSolver()
+            status = self._run_in_thread(time_limit)
+        if status not in _STATUS:
+            raise BackendError(
+                f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
+                "coefficients, or set lp_solver='gurobi'."
+            )
+        return _STATUS[status]
+
+    def _run_in_thread(self, time_limit: float) -> highspy.HighsModelStatus:
+        highs = self._highs
+        self._interrupted.clear()
+        # HiGHS counts its limit from the first run of the object.
+        limit = highs.getRunTime() + time_limit if np.isfinite(time_limit) else np.inf
+        highs.setOptionValue("time_limit", limit)
+        future = self._thread.submit(highs.run)
+        try:
+            future.result()
+        except KeyboardInterrupt:
+            self._interrupted.set()
+            future.result()
+        return highs.getModelStatus()
+
+    def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
+        if self._interrupted.is_set():
+            event.interrupt()
+
+
+@dataclass(frozen=True, slots=True)
+class MILPSolution:
+    """What HiGHS found of a MILP: `values` (n,) is empty without an incumbent; `bound` is proven."""
+
+    status: LPStatus
+    values: FloatArray
+    objective: float
+    bound: float
+
+
+def solve_milp(
+    model: LinearModel,
+    time_limit: float = np.inf,
+    first_incumbent: bool = False,
+    options: SolverOptions | None = None,
+) -> MILPSolution:
+    """Solve a MILP with HiGHS.
+
+    Parameters
+    ----------
+    model
+        With `integer` set.
+    time_limit
+        In seconds.
+    first_incumbent
+        Stop at the first feasible point.
+    options
+        Passed to HiGHS.
+    """
+    program = HighsProgram(model, options)
+    highs = program._highs
+    try:
+        if first_incumbent:
+            highs.setOptionValue("mip_max_improving_sols", 1)
+        status = program._run(max(time_limit, 1e-3))
+        info = highs.getInfo()
+        found = info.primal_solution_status == 2  # kSolutionStatusFeasible
+        values = np.array(highs.getSolution().col_value) if found else np.zeros(0)
+        objective = -info.objective_function_value if found else -np.inf
+        if status is LPStatus.INFEASIBLE:
+            bound = -np.inf
+        else:
+            bound = -info.mip_dual_bound if np.isfinite(info.mip_dual_bound) else np.inf
+        return MILPSolution(status, values, objective, bound)
+    finally:
+        program.close()
+
+
+def _new_highs(options: SolverOptions) -> highspy.Highs:
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    for name, value in options.items():
+        if highs.setOptionValue(name, value) is not highspy.HighsStatus.kOk:
+            raise OptionError(
+                f"HiGHS does not take the option {name}={value!r} of solver_options; see "
+                "https://ergo-code.github.io/HiGHS/dev/options/definitions/"
+            )
+    return highs
+
+
+def _pass_model(highs: highspy.Highs, model: LinearModel) -> None:
+    matrix = model.matrix
+    row_wise = isinstance(matrix, sparse.csr_array)
+    integrality = np.zeros(model.n_columns, dtype=np.int32)
+    if model.integer is not None:
+        integrality[model.integer] = int(highspy.HighsVarType.kInteger)
+    _check(
+        highs.passModel(
+            model.n_columns,
+            model.n_rows,
+            matrix.nnz,
+            int(highspy.MatrixFormat.kRowwise if row_wise else highspy.MatrixFormat.kColwise),
+            int(highspy.ObjSense.kMinimize),
+            0.0,
+            -model.objective,
+            model.lower,
+            model.upper,
+            model.row_lower,
+            model.row_upper,
+            matrix.indptr.astype(np.int32),
+            matrix.indices.astype(np.int32),
+            matrix.data.astype(float),
+            integrality,
+        )
+    )
+
+
+def _check(status: highspy.HighsStatus) -> None:
+    if status is highspy.HighsStatus.kError:
+        raise BackendError("HiGHS refused the arrays of the LP; check the model for extreme coefficients.")
