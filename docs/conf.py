@@ -1,0 +1,30 @@
+"""Sphinx configuration; build with: sphinx-build -W docs docs/_build/html."""
+
+import pyomo_j3o
+
+project = "pyomo_j3o"
+author = "pyomo_j3o developers"
+copyright = "pyomo_j3o developers"
+version = release = pyomo_j3o.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx_design",
+]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+# quality_table.md is a part of quality.md, written by a command.
+exclude_patterns = ["_build", "quality_table.md"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = "pyomo_j3o"
+html_static_path = ["_static"]
