@@ -11,10 +11,7 @@ import math
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-try:
-    from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-except ImportError:  # until annotate.py has landed
-    OffloadingBlock = OnloadingBlock = pyo.Block
+from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.taskonomy import instances, taskonomy_data
 

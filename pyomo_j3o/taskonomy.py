@@ -68,11 +68,12 @@ def taskonomy_models() -> TaskonomyModels:
 
 
 def accuracy_from_loss(loss: np.ndarray) -> np.ndarray:
-    """The map from loss to accuracy, ours: the square root of the best loss of the task over the loss.
+    """The map from loss to accuracy, ours: the best published loss of the task over the loss.
 
     Per task it is decreasing in the loss and lies in (0, 1], with 1 for the best published model. The five losses
-    have different units, and a ratio to the best of the task has none; the root keeps one outlier
-    (a 2-D keypoints network with half the loss of the next best) from pushing all others of its task below 0.5.
+    have different units; a ratio to the best of the task has none. It is a relative quality, not a hit rate:
+    0.5 says twice the loss of the best model. One 2-D keypoints network has about half the loss of the next
+    best, so all other keypoints networks lie near 0.5.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def accuracy_from_loss(loss: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Shape (M, T), NaN in the same places.
     """
-    return np.sqrt(np.nanmin(loss, axis=0) / loss)
+    return np.nanmin(loss, axis=0) / loss
 
 
 # Effective throughput, GMAC/s. Client: batch 1 on a laptop's Intel i7-12700H, 25th to 75th percentile of
@@ -101,12 +102,12 @@ _QUERY_MBIT = 256 * 256 * 3 * 8 / 1e6
 # The rest is ours, set so that all four kinds of budget bind (see `taskonomy_data`).
 _QUERIES_PER_SECOND = (4.0, 12.0)
 _TASK_CONCENTRATION = 1.0
-_CLIENT_MEMORY = (9.0, 24.0)
-_EDGE_MEMORY = (40.0, 80.0)
-_CLIENT_COMPUTE = (0.2, 0.5)
-_EDGE_COMPUTE_SHARE = 0.5
-_CLIENT_UPLINK_SHARE = (0.3, 0.9)
-_EDGE_UPLINK_SHARE = 0.15
+_CLIENT_MEMORY = (5.0, 14.0)
+_EDGE_MEMORY = (20.0, 45.0)
+_CLIENT_COMPUTE = (0.1, 0.35)
+_EDGE_COMPUTE_SHARE = 0.35
+_CLIENT_UPLINK_SHARE = (0.2, 0.6)
+_EDGE_UPLINK_SHARE = 0.05
 
 
 def taskonomy_data(clients: int = 10, edges: int = 2, seed: int = 0, memory: float = 1.0, compute: float = 1.0,
@@ -120,8 +121,8 @@ def taskonomy_data(clients: int = 10, edges: int = 2, seed: int = 0, memory: flo
     - Load: 4–12 queries/s per client, split over the tasks by a flat Dirichlet draw.
     - Service time: multiply-adds over a node's throughput, drawn for clients from the middle half of what
       published networks reach on a laptop's CPU, for edge servers on a desktop GPU.
-    - Memory, in million parameters: a client holds one large network or a few small ones, an edge server
-      several large ones.
+    - Memory, in million parameters: 5–14 on a client, one to three small networks or a half-size large one; 20–45 on an
+      edge server, one or two large networks or up to ten small ones.
     - The budgets on compute and uplinks are shares of what the load would need, so that they bind at any size.
 
     With the three multipliers at 1 or above a plan without drops exists by construction: every client and edge
