@@ -1,12 +1,12 @@
 """Annotate a model that has nothing to do with inference: which films to keep in which caches.
 
-A video service has a few caches near its viewers and one origin server far away. Each cache holds a limited number of
-gigabytes and streams a limited number of gigabytes per hour. A request is served from a cache that the viewer's region
-reaches and that holds the film, or from the origin; the nearer, the lower the delay. Which films to store is binary,
-who is served from where is continuous.
+A video service has a few caches near its viewers and one origin server far away. Each cache holds a limited
+number of gigabytes and streams a limited number of gigabytes per hour. A request is served from a cache
+that the viewer's region reaches and that holds the film, or from the origin; the nearer, the lower the
+delay. Which films to store is binary, who is served from where is continuous.
 
-The model is written in plain Pyomo first. Two lines then make it a model that j3o understands: the import of annotate
-and its call. The same model, marks and all, goes to HiGHS for comparison.
+The model is written in plain Pyomo first. Two lines then make it a model that j3o understands: the import
+of annotate and its call. The same model, marks and all, goes to HiGHS for comparison.
 """
 
 import time
@@ -24,15 +24,17 @@ def content_placement(seed: int = 0) -> pyo.ConcreteModel:
     """Build the model in plain Pyomo; nothing in it knows about j3o."""
     rng = np.random.default_rng(seed)
     size = rng.uniform(1, 6, FILMS)  # GB
-    popularity = 1 / np.arange(1, FILMS + 1) ** 0.8  # Zipf, in an order of its own for every region
-    requests = np.array([rng.permutation(popularity) * rng.uniform(5, 20) for _ in range(REGIONS)])  # per hour
+    popularity = 1 / np.arange(1, FILMS + 1) ** 0.8  # Zipf; every region has its own order of films
+    requests = np.array([rng.permutation(popularity) * rng.uniform(5, 20) for _ in range(REGIONS)])  # 1/h
     delay = rng.uniform(5, 60, (REGIONS, CACHES))  # ms
     reaches = delay < 45
     room = 0.18 * size.sum()  # GB per cache
     uplink = 0.25 * float((requests @ size).sum()) / CACHES  # GB per hour and cache
 
     m = pyo.ConcreteModel("content placement")
-    m.regions, m.caches, m.films = pyo.RangeSet(0, REGIONS - 1), pyo.RangeSet(0, CACHES - 1), pyo.RangeSet(0, FILMS - 1)
+    m.regions = pyo.RangeSet(0, REGIONS - 1)
+    m.caches = pyo.RangeSet(0, CACHES - 1)
+    m.films = pyo.RangeSet(0, FILMS - 1)
     m.stored = pyo.Var(m.caches, m.films, domain=pyo.Binary)
     routes = [(r, c, f) for r in m.regions for c in m.caches if reaches[r, c] for f in m.films]
     m.share = pyo.Var(routes, bounds=(0, 1))

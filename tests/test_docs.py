@@ -12,6 +12,7 @@ BLOCKS = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT), patterns=["*.m
 
 
 def examples_of(page: Path) -> list:
+    """Return the Python blocks of a page, in order."""
     return list(BLOCKS.parse(page).examples())
 
 
@@ -19,7 +20,7 @@ def examples_of(page: Path) -> list:
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     """Every Python block of the page runs after those above it, and prints what it says it prints."""
     monkeypatch.chdir(tmp_path)
-    for example in BLOCKS.parse(page).examples():
+    for example in examples_of(page):
         example.evaluate()
 
 
