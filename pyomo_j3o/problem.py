@@ -43,10 +43,12 @@ class Products:
 class Problem:
     """A model that is linear in y once x is fixed; always **maximised**.
 
-    maximise  onloading_objective @ x + offloading_objective @ y + objective_constant
-    subject   row_lower <= onloading_rows @ x + offloading_rows @ y <= row_upper   (M rows)
-              onloading_lower <= x <= onloading_upper, x binary                    (N columns)
-              offloading_lower <= y <= offloading_upper                            (K columns)
+    ::
+
+        maximise  onloading_objective @ x + offloading_objective @ y + objective_constant
+        subject   row_lower <= onloading_rows @ x + offloading_rows @ y <= row_upper   (M rows)
+                  onloading_lower <= x <= onloading_upper, x binary                    (N columns)
+                  offloading_lower <= y <= offloading_upper                            (K columns)
 
     with the terms of `products` added to their rows and to the objective. Infinite bounds are
     ``±inf``; every other entry is finite. The coefficients carry whatever units the user's model has.
