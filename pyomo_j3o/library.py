@@ -74,7 +74,11 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
 
     if form == "linear":
         served, total = _linear_terms(options, y)
-        m.link = pyo.Constraint([h for h in options if h[2] != CLOUD], rule=lambda m, *h: y[h] <= x[h[2:]])
+        # Rows are assigned one by one, not by rule: a model that holds a local function cannot be pickled.
+        m.link = pyo.Constraint(pyo.Any)
+        for h in options:
+            if h[2] != CLOUD:
+                m.link[h] = y[h] <= x[h[2:]]
     else:
         served, total = _product_terms(options, x, y)
 
@@ -208,8 +212,8 @@ def taskonomy(clients: int = 10, edges: int = 2, seed: int = 0, droppable: bool 
 def small_example_data() -> InferenceData:
     """Two clients, one edge server, three models, two tasks: small enough to solve by hand.
 
-    The figures are made up. ``both`` answers both tasks, ``sharp`` and ``deep`` one each, better; a client holds
-    one model, the edge server two.
+    The figures are made up. ``both`` answers both tasks, ``sharp`` and ``deep`` one each, better. The
+    phone has room for ``both`` alone, the robot for any one model, the edge server for ``sharp`` and ``deep``.
     """
     nan = math.nan
     return InferenceData(
@@ -225,7 +229,7 @@ def small_example_data() -> InferenceData:
         edge_of=("server", "server"),
         load=[[4, 2], [1, 3]],
         service_time=[[0.1, 0.2, 0.2], [0.1, 0.2, 0.2], [0.02, 0.05, 0.05]],
-        memory_budget=[3, 3, 5],
+        memory_budget=[2, 3, 6],
         compute_budget=[1, 1, 0.2],
         uplink_budget=[4, 4, 2],
     )

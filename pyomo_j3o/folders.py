@@ -1,0 +1,288 @@
+"""Reading and writing an inference system as a folder of small tables, or from pandas DataFrames.
+
+A folder holds one JSON file and seven CSV files, all of which a person can write by hand. A line that starts with
+``#`` is a comment; columns may come in any order.
+
+================== =====================================================================================
+``system.json``    optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
+``models.csv``     ``model, memory``
+``tasks.csv``      ``task, query_size, cloud_accuracy`` (empty: the cloud does not do the task)
+``accuracy.csv``   ``model, task, accuracy``; a pair that is not listed means the model cannot do the task
+``clients.csv``    ``client, edge, memory_budget, compute_budget, uplink_budget`` (``inf``: no limit)
+``edges.csv``      ``edge, memory_budget, compute_budget, uplink_budget``
+``load.csv``       ``client, task, load`` in queries/s; a pair that is not listed means no queries
+``service_time.csv`` ``node, model, service_time`` in s; a pair not listed means the node cannot run the model
+================== =====================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyomo_j3o.inference import InferenceData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BUDGETS = ("memory_budget", "compute_budget", "uplink_budget")
+_COLUMNS = {
+    "models": ("model", "memory"),
+    "tasks": ("task", "query_size", "cloud_accuracy"),
+    "accuracy": ("model", "task", "accuracy"),
+    "clients": ("client", "edge") + _BUDGETS,
+    "edges": ("edge",) + _BUDGETS,
+    "load": ("client", "task", "load"),
+    "service_time": ("node", "model", "service_time"),
+}
+_NAMES = {"model", "task", "client", "edge", "node"}
+_MAY_BE_EMPTY = {"cloud_accuracy"}
+_LABELS = ("name", "memory_unit", "payload_unit")
+
+_Row = tuple[str, dict[str, Any]]
+
+
+def read_folder(path: str | Path) -> InferenceData:
+    """Read a system from a folder of tables; the module's docstring lists them.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Returns
+    -------
+    InferenceData
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or one of its tables is missing.
+    ValueError
+        If a table is not as it should be. The message names file, line and column, and says what to do.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; write_folder(data, path) makes one to start from")
+    tables = {name: _read_csv(folder / f"{name}.csv", columns) for name, columns in _COLUMNS.items()}
+    return _assemble(tables, _read_labels(folder / "system.json", default_name=folder.resolve().name))
+
+
+def write_folder(data: InferenceData, path: str | Path) -> None:
+    """Write a system as a folder of tables that `read_folder` reads back without loss.
+
+    Parameters
+    ----------
+    data
+        The system.
+    path
+        The folder; made if it does not exist. Tables of the same names in it are overwritten.
+    """
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = {label: getattr(data, label) for label in _LABELS}
+    (folder / "system.json").write_text(json.dumps(labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, rows in _tables(data).items():
+        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS[name])
+            writer.writerows(rows)
+
+
+def from_frames(frames: Mapping[str, pd.DataFrame], name: str = "inference system", memory_unit: str = "GB",
+                payload_unit: str = "Mbit") -> InferenceData:
+    """Build a system from pandas DataFrames with the columns of the tables of `read_folder`.
+
+    Parameters
+    ----------
+    frames
+        ``{"models": ..., "tasks": ..., "accuracy": ..., "clients": ..., "edges": ..., "load": ...,
+        "service_time": ...}``; more columns than needed do no harm.
+    name, memory_unit, payload_unit
+        As in `InferenceData`.
+
+    Returns
+    -------
+    InferenceData
+
+    Raises
+    ------
+    ValueError
+        If a frame or a column is missing, or a cell is not as it should be.
+    """
+    unknown = sorted(set(frames) - set(_COLUMNS))
+    if unknown:
+        raise ValueError(f"frames[{unknown[0]!r}]: no such table; the tables are {', '.join(_COLUMNS)}")
+    tables = {}
+    for table, columns in _COLUMNS.items():
+        if table not in frames:
+            raise ValueError(f"frames: the table {table!r} is missing; give a DataFrame with the columns "
+                             f"{', '.join(columns)}")
+        frame = frames[table]
+        _require_columns(f"frames[{table!r}]", columns, frame.columns)
+        records = frame[list(columns)].to_dict("records")
+        tables[table] = [(f"frames[{table!r}], row {label!r}", record)
+                         for label, record in zip(frame.index, records)]
+    return _assemble(tables, {"name": name, "memory_unit": memory_unit, "payload_unit": payload_unit})
+
+
+def _read_labels(path: Path, default_name: str) -> dict[str, str]:
+    labels = {"name": default_name}
+    if path.exists():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as err:
+            raise ValueError(f"{path}, line {err.lineno}, column {err.colno}: not JSON ({err.msg})") from None
+        if not isinstance(content, dict):
+            raise ValueError(f'{path}, line 1: write an object such as {{"name": "my system"}}')
+        for label, text in content.items():
+            if label not in _LABELS:
+                raise ValueError(f"{path}: unknown entry {label!r}; known are {', '.join(_LABELS)}")
+            if not isinstance(text, str):
+                raise ValueError(f"{path}: {label!r} is {text!r}; write a text")
+            labels[label] = text
+    return labels
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> list[_Row]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: missing; write a CSV file with the columns {', '.join(columns)}") from None
+    # Comments and blank lines are skipped, yet the line numbers in messages are those of the file.
+    kept = [(number, next(csv.reader([line], skipinitialspace=True)))
+            for number, line in enumerate(lines, start=1) if line.strip() and not line.startswith("#")]
+    if not kept:
+        raise ValueError(f"{path}, line 1: empty; the first line holds the column names {', '.join(columns)}")
+    first, header = kept[0]
+    header = [cell.strip() for cell in header]
+    _require_columns(f"{path}, line {first}", columns, header)
+    rows = []
+    for number, cells in kept[1:]:
+        where = f"{path}, line {number}"
+        if len(cells) != len(header):
+            raise ValueError(f"{where}: {len(cells)} cells for {len(header)} columns; write one cell per column of "
+                             f"{', '.join(header)}")
+        rows.append((where, dict(zip(header, (cell.strip() for cell in cells)))))
+    return rows
+
+
+def _require_columns(where: str, columns: Iterable[str], present: Iterable[str]) -> None:
+    present = list(present)
+    for column in columns:
+        if column not in present:
+            raise ValueError(f"{where}: the column {column!r} is missing; found {', '.join(map(str, present))}")
+
+
+def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> InferenceData:
+    models = _keyed("model", tables["models"], "models")
+    tasks = _keyed("task", tables["tasks"], "tasks")
+    clients = _keyed("client", tables["clients"], "clients")
+    edges = _keyed("edge", tables["edges"], "edges")
+    for node in edges:
+        if node in clients:
+            raise ValueError(f"{edges[node][0]}, column 'edge': {node!r} is a client already; rename one")
+    known = {"model": list(models), "task": list(tasks), "client": list(clients), "edge": list(edges),
+             "node": list(clients) + list(edges)}
+    per_node = list(clients.values()) + list(edges.values())
+    return InferenceData(
+        models=tuple(models), tasks=tuple(tasks), clients=tuple(clients), edges=tuple(edges),
+        memory=_column("memory", models.values()),
+        query_size=_column("query_size", tasks.values()),
+        cloud_accuracy=_column("cloud_accuracy", tasks.values()),
+        edge_of=tuple(_name("edge", row, known["edge"]) for row in clients.values()),
+        accuracy=_matrix(tables["accuracy"], "model", "task", "accuracy", known, math.nan),
+        load=_matrix(tables["load"], "client", "task", "load", known, 0.0),
+        service_time=_matrix(tables["service_time"], "node", "model", "service_time", known, math.nan),
+        **{budget: _column(budget, per_node) for budget in _BUDGETS},
+        **labels,
+    )
+
+
+def _keyed(column: str, rows: list[_Row], table: str) -> dict[str, _Row]:
+    keyed: dict[str, _Row] = {}
+    for row in rows:
+        name = _name(column, row)
+        if name in keyed:
+            raise ValueError(f"{row[0]}, column {column!r}: {name!r} was listed before; list each once")
+        keyed[name] = row
+    if not keyed:
+        raise ValueError(f"{table}: the table has no rows; list at least one {column}")
+    return keyed
+
+
+def _name(column: str, row: _Row, known: list[str] | None = None) -> str:
+    where, cells = row
+    name = str(cells[column])
+    if not name.strip() or name == "nan":
+        raise ValueError(f"{where}, column {column!r}: empty; write a name")
+    if known is not None and name not in known:
+        raise ValueError(f"{where}, column {column!r}: unknown name {name!r}; known are {', '.join(known[:10])}"
+                         + (", …" if len(known) > 10 else ""))
+    return name
+
+
+def _number(column: str, row: _Row) -> float:
+    where, cells = row
+    cell = cells[column]
+    if column in _MAY_BE_EMPTY and (cell is None or cell == ""):
+        return math.nan
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}, column {column!r}: {cell!r} is not a number; write one such as 0.5") from None
+    if math.isnan(number) and column not in _MAY_BE_EMPTY:
+        raise ValueError(f"{where}, column {column!r}: NaN; write a number"
+                         + ("" if column in _BUDGETS else ", or leave the row out"))
+    if math.isinf(number) and column not in _BUDGETS:
+        raise ValueError(f"{where}, column {column!r}: {cell!r} is not finite; write a finite number")
+    if number < 0:
+        raise ValueError(f"{where}, column {column!r}: {number:g} is negative; write a number of at least 0")
+    return number
+
+
+def _column(column: str, rows: Iterable[_Row]) -> np.ndarray:
+    return np.array([_number(column, row) for row in rows])
+
+
+def _matrix(rows: list[_Row], first: str, second: str, column: str, known: dict[str, list[str]],
+            absent: float) -> np.ndarray:
+    places = {key: {name: k for k, name in enumerate(known[key])} for key in (first, second)}
+    matrix = np.full((len(known[first]), len(known[second])), absent)
+    seen = set()
+    for row in rows:
+        pair = tuple(_name(key, row, known[key]) for key in (first, second))
+        if pair in seen:
+            raise ValueError(f"{row[0]}, columns {first!r}, {second!r}: {pair} was listed before; list each once")
+        seen.add(pair)
+        matrix[places[first][pair[0]], places[second][pair[1]]] = _number(column, row)
+    return matrix
+
+
+def _tables(data: InferenceData) -> dict[str, list[tuple]]:
+    def pairs(array, first, second, listed):
+        return [(first[a], second[b], repr(float(array[a, b]))) for a, b in np.argwhere(listed(array))]
+
+    def budgets(n):
+        return tuple(repr(float(getattr(data, budget)[n])) for budget in _BUDGETS)
+
+    def given(array):
+        return array == array
+
+    n_clients = len(data.clients)
+    return {
+        "models": list(zip(data.models, map(repr, data.memory.tolist()))),
+        "tasks": [(task, repr(size), "" if math.isnan(cloud) else repr(cloud)) for task, size, cloud in
+                  zip(data.tasks, data.query_size.tolist(), data.cloud_accuracy.tolist())],
+        "accuracy": pairs(data.accuracy, data.models, data.tasks, given),
+        "clients": [(client, data.edge_of[i], *budgets(i)) for i, client in enumerate(data.clients)],
+        "edges": [(edge, *budgets(n_clients + e)) for e, edge in enumerate(data.edges)],
+        "load": pairs(data.load, data.clients, data.tasks, lambda load: load > 0),
+        "service_time": pairs(data.service_time, data.nodes, data.models, given),
+    }

@@ -1,0 +1,283 @@
+"""Pictures of a plan and of a solve; every function draws on the axes it is given. Needs matplotlib (``plot``)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pyomo_j3o.tables import budget_table, placement_table, routing_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+    from pyomo.core.base.block import BlockData
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
+_LEVEL_COLOURS = {"client": "#0072B2", "edge": "#E69F00", "cloud": "#56B4E9", "dropped": "#D9D9D9"}
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+# From light to dark, so that they also survive grey print (ColorBrewer YlGnBu, which is colour-blind safe).
+_TASK_COUNT_COLOURS = ("#EDF8B1", "#C7E9B4", "#7FCDBB", "#41B6C4", "#1D91C0", "#225EA8", "#0C2C84")
+
+
+def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
+    """Draw which models sit where: one bar per node, as long as its memory budget is full.
+
+    A segment is one onloaded model. Its colour says how many tasks the model can do; its name is written into it
+    where there is room.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+    ax
+        Where to draw; a new figure, tall enough for all nodes, if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    placed = placement_table(model)
+    data = model.data
+    budgets = {row["node"]: row for row in budget_table(model) if row["kind"] == "memory"}
+    ax = _axes(ax, width=9.0, height=1.4 + 0.26 * len(budgets))
+    n_tasks = {name: int(row.sum()) for name, row in zip(data.models, data.accuracy == data.accuracy, strict=True)}
+    height = {node: k for k, node in enumerate(data.edges + data.clients)}
+    right_end = dict.fromkeys(height, 0.0)
+    labels = []
+    for row in placed:
+        node, limit = row["node"], budgets[row["node"]]["budget"]
+        # Without a limit there is nothing to be a share of; the bar then shows how what is there splits up.
+        whole = limit if 0 < limit < math.inf else max(budgets[node]["used"], 1e-12)
+        colour = _task_count_colour(n_tasks[row["model"]])
+        ax.barh(height[node], 100 * row["memory"] / whole, left=right_end[node], height=0.8, color=colour,
+                edgecolor="#444444", linewidth=0.4)
+        labels.append((row["model"], right_end[node], 100 * row["memory"] / whole, height[node], colour))
+        right_end[node] += 100 * row["memory"] / whole
+    ax.axvline(100, color=_GREY, linewidth=1)
+    ax.axhline(len(data.edges) - 0.5, color=_GREY, linewidth=0.5, linestyle=":")
+    ax.set_xlim(0, 102)
+    ax.set_ylim(len(height) - 0.4, -0.6)
+    ax.set_yticks(list(height.values()), [f"{node} ({budgets[node]['budget']:.3g})" for node in height])
+    ax.tick_params(axis="y", labelsize=_font_size(ax, len(height)), length=0)
+    ax.set_xlabel("share of the memory budget used (%)")
+    ax.set_ylabel(f"node (its memory budget, {data.memory_unit})")
+    ax.set_title("Onloading: which models sit where", loc="left", pad=26)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    most = len(_TASK_COUNT_COLOURS)
+    counts = sorted({min(n_tasks[row["model"]], most) for row in placed})
+    if counts:
+        names = [f"{n} task" if n == 1 else f"{n} tasks" if n < most else f"{n} tasks or more" for n in counts]
+        _legend_above(ax, [_patch(_task_count_colour(n), name) for n, name in zip(counts, names, strict=True)])
+    _write_into_segments(ax, labels, _font_size(ax, len(height)))
+    return ax
+
+
+def plot_routing(model: BlockData, ax: Axes | None = None) -> Axes:
+    """Draw where each task's queries are answered: one bar per task, stacked client, edge, cloud, dropped.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+    ax
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    table = routing_table(model)
+    ax = _axes(ax, width=8.0, height=1.8 + 0.45 * len(table))
+    labels = []
+    left = [0.0] * len(table)
+    shown = []
+    for level, colour in _LEVEL_COLOURS.items():
+        widths = [100 * share for share in table[level]]
+        if level != "dropped" or max(widths) > 0.05:
+            shown.append(_patch(colour, level))
+        ax.barh(range(len(table)), widths, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8)
+        labels += [(f"{width:.0f} %", at, width, k, colour) for k, (at, width) in enumerate(zip(left, widths))
+                   if width >= 0.5]
+        left = [a + w for a, w in zip(left, widths)]
+    ax.set_xlim(0, 100)
+    ax.set_ylim(len(table) - 0.4, -0.6)
+    ax.axhline(len(table) - 1.5, color=_GREY, linewidth=0.5, linestyle=":")
+    ax.set_yticks(range(len(table)), [f"{row['task']}\n{row['load']:.3g} queries/s" for row in table])
+    ax.tick_params(axis="y", labelsize=min(9.0, _font_size(ax, 2 * len(table))), length=0)
+    ax.set_xlabel("share of the task's queries (%)")
+    ax.set_title("Offloading: where queries are answered", loc="left", pad=26)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    # The accuracy stands outside the bars, in the margin, so that it collides with nothing.
+    for k, row in enumerate(table):
+        ax.annotate(f"{row['accuracy']:.3f}", (1.01, k), xycoords=("axes fraction", "data"), va="center", fontsize=8,
+                    color=_GREY, annotation_clip=False)
+    ax.annotate("accuracy", (1.01, 1.0), xycoords="axes fraction", xytext=(0, 2), textcoords="offset points",
+                fontsize=8, color=_GREY)
+    _legend_above(ax, shown)
+    _write_into_segments(ax, labels, 8.0)
+    return ax
+
+
+def plot_plan(model: BlockData) -> Figure:
+    """Draw the whole plan: onloading on the left, offloading on the right.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save it with its ``savefig``.
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    import matplotlib.pyplot as plt
+
+    n_nodes = len({row["node"] for row in budget_table(model)})
+    routing = routing_table(model)
+    routing_height = 1.8 + 0.45 * len(routing)
+    height = max(routing_height, 1.4 + 0.26 * n_nodes)
+    figure = plt.figure(figsize=(15, height), layout="constrained")
+    # Many nodes make the left picture tall; the right one keeps the height that its few bars need.
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1),
+                               height_ratios=(routing_height, max(height - routing_height, 0.01)))
+    left = figure.add_subplot(grid[:, 0])
+    right = figure.add_subplot(grid[:, 1] if height < 1.3 * routing_height else grid[0, 1])
+    # Axes of a constrained figure find their size when it is drawn, and labels are fitted to that size.
+    for ax in (left, right):
+        ax.set_yticks([0], ["a node with a name of normal length"])
+    figure.draw_without_rendering()
+    plot_placement(model, left)
+    plot_routing(model, right)
+    figure.suptitle(f"{model.name}: mean accuracy {routing['accuracy'][-1]:.4f}", x=0.01, ha="left")
+    return figure
+
+
+def plot_trace(results: Any, ax: Axes | None = None) -> Axes:
+    """Draw the incumbent and the proven bound by iteration.
+
+    Parameters
+    ----------
+    results
+        What ``solve`` of the new interface returned, or its ``extra_info.trace`` itself: records with
+        ``iteration``, ``incumbent``, ``bound`` and ``time`` as attributes or keys. Values that are missing or
+        infinite are left out.
+    ax
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no record to draw.
+    """
+    records = _records(results)
+    if not records:
+        raise ValueError("the trace is empty: no iteration was recorded, so there is nothing to draw")
+    ax = _axes(ax, width=7.0, height=4.0)
+    last = {}
+    for key, label, colour, marker in (("incumbent", "incumbent", _BLUE, "o"), ("bound", "proven bound", _ORANGE, "v")):
+        points = [(_field(r, "iteration", k), _field(r, key)) for k, r in enumerate(records, start=1)]
+        points = [(k, v) for k, v in points if v is not None and math.isfinite(v)]
+        if points:
+            ax.step(*zip(*points), where="post", color=colour, marker=marker, markersize=5, label=label)
+            last[key] = points[-1][1]
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("objective")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.ticklabel_format(axis="y", useOffset=False)
+    ax.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    title = f"{len(records)} iterations" if len(records) > 1 else "1 iteration"
+    seconds = _field(records[-1], "time")
+    if seconds is not None:
+        title += f", {seconds:.2f} s"
+    if len(last) == 2:
+        gap = abs(last["bound"] - last["incumbent"]) / max(abs(last["incumbent"]), 1e-10)
+        title += f", gap {100 * gap:.2f} % of the incumbent"
+    ax.set_title(title, loc="left", pad=26)
+    if last:
+        _legend_above(ax, ax.get_legend_handles_labels()[0])
+    return ax
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    figure.draw_without_rendering()
+    return ax
+
+
+def _records(results: Any) -> list:
+    extra = getattr(results, "extra_info", None)
+    trace = results if extra is None else extra.trace
+    return list(trace or ())
+
+
+def _field(record: Any, name: str, default: Any = None) -> Any:
+    if isinstance(record, dict):
+        return record.get(name, default)
+    return getattr(record, name, default)
+
+
+def _patch(colour: str, label: str):
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=colour, label=label)
+
+
+def _legend_above(ax: Axes, handles: list) -> None:
+    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), frameon=False,
+              fontsize=8, borderaxespad=0.2, handlelength=1.2, columnspacing=1.2)
+
+
+def _task_count_colour(n_tasks: int) -> str:
+    return _TASK_COUNT_COLOURS[max(min(n_tasks, len(_TASK_COUNT_COLOURS)), 1) - 1]
+
+
+def _font_size(ax: Axes, n_rows: int) -> float:
+    """The largest size in points, at most 9, at which one line of text fits each of `n_rows` rows."""
+    height = ax.get_window_extent().height * 72 / ax.figure.dpi
+    return max(4.0, min(9.0, 0.75 * height / max(n_rows, 1)))
+
+
+def _write_into_segments(ax: Axes, labels: list[tuple[str, float, float, float, str]], size: float) -> None:
+    """Centre each text in its segment, and leave out those that would not fit."""
+    from matplotlib.colors import to_rgb
+
+    ax.figure.draw_without_rendering()
+    renderer = ax.figure._get_renderer()
+    pixels_per_unit = ax.transData.transform((1, 0))[0] - ax.transData.transform((0, 0))[0]
+    for text, left, width, y, colour in labels:
+        red, green, blue = to_rgb(colour)
+        ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+        written: Text = ax.text(left + width / 2, y, text, ha="center", va="center", fontsize=min(size, 8.0),
+                                color=ink, clip_on=True)
+        if written.get_window_extent(renderer).width > pixels_per_unit * width - 6:
+            written.remove()

@@ -1,0 +1,213 @@
+"""Reading a plan back from a solved library model, as tables: what sits where, who answers, how full it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyomo_j3o.inference import CLOUD, InferenceData
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyomo.core.base.block import BlockData
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; printing it gives aligned text.
+
+    Attributes
+    ----------
+    columns
+        Column names, in order.
+    rows
+        One dict per row, with every column as a key.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def __getitem__(self, column: str) -> list:
+        """The values of one column."""
+        if column not in self.columns:
+            raise KeyError(f"no column {column!r}; the columns are {', '.join(self.columns)}")
+        return [row[column] for row in self.rows]
+
+    def __str__(self) -> str:
+        numeric = {c: all(isinstance(row[c], (int, float)) for row in self.rows) for c in self.columns}
+        cells = [list(self.columns)] + [[_text(row[c]) for c in self.columns] for row in self.rows]
+        width = [max(len(line[k]) for line in cells) for k in range(len(self.columns))]
+        return "\n".join(
+            "  ".join(cell.rjust(w) if numeric[c] else cell.ljust(w)
+                      for cell, w, c in zip(line, width, self.columns)).rstrip()
+            for line in cells)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The same table as a pandas DataFrame; needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(self.columns))
+
+
+def placement_table(model: BlockData) -> Table:
+    """Which models sit where, and how much each is used.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+
+    Returns
+    -------
+    Table
+        One row per onloaded model: ``node``, ``level`` (client or edge), ``model``, ``memory`` (in the data's
+        ``memory_unit``) and ``queries`` (queries/s that it answers). A node that holds nothing has no row.
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    data, shares = _plan(model)
+    answered: dict[tuple[str, str], float] = {}
+    for (_, _, node, name), rate, share in _rates(data, shares):
+        answered[node, name] = answered.get((node, name), 0.0) + rate * share
+    footprint = dict(zip(data.models, data.memory.tolist()))
+    # Solvers return 0 and 1 up to a tolerance.
+    rows = [{"node": node, "level": _level(data, node), "model": name, "memory": footprint[name],
+             "queries": answered.get((node, name), 0.0)}
+            for (node, name), x in model.place.x.items() if _value(x) > 0.5]
+    return Table(("node", "level", "model", "memory", "queries"), rows)
+
+
+def routing_table(model: BlockData) -> Table:
+    """Where each task's queries are answered, and how well.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+
+    Returns
+    -------
+    Table
+        One row per task that has load, and a last one ``all``: ``task``, ``load`` (queries/s), the shares
+        ``client``, ``edge``, ``cloud``, ``dropped`` of that load (they sum to 1), and ``accuracy``, the mean over
+        all its queries with 0 for those dropped. The accuracy in the row ``all`` is the objective.
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    data, shares = _plan(model)
+    worth = {(name, task): a for name, row in zip(data.models, data.accuracy.tolist())
+             for task, a in zip(data.tasks, row)}
+    worth |= {(CLOUD, task): a for task, a in zip(data.tasks, data.cloud_accuracy.tolist())}
+    at = {task: dict.fromkeys(("client", "edge", "cloud", "accuracy"), 0.0) for task in data.tasks}
+    for (_, task, node, name), rate, share in _rates(data, shares):
+        at[task][_level(data, node)] += rate * share
+        at[task]["accuracy"] += rate * share * worth[name, task]
+    load = dict(zip(data.tasks, data.load.sum(axis=0).tolist()))
+    at["all"] = {key: sum(at[task][key] for task in data.tasks) for key in at[data.tasks[0]]}
+    load["all"] = data.total_load
+    rows = []
+    for task, amounts in at.items():
+        if load[task] > 0:
+            share = {key: amount / load[task] for key, amount in amounts.items()}
+            dropped = max(0.0, 1.0 - share["client"] - share["edge"] - share["cloud"])
+            rows.append({"task": task, "load": load[task], **share, "dropped": dropped})
+    return Table(("task", "load", "client", "edge", "cloud", "dropped", "accuracy"), rows)
+
+
+def budget_table(model: BlockData) -> Table:
+    """How full each budget is.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+
+    Returns
+    -------
+    Table
+        Three rows per node: ``node``, ``level``, ``kind`` (memory, compute or uplink), ``used``, ``budget``,
+        ``share`` (used over budget; 0 where there is no limit or nothing is used) and ``unit``.
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    data, shares = _plan(model)
+    used = {(node, kind): 0.0 for node in data.nodes for kind in ("memory", "compute", "uplink")}
+    footprint = dict(zip(data.models, data.memory.tolist()))
+    for (node, name), x in model.place.x.items():
+        used[node, "memory"] += footprint[name] * _value(x)
+    seconds = {(node, name): s for node, row in zip(data.nodes, data.service_time.tolist())
+               for name, s in zip(data.models, row)}
+    size = dict(zip(data.tasks, data.query_size.tolist()))
+    home = dict(zip(data.clients, data.edge_of))
+    for (client, task, node, name), rate, share in _rates(data, shares):
+        if node == CLOUD:
+            used[home[client], "uplink"] += rate * share * size[task]
+        else:
+            used[node, "compute"] += rate * share * seconds[node, name]
+        if node != client:
+            used[client, "uplink"] += rate * share * size[task]
+    units = {"memory": data.memory_unit, "compute": "s/s", "uplink": f"{data.payload_unit}/s"}
+    rows = []
+    for n, node in enumerate(data.nodes):
+        for kind, unit in units.items():
+            amount, budget = used[node, kind], float(getattr(data, f"{kind}_budget")[n])
+            share = amount / budget if budget > 0 else 0.0
+            rows.append({"node": node, "level": _level(data, node), "kind": kind, "used": amount,
+                         "budget": budget, "share": share, "unit": unit})
+    return Table(("node", "level", "kind", "used", "budget", "share", "unit"), rows)
+
+
+def _plan(model: BlockData) -> tuple[InferenceData, dict[tuple[str, str, str, str], float]]:
+    """The data of a library model and the share of queries that each option really answers."""
+    data = getattr(model, "data", None)
+    if not isinstance(data, InferenceData):
+        raise ValueError(f"{model.name}: not a model of pyomo_j3o.library, so there is no description to read the "
+                         "plan against; build it with pyomo_j3o.library.build_model")
+    x, y = model.place.x, model.route.y
+    shares = {h: _value(v) for h, v in y.items()}
+    if model.component("link") is None:
+        # The product form: nothing keeps y at 0 where its model is not onloaded.
+        shares = {h: share if h[2] == CLOUD else share * _value(x[h[2:]]) for h, share in shares.items()}
+    return data, shares
+
+
+def _value(variable) -> float:
+    if variable.value is None:
+        raise ValueError(f"{variable.name} has no value; solve the model first, and check that a plan was found")
+    return variable.value
+
+
+def _rates(data: InferenceData, shares: dict) -> Iterator[tuple[tuple[str, str, str, str], float, float]]:
+    rate = {(client, task): r for client, row in zip(data.clients, data.load.tolist())
+            for task, r in zip(data.tasks, row)}
+    for h, share in shares.items():
+        yield h, rate[h[:2]], share
+
+
+def _level(data: InferenceData, node: str) -> str:
+    if node == CLOUD:
+        return "cloud"
+    return "edge" if node in data.edges else "client"
+
+
+def _text(cell) -> str:
+    if isinstance(cell, float):
+        # What is smaller than any solver's tolerance is noise.
+        return "0" if abs(cell) < 1e-6 else f"{cell:.4g}"
+    return str(cell)
