@@ -124,20 +124,22 @@ class Terms:
                             coefficient(scale * number)
                         elif cls is ProductExpression:
                             a, b = term._args_
+                            number = scale
+                            if a.__class__ in numbers and b.__class__ is ProductExpression:
+                                number = scale * a
+                                a, b = b._args_
                             if kinds.get(b.__class__) == _VARIABLE:
                                 cls = a.__class__
                                 if cls is MonomialTermExpression:
-                                    number, a = a._args_
-                                    if number.__class__ not in numbers:
-                                        number = value(number)
-                                    first(a)
-                                    second(b)
-                                    product(scale * number)
-                                    continue
+                                    inner, a = a._args_
+                                    if inner.__class__ not in numbers:
+                                        inner = value(inner)
+                                    number *= inner
+                                    cls = a.__class__
                                 if kinds.get(cls) == _VARIABLE:
                                     first(a)
                                     second(b)
-                                    product(scale)
+                                    product(number)
                                     continue
                             pending.append((term, scale, None))
                         elif kinds.get(cls) == _VARIABLE:
@@ -233,6 +235,11 @@ class Terms:
     def _multiply(self, node: ProductExpression, scale: float, factor: VarData | None, pending: list) -> None:
         """Put what ``factor * scale * node`` amounts to on the stack, or expand it."""
         left, right = node._args_
+        if factor is None and self._kind(left) == _VARIABLE and self._kind(right) == _VARIABLE:
+            self.first.append(left)
+            self.second.append(right)
+            self.product_coefficient.append(scale)
+            return
         for one, other in ((left, right), (right, left)):
             kind = self._kind(one)
             coefficient = scale
