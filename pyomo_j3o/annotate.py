@@ -279,8 +279,8 @@ class Roles:
             return f"{mark.role}{via} (by {mark.source})"
 
         raise AnnotationError(
-            f"'{component.name}' is marked both {explain(one)} and {explain(other)}; take one of the two marks "
-            f"out, for instance with `del model.{SUFFIX}[...]`"
+            f"'{component.name}' is marked both {explain(one)} and {explain(other)}; "
+            f"take one of the two marks out, for instance with `del model.{SUFFIX}[...]`"
         )
 
 
@@ -306,8 +306,8 @@ def _suffix_of(root: BlockData) -> Suffix:
         root.add_component(SUFFIX, suffix)
     elif suffix.ctype is not Suffix:
         raise AnnotationError(
-            f"'{suffix.name}' is a {suffix.ctype.__name__}, but j3o keeps its marks in a Suffix of that name; "
-            "rename the component"
+            f"'{suffix.name}' is a {suffix.ctype.__name__}, but j3o keeps its marks in a Suffix of that "
+            "name; rename the component"
         )
     return suffix
 
@@ -327,7 +327,8 @@ def _components(given: Any, role: str) -> Iterator[Any]:
         for component in members:
             if not isinstance(component, (Var, VarData, Block, BlockData)):
                 raise AnnotationError(
-                    f"{_describe(component)} cannot be marked {role}; only Vars, Blocks and members of them can"
+                    f"{_describe(component)} cannot be marked {role}; "
+                    "only Vars, Blocks and members of them can"
                 )
             yield component
 
@@ -341,8 +342,8 @@ def _require_within(model: BlockData, component: Any) -> None:
         ancestor = container.parent_block()
     if ancestor is None:
         raise AnnotationError(
-            f"'{component.name}' is not a component of the model '{model.name}'; attach it to the model first, or "
-            "annotate the model that it belongs to"
+            f"'{component.name}' is not a component of the model '{model.name}'; "
+            "attach it to the model first, or annotate the model that it belongs to"
         )
 
 
@@ -353,8 +354,8 @@ def _require_consistent(model: BlockData, new: dict[int, Mark]) -> None:
         former = roles._marks.get(id(mark.component))
         if former is not None and former.role != mark.role:
             raise AnnotationError(
-                f"'{mark.component.name}' is marked {former.role} already (by {former.source}); take that mark out "
-                f"before marking it {mark.role}, with `del model.{SUFFIX}[...]`"
+                f"'{mark.component.name}' is marked {former.role} already (by {former.source}); "
+                f"take that mark out before marking it {mark.role}, with `del model.{SUFFIX}[...]`"
             )
         roles._add(mark)
     # A new mark on a block or on a whole Var can contradict an older one further down.

@@ -40,7 +40,19 @@ logger = logging.getLogger("pyomo_j3o")
 TOLERANCE = 1e-8
 
 # Components that may be active without a meaning of their own for the solver.
-_UNDERSTOOD = {Block, Constraint, Objective, Var, Param, Expression, ExternalFunction, Set, RangeSet, Suffix, Port}
+_UNDERSTOOD = {
+    Block,
+    Constraint,
+    Expression,
+    ExternalFunction,
+    Objective,
+    Param,
+    Port,
+    RangeSet,
+    Set,
+    Suffix,
+    Var,
+}
 
 _REMEDIES = {
     "Disjunction": "apply a transformation such as gdp.bigm first",
@@ -191,7 +203,7 @@ def _require_understood(model: BlockData) -> None:
             strange = next(block.component_data_objects(ctype, active=True, descend_into=False), None)
             if strange is not None:
                 remedy = _REMEDIES.get(ctype.__name__, "transform it into constraints, or deactivate it")
-                raise ModelError(f"{ctype.__name__} '{strange.name}' is active, but j3o does not know it; {remedy}")
+                raise ModelError(f"{_called(strange)} is active, but j3o does not know it; {remedy}")
 
 
 def _only_objective(model: BlockData) -> ObjectiveData:
@@ -234,7 +246,8 @@ def _read_rows(model: BlockData, objective: ObjectiveData) -> _Rows:
     except ModelError as error:
         raise type(error)(f"{_called(owner)}: {error}") from None
     except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
-        raise ModelError(f"{_called(owner)} cannot be evaluated; mend it or deactivate it: {error}") from error
+        message = f"{_called(owner)} cannot be evaluated; mend it or deactivate it: {error}"
+        raise ModelError(message) from error
     return rows
 
 
@@ -276,15 +289,13 @@ def _read_row(constraint: ConstraintData, rows: _Rows) -> None:
 def _unsupported(owner: Any, term: Any) -> str:
     names = [variable.name for variable in identify_variables(term, include_fixed=False)]
     shown = str(term)
-    return (
-        f"{_called(owner)} holds the term {shown if len(shown) <= 80 else shown[:77] + '...'} in {_listed(names)}; "
-        f"{_LINEARITY}"
-    )
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    return f"{_called(owner)} holds the term {shown} in {_listed(names)}; {_LINEARITY}"
 
 
 _LINEARITY = (
-    "every expression has to be linear in the offloading variables once the onloading ones are fixed, so only "
-    "products of one onloading and one offloading variable are allowed"
+    "every expression has to be linear in the offloading variables once the onloading ones are fixed, "
+    "so of products only those of one onloading and one offloading variable are allowed"
 )
 
 
@@ -329,13 +340,12 @@ class _Columns:
         occurs = np.zeros(len(self.variables), dtype=bool)
         for part in (self.linear, self.first, self.second):
             occurs[part] = True
-        fixed = np.fromiter((variable.fixed for variable in self.variables), dtype=bool, count=len(self.variables))
+        fixed = np.array([variable.fixed for variable in self.variables], dtype=bool)
         self.fixed = fixed & occurs
         self.value = np.zeros(len(self.variables))
         for i in np.flatnonzero(self.fixed):
             self.value[i] = value_of_fixed(self.variables[i])
-            if not np.isfinite(self.value[i]):
-                raise ModelError(f"variable '{self.variables[i].name}' is fixed at {self.value[i]}; fix it at a number")
+            _require_number(self.variables[i], "is fixed at", "fix it at a number")
 
         free = occurs & ~fixed
         roles = Roles(model)
@@ -360,7 +370,8 @@ class _Columns:
 
     def _positions(self, variables: list[VarData], position: dict[int, int]) -> IntArray:
         try:
-            return np.fromiter(map(position.__getitem__, map(id, variables)), dtype=np.int64, count=len(variables))
+            found = map(position.__getitem__, map(id, variables))
+            return np.fromiter(found, dtype=np.int64, count=len(variables))
         except KeyError:
             # Some live outside of the block that is compiled; they come last.
             for variable in variables:
@@ -396,8 +407,8 @@ class _Columns:
         if len(unmarked):
             names = [self.variables[i].name for i in unmarked]
             raise AnnotationError(
-                f"{_listed(names)}: free in an active constraint or the objective but marked neither onloading nor "
-                f"offloading; call pyomo_j3o.annotate(model, onloading=[...]) or annotate(model, offloading=[...])"
+                f"{_listed(names)}: free in an active constraint or the objective, but marked neither "
+                "onloading nor offloading; call pyomo_j3o.annotate(model, onloading=[...], offloading=[...])"
             )
         return role
 
@@ -412,14 +423,15 @@ class _Columns:
         binary = (kind == _INTEGER) & (lower >= 0) & (upper <= 1)
         for i in np.flatnonzero(~binary & (kind != _CONTINUOUS))[:1]:
             raise AnnotationError(
-                f"variable '{self.variables[positions[i]].name}' is neither binary nor continuous, and nothing is "
-                "marked; j3o takes binary onloading and continuous offloading variables only: change its domain"
+                f"variable '{self.variables[positions[i]].name}' is neither binary nor continuous, and "
+                "nothing is marked; change its domain: onloading variables are binary, offloading ones continuous"
             )
         role = np.zeros(len(self.variables), dtype=np.int64)
         role[positions] = np.where(binary, _ONLOADING, _OFFLOADING)
         logger.warning(
-            "No variable is marked for j3o: taking the %d binary ones as onloading and the %d continuous ones as "
-            "offloading. Call pyomo_j3o.annotate(model, onloading=[...], offloading=[...]) to say so yourself.",
+            "No variable is marked for j3o: taking the %d binary ones as onloading and the %d continuous "
+            "ones as offloading. To say so yourself, call "
+            "pyomo_j3o.annotate(model, onloading=[...], offloading=[...]).",
             np.count_nonzero(binary),
             np.count_nonzero(~binary),
         )
@@ -437,7 +449,8 @@ class _Columns:
         kinds, lows, highs = [], [], []
         for domain, variable in met.values():
             low, high = domain.bounds()
-            kinds.append(_INTEGER if variable.is_integer() else _CONTINUOUS if variable.is_continuous() else _OTHER)
+            whole, real = variable.is_integer(), variable.is_continuous()
+            kinds.append(_INTEGER if whole else _CONTINUOUS if real else _OTHER)
             lows.append(-inf if low is None else float(low))
             highs.append(inf if high is None else float(high))
         lower = self._bounds(variables, [variable._lb for variable in variables], -inf)
@@ -457,10 +470,10 @@ class _Columns:
             bounds = np.array([np.nan if bound is None else value(bound) for bound in given], dtype=float)
         for i in np.flatnonzero(np.isnan(bounds)):
             if given[i] is not None:
-                raise ModelError(f"a bound of variable '{variables[i].name}' is not a number; set it with .setlb/.setub")
+                raise ModelError(f"a bound of variable '{variables[i].name}' is not a number; set another")
             bounds[i] = missing
         for i in np.flatnonzero(bounds == -missing)[:1]:
-            raise ModelError(f"a bound of variable '{variables[i].name}' is {-missing}: no value satisfies it; set another")
+            raise ModelError(f"a bound of variable '{variables[i].name}' excludes all values; set another")
         return bounds
 
     def onloading_bounds(self, positions: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -468,8 +481,8 @@ class _Columns:
         kind, lower, upper = self.domains(positions)
         for i in np.flatnonzero((kind != _INTEGER) | (lower < 0) | (upper > 1))[:1]:
             raise AnnotationError(
-                f"onloading variable '{self.variables[positions[i]].name}' is not binary; make its domain Binary, or "
-                "mark it offloading"
+                f"onloading variable '{self.variables[positions[i]].name}' is not binary; "
+                "make its domain Binary, or mark it offloading"
             )
         lower, upper = np.ceil(lower - TOLERANCE) + 0.0, np.floor(upper + TOLERANCE)
         self._require_open(positions, lower, upper)
@@ -480,8 +493,8 @@ class _Columns:
         kind, lower, upper = self.domains(positions)
         for i in np.flatnonzero(kind != _CONTINUOUS)[:1]:
             raise AnnotationError(
-                f"offloading variable '{self.variables[positions[i]].name}' is not continuous; make its domain Reals "
-                "(or a continuous subset), or mark it onloading"
+                f"offloading variable '{self.variables[positions[i]].name}' is not continuous; "
+                "make its domain Reals or a part of them, or mark it onloading"
             )
         self._require_open(positions, lower, upper)
         return np.minimum(lower, upper), upper
@@ -496,8 +509,8 @@ class _Columns:
     def _require_open(self, positions: IntArray, lower: FloatArray, upper: FloatArray) -> None:
         for i in np.flatnonzero(lower > upper + _slack(lower, upper))[:1]:
             raise TriviallyInfeasibleError(
-                f"the bounds {lower[i]} and {upper[i]} of variable '{self.variables[positions[i]].name}' leave it no "
-                "value; widen them"
+                f"variable '{self.variables[positions[i]].name}' has no value between its bounds "
+                f"{lower[i]} and {upper[i]}; widen them"
             )
 
 
@@ -536,7 +549,8 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
 
     onloading = _matrix(linear, columns.onloading, n_owners, len(columns.variables))
     offloading = _matrix(linear, columns.offloading, n_owners, len(columns.variables))
-    entries = np.diff(onloading.indptr) + np.diff(offloading.indptr) + np.bincount(products.row, minlength=n_owners)
+    entries = np.diff(onloading.indptr) + np.diff(offloading.indptr)
+    entries += np.bincount(products.row, minlength=n_owners)
     keep = np.flatnonzero(entries[:objective])
     lower, upper = _bounds_without_constant(rows, entries[:objective], lower, upper, constant[:objective])
 
@@ -561,7 +575,10 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         offloading_lower=offloading_lower,
         offloading_upper=offloading_upper,
         products=Products(
-            new_row[products.row], column[products.onloading], column[products.offloading], products.coefficient
+            new_row[products.row],
+            column[products.onloading],
+            column[products.offloading],
+            products.coefficient,
         ),
         sense=rows.sense,
     )
@@ -627,8 +644,8 @@ def _as_onloading_times_offloading(products: Products, rows: _Rows, columns: _Co
         kind = ONLOADING if columns.is_onloading[one] else OFFLOADING
         names = f"{columns.variables[one].name}*{columns.variables[other].name}"
         raise UnsupportedTermError(
-            f"{_called(rows.owner(products.row[i]))} holds the term {names}, a product of two {kind} variables; "
-            f"{_LINEARITY}"
+            f"{_called(rows.owner(products.row[i]))} holds the term {names}, "
+            f"a product of two {kind} variables; {_LINEARITY}"
         )
     return products
 
@@ -678,13 +695,13 @@ def _bounds_without_constant(
     """Move the constants from the bodies to the bounds; raise for a row that nothing can satisfy."""
     for i in np.flatnonzero(lower > upper + _slack(lower, upper))[:1]:
         raise TriviallyInfeasibleError(
-            f"the bounds {lower[i]} and {upper[i]} of {_called(rows.constraints[i])} cross; nothing satisfies it"
+            f"{_called(rows.constraints[i])} has bounds that cross, {lower[i]} and {upper[i]}; mend them"
         )
     missed = (constant < lower - _slack(lower, constant)) | (constant > upper + _slack(upper, constant))
     for i in np.flatnonzero(missed & (entries == 0))[:1]:
         raise TriviallyInfeasibleError(
-            f"{_called(rows.constraints[i])} has no free variable left, and its body {constant[i]} is not within "
-            f"{lower[i]} and {upper[i]}; unfix a variable or change a Param"
+            f"{_called(rows.constraints[i])} has no free variable left, and its body, {constant[i]}, is not "
+            f"between {lower[i]} and {upper[i]}; unfix a variable or change a Param"
         )
     return np.minimum(lower, upper) - constant, upper - constant
 
@@ -715,7 +732,8 @@ def _require_finite(
     for parameter in identify_mutable_parameters(owner.expr):
         _require_number(parameter, "is", "give it a finite value")
     raise ModelError(
-        f"{_called(owner)} holds a coefficient, a constant or a bound that is not finite; look for nan and inf in it"
+        f"{_called(owner)} holds a coefficient, a constant or a bound that is not finite; "
+        "look for nan and inf in it"
     )
 
 

@@ -201,7 +201,7 @@ class Terms:
                 self._names_met.add(id(node))
                 inner = node.expr
                 if inner is None:
-                    raise ModelError(f"Expression '{node.name}' is empty; give it an expression or take it out")
+                    raise ModelError(f"Expression '{node.name}' is empty; fill it or take it out")
                 pending.append((inner, scale, factor))
 
             else:
@@ -288,7 +288,8 @@ def value_of_fixed(variable: VarData) -> float:
     """
     if variable.value is None:
         raise ModelError(
-            f"variable '{variable.name}' is fixed but has no value; give it one with .fix(value) or call .unfix()"
+            f"variable '{variable.name}' is fixed but has no value; give it one with .fix(value), "
+            "or call .unfix()"
         )
     return variable.value
 
