@@ -11,6 +11,7 @@ from pyomo.core.base.component import Component, ComponentData
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import Var, VarData
+from pyomo.core.pyomoobject import PyomoObject
 from pyomo.gdp import Disjunct
 
 from pyomo_j3o.errors import AnnotationError
@@ -34,8 +35,8 @@ def _marks_itself(role: str) -> Callable[[type[BlockData]], type[BlockData]]:
     """Return a decorator that makes a custom block enter `role` for itself when it is constructed."""
 
     def construct(self: Block, data: Any = None) -> None:
-        # A block without a parent has no model yet on which the mark could be found again. It is
-        # constructed once more, as a no-op, when it gets one, and its class speaks for it until then.
+        # A block that is constructed without a parent has no model yet that could hold its mark, and
+        # is not told when it gets one. Its class speaks for it.
         if self.parent_block() is not None:
             _suffix_of(self.model()).setdefault(self, role)
         Block.construct(self, data)
@@ -48,6 +49,11 @@ def _marks_itself(role: str) -> Callable[[type[BlockData]], type[BlockData]]:
         return block_data
 
     return decorate
+
+
+# Pyomo makes these two from the data classes below.
+OnloadingBlock: type[Block]
+OffloadingBlock: type[Block]
 
 
 @_marks_itself(ONLOADING)
@@ -377,4 +383,6 @@ def _describe(thing: Any) -> str:
     """Return words for anything that a user may have handed in by mistake."""
     if isinstance(thing, (Component, ComponentData)):
         return f"the {thing.ctype.__name__} '{thing.name}'"
-    return f"the {type(thing).__name__} {thing!r}"
+    # The repr of a Pyomo expression says nothing.
+    shown = str(thing) if isinstance(thing, PyomoObject) else repr(thing)
+    return f"the {type(thing).__name__} {shown}"

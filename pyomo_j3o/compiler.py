@@ -424,7 +424,7 @@ class _Columns:
         for i in np.flatnonzero(~binary & (kind != _CONTINUOUS))[:1]:
             raise AnnotationError(
                 f"variable '{self.variables[positions[i]].name}' is neither binary nor continuous, and "
-                "nothing is marked; change its domain: onloading variables are binary, offloading ones continuous"
+                "nothing is marked; change its domain: onloading is binary, offloading continuous"
             )
         role = np.zeros(len(self.variables), dtype=np.int64)
         role[positions] = np.where(binary, _ONLOADING, _OFFLOADING)

@@ -232,7 +232,9 @@ class Terms:
         self._kinds[cls] = kind
         return kind
 
-    def _multiply(self, node: ProductExpression, scale: float, factor: VarData | None, pending: list) -> None:
+    def _multiply(
+        self, node: ProductExpression, scale: float, factor: VarData | None, pending: list[Any]
+    ) -> None:
         """Put what ``factor * scale * node`` amounts to on the stack, or expand it."""
         left, right = node._args_
         if factor is None and self._kind(left) == _VARIABLE and self._kind(right) == _VARIABLE:
