@@ -1,7 +1,7 @@
 """Reading and writing an inference system as a folder of small tables, or from pandas DataFrames.
 
-A folder holds one JSON file and seven CSV files, all of which a person can write by hand. A line that starts with
-``#`` is a comment; columns may come in any order.
+A folder holds one JSON file and seven CSV files, all of which a person can write by hand. A line that starts
+with ``#`` is a comment; columns may come in any order.
 
 ================== =====================================================================================
 ``system.json``    optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
@@ -36,8 +36,8 @@ _COLUMNS = {
     "models": ("model", "memory"),
     "tasks": ("task", "query_size", "cloud_accuracy"),
     "accuracy": ("model", "task", "accuracy"),
-    "clients": ("client", "edge") + _BUDGETS,
-    "edges": ("edge",) + _BUDGETS,
+    "clients": ("client", "edge", *_BUDGETS),
+    "edges": ("edge", *_BUDGETS),
     "load": ("client", "task", "load"),
     "service_time": ("node", "model", "service_time"),
 }
@@ -87,7 +87,8 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     labels = {label: getattr(data, label) for label in _LABELS}
-    (folder / "system.json").write_text(json.dumps(labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(labels, indent=2, ensure_ascii=False) + "\n"
+    (folder / "system.json").write_text(text, encoding="utf-8")
     for name, rows in _tables(data).items():
         with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -95,8 +96,12 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
             writer.writerows(rows)
 
 
-def from_frames(frames: Mapping[str, pd.DataFrame], name: str = "inference system", memory_unit: str = "GB",
-                payload_unit: str = "Mbit") -> InferenceData:
+def from_frames(
+    frames: Mapping[str, pd.DataFrame],
+    name: str = "inference system",
+    memory_unit: str = "GB",
+    payload_unit: str = "Mbit",
+) -> InferenceData:
     """Build a system from pandas DataFrames with the columns of the tables of `read_folder`.
 
     Parameters
@@ -122,13 +127,17 @@ def from_frames(frames: Mapping[str, pd.DataFrame], name: str = "inference syste
     tables = {}
     for table, columns in _COLUMNS.items():
         if table not in frames:
-            raise ValueError(f"frames: the table {table!r} is missing; give a DataFrame with the columns "
-                             f"{', '.join(columns)}")
+            raise ValueError(
+                f"frames: the table {table!r} is missing; give a DataFrame with the columns "
+                f"{', '.join(columns)}"
+            )
         frame = frames[table]
         _require_columns(f"frames[{table!r}]", columns, frame.columns)
         records = frame[list(columns)].to_dict("records")
-        tables[table] = [(f"frames[{table!r}], row {label!r}", record)
-                         for label, record in zip(frame.index, records)]
+        tables[table] = [
+            (f"frames[{table!r}], row {label!r}", record)
+            for label, record in zip(frame.index, records, strict=True)
+        ]
     return _assemble(tables, {"name": name, "memory_unit": memory_unit, "payload_unit": payload_unit})
 
 
@@ -154,10 +163,15 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[_Row]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: missing; write a CSV file with the columns {', '.join(columns)}") from None
+        raise FileNotFoundError(
+            f"{path}: missing; write a table with the columns {', '.join(columns)}"
+        ) from None
     # Comments and blank lines are skipped, yet the line numbers in messages are those of the file.
-    kept = [(number, next(csv.reader([line], skipinitialspace=True)))
-            for number, line in enumerate(lines, start=1) if line.strip() and not line.startswith("#")]
+    kept = [
+        (number, next(csv.reader([line], skipinitialspace=True)))
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.startswith("#")
+    ]
     if not kept:
         raise ValueError(f"{path}, line 1: empty; the first line holds the column names {', '.join(columns)}")
     first, header = kept[0]
@@ -167,9 +181,11 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[_Row]:
     for number, cells in kept[1:]:
         where = f"{path}, line {number}"
         if len(cells) != len(header):
-            raise ValueError(f"{where}: {len(cells)} cells for {len(header)} columns; write one cell per column of "
-                             f"{', '.join(header)}")
-        rows.append((where, dict(zip(header, (cell.strip() for cell in cells)))))
+            raise ValueError(
+                f"{where}: {len(cells)} cells for {len(header)} columns; write one per column of "
+                f"{', '.join(header)}"
+            )
+        rows.append((where, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
     return rows
 
 
@@ -177,7 +193,8 @@ def _require_columns(where: str, columns: Iterable[str], present: Iterable[str])
     present = list(present)
     for column in columns:
         if column not in present:
-            raise ValueError(f"{where}: the column {column!r} is missing; found {', '.join(map(str, present))}")
+            found = ", ".join(map(str, present))
+            raise ValueError(f"{where}: the column {column!r} is missing; found {found}")
 
 
 def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> InferenceData:
@@ -188,11 +205,19 @@ def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> Inferenc
     for node in edges:
         if node in clients:
             raise ValueError(f"{edges[node][0]}, column 'edge': {node!r} is a client already; rename one")
-    known = {"model": list(models), "task": list(tasks), "client": list(clients), "edge": list(edges),
-             "node": list(clients) + list(edges)}
+    known = {
+        "model": list(models),
+        "task": list(tasks),
+        "client": list(clients),
+        "edge": list(edges),
+        "node": list(clients) + list(edges),
+    }
     per_node = list(clients.values()) + list(edges.values())
     return InferenceData(
-        models=tuple(models), tasks=tuple(tasks), clients=tuple(clients), edges=tuple(edges),
+        models=tuple(models),
+        tasks=tuple(tasks),
+        clients=tuple(clients),
+        edges=tuple(edges),
         memory=_column("memory", models.values()),
         query_size=_column("query_size", tasks.values()),
         cloud_accuracy=_column("cloud_accuracy", tasks.values()),
@@ -200,8 +225,12 @@ def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> Inferenc
         accuracy=_matrix(tables["accuracy"], "model", "task", "accuracy", known, math.nan),
         load=_matrix(tables["load"], "client", "task", "load", known, 0.0),
         service_time=_matrix(tables["service_time"], "node", "model", "service_time", known, math.nan),
-        **{budget: _column(budget, per_node) for budget in _BUDGETS},
-        **labels,
+        memory_budget=_column("memory_budget", per_node),
+        compute_budget=_column("compute_budget", per_node),
+        uplink_budget=_column("uplink_budget", per_node),
+        name=labels["name"],
+        memory_unit=labels.get("memory_unit", InferenceData.memory_unit),
+        payload_unit=labels.get("payload_unit", InferenceData.payload_unit),
     )
 
 
@@ -223,8 +252,8 @@ def _name(column: str, row: _Row, known: list[str] | None = None) -> str:
     if not name.strip() or name == "nan":
         raise ValueError(f"{where}, column {column!r}: empty; write a name")
     if known is not None and name not in known:
-        raise ValueError(f"{where}, column {column!r}: unknown name {name!r}; known are {', '.join(known[:10])}"
-                         + (", …" if len(known) > 10 else ""))
+        some = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
+        raise ValueError(f"{where}, column {column!r}: unknown name {name!r}; known are {some}")
     return name
 
 
@@ -236,10 +265,14 @@ def _number(column: str, row: _Row) -> float:
     try:
         number = float(cell)
     except (TypeError, ValueError):
-        raise ValueError(f"{where}, column {column!r}: {cell!r} is not a number; write one such as 0.5") from None
+        raise ValueError(
+            f"{where}, column {column!r}: {cell!r} is not a number; write one like 0.5"
+        ) from None
     if math.isnan(number) and column not in _MAY_BE_EMPTY:
-        raise ValueError(f"{where}, column {column!r}: NaN; write a number"
-                         + ("" if column in _BUDGETS else ", or leave the row out"))
+        raise ValueError(
+            f"{where}, column {column!r}: NaN; write a number"
+            + ("" if column in _BUDGETS else ", or leave the row out")
+        )
     if math.isinf(number) and column not in _BUDGETS:
         raise ValueError(f"{where}, column {column!r}: {cell!r} is not finite; write a finite number")
     if number < 0:
@@ -251,38 +284,44 @@ def _column(column: str, rows: Iterable[_Row]) -> np.ndarray:
     return np.array([_number(column, row) for row in rows])
 
 
-def _matrix(rows: list[_Row], first: str, second: str, column: str, known: dict[str, list[str]],
-            absent: float) -> np.ndarray:
+def _matrix(
+    rows: list[_Row], first: str, second: str, column: str, known: dict[str, list[str]], absent: float
+) -> np.ndarray:
     places = {key: {name: k for k, name in enumerate(known[key])} for key in (first, second)}
     matrix = np.full((len(known[first]), len(known[second])), absent)
     seen = set()
     for row in rows:
         pair = tuple(_name(key, row, known[key]) for key in (first, second))
         if pair in seen:
-            raise ValueError(f"{row[0]}, columns {first!r}, {second!r}: {pair} was listed before; list each once")
+            columns = f"columns {first!r} and {second!r}"
+            raise ValueError(f"{row[0]}, {columns}: {pair} was listed before; list each pair once")
         seen.add(pair)
         matrix[places[first][pair[0]], places[second][pair[1]]] = _number(column, row)
     return matrix
 
 
-def _tables(data: InferenceData) -> dict[str, list[tuple]]:
-    def pairs(array, first, second, listed):
-        return [(first[a], second[b], repr(float(array[a, b]))) for a, b in np.argwhere(listed(array))]
+def _tables(data: InferenceData) -> dict[str, list[tuple[str, ...]]]:
+    def pairs(
+        array: np.ndarray, first: tuple[str, ...], second: tuple[str, ...], listed: np.ndarray
+    ) -> list[tuple[str, ...]]:
+        # repr of a float is the shortest text that reads back as the same number.
+        return [(first[a], second[b], repr(float(array[a, b]))) for a, b in np.argwhere(listed)]
 
-    def budgets(n):
+    def budgets(n: int) -> tuple[str, ...]:
         return tuple(repr(float(getattr(data, budget)[n])) for budget in _BUDGETS)
-
-    def given(array):
-        return array == array
 
     n_clients = len(data.clients)
     return {
-        "models": list(zip(data.models, map(repr, data.memory.tolist()))),
-        "tasks": [(task, repr(size), "" if math.isnan(cloud) else repr(cloud)) for task, size, cloud in
-                  zip(data.tasks, data.query_size.tolist(), data.cloud_accuracy.tolist())],
-        "accuracy": pairs(data.accuracy, data.models, data.tasks, given),
+        "models": list(zip(data.models, map(repr, data.memory.tolist()), strict=True)),
+        "tasks": [
+            (task, repr(size), "" if math.isnan(cloud) else repr(cloud))
+            for task, size, cloud in zip(
+                data.tasks, data.query_size.tolist(), data.cloud_accuracy.tolist(), strict=True
+            )
+        ],
+        "accuracy": pairs(data.accuracy, data.models, data.tasks, ~np.isnan(data.accuracy)),
         "clients": [(client, data.edge_of[i], *budgets(i)) for i, client in enumerate(data.clients)],
         "edges": [(edge, *budgets(n_clients + e)) for e, edge in enumerate(data.edges)],
-        "load": pairs(data.load, data.clients, data.tasks, lambda load: load > 0),
-        "service_time": pairs(data.service_time, data.nodes, data.models, given),
+        "load": pairs(data.load, data.clients, data.tasks, data.load > 0),
+        "service_time": pairs(data.service_time, data.nodes, data.models, ~np.isnan(data.service_time)),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -45,15 +46,15 @@ class InferenceData:
     compute_budget
         β_n, shape (N,), seconds of compute per second (1 = one processor always busy).
     uplink_budget
-        κ_n, shape (N,), ``payload_unit`` per second; towards the edge for a client, towards the cloud for an edge.
+        κ_n, shape (N,), ``payload_unit``/s: from a client to its edge server, from that to the cloud.
     name, memory_unit, payload_unit
         Labels for tables and pictures.
 
     Raises
     ------
     ValueError
-        If a field is empty, has the wrong shape, holds a NaN, a negative number or an unknown name. The message
-        names field and index, and says what to do.
+        If a field is empty, has the wrong shape, holds a NaN, a negative number or an unknown name. The
+        message names field and index, and says what to do.
     """
 
     models: tuple[str, ...]
@@ -86,7 +87,7 @@ class InferenceData:
             "query_size": ((n_tasks,), per_task),
             "accuracy": ((n_models, n_tasks), per_model + per_task),
             "cloud_accuracy": ((n_tasks,), per_task),
-            "load": ((n_clients, n_tasks), ("clients",) + per_task),
+            "load": ((n_clients, n_tasks), ("clients", *per_task)),
             "service_time": ((len(self.nodes), n_models), node + per_model),
             "memory_budget": ((len(self.nodes),), node),
             "compute_budget": ((len(self.nodes),), node),
@@ -95,8 +96,10 @@ class InferenceData:
         for field, (shape, axes) in shapes.items():
             object.__setattr__(self, field, _array(self, field, shape, axes))
         if not self.load.sum() > 0:
-            raise ValueError("load: no client sends any query, so there is nothing to serve; give at least one "
-                             "client and task a positive rate (queries/s)")
+            raise ValueError(
+                "load: no client sends any query, so there is nothing to serve; give at least "
+                "one client and task a positive rate (queries/s)"
+            )
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -116,25 +119,29 @@ class InferenceData:
         if not isinstance(other, InferenceData):
             return NotImplemented
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return all(np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
-                   for a, b in pairs)
-
-    __hash__ = None
+        return all(
+            np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b for a, b in pairs
+        )
 
     def __repr__(self) -> str:
-        return (f"<InferenceData {self.name!r}: {len(self.clients)} clients, {len(self.edges)} edge servers, "
-                f"{len(self.models)} models, {len(self.tasks)} tasks>")
+        return (
+            f"<InferenceData {self.name!r}: {len(self.clients)} clients, {len(self.edges)} edge servers, "
+            f"{len(self.models)} models, {len(self.tasks)} tasks>"
+        )
 
 
 # NaN says "cannot", and inf says "no limit"; elsewhere either is a slip of the hand.
-_MAY_BE_NAN = {"accuracy": "cannot do the task", "cloud_accuracy": "does not do the task",
-               "service_time": "cannot run the model"}
+_MAY_BE_NAN = {
+    "accuracy": "cannot do the task",
+    "cloud_accuracy": "does not do the task",
+    "service_time": "cannot run the model",
+}
 _MAY_BE_INF = {"memory_budget", "compute_budget", "uplink_budget"}
 
 
-def _names(field: str, value) -> tuple[str, ...]:
+def _names(field: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        raise ValueError(f"{field}: one text {value!r} where a sequence of names is expected; write [{value!r}]")
+        raise ValueError(f"{field}: one text {value!r} instead of a sequence of names; write [{value!r}]")
     names = tuple(value)
     if not names:
         raise ValueError(f"{field}: empty; give at least one name")
@@ -145,8 +152,7 @@ def _names(field: str, value) -> tuple[str, ...]:
 
 
 def _check_names(data: InferenceData) -> None:
-    for field, names in (("models", data.models), ("tasks", data.tasks),
-                         ("clients and edges", data.nodes)):
+    for field, names in (("models", data.models), ("tasks", data.tasks), ("clients and edges", data.nodes)):
         seen = set()
         for name in names:
             if name in seen:
@@ -155,12 +161,16 @@ def _check_names(data: InferenceData) -> None:
     if CLOUD in data.nodes:
         raise ValueError(f"clients and edges: {CLOUD!r} is kept for the cloud; rename that node")
     if len(data.edge_of) != len(data.clients):
-        raise ValueError(f"edge_of: {len(data.edge_of)} entries for {len(data.clients)} clients; give one edge "
-                         "server per client")
-    for client, edge in zip(data.clients, data.edge_of):
+        raise ValueError(
+            f"edge_of: {len(data.edge_of)} entries for {len(data.clients)} clients; give one "
+            "edge server per client"
+        )
+    for client, edge in zip(data.clients, data.edge_of, strict=True):
         if edge not in data.edges:
-            raise ValueError(f"edge_of[{client!r}]: unknown edge server {edge!r}; known are "
-                             f"{', '.join(map(repr, data.edges))}")
+            raise ValueError(
+                f"edge_of[{client!r}]: unknown edge server {edge!r}; known are "
+                f"{', '.join(map(repr, data.edges))}"
+            )
 
 
 def _array(data: InferenceData, field: str, shape: tuple[int, ...], axes: tuple[str, ...]) -> np.ndarray:
@@ -169,17 +179,23 @@ def _array(data: InferenceData, field: str, shape: tuple[int, ...], axes: tuple[
     except (TypeError, ValueError) as err:
         raise ValueError(f"{field}: not an array of numbers ({err})") from None
     if array.shape != shape:
-        raise ValueError(f"{field}: shape {array.shape} where {shape} is expected, one entry per "
-                         f"{' and per '.join(axes)}")
+        raise ValueError(
+            f"{field}: shape {array.shape} where {shape} is expected, one entry per {' and per '.join(axes)}"
+        )
     labels = {"models": data.models, "tasks": data.tasks, "clients": data.clients}
-    wrong = ((array < 0, "is negative", "give a number of at least 0"),
-             (np.isinf(array) & (field not in _MAY_BE_INF), "is not finite", "give a finite number"),
-             (np.isnan(array) & (field not in _MAY_BE_NAN), "is NaN", "fill the gap; only "
-              + ", ".join(_MAY_BE_NAN) + " may hold NaN, where something cannot be done"))
+    wrong = (
+        (array < 0, "is negative", "give a number of at least 0"),
+        (np.isinf(array) & (field not in _MAY_BE_INF), "is not finite", "give a finite number"),
+        (
+            np.isnan(array) & (field not in _MAY_BE_NAN),
+            "is NaN",
+            "fill the gap; only " + ", ".join(_MAY_BE_NAN) + " may hold NaN, where something cannot be done",
+        ),
+    )
     for mask, fault, remedy in wrong:
         if mask.any():
             at = np.argwhere(mask)[0]
-            index = ", ".join(repr(labels.get(axis, data.nodes)[k]) for axis, k in zip(axes, at))
+            index = ", ".join(repr(labels.get(axis, data.nodes)[k]) for axis, k in zip(axes, at, strict=True))
             raise ValueError(f"{field}[{index}]: {array[tuple(at)]} {fault}; {remedy}")
     array.setflags(write=False)
     return array

@@ -7,16 +7,53 @@ know nothing of Pyomo; this one turns a description into the model of formulatio
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
+from pyomo_j3o.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.inference import CLOUD, InferenceData
-from pyomo_j3o.taskonomy import instances, taskonomy_data
+from pyomo_j3o.tables import Table, budget_table, placement_table, routing_table
+from pyomo_j3o.taskonomy import accuracy_from_loss, instances, taskonomy_data, taskonomy_models
 
-__all__ = ["CLOUD", "InferenceData", "build_model", "instances", "small_example", "small_example_data",
-           "taskonomy", "taskonomy_data"]
+__all__ = [
+    "CLOUD",
+    "InferenceData",
+    "Table",
+    "accuracy_from_loss",
+    "budget_table",
+    "build_model",
+    "from_frames",
+    "instances",
+    "placement_table",
+    "read_folder",
+    "routing_table",
+    "small_example",
+    "small_example_data",
+    "taskonomy",
+    "taskonomy_data",
+    "taskonomy_models",
+    "write_folder",
+]
+
+
+#: One way to answer: (client, task, node, model).
+Option = tuple[str, str, str, str]
+_Row = list[tuple[float, Option]]
+
+
+class _Terms(NamedTuple):
+    """Per family of rows and per row: coefficients of the shares really served, and their options."""
+
+    demand: dict[tuple[str, str], _Row]
+    compute: dict[str, _Row]
+    client_uplink: dict[str, _Row]
+    edge_uplink: dict[str, _Row]
+    objective: _Row
 
 
 def build_model(data: InferenceData, droppable: bool = False, form: str = "linear") -> pyo.ConcreteModel:
@@ -48,11 +85,11 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
     Returns
     -------
     pyomo.environ.ConcreteModel
-        Holds ``place.x[node, model]`` (binary), ``route.y[client, task, node, model]`` (share of the queries, in
-        [0, 1]; node and model are ``"cloud"`` for the cloud), the rows above, the objective ``mean_accuracy``
-        (maximised), and `data` itself as the attribute ``data``. A variable x exists only where the model fits
-        the node's memory by itself and can answer a task that the node may be asked; rows whose budget is
-        infinite, or that would be empty, are left out.
+        Holds ``place.x[node, model]`` (binary), ``route.y[client, task, node, model]`` (share of the
+        queries, in [0, 1]; node and model are ``"cloud"`` for the cloud), the rows above, the objective
+        ``mean_accuracy`` (maximised), and `data` itself as the attribute ``data``. A variable x exists only
+        where the model fits the node's memory by itself and can answer a task that the node may be asked;
+        rows whose budget is infinite, or that would be empty, are left out.
 
     Raises
     ------
@@ -73,45 +110,53 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
     x, y = m.place.x, m.route.y
 
     if form == "linear":
-        served, total = _linear_terms(options, y)
+        total = _linear_sum(y)
         # Rows are assigned one by one, not by rule: a model that holds a local function cannot be pickled.
         m.link = pyo.Constraint(pyo.Any)
         for h in options:
             if h[2] != CLOUD:
                 m.link[h] = y[h] <= x[h[2:]]
     else:
-        served, total = _product_terms(options, x, y)
+        total = _product_sum(x, y)
 
     terms = _terms_by_row(data, options)
     m.demand = pyo.Constraint(pyo.Any)
     for i, client in enumerate(data.clients):
         for t, task in enumerate(data.tasks):
-            row = terms["demand"].get((client, task))
+            row = terms.demand.get((client, task))
             if row is None and data.load[i, t] > 0 and not droppable:
-                raise ValueError(f"load[{client!r}, {task!r}]: no model that fits the client or its edge server "
-                                 "can do this task, and the cloud does not; give an accuracy or a larger memory "
-                                 "budget, or build the model with droppable=True")
+                raise ValueError(
+                    f"load[{client!r}, {task!r}]: no model that fits the client or its edge server "
+                    "can do this task, and the cloud does not; give an accuracy or a larger memory "
+                    "budget, or build the model with droppable=True"
+                )
             if row is not None:
-                m.demand[client, task] = total(row, served) <= 1 if droppable else total(row, served) == 1
+                m.demand[client, task] = total(row) <= 1 if droppable else total(row) == 1
 
-    budget = {field: dict(zip(data.nodes, getattr(data, field).tolist()))
-              for field in ("memory_budget", "compute_budget", "uplink_budget")}
-    footprint = dict(zip(data.models, data.memory.tolist()))
+    budget = {
+        field: dict(zip(data.nodes, getattr(data, field).tolist(), strict=True))
+        for field in ("memory_budget", "compute_budget", "uplink_budget")
+    }
+    footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
     m.memory = pyo.Constraint(pyo.Any)
     for node, models in held.items():
         if models and math.isfinite(budget["memory_budget"][node]):
-            row = LinearExpression(linear_coefs=[footprint[k] for k in models],
-                                   linear_vars=[x[node, k] for k in models])
+            row = LinearExpression(
+                linear_coefs=[footprint[k] for k in models], linear_vars=[x[node, k] for k in models]
+            )
             m.memory[node] = row <= budget["memory_budget"][node]
-    for component, field in (("compute", "compute_budget"), ("client_uplink", "uplink_budget"),
-                             ("edge_uplink", "uplink_budget")):
+    for component, field in (
+        ("compute", "compute_budget"),
+        ("client_uplink", "uplink_budget"),
+        ("edge_uplink", "uplink_budget"),
+    ):
         rows = pyo.Constraint(pyo.Any)
         m.add_component(component, rows)
-        for node, row in terms[component].items():
+        for node, row in getattr(terms, component).items():
             if math.isfinite(budget[field][node]):
-                rows[node] = total(row, served) <= budget[field][node]
+                rows[node] = total(row) <= budget[field][node]
 
-    m.mean_accuracy = pyo.Objective(expr=total(terms["objective"], served), sense=pyo.maximize)
+    m.mean_accuracy = pyo.Objective(expr=total(terms.objective), sense=pyo.maximize)
     return m
 
 
@@ -120,18 +165,21 @@ def _models_worth_onloading(data: InferenceData) -> dict[str, list[str]]:
     asked = {client: data.load[i] > 0 for i, client in enumerate(data.clients)}
     for edge in data.edges:
         asked[edge] = data.load[data.clients_of(edge)].sum(axis=0) > 0
-    can = data.accuracy == data.accuracy
+    can = ~np.isnan(data.accuracy)
     held = {}
     for n, node in enumerate(data.nodes):
         useful = (can & asked[node]).any(axis=1) & (data.memory <= data.memory_budget[n])
-        useful &= data.service_time[n] == data.service_time[n]
-        held[node] = [k for k, good in zip(data.models, useful) if good]
+        useful &= ~np.isnan(data.service_time[n])
+        held[node] = [k for k, good in zip(data.models, useful, strict=True) if good]
     return held
 
 
-def _options(data: InferenceData, held: dict[str, list[str]]) -> list[tuple[str, str, str, str]]:
+def _options(data: InferenceData, held: dict[str, list[str]]) -> list[Option]:
     """All (client, task, node, model) that can answer the client's queries for the task."""
-    can = {k: set(data.tasks[t] for t in (row == row).nonzero()[0]) for k, row in zip(data.models, data.accuracy)}
+    can = {
+        k: {data.tasks[t] for t in np.flatnonzero(~np.isnan(row))}
+        for k, row in zip(data.models, data.accuracy, strict=True)
+    }
     options = []
     for i, client in enumerate(data.clients):
         for t, task in enumerate(data.tasks):
@@ -144,8 +192,8 @@ def _options(data: InferenceData, held: dict[str, list[str]]) -> list[tuple[str,
     return options
 
 
-def _terms_by_row(data: InferenceData, options: list) -> dict:
-    """Coefficients of the served shares: {row family: {row index: [(coefficient, option)]}}."""
+def _terms_by_row(data: InferenceData, options: list[Option]) -> _Terms:
+    """Return the coefficients of the served shares, by family of rows."""
     client_at = {name: i for i, name in enumerate(data.clients)}
     node_at = {name: n for n, name in enumerate(data.nodes)}
     model_at = {name: k for k, name in enumerate(data.models)}
@@ -153,40 +201,48 @@ def _terms_by_row(data: InferenceData, options: list) -> dict:
     # Python floats: numpy scalars would survive into the expressions and slow down every walk over them.
     load, accuracy, cloud = data.load.tolist(), data.accuracy.tolist(), data.cloud_accuracy.tolist()
     seconds, size, all_load = data.service_time.tolist(), data.query_size.tolist(), data.total_load
-    terms = {"demand": {}, "compute": {}, "client_uplink": {}, "edge_uplink": {}, "objective": []}
+    terms = _Terms({}, {}, {}, {}, [])
     for h in options:
         client, task, node, model = h
         i, t = client_at[client], task_at[task]
         rate = load[i][t]
-        terms["demand"].setdefault((client, task), []).append((1.0, h))
+        terms.demand.setdefault((client, task), []).append((1.0, h))
         worth = cloud[t] if node == CLOUD else accuracy[model_at[model]][t]
-        terms["objective"].append((rate / all_load * worth, h))
+        terms.objective.append((rate / all_load * worth, h))
         if node != CLOUD:
-            terms["compute"].setdefault(node, []).append((rate * seconds[node_at[node]][model_at[model]], h))
+            terms.compute.setdefault(node, []).append((rate * seconds[node_at[node]][model_at[model]], h))
         if node != client:
-            terms["client_uplink"].setdefault(client, []).append((rate * size[t], h))
+            terms.client_uplink.setdefault(client, []).append((rate * size[t], h))
         if node == CLOUD:
-            terms["edge_uplink"].setdefault(data.edge_of[i], []).append((rate * size[t], h))
+            terms.edge_uplink.setdefault(data.edge_of[i], []).append((rate * size[t], h))
     return terms
 
 
-def _linear_terms(options: list, y):
-    def total(row, served):
-        return LinearExpression(linear_coefs=[c for c, _ in row], linear_vars=[served[h] for _, h in row])
+def _linear_sum(y: Any) -> Callable[[_Row], Any]:
+    def total(row: _Row) -> Any:
+        return LinearExpression(linear_coefs=[c for c, _ in row], linear_vars=[y[h] for _, h in row])
 
-    return {h: y[h] for h in options}, total
-
-
-def _product_terms(options: list, x, y):
-    def total(row, served):
-        return pyo.quicksum((c * y[h] if h[2] == CLOUD else c * served[h] for c, h in row), linear=False)
-
-    return {h: x[h[2:]] * y[h] for h in options if h[2] != CLOUD}, total
+    return total
 
 
-def taskonomy(clients: int = 10, edges: int = 2, seed: int = 0, droppable: bool = False, form: str = "linear",
-              memory: float = 1.0, compute: float = 1.0, uplink: float = 1.0) -> pyo.ConcreteModel:
-    """An instance of ours on the published Taskonomy figures, as a Pyomo model.
+def _product_sum(x: Any, y: Any) -> Callable[[_Row], Any]:
+    def total(row: _Row) -> Any:
+        return pyo.quicksum(c * y[h] if h[2] == CLOUD else c * (x[h[2:]] * y[h]) for c, h in row)
+
+    return total
+
+
+def taskonomy(
+    clients: int = 10,
+    edges: int = 2,
+    seed: int = 0,
+    droppable: bool = False,
+    form: str = "linear",
+    memory: float = 1.0,
+    compute: float = 1.0,
+    uplink: float = 1.0,
+) -> pyo.ConcreteModel:
+    """Build an instance of ours on the published Taskonomy figures, as a Pyomo model.
 
     Parameters
     ----------
@@ -213,30 +269,30 @@ def small_example_data() -> InferenceData:
     """Two clients, one edge server, three models, two tasks: small enough to solve by hand.
 
     The figures are made up. ``both`` answers both tasks, ``sharp`` and ``deep`` one each, better. The
-    phone has room for ``both`` alone, the robot for any one model, the edge server for ``sharp`` and ``deep``.
+    phone has room for ``both`` alone, the robot for any one model, the server for ``sharp`` and ``deep``.
     """
     nan = math.nan
     return InferenceData(
         name="small example",
         models=("both", "sharp", "deep"),
-        memory=[2, 3, 3],
+        memory=np.array([2, 3, 3]),
         tasks=("edges", "depth"),
-        query_size=[1, 1],
-        accuracy=[[0.70, 0.60], [0.90, nan], [nan, 0.80]],
-        cloud_accuracy=[0.95, 0.95],
+        query_size=np.array([1, 1]),
+        accuracy=np.array([[0.70, 0.60], [0.90, nan], [nan, 0.80]]),
+        cloud_accuracy=np.array([0.95, 0.95]),
         clients=("phone", "robot"),
         edges=("server",),
         edge_of=("server", "server"),
-        load=[[4, 2], [1, 3]],
-        service_time=[[0.1, 0.2, 0.2], [0.1, 0.2, 0.2], [0.02, 0.05, 0.05]],
-        memory_budget=[2, 3, 6],
-        compute_budget=[1, 1, 0.2],
-        uplink_budget=[4, 4, 2],
+        load=np.array([[4, 2], [1, 3]]),
+        service_time=np.array([[0.1, 0.2, 0.2], [0.1, 0.2, 0.2], [0.02, 0.05, 0.05]]),
+        memory_budget=np.array([2, 3, 6]),
+        compute_budget=np.array([1, 1, 0.2]),
+        uplink_budget=np.array([4, 1, 2]),
     )
 
 
 def small_example(droppable: bool = False, form: str = "linear") -> pyo.ConcreteModel:
-    """The model of `small_example_data`.
+    """Build the model of `small_example_data`.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""Pictures of a plan and of a solve; every function draws on the axes it is given. Needs matplotlib (``plot``)."""
+"""Pictures of a plan and of a solve, drawn on the axes that are given; they need matplotlib."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.tables import budget_table, placement_table, routing_table
@@ -10,6 +11,7 @@ from pyomo_j3o.tables import budget_table, placement_table, routing_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
     from matplotlib.text import Text
     from pyomo.core.base.block import BlockData
 
@@ -23,8 +25,8 @@ _TASK_COUNT_COLOURS = ("#EDF8B1", "#C7E9B4", "#7FCDBB", "#41B6C4", "#1D91C0", "#
 def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
     """Draw which models sit where: one bar per node, as long as its memory budget is full.
 
-    A segment is one onloaded model. Its colour says how many tasks the model can do; its name is written into it
-    where there is room.
+    A segment is one onloaded model. Its colour says how many tasks the model can do; its name is written
+    into it where there is room.
 
     Parameters
     ----------
@@ -46,7 +48,9 @@ def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
     data = model.data
     budgets = {row["node"]: row for row in budget_table(model) if row["kind"] == "memory"}
     ax = _axes(ax, width=9.0, height=1.4 + 0.26 * len(budgets))
-    n_tasks = {name: int(row.sum()) for name, row in zip(data.models, data.accuracy == data.accuracy, strict=True)}
+    n_tasks = {
+        name: int(row.sum()) for name, row in zip(data.models, data.accuracy == data.accuracy, strict=True)
+    }
     height = {node: k for k, node in enumerate(data.edges + data.clients)}
     right_end = dict.fromkeys(height, 0.0)
     labels = []
@@ -55,8 +59,15 @@ def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
         # Without a limit there is nothing to be a share of; the bar then shows how what is there splits up.
         whole = limit if 0 < limit < math.inf else max(budgets[node]["used"], 1e-12)
         colour = _task_count_colour(n_tasks[row["model"]])
-        ax.barh(height[node], 100 * row["memory"] / whole, left=right_end[node], height=0.8, color=colour,
-                edgecolor="#444444", linewidth=0.4)
+        ax.barh(
+            height[node],
+            100 * row["memory"] / whole,
+            left=right_end[node],
+            height=0.8,
+            color=colour,
+            edgecolor="#444444",
+            linewidth=0.4,
+        )
         labels.append((row["model"], right_end[node], 100 * row["memory"] / whole, height[node], colour))
         right_end[node] += 100 * row["memory"] / whole
     ax.axvline(100, color=_GREY, linewidth=1)
@@ -73,8 +84,12 @@ def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
     most = len(_TASK_COUNT_COLOURS)
     counts = sorted({min(n_tasks[row["model"]], most) for row in placed})
     if counts:
-        names = [f"{n} task" if n == 1 else f"{n} tasks" if n < most else f"{n} tasks or more" for n in counts]
-        _legend_above(ax, [_patch(_task_count_colour(n), name) for n, name in zip(counts, names, strict=True)])
+        names = [
+            f"{n} task" if n == 1 else f"{n} tasks" if n < most else f"{n} tasks or more" for n in counts
+        ]
+        _legend_above(
+            ax, [_patch(_task_count_colour(n), name) for n, name in zip(counts, names, strict=True)]
+        )
     _write_into_segments(ax, labels, _font_size(ax, len(height)))
     return ax
 
@@ -107,10 +122,15 @@ def plot_routing(model: BlockData, ax: Axes | None = None) -> Axes:
         widths = [100 * share for share in table[level]]
         if level != "dropped" or max(widths) > 0.05:
             shown.append(_patch(colour, level))
-        ax.barh(range(len(table)), widths, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8)
-        labels += [(f"{width:.0f} %", at, width, k, colour) for k, (at, width) in enumerate(zip(left, widths))
-                   if width >= 0.5]
-        left = [a + w for a, w in zip(left, widths)]
+        ax.barh(
+            range(len(table)), widths, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8
+        )
+        labels += [
+            (f"{width:.0f} %", at, width, k, colour)
+            for k, (at, width) in enumerate(zip(left, widths, strict=True))
+            if width >= 0.5
+        ]
+        left = [a + w for a, w in zip(left, widths, strict=True)]
     ax.set_xlim(0, 100)
     ax.set_ylim(len(table) - 0.4, -0.6)
     ax.axhline(len(table) - 1.5, color=_GREY, linewidth=0.5, linestyle=":")
@@ -122,10 +142,24 @@ def plot_routing(model: BlockData, ax: Axes | None = None) -> Axes:
         ax.spines[side].set_visible(False)
     # The accuracy stands outside the bars, in the margin, so that it collides with nothing.
     for k, row in enumerate(table):
-        ax.annotate(f"{row['accuracy']:.3f}", (1.01, k), xycoords=("axes fraction", "data"), va="center", fontsize=8,
-                    color=_GREY, annotation_clip=False)
-    ax.annotate("accuracy", (1.01, 1.0), xycoords="axes fraction", xytext=(0, 2), textcoords="offset points",
-                fontsize=8, color=_GREY)
+        ax.annotate(
+            f"{row['accuracy']:.3f}",
+            (1.01, k),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+            color=_GREY,
+            annotation_clip=False,
+        )
+    ax.annotate(
+        "accuracy",
+        (1.01, 1.0),
+        xycoords="axes fraction",
+        xytext=(0, 2),
+        textcoords="offset points",
+        fontsize=8,
+        color=_GREY,
+    )
     _legend_above(ax, shown)
     _write_into_segments(ax, labels, 8.0)
     return ax
@@ -157,8 +191,9 @@ def plot_plan(model: BlockData) -> Figure:
     height = max(routing_height, 1.4 + 0.26 * n_nodes)
     figure = plt.figure(figsize=(15, height), layout="constrained")
     # Many nodes make the left picture tall; the right one keeps the height that its few bars need.
-    grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1),
-                               height_ratios=(routing_height, max(height - routing_height, 0.01)))
+    grid = figure.add_gridspec(
+        2, 2, width_ratios=(1.25, 1), height_ratios=(routing_height, max(height - routing_height, 0.01))
+    )
     left = figure.add_subplot(grid[:, 0])
     right = figure.add_subplot(grid[:, 1] if height < 1.3 * routing_height else grid[0, 1])
     # Axes of a constrained figure find their size when it is drawn, and labels are fitted to that size.
@@ -192,20 +227,32 @@ def plot_trace(results: Any, ax: Axes | None = None) -> Axes:
     ValueError
         If there is no record to draw.
     """
+    from matplotlib.ticker import MaxNLocator
+
     records = _records(results)
     if not records:
         raise ValueError("the trace is empty: no iteration was recorded, so there is nothing to draw")
     ax = _axes(ax, width=7.0, height=4.0)
     last = {}
-    for key, label, colour, marker in (("incumbent", "incumbent", _BLUE, "o"), ("bound", "proven bound", _ORANGE, "v")):
+    for key, label, colour, marker in (
+        ("incumbent", "incumbent", _BLUE, "o"),
+        ("bound", "proven bound", _ORANGE, "v"),
+    ):
         points = [(_field(r, "iteration", k), _field(r, key)) for k, r in enumerate(records, start=1)]
         points = [(k, v) for k, v in points if v is not None and math.isfinite(v)]
         if points:
-            ax.step(*zip(*points), where="post", color=colour, marker=marker, markersize=5, label=label)
+            ax.step(
+                *zip(*points, strict=True),
+                where="post",
+                color=colour,
+                marker=marker,
+                markersize=5,
+                label=label,
+            )
             last[key] = points[-1][1]
     ax.set_xlabel("iteration")
     ax.set_ylabel("objective")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.grid(axis="y", color="#E5E5E5", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -234,7 +281,7 @@ def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     return ax
 
 
-def _records(results: Any) -> list:
+def _records(results: Any) -> list[Any]:
     extra = getattr(results, "extra_info", None)
     trace = results if extra is None else extra.trace
     return list(trace or ())
@@ -246,15 +293,24 @@ def _field(record: Any, name: str, default: Any = None) -> Any:
     return getattr(record, name, default)
 
 
-def _patch(colour: str, label: str):
+def _patch(colour: str, label: str) -> Patch:
     from matplotlib.patches import Patch
 
     return Patch(facecolor=colour, label=label)
 
 
-def _legend_above(ax: Axes, handles: list) -> None:
-    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), frameon=False,
-              fontsize=8, borderaxespad=0.2, handlelength=1.2, columnspacing=1.2)
+def _legend_above(ax: Axes, handles: Sequence[Any]) -> None:
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+        borderaxespad=0.2,
+        handlelength=1.2,
+        columnspacing=1.2,
+    )
 
 
 def _task_count_colour(n_tasks: int) -> str:
@@ -262,22 +318,33 @@ def _task_count_colour(n_tasks: int) -> str:
 
 
 def _font_size(ax: Axes, n_rows: int) -> float:
-    """The largest size in points, at most 9, at which one line of text fits each of `n_rows` rows."""
+    """Return the largest size in points, at most 9, at which one line of text fits each of `n_rows` rows."""
     height = ax.get_window_extent().height * 72 / ax.figure.dpi
     return max(4.0, min(9.0, 0.75 * height / max(n_rows, 1)))
 
 
-def _write_into_segments(ax: Axes, labels: list[tuple[str, float, float, float, str]], size: float) -> None:
+def _write_into_segments(
+    ax: Axes, labels: Sequence[tuple[str, float, float, float, str]], size: float
+) -> None:
     """Centre each text in its segment, and leave out those that would not fit."""
     from matplotlib.colors import to_rgb
 
-    ax.figure.draw_without_rendering()
-    renderer = ax.figure._get_renderer()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
     pixels_per_unit = ax.transData.transform((1, 0))[0] - ax.transData.transform((0, 0))[0]
     for text, left, width, y, colour in labels:
         red, green, blue = to_rgb(colour)
         ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
-        written: Text = ax.text(left + width / 2, y, text, ha="center", va="center", fontsize=min(size, 8.0),
-                                color=ink, clip_on=True)
-        if written.get_window_extent(renderer).width > pixels_per_unit * width - 6:
+        written: Text = ax.text(
+            left + width / 2,
+            y,
+            text,
+            ha="center",
+            va="center",
+            fontsize=min(size, 8.0),
+            color=ink,
+            clip_on=True,
+        )
+        if written.get_window_extent().width > pixels_per_unit * width - 6:
             written.remove()

@@ -1,4 +1,4 @@
-"""Reading a plan back from a solved library model, as tables: what sits where, who answers, how full it is."""
+"""A plan read back from a solved model as tables: what sits where, who answers, how full it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from pyomo_j3o.inference import CLOUD, InferenceData
 if TYPE_CHECKING:
     import pandas as pd
     from pyomo.core.base.block import BlockData
+
+
+#: One way to answer: (client, task, node, model).
+Option = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Table:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.rows)
 
-    def __getitem__(self, column: str) -> list:
-        """The values of one column."""
+    def __getitem__(self, column: str) -> list[Any]:
+        """Return the values of one column."""
         if column not in self.columns:
             raise KeyError(f"no column {column!r}; the columns are {', '.join(self.columns)}")
         return [row[column] for row in self.rows]
@@ -45,12 +49,15 @@ class Table:
         cells = [list(self.columns)] + [[_text(row[c]) for c in self.columns] for row in self.rows]
         width = [max(len(line[k]) for line in cells) for k in range(len(self.columns))]
         return "\n".join(
-            "  ".join(cell.rjust(w) if numeric[c] else cell.ljust(w)
-                      for cell, w, c in zip(line, width, self.columns)).rstrip()
-            for line in cells)
+            "  ".join(
+                cell.rjust(w) if numeric[c] else cell.ljust(w)
+                for cell, w, c in zip(line, width, self.columns, strict=True)
+            ).rstrip()
+            for line in cells
+        )
 
     def to_frame(self) -> pd.DataFrame:
-        """The same table as a pandas DataFrame; needs pandas."""
+        """Return the table as a pandas DataFrame; needs pandas."""
         import pandas as pd
 
         return pd.DataFrame(self.rows, columns=list(self.columns))
@@ -79,11 +86,19 @@ def placement_table(model: BlockData) -> Table:
     answered: dict[tuple[str, str], float] = {}
     for (_, _, node, name), rate, share in _rates(data, shares):
         answered[node, name] = answered.get((node, name), 0.0) + rate * share
-    footprint = dict(zip(data.models, data.memory.tolist()))
+    footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
     # Solvers return 0 and 1 up to a tolerance.
-    rows = [{"node": node, "level": _level(data, node), "model": name, "memory": footprint[name],
-             "queries": answered.get((node, name), 0.0)}
-            for (node, name), x in model.place.x.items() if _value(x) > 0.5]
+    rows = [
+        {
+            "node": node,
+            "level": _level(data, node),
+            "model": name,
+            "memory": footprint[name],
+            "queries": answered.get((node, name), 0.0),
+        }
+        for (node, name), x in model.place.x.items()
+        if _value(x) > 0.5
+    ]
     return Table(("node", "level", "model", "memory", "queries"), rows)
 
 
@@ -99,8 +114,8 @@ def routing_table(model: BlockData) -> Table:
     -------
     Table
         One row per task that has load, and a last one ``all``: ``task``, ``load`` (queries/s), the shares
-        ``client``, ``edge``, ``cloud``, ``dropped`` of that load (they sum to 1), and ``accuracy``, the mean over
-        all its queries with 0 for those dropped. The accuracy in the row ``all`` is the objective.
+        ``client``, ``edge``, ``cloud``, ``dropped`` of that load (they sum to 1), and ``accuracy``, the mean
+        over all its queries with 0 for those dropped. The accuracy in the row ``all`` is the objective.
 
     Raises
     ------
@@ -108,22 +123,25 @@ def routing_table(model: BlockData) -> Table:
         If the model is not one of the library's, or has not been solved.
     """
     data, shares = _plan(model)
-    worth = {(name, task): a for name, row in zip(data.models, data.accuracy.tolist())
-             for task, a in zip(data.tasks, row)}
-    worth |= {(CLOUD, task): a for task, a in zip(data.tasks, data.cloud_accuracy.tolist())}
+    worth = {
+        (name, task): a
+        for name, row in zip(data.models, data.accuracy.tolist(), strict=True)
+        for task, a in zip(data.tasks, row, strict=True)
+    }
+    worth |= {(CLOUD, task): a for task, a in zip(data.tasks, data.cloud_accuracy.tolist(), strict=True)}
     at = {task: dict.fromkeys(("client", "edge", "cloud", "accuracy"), 0.0) for task in data.tasks}
     for (_, task, node, name), rate, share in _rates(data, shares):
         at[task][_level(data, node)] += rate * share
         at[task]["accuracy"] += rate * share * worth[name, task]
-    load = dict(zip(data.tasks, data.load.sum(axis=0).tolist()))
+    load = dict(zip(data.tasks, data.load.sum(axis=0).tolist(), strict=True))
     at["all"] = {key: sum(at[task][key] for task in data.tasks) for key in at[data.tasks[0]]}
     load["all"] = data.total_load
     rows = []
     for task, amounts in at.items():
         if load[task] > 0:
-            share = {key: amount / load[task] for key, amount in amounts.items()}
-            dropped = max(0.0, 1.0 - share["client"] - share["edge"] - share["cloud"])
-            rows.append({"task": task, "load": load[task], **share, "dropped": dropped})
+            part = {key: amount / load[task] for key, amount in amounts.items()}
+            dropped = max(0.0, 1.0 - part["client"] - part["edge"] - part["cloud"])
+            rows.append({"task": task, "load": load[task], **part, "dropped": dropped})
     return Table(("task", "load", "client", "edge", "cloud", "dropped", "accuracy"), rows)
 
 
@@ -148,13 +166,16 @@ def budget_table(model: BlockData) -> Table:
     """
     data, shares = _plan(model)
     used = {(node, kind): 0.0 for node in data.nodes for kind in ("memory", "compute", "uplink")}
-    footprint = dict(zip(data.models, data.memory.tolist()))
+    footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
     for (node, name), x in model.place.x.items():
         used[node, "memory"] += footprint[name] * _value(x)
-    seconds = {(node, name): s for node, row in zip(data.nodes, data.service_time.tolist())
-               for name, s in zip(data.models, row)}
-    size = dict(zip(data.tasks, data.query_size.tolist()))
-    home = dict(zip(data.clients, data.edge_of))
+    seconds = {
+        (node, name): s
+        for node, row in zip(data.nodes, data.service_time.tolist(), strict=True)
+        for name, s in zip(data.models, row, strict=True)
+    }
+    size = dict(zip(data.tasks, data.query_size.tolist(), strict=True))
+    home = dict(zip(data.clients, data.edge_of, strict=True))
     for (client, task, node, name), rate, share in _rates(data, shares):
         if node == CLOUD:
             used[home[client], "uplink"] += rate * share * size[task]
@@ -168,17 +189,28 @@ def budget_table(model: BlockData) -> Table:
         for kind, unit in units.items():
             amount, budget = used[node, kind], float(getattr(data, f"{kind}_budget")[n])
             share = amount / budget if budget > 0 else 0.0
-            rows.append({"node": node, "level": _level(data, node), "kind": kind, "used": amount,
-                         "budget": budget, "share": share, "unit": unit})
+            rows.append(
+                {
+                    "node": node,
+                    "level": _level(data, node),
+                    "kind": kind,
+                    "used": amount,
+                    "budget": budget,
+                    "share": share,
+                    "unit": unit,
+                }
+            )
     return Table(("node", "level", "kind", "used", "budget", "share", "unit"), rows)
 
 
-def _plan(model: BlockData) -> tuple[InferenceData, dict[tuple[str, str, str, str], float]]:
-    """The data of a library model and the share of queries that each option really answers."""
+def _plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
+    """Return the data of a library model and the share of queries that each option really answers."""
     data = getattr(model, "data", None)
     if not isinstance(data, InferenceData):
-        raise ValueError(f"{model.name}: not a model of pyomo_j3o.library, so there is no description to read the "
-                         "plan against; build it with pyomo_j3o.library.build_model")
+        raise ValueError(
+            f"{model.name}: not a model of pyomo_j3o.library, so there is no description to read the "
+            "plan against; build it with pyomo_j3o.library.build_model"
+        )
     x, y = model.place.x, model.route.y
     shares = {h: _value(v) for h, v in y.items()}
     if model.component("link") is None:
@@ -187,15 +219,20 @@ def _plan(model: BlockData) -> tuple[InferenceData, dict[tuple[str, str, str, st
     return data, shares
 
 
-def _value(variable) -> float:
+def _value(variable: Any) -> float:
     if variable.value is None:
-        raise ValueError(f"{variable.name} has no value; solve the model first, and check that a plan was found")
+        raise ValueError(
+            f"{variable.name} has no value; solve the model first, and check that a plan was found"
+        )
     return variable.value
 
 
-def _rates(data: InferenceData, shares: dict) -> Iterator[tuple[tuple[str, str, str, str], float, float]]:
-    rate = {(client, task): r for client, row in zip(data.clients, data.load.tolist())
-            for task, r in zip(data.tasks, row)}
+def _rates(data: InferenceData, shares: dict[Option, float]) -> Iterator[tuple[Option, float, float]]:
+    rate = {
+        (client, task): r
+        for client, row in zip(data.clients, data.load.tolist(), strict=True)
+        for task, r in zip(data.tasks, row, strict=True)
+    }
     for h, share in shares.items():
         yield h, rate[h[:2]], share
 
@@ -206,7 +243,7 @@ def _level(data: InferenceData, node: str) -> str:
     return "edge" if node in data.edges else "client"
 
 
-def _text(cell) -> str:
+def _text(cell: Any) -> str:
     if isinstance(cell, float):
         # What is smaller than any solver's tolerance is noise.
         return "0" if abs(cell) < 1e-6 else f"{cell:.4g}"

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,12 +68,12 @@ def taskonomy_models() -> TaskonomyModels:
 
 
 def accuracy_from_loss(loss: np.ndarray) -> np.ndarray:
-    """The map from loss to accuracy, ours: the best published loss of the task over the loss.
+    """Map losses to accuracies, our way: the best published loss of the task over the loss.
 
-    Per task it is decreasing in the loss and lies in (0, 1], with 1 for the best published model. The five losses
-    have different units; a ratio to the best of the task has none. It is a relative quality, not a hit rate:
-    0.5 says twice the loss of the best model. One 2-D keypoints network has about half the loss of the next
-    best, so all other keypoints networks lie near 0.5.
+    Per task it is decreasing in the loss and lies in (0, 1], with 1 for the best published model. The five
+    losses have different units; a ratio to the best of the task has none. It is a relative quality, no hit
+    rate: 0.5 says twice the loss of the best model. One 2-D keypoints network has about half the loss of the
+    next best, so all other keypoints networks lie near 0.5.
 
     Parameters
     ----------
@@ -110,22 +110,30 @@ _CLIENT_UPLINK_SHARE = (0.2, 0.6)
 _EDGE_UPLINK_SHARE = 0.05
 
 
-def taskonomy_data(clients: int = 10, edges: int = 2, seed: int = 0, memory: float = 1.0, compute: float = 1.0,
-                   uplink: float = 1.0) -> InferenceData:
+def taskonomy_data(
+    clients: int = 10,
+    edges: int = 2,
+    seed: int = 0,
+    memory: float = 1.0,
+    compute: float = 1.0,
+    uplink: float = 1.0,
+) -> InferenceData:
     """Draw a system of clients and edge servers that choose among the 72 published Taskonomy networks.
 
     Networks, losses, parameters and multiply-adds are published; the system around them is ours, drawn from
     `seed`. It is not an instance of arXiv 2508.13380, and reproduces no figure of it.
 
-    - Accuracy is `accuracy_from_loss`; the cloud runs the best published model of each task, so its accuracy is 1.
+    - Accuracy is `accuracy_from_loss`; the cloud runs the best published model of each task: accuracy 1.
     - Load: 4–12 queries/s per client, split over the tasks by a flat Dirichlet draw.
     - Service time: multiply-adds over a node's throughput, drawn for clients from the middle half of what
       published networks reach on a laptop's CPU, for edge servers on a desktop GPU.
-    - Memory, in million parameters: 5–14 on a client, one to three small networks or a half-size large one; 20–45 on an
-      edge server, one or two large networks or up to ten small ones.
-    - The budgets on compute and uplinks are shares of what the load would need, so that they bind at any size.
+    - Memory, in million parameters: 5–14 on a client, one to three small networks or a half-size large one;
+      20–45 on an edge server, one or two large networks or up to ten small ones.
+    - Compute: 0.1–0.35 of a processor on a client; on an edge server the slice of the GPU that runs 35 % of
+      its clients' queries on an average network.
+    - Uplinks: 20–60 % of a client's queries, 5 % of an edge server's; more where that does not serve all.
 
-    With the three multipliers at 1 or above a plan without drops exists by construction: every client and edge
+    With the three multipliers at 1 or above a plan without drops exists by construction: each client and edge
     server holds the small five-task network, the client runs what its compute budget allows, the edge server
     then what its own allows, and the cloud the rest; the uplinks are never drawn smaller than this needs.
 
@@ -151,13 +159,14 @@ def taskonomy_data(clients: int = 10, edges: int = 2, seed: int = 0, memory: flo
     _check_sizes(clients, edges, memory, compute, uplink)
     rng = np.random.default_rng(seed)
     nets = taskonomy_models()
-    n_models, n_tasks = nets.loss.shape
+    n_tasks = len(nets.tasks)
     home = np.arange(clients) % edges
 
     rates = rng.uniform(*_QUERIES_PER_SECOND, clients)
     load = rates[:, None] * rng.dirichlet(np.full(n_tasks, _TASK_CONCENTRATION), clients)
-    throughput = np.concatenate([rng.uniform(*_CLIENT_GMACS_PER_SECOND, clients),
-                                 rng.uniform(*_EDGE_GMACS_PER_SECOND, edges)])
+    throughput = np.concatenate(
+        [rng.uniform(*_CLIENT_GMACS_PER_SECOND, clients), rng.uniform(*_EDGE_GMACS_PER_SECOND, edges)]
+    )
     service_time = nets.gmacs[None, :] / throughput[:, None]
     memory_budget = np.concatenate([rng.uniform(*_CLIENT_MEMORY, clients), rng.uniform(*_EDGE_MEMORY, edges)])
     client_compute = rng.uniform(*_CLIENT_COMPUTE, clients)
@@ -167,7 +176,7 @@ def taskonomy_data(clients: int = 10, edges: int = 2, seed: int = 0, memory: flo
     mean_edge_time = service_time[clients:].mean(axis=1)
     edge_compute = _EDGE_COMPUTE_SHARE * rate_at_edge * mean_edge_time
 
-    # The witness of feasibility, in queries/s: what is left after the small five-task network has done its share.
+    # The witness of feasibility, in queries/s: what is left once the small five-task network did its share.
     small = nets.names.index("s1_full_12345")
     left = np.maximum(0.0, rates - client_compute / service_time[:clients, small])
     left_at_edge = np.bincount(home, left, minlength=edges)
@@ -203,22 +212,39 @@ def _check_sizes(clients: int, edges: int, memory: float, compute: float, uplink
             raise ValueError(f"{name}={number!r}: give a whole number of at least 1")
     for name, factor in (("memory", memory), ("compute", compute), ("uplink", uplink)):
         if not factor >= 0:
-            raise ValueError(f"{name}={factor!r}: give a multiplier of at least 0 (1 for the default budgets)")
+            raise ValueError(f"{name}={factor!r}: give a multiplier of at least 0 (1: the default budgets)")
 
 
-def instances() -> Iterator[tuple[str, dict]]:
-    """The thirty instances that comparisons run on: 5–40 clients, 1–4 edge servers, with drops and without.
+def instances() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name the thirty instances of comparisons: 5–40 clients, 1–4 edge servers, with drops and without.
 
     Yields
     ------
     tuple
         A name and the keyword arguments of `pyomo_j3o.library.taskonomy`.
     """
-    sizes = ((5, 1), (8, 1), (10, 1), (10, 2), (12, 2), (15, 2), (16, 2), (20, 2), (20, 3), (24, 3), (25, 2),
-             (30, 3), (32, 4), (36, 4), (40, 4))
+    sizes = (
+        (5, 1),
+        (8, 1),
+        (10, 1),
+        (10, 2),
+        (12, 2),
+        (15, 2),
+        (16, 2),
+        (20, 2),
+        (20, 3),
+        (24, 3),
+        (25, 2),
+        (30, 3),
+        (32, 4),
+        (36, 4),
+        (40, 4),
+    )
     for k, (clients, edges) in enumerate(sizes):
         for droppable in (False, True):
             seed = 2 * k + droppable
             kind = "drop" if droppable else "serve"
-            yield (f"taskonomy-{clients}-{edges}-{kind}",
-                   {"clients": clients, "edges": edges, "seed": seed, "droppable": droppable})
+            yield (
+                f"taskonomy-{clients}-{edges}-{kind}",
+                {"clients": clients, "edges": edges, "seed": seed, "droppable": droppable},
+            )

@@ -1,0 +1,127 @@
+"""The pictures: they draw what the tables say, label it with units, and load matplotlib only when called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pyomo.environ as pyo
+import pytest
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
+
+from pyomo_j3o.library import placement_table, routing_table, small_example, taskonomy  # noqa: E402
+from pyomo_j3o.plotting import plot_placement, plot_plan, plot_routing, plot_trace  # noqa: E402
+
+RECORDS = [
+    {"iteration": 1, "incumbent": 0.7, "bound": float("inf"), "time": 0.1},
+    {"iteration": 2, "incumbent": 0.78, "bound": 0.83, "time": 0.3},
+    {"iteration": 3, "incumbent": 0.8, "bound": 0.82, "time": 0.4},
+]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Close what a test has drawn."""
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """Return the small example, solved."""
+    model = small_example()
+    pyo.SolverFactory("highs").solve(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def many_nodes():
+    """40 clients and 4 edge servers, each with the first three models that fit; nothing is solved."""
+    model = taskonomy(40, 4, droppable=True)
+    for variable in model.component_data_objects(pyo.Var):
+        variable.set_value(0)
+    for node in model.data.nodes:
+        for k in [index for index in model.place.x if index[0] == node][:3]:
+            model.place.x[k].set_value(1)
+    return model
+
+
+def overlaps(ax) -> list[tuple[str, str]]:
+    """Pairs of texts inside `ax` or along its vertical axis that lie over each other."""
+    ax.figure.draw_without_rendering()
+    texts = [t for t in list(ax.texts) + ax.get_yticklabels() if t.get_text()]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
+    return [
+        (a, b)
+        for k, (a, first) in enumerate(boxes)
+        for b, second in boxes[k + 1 :]
+        if min(first.x1, second.x1) - max(first.x0, second.x0) > 1
+        and min(first.y1, second.y1) - max(first.y0, second.y0) > 1
+    ]
+
+
+def test_placement_has_one_segment_per_onloaded_model(solved):
+    """And it draws on the axes that it is given."""
+    _, ax = plt.subplots()
+    assert plot_placement(solved, ax) is ax
+    assert len(ax.patches) == len(placement_table(solved))
+    assert "GB" in ax.get_ylabel()
+    assert "%" in ax.get_xlabel()
+
+
+def test_routing_bars_are_the_shares_of_the_table(solved):
+    """One bar per task and level, as wide as its share."""
+    ax = plot_routing(solved)
+    table = routing_table(solved)
+    widths = [patch.get_width() for patch in ax.patches]
+    shares = [100 * s for level in ("client", "edge", "cloud", "dropped") for s in table[level]]
+    assert widths == pytest.approx(shares)
+    assert "queries/s" in ax.get_yticklabels()[0].get_text()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["client", "edge", "cloud"]
+
+
+def test_plan_has_both_pictures(solved):
+    """Onloading beside offloading, with the mean accuracy above."""
+    figure = plot_plan(solved)
+    assert len(figure.axes) == 2
+    assert "0.8400" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("plot", [plot_placement, plot_routing])
+def test_texts_do_not_lie_over_each_other(plot, solved, many_nodes):
+    """Neither with three nodes nor with 44."""
+    for model in (solved, many_nodes):
+        assert overlaps(plot(model)) == []
+
+
+def test_trace_leaves_out_what_is_not_finite():
+    """Records may be dicts or objects, alone or inside results."""
+    as_objects = [SimpleNamespace(**record) for record in RECORDS]
+    for trace in (RECORDS, as_objects, SimpleNamespace(extra_info=SimpleNamespace(trace=as_objects))):
+        incumbent, bound = plot_trace(trace).get_lines()
+        assert list(incumbent.get_xdata()) == [1, 2, 3]
+        assert list(bound.get_xdata()) == [2, 3]
+        assert list(bound.get_ydata()) == [0.83, 0.82]
+        assert "gap 2.50 %" in incumbent.axes.get_title(loc="left")
+
+
+def test_trace_without_incumbent_or_bound_is_drawn_all_the_same():
+    """A run without a bound shows the incumbent, and one without a plan shows the bound."""
+    for missing in ("incumbent", "bound"):
+        assert len(plot_trace([{**record, missing: None} for record in RECORDS]).get_lines()) == 1
+
+
+def test_an_empty_trace_is_an_error():
+    """There is nothing to draw."""
+    with pytest.raises(ValueError, match="the trace is empty"):
+        plot_trace([])
+
+
+def test_importing_the_module_does_not_load_matplotlib():
+    """It is optional."""
+    code = "import sys, pyomo_j3o.plotting, pyomo_j3o.library; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
