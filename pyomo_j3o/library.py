@@ -15,6 +15,7 @@ import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
+from pyomo_j3o.domainnet import domainnet_data, domainnet_models
 from pyomo_j3o.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.tables import Table, budget_table, placement_table, routing_table
@@ -27,6 +28,9 @@ __all__ = [
     "accuracy_from_loss",
     "budget_table",
     "build_model",
+    "domainnet",
+    "domainnet_data",
+    "domainnet_models",
     "from_frames",
     "instances",
     "placement_table",
@@ -262,6 +266,39 @@ def taskonomy(
         As `taskonomy_data` and `build_model`.
     """
     data = taskonomy_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink)
+    return build_model(data, droppable=droppable, form=form)
+
+
+def domainnet(
+    clients: int = 10,
+    edges: int = 2,
+    seed: int = 0,
+    droppable: bool = False,
+    form: str = "linear",
+    memory: float = 1.0,
+    compute: float = 1.0,
+    uplink: float = 1.0,
+) -> pyo.ConcreteModel:
+    """Build an instance of ours on the published DomainNet figures, as a Pyomo model.
+
+    Parameters
+    ----------
+    clients, edges, seed, memory, compute, uplink
+        As for `domainnet_data`.
+    droppable, form
+        As for `build_model`.
+
+    Returns
+    -------
+    pyomo.environ.ConcreteModel
+        See `build_model`.
+
+    Raises
+    ------
+    ValueError
+        As `domainnet_data` and `build_model`.
+    """
+    data = domainnet_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink)
     return build_model(data, droppable=droppable, form=form)
 
 

@@ -16,6 +16,8 @@ from pyomo_j3o.library import (
     accuracy_from_loss,
     budget_table,
     build_model,
+    domainnet,
+    domainnet_models,
     from_frames,
     instances,
     placement_table,
@@ -194,15 +196,35 @@ def test_the_seed_decides_everything():
     assert np.array_equal(state, np.random.get_state()[1])  # noqa: NPY002
 
 
-@pytest.mark.parametrize(("clients", "edges", "seeds"), [(1, 1, 5), (5, 1, 3), (12, 2, 2), (40, 4, 1)])
-def test_everything_can_be_served_with_the_default_budgets(clients, edges, seeds):
-    """The small five-task network on every node, and the cloud for the rest, can serve all."""
+@pytest.mark.parametrize(
+    ("build", "witness", "clients", "edges", "seeds"),
+    [
+        (taskonomy, "s1_full_12345", 1, 1, 5),
+        (taskonomy, "s1_full_12345", 12, 2, 2),
+        (taskonomy, "s1_full_12345", 40, 4, 1),
+        (domainnet, "clip_RN50", 6, 2, 3),
+    ],
+)
+def test_everything_can_be_served_with_the_default_budgets(build, witness, clients, edges, seeds):
+    """The smallest network that does all tasks on every node, and the cloud for the rest, can serve all."""
     for seed in range(seeds):
-        model = taskonomy(clients, edges, seed=seed)
+        model = build(clients, edges, seed=seed)
         for (_, name), x in model.place.x.items():
-            x.fix(float(name == "s1_full_12345"))
+            x.fix(float(name == witness))
         model.mean_accuracy.set_value(0)
         SolverFactory("highs").solve(model)  # raises if it is infeasible
+
+
+def test_domainnet_has_53_classifiers_with_known_rows():
+    """Six domains; a network trained for one domain knows no other, a zero-shot one knows all."""
+    nets = domainnet_models()
+    assert len(nets.names) == len(set(nets.names)) == 53
+    assert nets.tasks == ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
+    assert (~np.isnan(nets.accuracy)).sum() == 158
+    single = nets.names.index("resnet101_STL_clipart")
+    assert nets.accuracy[single, 0] == pytest.approx(0.776)
+    assert np.isnan(nets.accuracy[single, 1:]).all()
+    assert not np.isnan(nets.accuracy[nets.names.index("clip_RN50")]).any()
 
 
 def test_multipliers_scale_the_budgets():

@@ -1,0 +1,182 @@
+"""A system of clients and edge servers drawn around published networks, from a seed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pyomo_j3o.inference import InferenceData
+
+# Effective throughput, GMAC/s. Client: batch 1 on a laptop's Intel i7-12700H, 25th to 75th percentile of
+# GMACs / latency over the 104 networks of 1 to 12 GMACs in
+# github.com/huggingface/pytorch-image-models, commit aa4b5850c1543fa488abf260f18390eda46cf85d,
+# results/benchmark-infer-fp32-nchw-pt240-cpu-i7_12700h-dynamo.csv (Apache-2.0).
+_CLIENT_GMACS_PER_SECOND = (79.0, 123.0)
+# Edge server: large batches on an RTX 3090, same networks, 25th to 75th percentile of GMACs × images/s in
+# results/benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv of the same repository.
+_EDGE_GMACS_PER_SECOND = (6300.0, 14300.0)
+
+# Ours, as are all budgets.
+_QUERIES_PER_SECOND = (4.0, 12.0)
+_TASK_CONCENTRATION = 1.0
+
+
+class Networks(NamedTuple):
+    """What is published about the models of an instance.
+
+    Attributes
+    ----------
+    names, tasks
+        Names of the M models and the T tasks.
+    accuracy
+        Shape (M, T), in (0, 1]; NaN where a model cannot do a task. At least one model does all tasks.
+    parameters
+        Shape (M,), million parameters.
+    gmacs
+        Shape (M,), billion multiply-adds per query.
+    query_mbit
+        Payload of one query, Mbit.
+    """
+
+    names: tuple[str, ...]
+    tasks: tuple[str, ...]
+    accuracy: np.ndarray
+    parameters: np.ndarray
+    gmacs: np.ndarray
+    query_mbit: float
+
+
+class BudgetRanges(NamedTuple):
+    """Ranges that budgets are drawn from, uniformly; shares are the same for all edge servers.
+
+    Attributes
+    ----------
+    client_memory, edge_memory
+        Million parameters.
+    client_compute
+        Seconds of compute per second.
+    edge_compute_share
+        Share of its clients' queries that an edge server can run on a network of mean cost.
+    client_uplink_share
+        Share of its queries that a client can send to its edge server.
+    edge_uplink_share
+        Share of its clients' queries that an edge server can send to the cloud.
+    """
+
+    client_memory: tuple[float, float]
+    edge_memory: tuple[float, float]
+    client_compute: tuple[float, float]
+    edge_compute_share: float
+    client_uplink_share: tuple[float, float]
+    edge_uplink_share: float
+
+
+def draw_system(
+    name: str,
+    networks: Networks,
+    ranges: BudgetRanges,
+    clients: int,
+    edges: int,
+    seed: int,
+    memory: float = 1.0,
+    compute: float = 1.0,
+    uplink: float = 1.0,
+) -> InferenceData:
+    """Draw loads, throughputs and budgets around published networks.
+
+    - Load: 4–12 queries/s per client, split over the tasks by a flat Dirichlet draw.
+    - Service time: multiply-adds over a node's throughput, drawn for clients from the middle half of what
+      published networks reach on a laptop's CPU, for edge servers on a desktop GPU.
+    - The cloud is as good as the best network of each task.
+    - Budgets are drawn from `ranges`; those on compute and uplinks grow with the load, so that they bind at
+      any size.
+
+    With the three multipliers at 1 or above a plan without drops exists by construction: each client and edge
+    server holds the smallest network that does all tasks, the client runs what its compute budget allows, the
+    edge server then what its own allows, and the cloud the rest; no uplink is smaller than this needs.
+
+    Parameters
+    ----------
+    name
+        Name of the instance.
+    networks
+        The models to choose among.
+    ranges
+        What the budgets are drawn from.
+    clients, edges
+        Numbers of clients and edge servers; clients are spread evenly over the edge servers.
+    seed
+        Seed of the one random generator used. The same arguments give the same data on every machine.
+    memory, compute, uplink
+        Multipliers of the budgets of that kind. Below 1 a model without drops may be infeasible.
+
+    Returns
+    -------
+    InferenceData
+        Memory in million parameters, payload in Mbit.
+
+    Raises
+    ------
+    ValueError
+        If there is no client or edge server, or a multiplier is negative.
+    """
+    _check(clients, edges, memory, compute, uplink)
+    rng = np.random.default_rng(seed)
+    n_tasks = len(networks.tasks)
+    home = np.arange(clients) % edges
+
+    rates = rng.uniform(*_QUERIES_PER_SECOND, clients)
+    load = rates[:, None] * rng.dirichlet(np.full(n_tasks, _TASK_CONCENTRATION), clients)
+    client_speed = rng.uniform(*_CLIENT_GMACS_PER_SECOND, clients)
+    edge_speed = rng.uniform(*_EDGE_GMACS_PER_SECOND, edges)
+    service_time = networks.gmacs[None, :] / np.concatenate([client_speed, edge_speed])[:, None]
+    client_memory = rng.uniform(*ranges.client_memory, clients)
+    edge_memory = rng.uniform(*ranges.edge_memory, edges)
+    client_compute = rng.uniform(*ranges.client_compute, clients)
+    client_share = rng.uniform(*ranges.client_uplink_share, clients)
+
+    rate_at_edge = np.bincount(home, rates, minlength=edges)
+    mean_edge_time = service_time[clients:].mean(axis=1)
+    edge_compute = ranges.edge_compute_share * rate_at_edge * mean_edge_time
+
+    # The witness of feasibility, in queries/s: what is left by the smallest network that does all tasks.
+    does_all = ~np.isnan(networks.accuracy).any(axis=1)
+    small = int(np.argmin(np.where(does_all, networks.parameters, np.inf)))
+    left = np.maximum(0.0, rates - client_compute / service_time[:clients, small])
+    left_at_edge = np.bincount(home, left, minlength=edges)
+    left_for_cloud = np.maximum(0.0, left_at_edge - edge_compute / service_time[clients:, small])
+    slack = 1.01
+    client_uplink = networks.query_mbit * np.maximum(client_share * rates, slack * left)
+    edge_uplink = networks.query_mbit * np.maximum(
+        ranges.edge_uplink_share * rate_at_edge, slack * left_for_cloud
+    )
+
+    return InferenceData(
+        name=name,
+        models=networks.names,
+        memory=networks.parameters,
+        tasks=networks.tasks,
+        query_size=np.full(n_tasks, networks.query_mbit),
+        accuracy=networks.accuracy,
+        cloud_accuracy=np.nanmax(networks.accuracy, axis=0),
+        clients=tuple(f"client{i + 1}" for i in range(clients)),
+        edges=tuple(f"edge{e + 1}" for e in range(edges)),
+        edge_of=tuple(f"edge{e + 1}" for e in home),
+        load=load,
+        service_time=service_time,
+        memory_budget=memory * np.concatenate([client_memory, edge_memory]),
+        compute_budget=compute * np.concatenate([client_compute, edge_compute]),
+        uplink_budget=uplink * np.concatenate([client_uplink, edge_uplink]),
+        memory_unit="million parameters",
+        payload_unit="Mbit",
+    )
+
+
+def _check(clients: int, edges: int, memory: float, compute: float, uplink: float) -> None:
+    for name, number in (("clients", clients), ("edges", edges)):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+            raise ValueError(f"{name}={number!r}: give a whole number of at least 1")
+    for name, factor in (("memory", memory), ("compute", compute), ("uplink", uplink)):
+        if not 0 <= factor < np.inf:
+            raise ValueError(f"{name}={factor!r}: give a multiplier of at least 0 (1: the default budgets)")
