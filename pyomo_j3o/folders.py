@@ -1,18 +1,18 @@
 """Reading and writing an inference system as a folder of small tables, or from pandas DataFrames.
 
-A folder holds one JSON file and seven CSV files, all of which a person can write by hand. A line that starts
+A folder holds one JSON file and seven CSV tables, all of which a person can write by hand. A line that starts
 with ``#`` is a comment; columns may come in any order.
 
-================== =====================================================================================
-``system.json``    optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
-``models.csv``     ``model, memory``
-``tasks.csv``      ``task, query_size, cloud_accuracy`` (empty: the cloud does not do the task)
-``accuracy.csv``   ``model, task, accuracy``; a pair that is not listed means the model cannot do the task
-``clients.csv``    ``client, edge, memory_budget, compute_budget, uplink_budget`` (``inf``: no limit)
-``edges.csv``      ``edge, memory_budget, compute_budget, uplink_budget``
-``load.csv``       ``client, task, load`` in queries/s; a pair that is not listed means no queries
+==================== ==================================================================================
+``system.json``      optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
+``models.csv``       ``model, memory``
+``tasks.csv``        ``task, query_size, cloud_accuracy`` (empty: the cloud does not do the task)
+``accuracy.csv``     ``model, task, accuracy``; a pair that is not listed means the model cannot do the task
+``clients.csv``      ``client, edge, memory_budget, compute_budget, uplink_budget`` (``inf``: no limit)
+``edges.csv``        ``edge, memory_budget, compute_budget, uplink_budget``
+``load.csv``         ``client, task, load`` in queries/s; a pair that is not listed means no queries
 ``service_time.csv`` ``node, model, service_time`` in s; a pair not listed means the node cannot run the model
-================== =====================================================================================
+==================== ==================================================================================
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ _Row = tuple[str, dict[str, Any]]
 
 
 def read_folder(path: str | Path) -> InferenceData:
-    """Read a system from a folder of tables; the module's docstring lists them.
+    """Read a system from a folder of tables.
+
+    The files are ``system.json`` (optional labels), ``models.csv``, ``tasks.csv``, ``accuracy.csv``,
+    ``clients.csv``, ``edges.csv``, ``load.csv`` and ``service_time.csv``; the head of `pyomo_j3o.folders`
+    lists their columns.
 
     Parameters
     ----------
