@@ -198,21 +198,18 @@ class Roles:
             self._require_agreement(variable, mark, inherited)
         return None if mark is None else mark.role
 
-    def of_container(self, container: Var) -> str | None:
-        """Return the role of those members of `container` that carry no mark of their own."""
+    def of_container(self, container: Var) -> tuple[str | None, bool]:
+        """Return the role of `container`, and whether members of it carry marks of their own."""
         mark = self._container_mark(container)
-        return None if mark is None else mark.role
-
-    def is_uniform(self, container: Var) -> bool:
-        """Return whether no member of `container` carries a mark of its own."""
-        self._read(container.model())
-        return id(container) not in self._containers_with_marked_members
+        return None if mark is None else mark.role, id(container) in self._containers_with_marked_members
 
     def _container_mark(self, container: Var) -> Mark | None:
         key = id(container)
         if key not in self._container_marks:
-            self._read(container.model())
-            inherited = self._block_mark(container.parent_block())
+            parent = container.parent_block()
+            if id(parent) not in self._block_marks:
+                self._read(container.model())
+            inherited = self._block_mark(parent)
             mark = self._marks.get(key, inherited)
             self._require_agreement(container, mark, inherited)
             self._container_marks[key] = mark
@@ -237,8 +234,9 @@ class Roles:
         candidates = [self._marks.get(id(block))]
         if container is not block:
             candidates.append(self._marks.get(id(container)))
-        if hasattr(block, "_class_role"):
-            candidates.append(Mark(block, block._class_role, f"its class {type(block).__name__}"))
+        class_role = _class_role(block)
+        if class_role is not None:
+            candidates.append(Mark(block, class_role, f"its class {type(block).__name__}"))
         present = [mark for mark in candidates if mark is not None]
         if not present:
             return None
@@ -252,13 +250,13 @@ class Roles:
             return
         self._read_roots.add(id(root))
         for block in _blocks(root):
-            if hasattr(block, "_class_role"):
+            if _class_role(block) is not None:
                 self._any_class_role = True
             suffix = block.component(SUFFIX)
             if suffix is None or suffix.ctype is not Suffix:
                 continue
+            source = f"Suffix '{suffix.name}'"
             for component, role in suffix.items():
-                source = f"Suffix '{suffix.name}'"
                 if role not in (ONLOADING, OFFLOADING):
                     raise AnnotationError(
                         f"{source} gives '{component.name}' the role {role!r}; "
@@ -288,6 +286,11 @@ class Roles:
             f"'{component.name}' is marked both {explain(one)} and {explain(other)}; "
             f"take one of the two marks out, for instance with `del model.{SUFFIX}[...]`"
         )
+
+
+def _class_role(block: BlockData) -> str | None:
+    # Asked of the class: a block that lacks an attribute takes long to say so.
+    return getattr(type(block), "_class_role", None)
 
 
 def _blocks(root: BlockData) -> Iterator[BlockData]:

@@ -180,6 +180,14 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         If there is not exactly one active objective, an active component is of a kind that j3o does
         not know, or a number is missing or not finite.
     """
+    if not isinstance(model, BlockData):
+        raise ModelError(
+            f"a {type(model).__name__} cannot be solved; pass a ConcreteModel or a member of a Block"
+        )
+    if not model.is_constructed():
+        raise ModelError(
+            f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
+        )
     with PauseGC():
         _require_understood(model)
         objective = _only_objective(model)
@@ -359,14 +367,17 @@ class _Columns:
 
     def _declare(self, model: BlockData) -> None:
         """List every variable of the model, those of inactive blocks included."""
-        active = {id(block) for block in model.block_data_objects(active=True)}
-        for container in model.component_objects(Var, descend_into=(Block, Disjunct)):
-            if container.is_reference():
-                continue
-            start = len(self.variables)
-            self.variables.extend(container.values())
-            live = id(container.parent_block()) in active
-            self._containers.append((container, start, len(self.variables), live))
+        live: dict[int, bool] = {}
+        for block in model.block_data_objects(active=None, descend_into=(Block, Disjunct)):
+            # Parents come before what is in them.
+            alive = live[id(block)] = block.active and live.get(id(block.parent_block()), True)
+            for container in block.component_map(Var).values():
+                start = len(self.variables)
+                if not container.is_indexed():
+                    self.variables.append(container)
+                elif not container.is_reference():
+                    self.variables.extend(container.values())
+                self._containers.append((container, start, len(self.variables), alive))
 
     def _positions(self, variables: list[VarData], position: dict[int, int]) -> IntArray:
         try:
@@ -393,9 +404,9 @@ class _Columns:
         role = np.zeros(len(self.variables), dtype=np.int64)
         declared = 0
         for container, start, stop, _ in self._containers:
-            if roles.is_uniform(container):
-                role[start:stop] = _CODES[roles.of_container(container)]
-            else:
+            common, differs = roles.of_container(container)
+            role[start:stop] = _CODES[common]
+            if differs:
                 role[start:stop] = [_CODES[roles.of(variable)] for variable in self.variables[start:stop]]
             declared = stop
         role[declared:] = [_CODES[roles.of(variable)] for variable in self.variables[declared:]]

@@ -139,6 +139,34 @@ def test_the_empty_model():
     assert len(inverse.values(np.zeros(0), np.zeros(0))) == 0
 
 
+def test_what_is_not_a_model(m):
+    """An indexed block, an abstract model, a number."""
+    m.b = pyo.Block([1])
+    for wrong, named in (
+        (m.b, "a IndexedBlock"),
+        (pyo.AbstractModel(), r"create_instance\(\)"),
+        (3, "a int"),
+    ):
+        with pytest.raises(ModelError, match=named):
+            compile_model(wrong)
+
+
+def test_an_objective_without_an_expression(m):
+    """It is an error, not a 0."""
+    m.del_component(m.gain)
+    m.gain = pyo.Objective()
+    with pytest.raises(ModelError, match="objective|Objective"):
+        compile_model(m)
+
+
+def test_variables_over_sets_without_end(m):
+    """A sparse Var over Any has the members that were asked for."""
+    m.v = pyo.Var(pyo.Any, dense=False)
+    annotate(m, offloading=m.v)
+    m.gain.expr = m.v["a"] + m.x[1] * m.v["b"]
+    assert compile_model(m)[1].offloading == [m.v["a"], m.v["b"]]
+
+
 def test_two_objectives_are_both_named(m):
     """Also when one is in a sub-block; a deactivated one does not count."""
     m.b = pyo.Block()

@@ -10,7 +10,6 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from pyomo_j3o.annotate import annotate
 from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.problem import OBJECTIVE
 
 N_MODELS, N_ROUTES = 5_000, 9
 
@@ -57,7 +56,6 @@ def nonzeros(problem):
     """Return the number of coefficients, those of the objective included."""
     linear_ones = np.count_nonzero(problem.onloading_objective)
     linear_ones += np.count_nonzero(problem.offloading_objective)
-    assert OBJECTIVE == -1
     return problem.n_nonzeros + linear_ones
 
 
