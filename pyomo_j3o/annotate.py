@@ -24,11 +24,33 @@ SUFFIX = "j3o_role"
 
 
 class Mark(NamedTuple):
-    """A role, the component that carries it, and where that is written (for error messages)."""
+    """A role and the component that carries it.
+
+    `holder` is where it is written: the Suffix, the name of an argument of `annotate`, or the
+    class of the block.
+    """
 
     component: Any
     role: str
-    source: str
+    holder: Any
+
+    @property
+    def source(self) -> str:
+        """Say where the mark is written."""
+        if isinstance(self.holder, type):
+            return f"its class {self.holder.__name__}"
+        if isinstance(self.holder, str):
+            return f"the argument {self.holder}"
+        return f"Suffix '{self.holder.name}'"
+
+    @property
+    def removal(self) -> str:
+        """Say how to take the mark out."""
+        if isinstance(self.holder, type):
+            return f"declare '{self.component.name}' as a plain Block"
+        if isinstance(self.holder, str):
+            return f"take '{self.component.name}' out of {self.holder}"
+        return f"del model.{self.holder.name}[model.{self.component.name}]"
 
 
 def _marks_itself(role: str) -> Callable[[type[BlockData]], type[BlockData]]:
@@ -138,7 +160,7 @@ def annotate(model: BlockData, onloading: Any = (), offloading: Any = ()) -> Non
     for role, given in ((ONLOADING, onloading), (OFFLOADING, offloading)):
         for component in _components(given, role):
             _require_within(model, component)
-            former = new.setdefault(id(component), Mark(component, role, f"the list {role}="))
+            former = new.setdefault(id(component), Mark(component, role, f"{role}="))
             if former.role != role:
                 raise AnnotationError(
                     f"'{component.name}' is in both lists, onloading and offloading; take it out of one"
@@ -236,7 +258,7 @@ class Roles:
             candidates.append(self._marks.get(id(container)))
         class_role = _class_role(block)
         if class_role is not None:
-            candidates.append(Mark(block, class_role, f"its class {type(block).__name__}"))
+            candidates.append(Mark(block, class_role, type(block)))
         present = [mark for mark in candidates if mark is not None]
         if not present:
             return None
@@ -255,15 +277,14 @@ class Roles:
             suffix = block.component(SUFFIX)
             if suffix is None or suffix.ctype is not Suffix:
                 continue
-            source = f"Suffix '{suffix.name}'"
             for component, role in suffix.items():
                 if role not in (ONLOADING, OFFLOADING):
                     raise AnnotationError(
-                        f"{source} gives '{component.name}' the role {role!r}; "
+                        f"Suffix '{suffix.name}' gives '{component.name}' the role {role!r}; "
                         f"write {ONLOADING!r} or {OFFLOADING!r}"
                     )
                 for carrier in component.values() if component.is_reference() else (component,):
-                    self._add(Mark(carrier, role, source))
+                    self._add(Mark(carrier, role, suffix))
 
     def _add(self, mark: Mark) -> None:
         former = self._marks.setdefault(id(mark.component), mark)
@@ -284,7 +305,7 @@ class Roles:
 
         raise AnnotationError(
             f"'{component.name}' is marked both {explain(one)} and {explain(other)}; "
-            f"take one of the two marks out, for instance with `del model.{SUFFIX}[...]`"
+            f"take one of the two marks out: {one.removal}, or {other.removal}"
         )
 
 
@@ -364,7 +385,7 @@ def _require_consistent(model: BlockData, new: dict[int, Mark]) -> None:
         if former is not None and former.role != mark.role:
             raise AnnotationError(
                 f"'{mark.component.name}' is marked {former.role} already (by {former.source}); "
-                f"take that mark out before marking it {mark.role}, with `del model.{SUFFIX}[...]`"
+                f"take that mark out before marking it {mark.role}: {former.removal}"
             )
         roles._add(mark)
     # A new mark on a block or on a whole Var can contradict an older one further down.

@@ -63,6 +63,11 @@ _REMEDIES = {
     "Arc": "apply network.expand_arcs first",
 }
 
+_LINEARITY = (
+    "every expression has to be linear in the offloading variables once the onloading ones are fixed, "
+    "so of products only those of one onloading and one offloading variable are allowed"
+)
+
 _UNMARKED, _ONLOADING, _OFFLOADING = 0, 1, 2
 _CODES = {None: _UNMARKED, ONLOADING: _ONLOADING, OFFLOADING: _OFFLOADING}
 
@@ -299,12 +304,6 @@ def _unsupported(owner: Any, term: Any) -> str:
     shown = str(term)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return f"{_called(owner)} holds the term {shown} in {_listed(names)}; {_LINEARITY}"
-
-
-_LINEARITY = (
-    "every expression has to be linear in the offloading variables once the onloading ones are fixed, "
-    "so of products only those of one onloading and one offloading variable are allowed"
-)
 
 
 def _called(owner: Any) -> str:

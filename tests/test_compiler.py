@@ -155,7 +155,7 @@ def test_an_objective_without_an_expression(m):
     """It is an error, not a 0."""
     m.del_component(m.gain)
     m.gain = pyo.Objective()
-    with pytest.raises(ModelError, match="objective|Objective"):
+    with pytest.raises(ModelError, match=r"objective|Objective"):
         compile_model(m)
 
 
