@@ -1,0 +1,250 @@
+"""Products x·y → an equivalent linear problem, exact at every binary x, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.errors import ModelError
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem, Products
+
+
+class UnboundedProductError(ModelError):
+    """An offloading variable in a product has no finite bound; `offloading` is its index."""
+
+    def __init__(self, offloading: int, side: str) -> None:
+        super().__init__(f"offloading variable {offloading} has no finite {side} bound")
+        self.offloading = offloading
+        self.side = side
+
+
+@dataclass(frozen=True, slots=True)
+class Linearized:
+    """A linear `problem` and what recovers the original y from its columns.
+
+    The first K columns of the linear problem are the original y, except that a y which occurs only in
+    products with one x (`gate` is that x, else -1) is replaced by the product itself, z = x·y. Columns
+    from K on are products of the other y.
+    """
+
+    problem: Problem
+    original: Problem
+    gate: IntArray
+
+    def recover(self, x: BoolArray, columns: FloatArray) -> FloatArray:
+        """Return the original y, shape (K,), at placement `x`; a y behind a closed x is put next to 0."""
+        original = self.original
+        y = columns[: original.n_offloading].copy()
+        closed = (self.gate >= 0) & ~x[np.maximum(self.gate, 0)]
+        y[closed] = np.clip(0.0, original.offloading_lower[closed], original.offloading_upper[closed])
+        return y
+
+    def recover_reduced_costs(self, x: BoolArray, reduced_costs: FloatArray) -> FloatArray:
+        """Return reduced costs of the original y; 0 for a y that a closed x takes out of the model."""
+        costs = reduced_costs[: self.original.n_offloading].copy()
+        costs[(self.gate >= 0) & ~x[np.maximum(self.gate, 0)]] = 0.0
+        return costs
+
+
+def linearize(problem: Problem) -> Linearized:
+    """Return a linear problem with the same optimal value and the same plans.
+
+    A y that occurs only in products with one and the same x is replaced by z = x·y with
+    ``l·x <= z <= u·x``: the linear form of formulation section 1. Any other product gets a column of
+    its own and the four rows of McCormick (1976, DOI 10.1007/BF01580665), which are exact for binary x.
+
+    Raises
+    ------
+    UnboundedProductError
+        A bound that the rows need is infinite and does not follow from the model's rows.
+    """
+    terms = problem.products
+    no_gate = np.full(problem.n_offloading, -1, dtype=np.int64)
+    if not len(terms):
+        return Linearized(problem, problem, no_gate)
+
+    gate = _sole_gate(problem)
+    substituted = gate[terms.offloading] >= 0
+    pairs = terms.onloading[~substituted] * problem.n_offloading + terms.offloading[~substituted]
+    unique_pairs, pair_of_term = np.unique(pairs, return_inverse=True)
+    pair_x, pair_y = unique_pairs // problem.n_offloading, unique_pairs % problem.n_offloading
+    n_old, n_new = problem.n_offloading, len(unique_pairs)
+
+    column = terms.offloading.copy()
+    column[~substituted] = n_old + pair_of_term
+    in_row = terms.row != OBJECTIVE
+    objective = np.concatenate([problem.offloading_objective, np.zeros(n_new)])
+    np.add.at(objective, column[~in_row], terms.coefficient[~in_row])
+    rows = _widen(problem.offloading_rows, n_new) + sparse.csr_array(
+        (terms.coefficient[in_row], (terms.row[in_row], column[in_row])),
+        shape=(problem.n_rows, n_old + n_new),
+    )
+    gated = gate >= 0
+    lower, upper = problem.offloading_lower.copy(), problem.offloading_upper.copy()
+    lower[gated], upper[gated] = np.minimum(lower[gated], 0.0), np.maximum(upper[gated], 0.0)
+    lower = np.concatenate([lower, np.minimum(lower[pair_y], 0.0)])
+    upper = np.concatenate([upper, np.maximum(upper[pair_y], 0.0)])
+
+    # z is 0 where x is, so that a gated column needs l and u of y itself; where the user gave none, what
+    # the rows imply for z serves as well.
+    linear = replace(
+        problem,
+        offloading_objective=objective,
+        offloading_rows=sparse.csr_array(rows),
+        offloading_lower=lower,
+        offloading_upper=upper,
+        products=Products.none(),
+    )
+    needs = np.concatenate([gated, np.zeros(n_new, dtype=bool)])
+    needs[pair_y] = True
+    if not np.all(np.isfinite(lower[needs]) & np.isfinite(upper[needs])):
+        lower, upper = _implied_bounds(linear)
+        for side, bound in (("lower", lower), ("upper", upper)):
+            missing = np.flatnonzero(needs & ~np.isfinite(bound))
+            if len(missing):
+                raise UnboundedProductError(int(missing[0]), side)
+        lower[gated], upper[gated] = np.minimum(lower[gated], 0.0), np.maximum(upper[gated], 0.0)
+        lower[n_old:] = np.minimum(lower[pair_y], 0.0)
+        upper[n_old:] = np.maximum(upper[pair_y], 0.0)
+
+    own_lower = np.where(np.isfinite(problem.offloading_lower), problem.offloading_lower, lower[:n_old])
+    own_upper = np.where(np.isfinite(problem.offloading_upper), problem.offloading_upper, upper[:n_old])
+    extra = _gate_rows(gate, own_lower, own_upper) + _mccormick_rows(
+        pair_x, pair_y, n_old, own_lower[pair_y], own_upper[pair_y]
+    )
+    linear = _append_rows(replace(linear, offloading_lower=lower, offloading_upper=upper), extra)
+    return Linearized(linear, problem, gate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows to append, as triples: row number within the block, column, coefficient."""
+
+    count: int
+    x_entries: tuple[IntArray, IntArray, FloatArray]
+    y_entries: tuple[IntArray, IntArray, FloatArray]
+    upper: FloatArray
+
+
+def _sole_gate(problem: Problem) -> IntArray:
+    """Return per y the one x with which it occurs, or -1 if it also occurs alone or with another x."""
+    terms = problem.products
+    n = problem.n_offloading
+    least = np.full(n, np.iinfo(np.int64).max)
+    most = np.full(n, -1, dtype=np.int64)
+    np.minimum.at(least, terms.offloading, terms.onloading)
+    np.maximum.at(most, terms.offloading, terms.onloading)
+    alone = problem.offloading_objective != 0
+    alone[problem.offloading_rows.indices] = True
+    return np.where((least == most) & ~alone, most, -1)
+
+
+def _widen(matrix: sparse.csr_array, extra: int) -> sparse.csr_array:
+    return sparse.csr_array(
+        (matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], matrix.shape[1] + extra)
+    )
+
+
+def _gate_rows(gate: IntArray, lower: FloatArray, upper: FloatArray) -> list[_Rows]:
+    """Rows z - u·x <= 0 and l·x - z <= 0; a side at 0 is a bound of z already."""
+    blocks = []
+    for sign, bound in ((1.0, upper), (-1.0, lower)):
+        ys = np.flatnonzero((gate >= 0) & (bound != 0))
+        number = np.arange(len(ys))
+        blocks.append(
+            _Rows(
+                len(ys),
+                (number, gate[ys], -sign * bound[ys]),
+                (number, ys, np.full(len(ys), sign)),
+                np.zeros(len(ys)),
+            )
+        )
+    return blocks
+
+
+def _mccormick_rows(
+    pair_x: IntArray, pair_y: IntArray, first: int, lower: FloatArray, upper: FloatArray
+) -> list[_Rows]:
+    """Rows that make column first + p equal x·y: l·x <= z <= u·x and y - u(1-x) <= z <= y - l(1-x)."""
+    n = len(pair_x)
+    if not n:
+        return []
+    number, z = np.arange(n), first + np.arange(n)
+    one = np.ones(n)
+    twice = np.concatenate([number, number])
+    z_and_y = np.concatenate([z, pair_y])
+    return [
+        _Rows(n, (number, pair_x, -upper), (number, z, one), np.zeros(n)),
+        _Rows(n, (number, pair_x, lower), (number, z, -one), np.zeros(n)),
+        _Rows(n, (number, pair_x, -lower), (twice, z_and_y, np.concatenate([one, -one])), -lower),
+        _Rows(n, (number, pair_x, upper), (twice, z_and_y, np.concatenate([-one, one])), upper),
+    ]
+
+
+def _append_rows(problem: Problem, blocks: list[_Rows]) -> Problem:
+    offset = 0
+    x_parts, y_parts, uppers = [], [], []
+    for block in blocks:
+        x_parts.append((block.x_entries[0] + offset, *block.x_entries[1:]))
+        y_parts.append((block.y_entries[0] + offset, *block.y_entries[1:]))
+        uppers.append(block.upper)
+        offset += block.count
+    upper = np.concatenate(uppers)
+
+    def stack(
+        old: sparse.csr_array, parts: list[tuple[IntArray, IntArray, FloatArray]]
+    ) -> sparse.csr_array:
+        row, column, value = (np.concatenate(piece) for piece in zip(*parts, strict=True))
+        new = sparse.csr_array((value, (row, column)), shape=(offset, old.shape[1]))
+        new.eliminate_zeros()
+        return sparse.csr_array(sparse.vstack([old, new], format="csr"))
+
+    return replace(
+        problem,
+        onloading_rows=stack(problem.onloading_rows, x_parts),
+        offloading_rows=stack(problem.offloading_rows, y_parts),
+        row_lower=np.concatenate([problem.row_lower, np.full(offset, -np.inf)]),
+        row_upper=np.concatenate([problem.row_upper, upper]),
+    )
+
+
+def _implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:
+    """Return bounds of y that follow from the rows (activity-based propagation), never looser than given."""
+    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    n_x = problem.n_onloading
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    column, value = matrix.indices, matrix.data
+    lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
+    upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
+    m = matrix.shape[0]
+    for _ in range(rounds):
+        low = np.where(value > 0, value * lower[column], value * upper[column])
+        high = np.where(value > 0, value * upper[column], value * lower[column])
+        rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
+        with np.errstate(invalid="ignore"):
+            at_most = (problem.row_upper[row] - rest_low) / value
+            at_least = (problem.row_lower[row] - rest_high) / value
+        new_upper = np.where(value > 0, at_most, at_least)
+        new_lower = np.where(value > 0, at_least, at_most)
+        before = np.isfinite(lower).sum() + np.isfinite(upper).sum()
+        np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
+        np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
+        if np.isfinite(lower).sum() + np.isfinite(upper).sum() == before:
+            break
+    # Only gaps are filled: a bound that the user gave stays as it is.
+    return (
+        np.where(np.isfinite(problem.offloading_lower), problem.offloading_lower, lower[n_x:]),
+        np.where(np.isfinite(problem.offloading_upper), problem.offloading_upper, upper[n_x:]),
+    )
+
+
+def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:
+    """Return per entry the sum of its row's other terms; `infinite` if one of those is infinite."""
+    is_infinite: BoolArray = ~np.isfinite(term)
+    finite = np.where(is_infinite, 0.0, term)
+    total = np.bincount(row, finite, minlength=n_rows)
+    n_infinite = np.bincount(row, is_infinite, minlength=n_rows)
+    others_infinite = n_infinite[row] - is_infinite
+    return np.where(others_infinite > 0, infinite, total[row] - finite)
