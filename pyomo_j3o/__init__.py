@@ -1,7 +1,6 @@
 """Joint onloading and offloading in Pyomo; importing this package registers the solver ``j3o``."""
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
+from pyomo_j3o.solver import J3O, __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["OffloadingBlock", "OnloadingBlock", "annotate"]
+__all__ = ["J3O", "OffloadingBlock", "OnloadingBlock", "__version__", "annotate"]

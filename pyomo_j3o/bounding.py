@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
+from pyomo_j3o.covers import Knapsacks, separate
+from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray, Problem
+from pyomo_j3o.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +50,73 @@ def relaxation_model(problem: Problem) -> LinearModel:
     )
 
 
-def lp_relaxation(problem: Problem, backend: Backend, time_limit: float = np.inf) -> Relaxation:
-    """Solve the LP relaxation.
+def relax(
+    structure: Structure,
+    backend: Backend,
+    cuts: bool,
+    remaining: Callable[[], float],
+    rounds: int = 20,
+) -> Relaxation:
+    """Solve the LP relaxation, and tighten it by lifted cover cuts while that pays.
 
     Parameters
     ----------
-    problem
-        Linear.
+    structure
+        Of a linear problem.
     backend
         The LP solver.
-    time_limit
-        In seconds.
+    cuts
+        Whether to add cuts; without them, the bound is that of the plain LP relaxation.
+    remaining
+        Returns the seconds left.
+    rounds
+        The largest number of rounds of cuts.
     """
+    problem = structure.problem
     program = backend.open(relaxation_model(problem))
     try:
-        solution = program.solve(time_limit)
+        solution = program.solve(remaining())
+        if solution.status is not LPStatus.OPTIMAL:
+            bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
+            n_x, n_y, m = problem.n_onloading, problem.n_offloading, problem.n_rows
+            return Relaxation(solution.status, bound, np.zeros(n_x), np.zeros(n_y), np.zeros(m))
+        if cuts:
+            solution = _tighten(structure, program, solution, remaining, rounds)
     finally:
         program.close()
     n_x = problem.n_onloading
-    if solution.status is not LPStatus.OPTIMAL:
-        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
-        return Relaxation(
-            solution.status, bound, np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
-        )
     return Relaxation(
-        solution.status,
+        LPStatus.OPTIMAL,
         solution.objective + problem.objective_constant,
         solution.values[:n_x],
         solution.values[n_x:],
-        solution.row_duals,
+        solution.row_duals[: problem.n_rows],
     )
+
+
+def _tighten(
+    structure: Structure,
+    program: LinearProgram,
+    solution: LPSolution,
+    remaining: Callable[[], float],
+    rounds: int,
+) -> LPSolution:
+    knapsacks = Knapsacks.of(structure)
+    n_x, n_y = structure.problem.n_onloading, structure.problem.n_offloading
+    first = solution.objective
+    for _ in range(rounds):
+        cuts, limit = separate(knapsacks, solution.values[:n_x])
+        if not len(limit) or remaining() <= 0:
+            break
+        wide = sparse.csr_array((cuts.data, cuts.indices, cuts.indptr), shape=(len(limit), n_x + n_y))
+        program.add_rows(wide, np.full(len(limit), -np.inf), limit)
+        tighter = program.solve(remaining())
+        if tighter.status is LPStatus.INFEASIBLE:
+            return LPSolution.without_values(LPStatus.INFEASIBLE)
+        if tighter.status is not LPStatus.OPTIMAL:
+            break
+        gained = solution.objective - tighter.objective
+        solution = tighter
+        if gained < 1e-3 * (first - solution.objective):
+            break
+    return solution

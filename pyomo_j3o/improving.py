@@ -1,81 +1,221 @@
-"""After the loop: swaps, drops and additions, scored by the LP's duals and confirmed by an LP."""
+"""After the loop: swaps, drops and additions, scored by all LPs' duals and confirmed by an LP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.decomposing import split
+from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingStep, Routing
+from pyomo_j3o.onloading import greedy
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
-from pyomo_j3o.structure import Structure
-from pyomo_j3o.surrogate import price
+from pyomo_j3o.structure import Structure, analyse
+from pyomo_j3o.surrogate import Surrogate, price
+
+#: So many price vectors, the latest, bound a neighbourhood when it is set up.
+_MEMORY = 12
+
+#: Exchange each placed variable with so many of the best absent ones of its rows.
+_ALTERNATIVES = 12
+
+#: So many x-rows, those with the most columns behind them, are cleared and filled anew.
+_CLEARED_ROWS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Moves:
-    """Candidate moves, best first: take `out` away and put `into` in; -1 stands for none; (moves,) each."""
+def improve(
+    structure: Structure,
+    backend: Backend,
+    start: Routing,
+    prices: Sequence[FloatArray],
+    remaining: Callable[[], float],
+    progress: Callable[[float], None] | None = None,
+) -> BoolArray:
+    """Return a placement at least as good as that of `start`.
 
-    out: IntArray
-    into: IntArray
-    gain: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.gain)
-
-
-def find_moves(structure: Structure, routing: Routing, alternatives: int = 8, prices=None) -> Moves:
-    """Return the additions, removals and exchanges that may improve `routing` and keep every x-row.
-
-    With α the duals of the LP at S, F_α(S') plus the price of the budgets bounds the LP at S' from
-    above and is tight at S (Lagrangian duality): a move without a gain in F_α cannot improve the plan.
+    Each independent part of the problem is searched by itself: descents from the placement of `start` and
+    from the empty one, then descents from the best placement with one x-row cleared after the other.
 
     Parameters
     ----------
     structure
         Of a linear problem.
-    routing
-        A feasible routing with its duals.
-    alternatives
-        Per x-row, exchange with so many of the best absent variables besides those that interact.
+    backend
+        The LP solver.
+    start
+        The routing to begin with; may be infeasible, what the elastic LP says then counts.
+    prices
+        Price vectors met so far, (M,) each.
+    remaining
+        Returns the seconds left.
+    progress
+        Called with what the merit has gained in all, whenever it rises.
     """
-    x = routing.x
-    problem = structure.problem
-    surrogate = price(structure, routing.duals if prices is None else prices)
-    marginals = surrogate.marginals(x)
-    n = problem.n_onloading
-    can_leave = x & (problem.onloading_lower < 0.5)
-    can_enter = ~x & (problem.onloading_upper > 0.5)
+    x = start.x.copy()
+    parts = split(structure.problem)
+    gained = 0.0
+    weights = [len(part.onloading) for part in parts]
+    for number, part in enumerate(parts):
+        if remaining() <= 0:
+            break
+        inner = analyse(part.problem)
+        step = OffloadingStep(inner, backend)
+        # Time goes to the parts by size; what one part leaves over serves those after it.
+        share = weights[number] / sum(weights[number:])
+        reserved = remaining() * (1.0 - share) if np.isfinite(remaining()) else 0.0
+        gained_before = gained
+        try:
+            first = step(x[part.onloading], remaining())
+            if not len(first.reduced_costs):
+                break
 
-    leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
-    none = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
-    interacting = can_leave[marginals.out] & can_enter[marginals.into]
-    out, into = marginals.out[interacting], marginals.into[interacting]
-    row_out, row_into = _pairs_in_rows(structure, can_leave, can_enter, marginals.addition, alternatives)
-    # Within a row, exchanges without interaction too: the pair key finds those already listed.
-    known = out * n + into
-    fresh = np.unique(np.setdiff1d(row_out * n + row_into, known))
-    pair_out = np.concatenate([out, fresh // max(n, 1)])
-    pair_into = np.concatenate([into, fresh % max(n, 1)])
-    interaction = np.concatenate([marginals.interaction[interacting], np.zeros(len(fresh))])
+            def report(merit: float, first: Routing = first, before: float = gained_before) -> None:
+                if progress is not None:
+                    progress(before + merit - first.merit)
 
-    moves_out = np.concatenate([leaving, none[: len(entering)], pair_out])
-    moves_into = np.concatenate([none[: len(leaving)], entering, pair_into])
-    gain = np.concatenate(
-        [
-            marginals.removal[leaving],
-            marginals.addition[entering],
-            marginals.removal[pair_out] + marginals.addition[pair_into] + interaction,
-        ]
-    )
-    promising = gain > 1e-9 * max(1.0, abs(routing.merit))
-    moves = Moves(moves_out[promising], moves_into[promising], gain[promising])
-    fits = keeps_rows(structure, x, moves)
-    order = np.argsort(-moves.gain[fits], kind="stable")
-    keep = np.flatnonzero(fits)[order]
-    return Moves(moves.out[keep], moves.into[keep], moves.gain[keep])
+            best = search(
+                inner,
+                step,
+                first,
+                [price(inner, vector[part.rows]) for vector in prices],
+                lambda reserved=reserved: remaining() - reserved,
+                report,
+            )
+        finally:
+            step.close()
+        gained += best.merit - first.merit
+        x[part.onloading] = best.x
+    return x
+
+
+def search(
+    structure: Structure,
+    step: OffloadingStep,
+    start: Routing,
+    surrogates: list[Surrogate],
+    remaining: Callable[[], float],
+    report: Callable[[float], None],
+) -> Routing:
+    """Return the best of descents from `start`, from nothing, and from cleared rows."""
+    best = descend(structure, step, start, surrogates, remaining)
+    report(best.merit)
+
+    def restart(x: BoolArray) -> bool:
+        """Descend from `x`; return whether that found something better."""
+        nonlocal best
+        if not structure.placeable(x):
+            x = greedy(surrogates[-1], by_density=False, start=x)
+            if not structure.placeable(x):
+                return False
+        found = descend(structure, step, step(x, remaining()), surrogates, remaining)
+        if not found.better_than(best):
+            return False
+        best = found
+        report(best.merit)
+        return True
+
+    fixed = structure.problem.onloading_lower > 0.5
+    restart(fixed.copy())
+    for members in _rows_by_reach(structure):
+        if remaining() <= 0:
+            break
+        cleared = best.x.copy()
+        cleared[members] = fixed[members]
+        if not np.array_equal(cleared, best.x):
+            restart(cleared)
+    return best
+
+
+def _rows_by_reach(structure: Structure) -> list[IntArray]:
+    """Return the variables of each placement row, rows with the most columns behind them first."""
+    part = structure.placement_matrix
+    columns = np.bincount(structure.opener_x, minlength=part.shape[1])
+    row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+    reach = np.bincount(row, columns[part.indices], minlength=part.shape[0])
+    order = np.argsort(-reach, kind="stable")[:_CLEARED_ROWS]
+    return [part.indices[part.indptr[r] : part.indptr[r + 1]] for r in order]
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Moves: take `out` away and put `into` in, -1 for none; `reach` bounds the objective; (moves,) each."""
+
+    out: IntArray
+    into: IntArray
+    reach: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.reach)
+
+    def take(self, which: IntArray) -> Moves:
+        """Return the moves numbered `which`."""
+        return Moves(self.out[which], self.into[which], self.reach[which])
+
+
+class Neighbourhood:
+    """The additions, removals and exchanges at one placement, each with a bound of what it can reach.
+
+    Every price vector α >= 0 bounds the objective at every placement: F_α(S') plus what the prices pay for
+    the shared budgets (Lagrangian duality). The least of these bounds over all price vectors that LPs have
+    returned so far ranks the moves, and a move whose bound does not exceed the incumbent is not tried.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    surrogates
+        F_α for the price vectors known, the most telling last; at least one.
+    x
+        The placement, (N,) bool.
+    """
+
+    def __init__(self, structure: Structure, surrogates: Sequence[Surrogate], x: BoolArray) -> None:
+        self.structure = structure
+        self.x = x
+        problem = structure.problem
+        self._n = max(problem.n_onloading, 1)
+        can_leave = x & (problem.onloading_lower < 0.5)
+        can_enter = ~x & (problem.onloading_upper > 0.5)
+        marginals = surrogates[-1].marginals(x)
+        leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
+        interacting = can_leave[marginals.out] & can_enter[marginals.into]
+        row_out, row_into = _pairs_in_rows(structure, can_leave, can_enter, marginals.addition)
+        pairs = np.union1d(
+            marginals.out[interacting] * self._n + marginals.into[interacting], row_out * self._n + row_into
+        )
+        nobody = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
+        moves = Moves(
+            np.concatenate([leaving, nobody[: len(entering)], pairs // self._n]),
+            np.concatenate([nobody[: len(leaving)], entering, pairs % self._n]),
+            np.full(len(leaving) + len(entering) + len(pairs), np.inf),
+        )
+        self.moves = moves.take(np.flatnonzero(keeps_rows(structure, x, moves)))
+        for surrogate in surrogates:
+            self.learn(surrogate)
+
+    def learn(self, surrogate: Surrogate) -> None:
+        """Lower the bounds of the moves by those of one more price vector."""
+        moves = self.moves
+        marginals = surrogate.marginals(self.x)
+        reach = np.full(len(moves), surrogate.bound(self.x))
+        leaves, enters = moves.out >= 0, moves.into >= 0
+        reach[leaves] += marginals.removal[moves.out[leaves]]
+        reach[enters] += marginals.addition[moves.into[enters]]
+        if len(marginals.interaction):
+            known = marginals.out * self._n + marginals.into
+            key = np.where(leaves & enters, moves.out * self._n + moves.into, -1)
+            place = np.minimum(np.searchsorted(known, key), len(known) - 1)
+            same = known[place] == key
+            reach[same] += marginals.interaction[place[same]]
+        np.minimum(moves.reach, reach, out=moves.reach)
+
+    def promising(self, threshold: float) -> IntArray:
+        """Return the moves that may exceed `threshold`, best first."""
+        found = np.flatnonzero(self.moves.reach > threshold)
+        return found[np.argsort(-self.moves.reach[found], kind="stable")]
 
 
 def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
@@ -103,22 +243,23 @@ def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
     lower, upper = structure.problem.row_lower[rows], structure.problem.row_upper[rows]
     row = effect.coords[1]
     after = activity[row] + effect.data
-    broken = (after > upper[row] + tolerance[row]) | (after < lower[row] - tolerance[row])
+    # A row that is missed already may be missed still, if not by more.
+    broken = (effect.data > 0) & (after > upper[row] + tolerance[row])
+    broken |= (effect.data < 0) & (after < lower[row] - tolerance[row])
     return np.bincount(effect.coords[0][broken], minlength=len(moves)) == 0
 
 
-def improve(
+def descend(
     structure: Structure,
     step: OffloadingStep,
     start: Routing,
+    surrogates: list[Surrogate],
     remaining: Callable[[], float],
-    record: Callable[[Routing], None] | None = None,
-    patience: int = 30,
 ) -> Routing:
-    """Return a routing at least as good as `start`, by moves that an LP confirms.
+    """Return a routing that no single addition, removal or exchange improves, or the best in time.
 
     Moves that touch different rows and groups are tried together; if that fails, the better half of
-    them, and so on down to one. A move that fails alone is not tried again until another succeeds.
+    them, and so on. Each LP, also a failed one, adds its prices to what is known of all other moves.
 
     Parameters
     ----------
@@ -127,52 +268,40 @@ def improve(
     step
         The offloading step.
     start
-        A feasible routing.
+        The routing to begin with; may be infeasible, its merit then counts.
+    surrogates
+        F_α for price vectors known so far; extended here.
     remaining
         Returns the seconds left.
-    record
-        Called with each better routing.
-    patience
-        Stop after so many single moves in a row without success.
     """
     best = start
-    failed: set[tuple[int, int]] = set()
-    failures = 0
-    while failures < patience and remaining() > 0:
-        moves = find_moves(structure, best)
-        fresh = [k for k in range(len(moves)) if (moves.out[k], moves.into[k]) not in failed]
-        if not fresh:
-            break
-        batch = _independent(structure, moves, fresh, best.x)
-        if failures:
-            # Together they failed before: one at a time from here on.
-            batch = batch[:1]
-        while True:
+    if not best.solved:
+        return best
+    surrogates.append(price(structure, start.duals))
+    while remaining() > 0:
+        neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x)
+        size = len(neighbourhood.moves)
+        improved = False
+        while not improved and remaining() > 0:
+            candidates = neighbourhood.promising(best.merit + 1e-9 * max(1.0, abs(best.merit)))
+            if not len(candidates):
+                return best
+            batch = _independent(structure, neighbourhood.moves, candidates[:200])[:size]
+            size = max(len(batch) // 2, 1)
             x = best.x.copy()
             for k in batch:
-                _apply(moves, k, x)
-            routing = step(x, remaining()) if structure.placeable(x) else None
-            if routing is not None and _better(routing, best):
-                best, failures = routing, 0
-                failed.clear()
-                if record is not None:
-                    record(best)
-                break
-            if len(batch) == 1:
-                failed.add((int(moves.out[batch[0]]), int(moves.into[batch[0]])))
-                failures += 1
-                break
-            if remaining() <= 0:
-                break
-            batch = batch[: len(batch) // 2]
+                _apply(neighbourhood.moves, k, x)
+            routing = step(x, remaining(), at_least=best.merit)
+            if not routing.solved:
+                return best
+            surrogates.append(price(structure, routing.duals))
+            if routing.better_than(best):
+                best, improved = routing, True
+            else:
+                neighbourhood.learn(surrogates[-1])
+                if len(batch) == 1:
+                    neighbourhood.moves.reach[batch[0]] = -np.inf
     return best
-
-
-def _better(routing: Routing, best: Routing) -> bool:
-    """Feasible beats infeasible; among equals the larger merit wins, by more than rounding."""
-    if routing.feasible != best.feasible:
-        return routing.feasible
-    return routing.merit > best.merit + 1e-9 * max(1.0, abs(best.merit))
 
 
 def _apply(moves: Moves, k: int, x: BoolArray) -> None:
@@ -182,7 +311,7 @@ def _apply(moves: Moves, k: int, x: BoolArray) -> None:
         x[moves.into[k]] = True
 
 
-def _independent(structure: Structure, moves: Moves, candidates: list[int], x: BoolArray) -> list[int]:
+def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> list[int]:
     """Return moves, best first, no two of which share a placement row or a demand group."""
     matrix = sparse.csc_array(structure.placement_matrix)
     busy_rows = np.zeros(matrix.shape[0], dtype=bool)
@@ -202,21 +331,21 @@ def _independent(structure: Structure, moves: Moves, candidates: list[int], x: B
             continue
         busy_rows[touched_rows] = True
         busy_groups[touched_groups] = True
-        chosen.append(k)
+        chosen.append(int(k))
     return chosen
 
 
 def _pairs_in_rows(
-    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, addition: FloatArray, top: int
+    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, addition: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Return pairs (leaving, entering) of each placement row, entering among the `top` gains of the row."""
+    """Return pairs (leaving, entering) of each placement row, entering among the best of the row."""
     part = structure.placement_matrix
     row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
     column = part.indices
     enters = np.flatnonzero(can_enter[column])
     order = enters[np.lexsort((-addition[column[enters]], row[enters]))]
     rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    order = order[rank < top]
+    order = order[rank < _ALTERNATIVES]
     leaves = np.flatnonzero(can_leave[column])
     # Join the two lists by row.
     first = np.searchsorted(row[order], row[leaves], side="left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +43,28 @@ class Routing:
     reduced_costs: FloatArray
     merit: float = -np.inf
 
+    @staticmethod
+    def impossible(x: BoolArray, structure: Structure) -> Routing:
+        """Return the routing of a placement that breaks a row over x alone: none, and no prices."""
+        problem = structure.problem
+        zeros = np.zeros(problem.n_offloading)
+        return Routing(x, LPStatus.INFEASIBLE, -np.inf, np.zeros(0), np.zeros(problem.n_rows), zeros)
+
+    @property
+    def solved(self) -> bool:
+        """Whether an LP, the routing's or its elastic form, was solved to its optimum."""
+        return self.status in (LPStatus.OPTIMAL, LPStatus.INFEASIBLE)
+
     @property
     def feasible(self) -> bool:
         """Whether a routing was found."""
         return self.status is LPStatus.OPTIMAL
+
+    def better_than(self, other: Routing) -> bool:
+        """Feasible beats infeasible; among equals the larger merit wins, by more than rounding."""
+        if self.feasible != other.feasible:
+            return self.feasible
+        return self.merit > other.merit + 1e-9 * max(1.0, abs(other.merit))
 
 
 class OffloadingStep:
@@ -76,22 +95,26 @@ class OffloadingStep:
             ),
             shape=(matrix.shape[0], n_slacks),
         )
-        self._penalty = np.concatenate([self._row_penalty()[side] for side in (self._over, self._under)])
-        none_left = np.zeros(n_slacks)
-        self._no_slack = none_left
+        self._penalty = np.concatenate([structure.penalty[side] for side in (self._over, self._under)])
+        self._no_slack = np.zeros(n_slacks)
         self._lp = backend.open(
             LinearModel(
-                np.concatenate([problem.offloading_objective, none_left]),
+                np.concatenate([problem.offloading_objective, -self._penalty]),
                 sparse.csr_array(sparse.hstack([matrix, slacks], format="csr")),
                 lower,
                 upper,
-                np.concatenate([problem.offloading_lower, none_left]),
-                np.concatenate([problem.offloading_upper, none_left]),
+                np.concatenate([problem.offloading_lower, self._no_slack]),
+                np.concatenate([problem.offloading_upper, np.full(n_slacks, np.inf)]),
             )
         )
 
-    def __call__(self, x: BoolArray, time_limit: float = np.inf) -> Routing:
+    def __call__(
+        self, x: BoolArray, time_limit: float = np.inf, at_least: float = -np.inf
+    ) -> Routing:
         """Return the best routing for placement `x`, or elastic prices if there is none.
+
+        The elastic LP is solved first. It is a relaxation: where its optimum uses no slack it is the routing
+        LP's own, and where it does not exceed `at_least`, no routing does. Only otherwise is the slack closed.
 
         Parameters
         ----------
@@ -99,24 +122,31 @@ class OffloadingStep:
             (N,) bool.
         time_limit
             In seconds; passed to the LP solver.
+        at_least
+            A routing that is not better than this is of no use and may be reported as infeasible.
         """
         structure = self._structure
-        column_lower, column_upper = structure.column_bounds(x)
-        row_lower, row_upper = structure.routing_bounds(x)
-        crossed = column_lower > column_upper
-        if crossed.any():
-            # Link rows contradict one another here; the elastic LP keeps both values within reach.
-            column_lower, column_upper = (
-                np.minimum(column_lower, column_upper),
-                np.maximum(column_lower, column_upper),
-            )
-        self._lp.set_row_bounds(row_lower, row_upper)
-        solution = None
-        if not crossed.any():
-            solution = self._solve(column_lower, column_upper, self._no_slack, time_limit)
-        if solution is None or solution.status is LPStatus.INFEASIBLE:
-            return self._elastic(x, column_lower, column_upper, time_limit)
-        return self._routing(x, solution.status, solution, column_lower, column_upper)
+        start = time.perf_counter()
+        lower, upper = structure.column_bounds(x)
+        self._lp.set_row_bounds(*structure.routing_bounds(x))
+        crossed = bool(np.any(lower > upper))
+        if crossed:
+            # Link rows contradict one another at x; the elastic LP keeps both values within reach.
+            lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
+        elastic = self._solve(lower, upper, np.full(len(self._no_slack), np.inf), time_limit)
+        if elastic.status is not LPStatus.OPTIMAL:
+            return self._routing(x, elastic.status, elastic, lower, upper)
+        slack = elastic.values[len(lower) :]
+        if not crossed and slack.max(initial=0.0) <= 1e-9:
+            return self._routing(x, LPStatus.OPTIMAL, elastic, lower, upper)
+        routing = self._routing(x, LPStatus.INFEASIBLE, elastic, lower, upper)
+        if crossed or routing.merit <= at_least:
+            return routing
+        left = time_limit - (time.perf_counter() - start)
+        plain = self._solve(lower, upper, self._no_slack, left)
+        if plain.status is LPStatus.INFEASIBLE:
+            return routing
+        return self._routing(x, plain.status, plain, lower, upper)
 
     def close(self) -> None:
         """Free the LP."""
@@ -129,24 +159,6 @@ class OffloadingStep:
             np.concatenate([lower, self._no_slack]), np.concatenate([upper, slack_upper])
         )
         return self._lp.solve(time_limit)
-
-    def _elastic(
-        self, x: BoolArray, lower: FloatArray, upper: FloatArray, time_limit: float
-    ) -> Routing:
-        n_columns = len(lower)
-        open_slack = np.full(len(self._no_slack), np.inf)
-        self._lp.set_objective(
-            np.concatenate([self._structure.problem.offloading_objective, -self._penalty])
-        )
-        solution = self._solve(lower, upper, open_slack, time_limit)
-        self._lp.set_objective(
-            np.concatenate([self._structure.problem.offloading_objective, self._no_slack])
-        )
-        status = LPStatus.INFEASIBLE if solution.status is LPStatus.OPTIMAL else solution.status
-        routing = self._routing(x, status, solution, lower, upper)
-        if solution.status is LPStatus.OPTIMAL:
-            assert len(routing.reduced_costs) == n_columns
-        return routing
 
     def _routing(
         self, x: BoolArray, status: LPStatus, solution: LPSolution, lower: FloatArray, upper: FloatArray
@@ -196,21 +208,3 @@ class OffloadingStep:
         holders = holders[first]
         duals[rows[holders]] = cost[holders] / scale[holders]
         reduced_costs[column[holders]] = 0.0
-
-    def _row_penalty(self) -> FloatArray:
-        """Return per routing row a price per unit of violation above what serving it can be worth.
-
-        A demand row pays as much again as its best column is worth; the prices of the shared rows then
-        stay within a small multiple of what they are where the placement is feasible. Other rows cost so
-        much more that they give way only where unserved demand does not help.
-        """
-        structure = self._structure
-        matrix = structure.routing_matrix
-        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        worth = np.abs(structure.problem.offloading_objective[matrix.indices]) / np.abs(matrix.data)
-        highest = np.zeros(matrix.shape[0])
-        np.maximum.at(highest, row, worth)
-        typical = max(float(highest.max(initial=0.0)), 1e-6)
-        demand = np.isin(structure.routing_rows, structure.demand_rows)
-        return np.where(demand, np.maximum(PEN * highest, 1e-3 * typical), 100.0 * typical)
-PEN = 1.0

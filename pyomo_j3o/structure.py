@@ -71,6 +71,10 @@ class Structure:
         The demand rows, in the order of their groups; the other routing rows.
     share : (K,)
         The largest part of its group's demand that the column can serve, in (0, 1].
+    penalty : (routing rows,)
+        Price per unit by which the elastic LP may miss the row.
+    group_penalty : (groups,)
+        What it costs to leave the whole demand of a group unserved; 0 outside demand rows.
     opener_start : (N + 1,)
         The openers of x = k are the entries ``opener_start[k]:opener_start[k + 1]``.
     by_column : Index
@@ -100,6 +104,8 @@ class Structure:
     demand_rows: IntArray
     priced_rows: IntArray
     share: FloatArray
+    penalty: FloatArray
+    group_penalty: FloatArray
     opener_start: IntArray
     by_column: Index
     by_group: Index
@@ -195,6 +201,11 @@ def analyse(problem: Problem) -> Structure:
     share[in_row] = np.clip(cap[in_row] * weight[in_row] / demand[group[in_row]], 1e-12, 1.0)
     # Outside demand rows "the demand" is what the column can carry at most.
     demand[group[alone]] = np.maximum(cap[alone], 0.0)
+    penalty = _penalties(problem, routing_rows, demand_rows)
+    group_penalty = np.zeros(len(demand))
+    group_penalty[: len(demand_rows)] = (
+        penalty[np.searchsorted(routing_rows, demand_rows)] * demand[: len(demand_rows)]
+    )
     return Structure(
         problem=problem,
         placement_rows=placement_rows,
@@ -217,6 +228,8 @@ def analyse(problem: Problem) -> Structure:
         demand_rows=demand_rows,
         priced_rows=priced_rows,
         share=share,
+        penalty=penalty,
+        group_penalty=group_penalty,
         opener_start=np.searchsorted(opener_x, np.arange(problem.n_onloading + 1)),
         by_column=Index.of(opener_column, n_columns),
         by_group=Index.of(group, len(demand)),
@@ -337,3 +350,20 @@ def _demand_groups(
         np.ones(len(picked), dtype=bool),
         routing_rows[picked],
     )
+
+
+def _penalties(problem: Problem, routing_rows: IntArray, demand_rows: IntArray) -> FloatArray:
+    """Return per routing row a price per unit of violation above what serving it can be worth.
+
+    A demand row pays as much again as its best column is worth; the prices of the shared rows then
+    stay within a small multiple of what they are where the placement is feasible. Other rows cost so
+    much more that they give way only where unserved demand does not help.
+    """
+    position, column, value = _entries(problem.offloading_rows, routing_rows)
+    worth = np.abs(problem.offloading_objective[column]) / np.abs(value)
+    highest = np.zeros(len(routing_rows))
+    np.maximum.at(highest, position, worth)
+    typical = max(float(highest.max(initial=0.0)), 1e-6)
+    demand = np.isin(routing_rows, demand_rows)
+    return np.where(demand, np.maximum(PEN*highest, 1e-3 * typical), 100.0 * typical)
+PEN=1.0

@@ -25,14 +25,19 @@ class Surrogate:
     worth : (K,)
         D_g (c_h - Σ_r α_r A_rh): the group's value if column h serves all of it.
     base : (groups,)
-        Value of a group before any x is placed: its best ungated column, 0 if it may stay unserved, and
-        a penalty below its worst column if it must be served and has no ungated column.
+        Value of a group before any x is placed: its best ungated column, or to stay unserved, at the
+        elastic LP's penalty if it must be served.
     """
 
     structure: Structure
     modular: FloatArray
     worth: FloatArray
     base: FloatArray
+    constant: float = 0.0
+
+    def bound(self, x: BoolArray) -> float:
+        """Return an upper bound of the objective at placement `x`: F(S) and what the prices pay for."""
+        return self.value(x) + self.constant
 
     def value(self, x: BoolArray) -> float:
         """Return F(S) for the set S = {k : x_k}."""
@@ -162,21 +167,16 @@ def price(structure: Structure, prices: FloatArray) -> Surrogate:
     ) if len(structure.group_demand) else np.zeros(problem.n_offloading)
     worth = np.asarray(worth / structure.group_weight, dtype=float)
     modular = problem.onloading_objective - problem.onloading_rows.T @ charged
-    return Surrogate(structure, np.asarray(modular, dtype=float), worth, _base(structure, worth))
+    sides = np.where(charged > 0, problem.row_upper, problem.row_lower)
+    paid = float(np.sum(charged[charged != 0] * sides[charged != 0]))
+    return Surrogate(
+        structure, np.asarray(modular, dtype=float), worth, _base(structure, worth), paid + problem.objective_constant
+    )
 
 
 def _base(structure: Structure, worth: FloatArray) -> FloatArray:
-    n_groups = len(structure.group_demand)
-    base = np.where(structure.group_required, -np.inf, 0.0)
+    # Unserved demand that must be served costs what the elastic LP charges for it.
+    base = np.where(structure.group_required, -structure.group_penalty, 0.0)
     free = np.flatnonzero((structure.group >= 0) & (structure.n_links == 0))
     np.maximum.at(base, structure.group[free], worth[free])
-    unserved = np.flatnonzero(np.isneginf(base))
-    if len(unserved):
-        lowest, highest = np.full(n_groups, np.inf), np.full(n_groups, -np.inf)
-        member = np.flatnonzero(structure.group >= 0)
-        np.minimum.at(lowest, structure.group[member], worth[member])
-        np.maximum.at(highest, structure.group[member], worth[member])
-        spread = highest[unserved] - lowest[unserved]
-        # Serving a group that must be served beats any improvement of another one.
-        base[unserved] = lowest[unserved] - spread - max(spread.max(), np.abs(worth[member]).max())
     return base

@@ -28,6 +28,7 @@ def choose_backend(
     n_rows: int,
     options: SolverOptions | None = None,
     threads: int | None = None,
+    seed: int = 0,
 ) -> Backend:
     """Return the LP solver that `name` asks for.
 
@@ -42,6 +43,8 @@ def choose_backend(
         Passed to the solver.
     threads
         Passed to Gurobi; HiGHS's simplex method runs in one thread.
+    seed
+        Random seed of the solver.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def choose_backend(
         The solver does not know one of the options.
     """
     if name == "highs":
-        return HighsBackend(options)
+        return HighsBackend(options, seed)
     problem = gurobi.unavailable(n_columns, n_rows)
     if name == "gurobi":
         if problem:
@@ -59,7 +62,7 @@ def choose_backend(
                 f"lp_solver='gurobi' cannot be used: {problem}; set lp_solver='highs' or 'auto', or "
                 "install gurobipy with a licence for this size (pip install pyomo-j3o[gurobi])."
             )
-        return GurobiBackend(options, threads)
+        return GurobiBackend(options, threads, seed)
     if problem:
-        return HighsBackend(options, reason=f"auto: {problem}")
-    return GurobiBackend(options, threads, reason="auto: licensed for this size")
+        return HighsBackend(options, seed, reason=f"auto: {problem}")
+    return GurobiBackend(options, threads, seed, reason="auto: licensed for this size")

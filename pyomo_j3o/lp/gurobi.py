@@ -55,13 +55,18 @@ class GurobiBackend:
     name = "gurobi"
 
     def __init__(
-        self, options: SolverOptions | None = None, threads: int | None = None, reason: str = ""
+        self,
+        options: SolverOptions | None = None,
+        threads: int | None = None,
+        seed: int = 0,
+        reason: str = "",
     ) -> None:
         import gurobipy
 
         version = ".".join(map(str, gurobipy.gurobi.version()))
         self.description = f"Gurobi {version}" + (f" ({reason})" if reason else "")
         self._env = gurobipy.Env(params={"OutputFlag": 0})
+        self._env.setParam("Seed", seed % 2_000_000_000)
         if threads:
             self._env.setParam("Threads", threads)
         for name, value in (options or {}).items():

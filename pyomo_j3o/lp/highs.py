@@ -36,8 +36,8 @@ class HighsBackend:
 
     name = "highs"
 
-    def __init__(self, options: SolverOptions | None = None, reason: str = "") -> None:
-        self._options = dict(options or {})
+    def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
+        self._options = {"random_seed": seed, **(options or {})}
         self.description = "HiGHS " + ".".join(map(str, version())) + (f" ({reason})" if reason else "")
         _new_highs(self._options)  # an unknown option is an error here, before any work is done
 
@@ -58,7 +58,9 @@ class HighsProgram:
     take Ctrl-C, which stops the running solve.
     """
 
-    def __init__(self, model: LinearModel, options: SolverOptions | None = None) -> None:
+    def __init__(
+        self, model: LinearModel, options: SolverOptions | None = None, integer: bool = False
+    ) -> None:
         self.name = "HiGHS"
         self._model = model
         self._interrupted = threading.Event()
@@ -67,7 +69,7 @@ class HighsProgram:
         # The simplex method also serves small changes of bounds from the last basis.
         self._highs.cbSimplexInterrupt.subscribe(self._check_interrupt)
         self._highs.cbMipInterrupt.subscribe(self._check_interrupt)
-        _pass_model(self._highs, model)
+        _pass_model(self._highs, model, integer)
 
     def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
         """Replace the bounds of all columns."""
@@ -124,7 +126,7 @@ class HighsProgram:
     def _run(self, time_limit: float) -> LPStatus:
         highs = self._highs
         status = self._run_in_thread(time_limit)
-        if status is highspy.HighsModelStatus.kUnboundedOrInfeasible:
+        if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             highs.setOptionValue("presolve", "off")
             status = self._run_in_thread(time_limit)
             highs.setOptionValue("presolve", "choose")
@@ -187,7 +189,7 @@ def solve_milp(
     options
         Passed to HiGHS.
     """
-    program = HighsProgram(model, options)
+    program = HighsProgram(model, options, integer=True)
     highs = program._highs
     try:
         if first_incumbent:
@@ -211,7 +213,7 @@ def _new_highs(options: SolverOptions) -> highspy.Highs:
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
     for name, value in options.items():
-        if highs.setOptionValue(name, value) is not highspy.HighsStatus.kOk:
+        if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise OptionError(
                 f"HiGHS does not take the option {name}={value!r} of solver_options; see "
                 "https://ergo-code.github.io/HiGHS/dev/options/definitions/"
@@ -219,11 +221,11 @@ def _new_highs(options: SolverOptions) -> highspy.Highs:
     return highs
 
 
-def _pass_model(highs: highspy.Highs, model: LinearModel) -> None:
+def _pass_model(highs: highspy.Highs, model: LinearModel, integer: bool) -> None:
     matrix = model.matrix
     row_wise = isinstance(matrix, sparse.csr_array)
     integrality = np.zeros(model.n_columns, dtype=np.int32)
-    if model.integer is not None:
+    if integer and model.integer is not None:
         integrality[model.integer] = int(highspy.HighsVarType.kInteger)
     _check(
         highs.passModel(
@@ -247,5 +249,5 @@ def _pass_model(highs: highspy.Highs, model: LinearModel) -> None:
 
 
 def _check(status: highspy.HighsStatus) -> None:
-    if status is highspy.HighsStatus.kError:
+    if status == highspy.HighsStatus.kError:
         raise BackendError("HiGHS refused the arrays of the LP; check the model for extreme coefficients.")

@@ -1,0 +1,67 @@
+"""The table that ``tee`` prints while a solve runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+import numpy as np
+
+from pyomo_j3o.results import Record
+
+_HEADER = f"{'Iter':>6} {'Onloaded':>9} {'Objective':>14} {'Incumbent':>14} {'Bound':>14} {'Gap':>8} {'Time':>8}"
+
+
+class Log:
+    """Writes to every stream; a log without streams does nothing.
+
+    Parameters
+    ----------
+    streams
+        Open text streams.
+    """
+
+    def __init__(self, streams: Sequence[TextIO]) -> None:
+        self._streams = streams
+        self._last_improvement = -np.inf
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        for stream in self._streams:
+            stream.write(text + "\n")
+            stream.flush()
+
+    def header(self) -> None:
+        """Write the heads of the columns."""
+        self.line()
+        self.line(_HEADER)
+
+    def bound(self, bound: float, time: float) -> None:
+        """Write the bound that is known before the first iteration."""
+        self.line(f"{'':>6} {'':>9} {'-':>14} {'-':>14} {_number(bound)} {'-':>8} {time:>7.2f}s")
+
+    def iteration(self, record: Record) -> None:
+        """Write one iteration."""
+        objective = _number(record.objective) if np.isfinite(record.objective) else f"{'infeasible':>14}"
+        self.line(
+            f"{record.iteration:>6} {record.onloaded:>9} {objective} {_number(record.incumbent)} "
+            f"{_number(record.bound)} {_percent(record.relative_gap)} {record.time:>7.2f}s"
+        )
+
+    def improvement(self, incumbent: float, bound: float, time: float) -> None:
+        """Write a better incumbent found after the loop, at most ten a second."""
+        if time - self._last_improvement < 0.1:
+            return
+        self._last_improvement = time
+        gap = abs(bound - incumbent) / max(abs(incumbent), 1e-10)
+        self.line(
+            f"{'swaps':>6} {'':>9} {'':>14} {_number(incumbent)} {_number(bound)} {_percent(gap)} {time:>7.2f}s"
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:>14.8g}" if np.isfinite(value) else f"{'-':>14}"
+
+
+def _percent(gap: float) -> str:
+    return f"{100 * gap:>7.2f}%" if np.isfinite(gap) else f"{'-':>8}"

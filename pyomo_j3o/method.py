@@ -1,0 +1,273 @@
+"""J3O on arrays: prices and bound, alternation, improvement, and the check of what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pyomo_j3o.alternating import alternate
+from pyomo_j3o.bounding import Relaxation, relax
+from pyomo_j3o.errors import OptionError
+from pyomo_j3o.improving import improve
+from pyomo_j3o.log import Log
+from pyomo_j3o.lp import Backend, LPStatus
+from pyomo_j3o.offloading import OffloadingStep, Routing
+from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
+from pyomo_j3o.problem import BoolArray, FloatArray, Plan, Problem
+from pyomo_j3o.repairing import first_plan, nearest_placement
+from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.stopping import Stop
+from pyomo_j3o.structure import Structure, analyse
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to solve.
+
+    Attributes
+    ----------
+    stop
+        Ends the alternation.
+    rel_gap
+        A plan this close to the bound is optimal.
+    time_limit
+        Seconds since the call of solve().
+    improve
+        Search on after the alternation.
+    bound
+        "cuts", "lp" or "none".
+    onloading_step
+        The reader's own, or None for the greedy one.
+    callback
+        Called with each record.
+    start
+        A placement to begin with, (N,) bool, or None.
+    """
+
+    stop: Stop
+    rel_gap: float
+    time_limit: float
+    improve: bool
+    bound: str
+    onloading_step: OnloadingStep | None
+    callback: Callable[[Record], None] | None
+    start: BoolArray | None
+
+
+def solve(
+    problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log
+) -> tuple[Outcome, list[Record]]:
+    """Solve a linear problem by J3O.
+
+    Parameters
+    ----------
+    problem
+        Linear, maximised.
+    backend
+        The LP solver.
+    settings
+        See `Settings`.
+    timings
+        Extended by the phases.
+    log
+        Prints the table.
+
+    Returns
+    -------
+    Outcome
+    list of Record
+        One per iteration; the last also counts what the improvement gained.
+    """
+    run = _Run(analyse(problem), backend, settings, timings, log)
+    try:
+        return run.outcome(), run.trace
+    finally:
+        run.close()
+
+
+class _Run:
+    """The state of one solve: nothing of it outlives the call."""
+
+    def __init__(
+        self, structure: Structure, backend: Backend, settings: Settings, timings: Timings, log: Log
+    ) -> None:
+        self.structure = structure
+        self.backend = backend
+        self.settings = settings
+        self.timings = timings
+        self.log = log
+        self.trace: list[Record] = []
+        self.bound = np.inf
+        self.prices: list[FloatArray] = []
+        self.best: Routing | None = None
+        self._step: OffloadingStep | None = None
+        self._onload_at_start = settings.start
+
+    def close(self) -> None:
+        if self._step is not None:
+            self._step.close()
+
+    def remaining(self) -> float:
+        return self.settings.time_limit - self.timings.elapsed()
+
+    def outcome(self) -> Outcome:
+        """Certify, alternate, improve; a first plan by branch and bound if all that found none."""
+        try:
+            ending = self._search()
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
+        best = self.best
+        if ending is Ending.UNBOUNDED or ending is Ending.INFEASIBLE:
+            return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else np.inf, ending)
+        if best is None or not best.feasible:
+            return Outcome(None, self.bound, ending)
+        bound = max(self.bound, best.objective)
+        if relative_gap(best.objective, bound) <= self.settings.rel_gap:
+            ending = Ending.GAP
+        return Outcome(Plan(best.x, best.y, best.objective), bound, ending, best.duals)
+
+    def _search(self) -> Ending:
+        if self.remaining() <= 0:
+            return Ending.TIME
+        prices = np.zeros(self.structure.problem.n_rows)
+        if self.settings.bound != "none":
+            with self.timings.phase("certify"):
+                relaxation = relax(
+                    self.structure, self.backend, self.settings.bound == "cuts", self.remaining
+                )
+            ending = self._read(relaxation)
+            if ending is not None:
+                return ending
+            prices = relaxation.duals
+        self.prices.append(prices)
+        self._step = OffloadingStep(self.structure, self.backend)
+        routing, ending = alternate(self._onload, self._offload, prices, self._observe)
+        self.best = routing
+        if ending is Ending.UNBOUNDED:
+            return self._unbounded()
+        if ending in (Ending.GAP, Ending.TIME, Ending.INTERRUPTED):
+            return self._find_first(ending)
+        if self.settings.improve or not routing.feasible:
+            with self.timings.phase("improve"):
+                self._improve()
+        return self._find_first(ending)
+
+    def _read(self, relaxation: Relaxation) -> Ending | None:
+        """Take over the bound, or say why there is nothing to search."""
+        if relaxation.status is LPStatus.UNBOUNDED:
+            return self._unbounded()
+        self.bound = relaxation.bound
+        self.log.bound(self.structure.problem.sense * self.bound, self.timings.elapsed())
+        return {
+            LPStatus.INFEASIBLE: Ending.INFEASIBLE,
+            LPStatus.TIME_LIMIT: Ending.TIME,
+            LPStatus.INTERRUPTED: Ending.INTERRUPTED,
+        }.get(relaxation.status)
+
+    def _unbounded(self) -> Ending:
+        """Tell an unbounded problem from an infeasible one whose relaxation is unbounded."""
+        status, plan = first_plan(self.structure.problem, self.remaining())
+        if plan is not None:
+            return Ending.UNBOUNDED
+        return Ending.INFEASIBLE if status is LPStatus.INFEASIBLE else Ending.TIME
+
+    def _onload(self, prices: FloatArray) -> BoolArray:
+        with self.timings.phase("onload"):
+            if self._onload_at_start is not None:
+                x, self._onload_at_start = self._onload_at_start, None
+            elif self.settings.onloading_step is None:
+                x = greedy_onloading(self.structure, prices)
+            else:
+                x = _as_placement(
+                    self.settings.onloading_step(self.structure, prices), self.structure.problem.n_onloading
+                )
+            if not self.structure.placeable(x):
+                repaired = nearest_placement(self.structure, x, self.remaining())
+                x = x if repaired is None else repaired
+            return x
+
+    def _offload(self, x: BoolArray, at_least: float) -> Routing:
+        assert self._step is not None
+        with self.timings.phase("offload"):
+            if not self.structure.placeable(x):
+                # Not even one placement was found that satisfies the rows over x.
+                return Routing.impossible(x, self.structure)
+            routing = self._step(x, self.remaining(), at_least)
+        if routing.solved:
+            self.prices.append(routing.duals)
+        return routing
+
+    def _observe(self, routing: Routing, best: Routing, repeated: bool) -> Ending | None:
+        self.best = best
+        sense = self.structure.problem.sense
+        record = Record(
+            len(self.trace) + 1,
+            sense * routing.objective,
+            sense * best.objective,
+            sense * self.bound,
+            relative_gap(best.objective, self.bound),
+            int(routing.x.sum()),
+            repeated,
+            self.timings.elapsed(),
+        )
+        self.trace.append(record)
+        self.log.iteration(record)
+        if self.settings.callback is not None:
+            self.settings.callback(record)
+        return self.settings.stop(self.trace)
+
+    def _improve(self) -> None:
+        assert self.best is not None and self._step is not None
+        start = self.best
+        sense = self.structure.problem.sense
+
+        def progress(gained: float) -> None:
+            if start.feasible and gained > 0:
+                self.log.improvement(sense * (start.objective + gained), sense * self.bound, self.timings.elapsed())
+
+        if not (start.solved and self.structure.placeable(start.x)):
+            return
+        x = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
+        if np.array_equal(x, start.x):
+            return
+        # The plan found is kept even if time is up by now: one LP from a warm basis.
+        routing = self._step(x, max(self.remaining(), 1.0))
+        if routing.better_than(start):
+            self.best = routing
+            self._count_improvement()
+
+    def _find_first(self, ending: Ending) -> Ending:
+        """Fall back on branch and bound if no plan was found by the heuristic."""
+        assert self.best is not None and self._step is not None
+        if self.best.feasible or ending is Ending.INTERRUPTED:
+            return ending
+        status, plan = first_plan(self.structure.problem, self.remaining())
+        if plan is None:
+            return Ending.INFEASIBLE if status is LPStatus.INFEASIBLE else Ending.TIME
+        self.best = self._step(plan.x, max(self.remaining(), 1.0))
+        self._count_improvement()
+        return ending
+
+    def _count_improvement(self) -> None:
+        """Let the last record of the trace tell the incumbent that the improvement reached."""
+        assert self.best is not None
+        sense = self.structure.problem.sense
+        if self.trace and self.best.feasible:
+            self.trace[-1] = replace(
+                self.trace[-1],
+                incumbent=sense * self.best.objective,
+                relative_gap=relative_gap(self.best.objective, self.bound),
+                time=self.timings.elapsed(),
+            )
+
+
+def _as_placement(x: object, n: int) -> BoolArray:
+    array = np.asarray(x)
+    if array.shape != (n,):
+        raise OptionError(
+            f"onloading_step returned an array of shape {array.shape}; return one entry per onloading "
+            f"variable, shape ({n},)"
+        )
+    return array > 0.5

@@ -1,0 +1,62 @@
+"""Last resorts: a placement that satisfies all x-rows, and a first plan, both by a MILP in HiGHS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pyomo_j3o.bounding import relaxation_model
+from pyomo_j3o.lp import LinearModel, LPStatus, solve_milp
+from pyomo_j3o.problem import BoolArray, Plan, Problem, evaluate
+from pyomo_j3o.structure import Structure
+
+
+def nearest_placement(structure: Structure, x: BoolArray, time_limit: float) -> BoolArray | None:
+    """Return the placement that satisfies every row over x alone and differs least from `x`.
+
+    Greedy can miss rows like an equality of several sizes; so can a user's own step.
+
+    Returns
+    -------
+    (N,) bool, or None if no placement exists or none was found in time.
+    """
+    problem = structure.problem
+    n = problem.n_onloading
+    rows = structure.placement_rows
+    found = solve_milp(
+        LinearModel(
+            np.where(x, 1.0, -1.0),
+            structure.placement_matrix,
+            problem.row_lower[rows],
+            problem.row_upper[rows],
+            problem.onloading_lower,
+            problem.onloading_upper,
+            np.ones(n, dtype=bool),
+        ),
+        time_limit,
+    )
+    return found.values > 0.5 if len(found.values) else None
+
+
+def first_plan(problem: Problem, time_limit: float) -> tuple[LPStatus, Plan | None]:
+    """Return any plan of a linear problem, by branch and bound up to the first feasible point.
+
+    Returns
+    -------
+    LPStatus
+        ``INFEASIBLE`` if it is proven that no plan exists.
+    Plan or None
+    """
+    model = relaxation_model(problem)
+    found = solve_milp(model, time_limit, first_incumbent=True)
+    if found.status is LPStatus.UNBOUNDED:
+        # A ray says nothing about a feasible point; without an objective there is none.
+        found = solve_milp(
+            replace(model, objective=np.zeros(model.n_columns)), time_limit, first_incumbent=True
+        )
+    if not len(found.values):
+        return found.status, None
+    n = problem.n_onloading
+    x, y = found.values[:n] > 0.5, found.values[n:]
+    return found.status, Plan(x, y, evaluate(problem, x.astype(float), y))

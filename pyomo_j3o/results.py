@@ -1,0 +1,119 @@
+"""What a solve leaves behind: the trace, why it ended, how long each phase took, and the outcome."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pyomo_j3o.problem import FloatArray, Plan
+
+#: The phases of a solve, as `timing_info` names them.
+PHASES = ("compile", "certify", "onload", "offload", "improve", "load")
+
+
+class Ending(enum.Enum):
+    """Why a solve ended."""
+
+    GAP = "the gap is closed"
+    FIXED_POINT = "a placement came again"
+    STALLED = "no better plan in the last iterations"
+    USER = "the stopping rule given by the user"
+    ITERATIONS = "iteration limit"
+    TIME = "time limit"
+    INTERRUPTED = "interrupted"
+    INFEASIBLE = "proven infeasible"
+    UNBOUNDED = "unbounded"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One iteration of the alternation, in the user's own sense; also readable as ``record["incumbent"]``.
+
+    Attributes
+    ----------
+    iteration : int
+        Counted from 1.
+    objective : float
+        Of this iteration's plan; the worst infinity if its placement could not be routed.
+    incumbent : float
+        Objective of the best plan so far; the worst infinity before there is one.
+    bound : float
+        The proven bound; the best infinity without one.
+    relative_gap : float
+        ``|bound - incumbent| / max(|incumbent|, 1e-10)``.
+    onloaded : int
+        How many onloading variables are 1 in this iteration's placement.
+    repeated : bool
+        This placement was seen before.
+    time : float
+        Seconds since the call of solve().
+    """
+
+    iteration: int
+    objective: float
+    incumbent: float
+    bound: float
+    relative_gap: float
+    onloaded: int
+    repeated: bool
+    time: float
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__slots__:
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+def relative_gap(incumbent: float, bound: float) -> float:
+    """Return ``|bound - incumbent| / max(|incumbent|, 1e-10)``, inf where either is infinite."""
+    if not (np.isfinite(incumbent) and np.isfinite(bound)):
+        return float("inf")
+    return abs(bound - incumbent) / max(abs(incumbent), 1e-10)
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds by phase."""
+
+    start: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.perf_counter() - self.start
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to phase `name`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - begin
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a solve on arrays; objective and bound are those of the maximised problem.
+
+    Attributes
+    ----------
+    plan : Plan or None
+        In the columns of the linear problem.
+    bound : float
+        Proven: no plan is better. +inf without one, -inf if there is no plan.
+    ending : Ending
+    duals : (M,) or None
+        Of the routing LP of `plan`, placement fixed.
+    """
+
+    plan: Plan | None
+    bound: float
+    ending: Ending
+    duals: FloatArray | None = None

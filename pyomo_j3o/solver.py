@@ -1,0 +1,678 @@
+"""The solver as Pyomo sees it: `J3O` for the new interface, `LegacyJ3O` for the classic one."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyomo.common.collections import ComponentMap
+from pyomo.common.config import ConfigDict, ConfigValue
+from pyomo.contrib.solver.common.base import Availability, LegacySolverWrapper, SolverBase
+from pyomo.contrib.solver.common.config import BranchAndBoundConfig
+from pyomo.contrib.solver.common.factory import SolverFactory
+from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
+from pyomo.contrib.solver.common.solution_loader import NoSolutionSolutionLoader, SolutionLoader
+from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.suffix import Suffix
+from pyomo.core.base.var import VarData
+from pyomo.opt.results.results_ import SolverResults
+
+from pyomo_j3o import method, stopping
+from pyomo_j3o.compiler import Inverse, compile_model
+from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
+from pyomo_j3o.linearize import Linearized, UnboundedProductError, linearize
+from pyomo_j3o.log import Log
+from pyomo_j3o.lp import choose_backend
+from pyomo_j3o.lp.highs import version as highs_version
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
+from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
+
+__version__ = "0.1.0"
+
+logger = logging.getLogger("pyomo_j3o")
+
+_CONDITIONS = {
+    Ending.GAP: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.FIXED_POINT: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.STALLED: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.USER: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.ITERATIONS: TerminationCondition.iterationLimit,
+    Ending.TIME: TerminationCondition.maxTimeLimit,
+    Ending.INTERRUPTED: TerminationCondition.interrupted,
+    Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
+    Ending.UNBOUNDED: TerminationCondition.unbounded,
+}
+
+#: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
+_FEASIBILITY = 1e-6
+
+#: Without a better plan in so many iterations the alternation ends.
+_PATIENCE = 4
+
+
+def _one_of(name: str, *allowed: str) -> Callable[[Any], str]:
+    def domain(value: Any) -> str:
+        if value not in allowed:
+            raise OptionError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, allowed))}")
+        return str(value)
+
+    return domain
+
+
+def _number(name: str, least: float, whole: bool = False, optional: bool = False) -> Callable[[Any], Any]:
+    kind = "a whole number" if whole else "a number"
+
+    def domain(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        try:
+            number = float(value)
+            good = number >= least and (not whole or number == int(number)) and not isinstance(value, bool)
+        except (TypeError, ValueError, OverflowError):
+            good = False
+        if not good:
+            raise OptionError(f"{name}={value!r} is not {kind} of at least {least:g}; give one")
+        return int(number) if whole else number
+
+    return domain
+
+
+def _truth(name: str) -> Callable[[Any], bool]:
+    names = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+    def domain(value: Any) -> bool:
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        if str(value).lower() in names:
+            return names[str(value).lower()]
+        raise OptionError(f"{name}={value!r} is neither True nor False; give one of them")
+
+    return domain
+
+
+def _function(name: str) -> Callable[[Any], Any]:
+    def domain(value: Any) -> Any:
+        if value is not None and not callable(value):
+            raise OptionError(f"{name}={value!r} cannot be called; give a function, or None")
+        return value
+
+    return domain
+
+
+class J3OConfig(BranchAndBoundConfig):
+    """The options of j3o; those not named here are Pyomo's own."""
+
+    def __init__(
+        self,
+        description: str | None = None,
+        doc: str | None = None,
+        implicit: bool = False,
+        implicit_domain: Any = None,
+        visibility: int = 0,
+    ) -> None:
+        super().__init__(description, doc, implicit, implicit_domain, visibility)
+        for name, default, domain, text in (
+            ("algorithm", "auto", _one_of("algorithm", "auto", "j3o"), "How to solve."),
+            (
+                "lp_solver",
+                "auto",
+                _one_of("lp_solver", "auto", "highs", "gurobi"),
+                "Gurobi if licensed for the size, else HiGHS; or one of them.",
+            ),
+            ("max_iterations", 50, _number("max_iterations", 1, whole=True), "Limit of the alternation."),
+            ("seed", 0, _number("seed", 0, whole=True), "Random seed of the LP solver."),
+            ("improve", True, _truth("improve"), "Swaps and drops after the alternation."),
+            (
+                "bound",
+                "cuts",
+                _one_of("bound", "cuts", "lp", "none"),
+                "How hard to certify: the LP relaxation with or without cover cuts, or not at all.",
+            ),
+            ("warm_start", False, _truth("warm_start"), "Start from the placement that the variables hold."),
+            ("strict", False, _truth("strict"), "Refuse a model without any annotation."),
+            ("onloading_step", None, _function("onloading_step"), "The reader's own onloading step."),
+            ("stop", None, _function("stop"), "The reader's own stopping rule: trace → bool."),
+            ("callback", None, _function("callback"), "Called with the record of each iteration."),
+        ):
+            self.declare(name, ConfigValue(default=default, domain=domain, description=text))
+        self.get("rel_gap").set_domain(_number("rel_gap", 0.0))
+        self.get("rel_gap").set_default_value(1e-4)
+        self.get("rel_gap").reset()
+        self.get("time_limit").set_domain(_number("time_limit", 0.0, optional=True))
+        self.get("threads").set_domain(_number("threads", 0, whole=True, optional=True))
+        for name in ("load_solutions", "raise_exception_on_nonoptimal_result"):
+            self.get(name).set_domain(_truth(name))
+
+
+class J3OSolutionLoader(SolutionLoader):
+    """Carries the plan of one solve back to the model that it was compiled from.
+
+    Parameters
+    ----------
+    problem
+        The compiled arrays, products included.
+    inverse
+        The way back.
+    x
+        (N,).
+    y
+        (K,).
+    duals
+        (M,), of the routing LP with the placement fixed; None if it was not solved to its end.
+    """
+
+    def __init__(
+        self, problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray, duals: FloatArray | None
+    ) -> None:
+        self._pyomo_model = inverse.model
+        self._problem = problem
+        self._inverse = inverse
+        self._x = x.astype(float)
+        self._y = y
+        self._duals = duals
+
+    def get_number_of_solutions(self) -> int:
+        """Return 1: the incumbent."""
+        return 1
+
+    def load_vars(self, vars_to_load: Sequence[VarData] | None = None) -> None:
+        """Give the variables, or only those named, their values."""
+        if vars_to_load is None:
+            self._inverse.load(self._x, self._y)
+        else:
+            super().load_vars(vars_to_load)
+
+    def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
+        """Return the values of the variables, or only of those named."""
+        return _only(self._inverse.values(self._x, self._y), vars_to_load)
+
+    def get_duals(
+        self, cons_to_load: Sequence[ConstraintData] | None = None
+    ) -> dict[ConstraintData, float]:
+        """Return the duals of the last LP, placement fixed: change of the objective per unit of a row's side.
+
+        Rows over onloading variables alone have a dual of 0: they are not in that LP.
+        """
+        duals = self._inverse.duals(self._known_duals())
+        if cons_to_load is None:
+            return duals
+        return {constraint: duals[constraint] for constraint in cons_to_load}
+
+    def get_reduced_costs(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
+        """Return the reduced costs of the last LP, those of the fixed onloading variables included."""
+        onloading, offloading = _reduced_costs(self._problem, self._x, self._y, self._known_duals())
+        return _only(self._inverse.reduced_costs(onloading, offloading), vars_to_load)
+
+    def _known_duals(self) -> FloatArray:
+        return np.zeros(self._problem.n_rows) if self._duals is None else self._duals
+
+
+def _only(values: ComponentMap, wanted: Sequence[VarData] | None) -> ComponentMap:
+    return values if wanted is None else ComponentMap((variable, values[variable]) for variable in wanted)
+
+
+def _reduced_costs(
+    problem: Problem, x: FloatArray, y: FloatArray, duals: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the change of the Lagrangian per unit of each x and y."""
+    onloading = problem.onloading_objective - problem.onloading_rows.T @ duals
+    offloading = problem.offloading_objective - problem.offloading_rows.T @ duals
+    terms = problem.products
+    if len(terms):
+        weight = terms.coefficient * np.where(terms.row == OBJECTIVE, 1.0, -np.append(duals, 0.0)[terms.row])
+        onloading = onloading + np.bincount(
+            terms.onloading, weight * y[terms.offloading], minlength=problem.n_onloading
+        )
+        offloading = offloading + np.bincount(
+            terms.offloading, weight * x[terms.onloading], minlength=problem.n_offloading
+        )
+    return np.asarray(onloading), np.asarray(offloading)
+
+
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """All that the results are made of."""
+
+    problem: Problem
+    inverse: Inverse
+    linearized: Linearized
+    outcome: Outcome
+    trace: list[Record]
+    lp_solver: str
+
+
+class J3O(SolverBase):
+    """Solve an annotated Pyomo model by J3O: a heuristic plan and a proven bound.
+
+    The method is that of Cha, Chan, de Veciana and Vikalo, arXiv 2508.13380 (2025); improvement and
+    certificate are ours. See the documentation for the options.
+    """
+
+    CONFIG = J3OConfig()
+    name = "j3o"
+
+    def __init__(self, **kwds: Any) -> None:
+        known = {key: value for key, value in kwds.items() if key != "name"}
+        _require_known(self.CONFIG, known)
+        super().__init__(**kwds)
+
+    def available(self) -> Availability:
+        """Return that the solver can be used: what it needs comes with it."""
+        return Availability.FullLicense
+
+    def version(self) -> tuple[int, ...]:
+        """Return the version of pyomo_j3o."""
+        return tuple(int(part) for part in __version__.split("."))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Configurations pickle only once every value has been read.
+        self.config.value()
+        return self.__dict__.copy()
+
+    def solve(self, model: BlockData, **kwds: Any) -> Results:
+        """Solve a model.
+
+        Parameters
+        ----------
+        model
+            Annotated; left as it is unless a plan is loaded.
+        **kwds
+            Options for this call only.
+
+        Returns
+        -------
+        Results
+
+        Raises
+        ------
+        ModelError
+            The model is not one that j3o accepts; the message names the component.
+        OptionError
+            An option or its value is unknown.
+        BackendError
+            The LP solver that was asked for cannot be used.
+        NoOptimalSolutionError, NoFeasibleSolutionError
+            As in Pyomo's own solvers: see `raise_exception_on_nonoptimal_result` and `load_solutions`.
+        """
+        started = datetime.datetime.now(datetime.timezone.utc)
+        timings = Timings()
+        _require_known(self.config, kwds)
+        config = self.config(value=kwds, preserve_implicit=True)
+        captured = io.StringIO()
+        log = Log([captured, *config.tee])
+        try:
+            solved: _Solved | None = self._solve(model, config, timings, log)
+            assert solved is not None
+            results = self._results(solved, config)
+            message = _explanation(solved.outcome, config, model)
+        except TriviallyInfeasibleError as error:
+            results = Results()
+            results.termination_condition = TerminationCondition.provenInfeasible
+            solved, message = None, str(error)
+        if solved is None or solved.outcome.plan is None:
+            results.solution_loader = NoSolutionSolutionLoader(model, message)
+            results.extra_info.relative_gap = math.inf
+        log.line(message)
+        log.line()
+        results.solver_name = self.name
+        results.solver_version = self.version()
+        results.extra_info.algorithm = "j3o"
+        results.extra_info.lp_solver = solved.lp_solver if solved is not None else None
+        results.extra_info.trace = solved.trace if solved is not None else []
+        results.extra_info.message = message
+        self._finish(results, config, timings, message)
+        results.timing_info.start_timestamp = started
+        results.timing_info.wall_time = timings.elapsed()
+        for phase, seconds in timings.seconds.items():
+            setattr(results.timing_info, phase, seconds)
+        results.solver_log = captured.getvalue()
+        results.solver_config = _portable(config)
+        results.value()  # Results pickle only once every value has been read.
+        return results
+
+    def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> _Solved:
+        """Compile, choose the LP solver, and run the method on arrays."""
+        with timings.phase("compile"):
+            problem, inverse = compile_model(model, strict=config.strict)
+            linearized = _linearize(problem, inverse)
+        linear = linearized.problem
+        with ExitStack() as stack:
+            backend = choose_backend(
+                config.lp_solver,
+                linear.n_onloading + linear.n_offloading,
+                linear.n_rows,
+                dict(config.solver_options.value()),
+                config.threads,
+                config.seed,
+            )
+            stack.callback(backend.close)
+            log.line(f"J3O {__version__} on '{model.name}'")
+            log.line(
+                f"{problem.n_onloading} onloading and {problem.n_offloading} offloading variables, "
+                f"{problem.n_rows} rows, {problem.n_nonzeros} nonzeros"
+            )
+            log.line(f"LP solver: {backend.description}")
+            log.header()
+            limit = math.inf if config.time_limit is None else config.time_limit
+            rules = [
+                stopping.gap_closed(config.rel_gap),
+                stopping.time_limit(limit),
+                *([stopping.user_rule(config.stop)] if config.stop is not None else []),
+                stopping.placement_repeated(),
+                stopping.iteration_limit(config.max_iterations),
+                stopping.stalled(_PATIENCE),
+            ]
+            settings = method.Settings(
+                stopping.first_of(*rules),
+                config.rel_gap,
+                limit,
+                config.improve,
+                config.bound,
+                config.onloading_step,
+                config.callback,
+                _start(inverse) if config.warm_start else None,
+            )
+            outcome, trace = method.solve(linear, backend, settings, timings, log)
+            return _Solved(problem, inverse, linearized, outcome, trace, backend.name)
+
+    def _results(self, solved: _Solved, config: Any) -> Results:
+        """Turn the outcome into Pyomo's results, in the user's own sense."""
+        results = Results()
+        outcome, sense = solved.outcome, solved.problem.sense
+        results.termination_condition = _CONDITIONS[outcome.ending]
+        results.objective_bound = sense * outcome.bound
+        if outcome.plan is None:
+            return results
+        x = outcome.plan.x
+        y = solved.linearized.recover(x, outcome.plan.y)
+        _require_feasible(solved.problem, solved.inverse, x, y)
+        value = evaluate(solved.problem, x.astype(float), y)
+        bound = max(outcome.bound, value)
+        gap = relative_gap(value, bound)
+        results.incumbent_objective = sense * value
+        results.objective_bound = sense * bound
+        results.solution_status = (
+            SolutionStatus.optimal if gap <= config.rel_gap else SolutionStatus.feasible
+        )
+        results.extra_info.relative_gap = gap
+        duals = None if outcome.duals is None else outcome.duals[: solved.problem.n_rows]
+        results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, duals)
+        return results
+
+    def _finish(self, results: Results, config: Any, timings: Timings, message: str) -> None:
+        """Raise or load, as the options say."""
+        condition = results.termination_condition
+        converged = condition == TerminationCondition.convergenceCriteriaSatisfied
+        if config.raise_exception_on_nonoptimal_result and not converged:
+            raise NoOptimalSolutionError(
+                f"{message} Set raise_exception_on_nonoptimal_result=False to get the results all the same."
+            )
+        if not config.load_solutions:
+            return
+        if results.solution_loader.get_number_of_solutions() == 0:
+            raise NoFeasibleSolutionError(
+                f"{message} There is nothing to load; set load_solutions=False to get the results all the same."
+            )
+        with timings.phase("load"):
+            results.solution_loader.load_solution()
+
+
+def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in config:
+            known = ", ".join(sorted(config.keys()))
+            raise OptionError(
+                f"option {name!r} is unknown to j3o; it has {known}. Options of the LP solver go into "
+                "solver_options."
+            )
+
+
+def _linearize(problem: Problem, inverse: Inverse) -> Linearized:
+    try:
+        return linearize(problem)
+    except UnboundedProductError as error:
+        variable = inverse.offloading[error.offloading]
+        raise ModelError(
+            f"offloading variable '{variable.name}' is in a product but has no finite {error.side} bound, and "
+            f"none follows from the rows; call '{variable.name}'.setlb/.setub with one"
+        ) from None
+
+
+def _start(inverse: Inverse) -> BoolArray | None:
+    x, _ = inverse.warm_start()
+    return None if x is None else np.nan_to_num(x, nan=0.0) > 0.5
+
+
+def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
+    """Check the plan on the arrays of the user's model, products and all, before anything is loaded."""
+    point = x.astype(float)
+    missed = violations(problem, point, y)
+    sides = np.maximum(
+        np.where(np.isfinite(problem.row_lower), np.abs(problem.row_lower), 0.0),
+        np.where(np.isfinite(problem.row_upper), np.abs(problem.row_upper), 0.0),
+    )
+    allowed = np.full(len(missed), _FEASIBILITY)
+    allowed[: problem.n_rows] *= np.maximum(1.0, np.maximum(sides, np.abs(activities(problem, point, y))))
+    worst = int(np.argmax(missed - allowed)) if len(missed) else 0
+    if len(missed) and missed[worst] > allowed[worst]:
+        if worst < problem.n_rows:
+            name = f"constraint '{inverse.rows[worst].name}'"
+        else:
+            variables = [*inverse.onloading, *inverse.offloading]
+            name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
+        raise BackendError(
+            f"the LP solver's plan misses {name} by {missed[worst]:.1e}; scale the model's coefficients, or "
+            "tighten the LP solver's feasibility tolerance through solver_options"
+        )
+
+
+def _explanation(outcome: Outcome, config: Any, model: BlockData) -> str:
+    """Return one sentence that says how the solve ended and, where it is short of a plan, what to do."""
+    if outcome.ending is Ending.INFEASIBLE:
+        return (
+            f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints; "
+            "relax one of them (pyomo.contrib.iis finds a conflict)."
+        )
+    if outcome.ending is Ending.UNBOUNDED:
+        return (
+            f"The objective of model '{model.name}' is unbounded; bound the offloading variables, or check "
+            "its sense."
+        )
+    if outcome.plan is None:
+        if outcome.ending is Ending.INTERRUPTED:
+            return "Interrupted before any plan was found."
+        return (
+            f"No plan was found within the time limit of {config.time_limit:g} s, nor proven that there is "
+            "none; raise time_limit."
+        )
+    gap = relative_gap(outcome.plan.objective, outcome.bound)
+    certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else "no bound asked for"
+    if gap <= config.rel_gap:
+        return f"Optimal within the gap of {100 * config.rel_gap:g}%: proven."
+    return f"Feasible plan, {certainty}; ended by: {outcome.ending.value}."
+
+
+def _portable(config: ConfigDict) -> ConfigDict:
+    """Return a copy of `config` without streams, timers and functions, so that results pickle."""
+    copy = config(preserve_implicit=True)
+    copy.tee = []
+    for name in ("timer", "onloading_step", "stop", "callback"):
+        copy.get(name).reset()
+    copy.value()
+    return copy
+
+
+class _Options(MutableMapping[str, Any]):
+    """The classic ``opt.options``: the options of j3o by item or attribute; an unknown one is an error."""
+
+    def __init__(self, config: ConfigDict) -> None:
+        object.__setattr__(self, "_config", config)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._config[self._known(name)]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        name = self._known(name)
+        if name == "solver_options":
+            self._config.solver_options.set_value(value)
+        else:
+            self._config[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        self._config.get(self._known(name)).reset()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._config)
+
+    def __len__(self) -> int:
+        return len(self._config)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __reduce__(self) -> Any:
+        return (_Options, (self._config,))
+
+    def _known(self, name: str) -> str:
+        name = _CLASSIC_NAMES.get(name, name)
+        _require_known(self._config, [name])  # type: ignore[arg-type]
+        return name
+
+
+_CLASSIC_NAMES = {"timelimit": "time_limit", "warmstart": "warm_start"}
+
+#: Keywords of classic solvers that say nothing to j3o: there is no file, and no other way in.
+_WITHOUT_EFFECT = ("keepfiles", "solnfile", "report_timing", "file_determinism", "writer_config", "suffixes")
+
+
+class LegacyJ3O(LegacySolverWrapper, J3O):
+    """`J3O` behind Pyomo's classic interface: options by `options` or by name, classic results."""
+
+    def __init__(self, **kwds: Any) -> None:
+        self._require_no_interface(kwds.pop("solver_io", None))
+        given = {_CLASSIC_NAMES.get(name, name): value for name, value in kwds.items()}
+        options = given.pop("options", None) or {}
+        kwds.pop("executable", None)
+        J3O.__init__(self, **given)
+        object.__setattr__(self, "options", _Options(self.config))
+        self._capabilities = LegacySolverWrapper._all_true()
+        self.options.update(options)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "options" and name in self.__dict__:
+            self.options.update(value)
+        else:
+            super().__setattr__(name, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__["options"] = _Options(self.config)
+
+    def solve(self, model: BlockData, **kwds: Any) -> SolverResults:  # type: ignore[override]
+        """Solve a model; every option of `J3O` may be given, for this call only.
+
+        Returns
+        -------
+        SolverResults
+            Classic results; `.j3o` holds the new ones.
+        """
+        self._require_no_interface(kwds.pop("solver_io", None))
+        logfile = kwds.pop("logfile", None)
+        timing = bool(kwds.get("report_timing"))
+        call: dict[str, Any] = {"raise_exception_on_nonoptimal_result": False}
+        for source in (kwds.pop("options", None) or {}, kwds):
+            for name, value in source.items():
+                if name in _WITHOUT_EFFECT or (value is None and name in ("timelimit", "solver_options")):
+                    continue
+                call[_CLASSIC_NAMES.get(name, name)] = value
+        load = call.get("load_solutions", self.config.load_solutions)
+        with ExitStack() as stack:
+            if logfile is not None:
+                streams = call.get("tee", self.config.tee)
+                streams = list(streams) if isinstance(streams, (list, tuple)) else [streams]
+                call["tee"] = [*streams, stack.enter_context(open(logfile, "w", encoding="utf-8"))]
+            results = J3O.solve(self, model, **call)
+        classic, solution = self._map_results(model, results)
+        classic.solver.message = results.extra_info.message
+        classic.solver.termination_message = results.extra_info.message
+        classic.solver.wallclock_time = results.timing_info.wall_time
+        classic = self._solution_handler(load, model, results, classic, solution)
+        if timing:
+            print("\n".join(f"{name:>10} {results.timing_info[name]:8.3f} s" for name in PHASES))
+        return classic
+
+    def _solution_handler(
+        self,
+        load_solutions: bool,
+        model: BlockData,
+        results: Results,
+        legacy_results: SolverResults,
+        legacy_soln: Any,
+    ) -> SolverResults:
+        """Put an unloaded plan where ``model.solutions.load_from(results)`` finds it."""
+        if load_solutions or results.incumbent_objective is None:
+            legacy_results._smap_id = None
+        else:
+            _store(results.solution_loader, model, legacy_results, legacy_soln)
+        legacy_results.timing_info = results.timing_info.value()
+        return legacy_results
+
+    def set_options(self, options: Any) -> None:
+        """Take options from the `pyomo` command: a mapping, or a string "name=value name=value"."""
+        if isinstance(options, str):
+            options = dict(part.split("=", 1) for part in options.split())
+        elif isinstance(options, ConfigDict):
+            options = options.value()
+        self.options.update({name: value for name, value in options.items() if value is not None})
+
+    def warm_start_capable(self) -> bool:
+        """Return True: see the option `warm_start`."""
+        return True
+
+    @staticmethod
+    def _require_no_interface(solver_io: Any) -> None:
+        if solver_io not in (None, "python", "direct"):
+            raise OptionError(f"solver_io={solver_io!r} is unknown to j3o, which needs none; leave it out")
+
+
+def _store(loader: SolutionLoader, model: BlockData, results: SolverResults, solution: Any) -> None:
+    from pyomo.core.base import SymbolMap
+    from pyomo.core.base.label import NumericLabeler
+
+    symbols = solution.symbol_map = SymbolMap()
+    symbols.default_labeler = NumericLabeler("x")
+    for variable, value in loader.get_vars().items():
+        solution.variable[symbols.getSymbol(variable)] = {"Value": value}
+    if _imports(model, "dual"):
+        for constraint, value in loader.get_duals().items():
+            solution.constraint[symbols.getSymbol(constraint)] = {"Dual": value}
+    if _imports(model, "rc"):
+        for variable, value in loader.get_reduced_costs().items():
+            solution.variable[symbols.getSymbol(variable)]["Rc"] = value
+    results.solution.insert(solution)
+    results._smap_id = id(symbols)
+    results._smap = symbols
+
+
+def _imports(model: BlockData, name: str) -> bool:
+    suffix = model.component(name)
+    return isinstance(suffix, Suffix) and suffix.import_enabled()
+
+
+SolverFactory.register(
+    "j3o", doc="J3O: joint onloading (placement) and offloading (routing), with a proven bound"
+)(J3O, LegacyJ3O)

@@ -1,0 +1,57 @@
+"""When to stop alternating: pure functions of the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pyomo_j3o.results import Ending, Record
+
+#: Looks at the records so far and says why to stop, or None to go on.
+Stop = Callable[[Sequence[Record]], Ending | None]
+
+
+def gap_closed(rel_gap: float) -> Stop:
+    """Stop when the relative gap is at most `rel_gap`."""
+    return lambda trace: Ending.GAP if trace[-1].relative_gap <= rel_gap else None
+
+
+def placement_repeated() -> Stop:
+    """Stop when a placement came again: the alternation has reached a fixed point or a cycle."""
+    return lambda trace: Ending.FIXED_POINT if trace[-1].repeated else None
+
+
+def stalled(patience: int) -> Stop:
+    """Stop when the incumbent is the same as `patience` iterations ago."""
+
+    def stop(trace: Sequence[Record]) -> Ending | None:
+        if len(trace) <= patience or not np.isfinite(trace[-1].incumbent):
+            return None
+        return Ending.STALLED if trace[-1].incumbent == trace[-1 - patience].incumbent else None
+
+    return stop
+
+
+def iteration_limit(limit: int) -> Stop:
+    """Stop after `limit` iterations."""
+    return lambda trace: Ending.ITERATIONS if len(trace) >= limit else None
+
+
+def time_limit(seconds: float) -> Stop:
+    """Stop when `seconds` have passed since the call of solve()."""
+    return lambda trace: Ending.TIME if trace[-1].time >= seconds else None
+
+
+def user_rule(rule: Callable[[Sequence[Record]], bool]) -> Stop:
+    """Stop when the reader's own rule returns a true value."""
+    return lambda trace: Ending.USER if rule(trace) else None
+
+
+def first_of(*stops: Stop) -> Stop:
+    """Stop as soon as one of `stops` does; the first named gives the reason."""
+
+    def stop(trace: Sequence[Record]) -> Ending | None:
+        return next((ending for rule in stops if (ending := rule(trace)) is not None), None)
+
+    return stop
