@@ -1,6 +1,7 @@
 """Joint onloading and offloading in Pyomo; importing this package registers the solver ``j3o``."""
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
-from pyomo_j3o.solver import J3O, __version__
+from pyomo_j3o.solver import J3O
+from pyomo_j3o.version import __version__
 
 __all__ = ["J3O", "OffloadingBlock", "OnloadingBlock", "__version__", "annotate"]

@@ -9,7 +9,7 @@ from pyomo_j3o.offloading import Routing
 from pyomo_j3o.problem import BoolArray, FloatArray
 from pyomo_j3o.results import Ending
 
-#: Records an iteration (routing, best so far, whether the placement was seen before) and says whether to stop.
+#: Gets an iteration's routing, the best so far, and whether the placement came again; says whether to stop.
 Observe = Callable[[Routing, Routing, bool], Ending | None]
 
 

@@ -83,8 +83,8 @@ def separate(
     found = []
     for key in (by_slack, by_value):
         cover = _minimal_cover(knapsacks, value, key)
-        fractional = cover.any(axis=1)
-        found.append(_lift(knapsacks, value, cover, fractional, violation))
+        covered = np.flatnonzero(cover.any(axis=1))
+        found.append(_lift(knapsacks, value, cover, covered, violation))
     columns = knapsacks.n_onloading
     cuts = sparse.csr_array(sparse.vstack([cut for cut, _ in found], format="csr"))
     limit = np.concatenate([side for _, side in found])
@@ -122,12 +122,12 @@ def _minimal_cover(knapsacks: Knapsacks, value: FloatArray, key: FloatArray) -> 
 
 
 def _lift(
-    knapsacks: Knapsacks, value: FloatArray, cover: BoolArray, rows: BoolArray, violation: float
+    knapsacks: Knapsacks, value: FloatArray, cover: BoolArray, rows: IntArray, violation: float
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Lift each cover inequality over all items of its knapsack; keep those that `value` violates."""
     item, weight, budget = knapsacks.item[rows], knapsacks.weight[rows], knapsacks.budget[rows]
     value, cover = value[rows], cover[rows]
-    n_rows, width = weight.shape
+    n_rows = len(weight)
     size = cover.sum(axis=1)
     limit = size - 1.0
     levels = int(size.max(initial=1))

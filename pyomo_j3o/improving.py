@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.decomposing import split
+from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
@@ -56,39 +56,52 @@ def improve(
     """
     x = start.x.copy()
     parts = split(structure.problem)
-    gained = 0.0
     weights = [len(part.onloading) for part in parts]
+    gained = 0.0
     for number, part in enumerate(parts):
-        if remaining() <= 0:
+        # Time goes to the parts by size; what one leaves over serves those after it.
+        others = sum(weights[number + 1 :]) / sum(weights[number:])
+        reserved = remaining() * others if np.isfinite(remaining()) else 0.0
+        left = _less(remaining, reserved)
+        if left() <= 0:
             break
-        inner = analyse(part.problem)
-        step = OffloadingStep(inner, backend)
-        # Time goes to the parts by size; what one part leaves over serves those after it.
-        share = weights[number] / sum(weights[number:])
-        reserved = remaining() * (1.0 - share) if np.isfinite(remaining()) else 0.0
-        gained_before = gained
-        try:
-            first = step(x[part.onloading], remaining())
-            if not len(first.reduced_costs):
-                break
-
-            def report(merit: float, first: Routing = first, before: float = gained_before) -> None:
-                if progress is not None:
-                    progress(before + merit - first.merit)
-
-            best = search(
-                inner,
-                step,
-                first,
-                [price(inner, vector[part.rows]) for vector in prices],
-                lambda reserved=reserved: remaining() - reserved,
-                report,
-            )
-        finally:
-            step.close()
-        gained += best.merit - first.merit
-        x[part.onloading] = best.x
+        report = _counted(progress, gained)
+        x[part.onloading], gain = _improve_part(part, backend, x[part.onloading], prices, left, report)
+        gained += gain
     return x
+
+
+def _less(remaining: Callable[[], float], reserved: float) -> Callable[[], float]:
+    return lambda: remaining() - reserved
+
+
+def _counted(progress: Callable[[float], None] | None, before: float) -> Callable[[float], None]:
+    """Return a report of one part's gain that adds what the parts before it have gained."""
+    return lambda gain: progress(before + gain) if progress is not None else None
+
+
+def _improve_part(
+    part: Part,
+    backend: Backend,
+    x: BoolArray,
+    prices: Sequence[FloatArray],
+    remaining: Callable[[], float],
+    report: Callable[[float], None],
+) -> tuple[BoolArray, float]:
+    """Return the part's best placement and by how much its merit exceeds that of `x`."""
+    structure = analyse(part.problem)
+    step = OffloadingStep(structure, backend)
+    try:
+        start = step(x, remaining())
+        if not start.solved:
+            return x, 0.0
+        surrogates = [price(structure, vector[part.rows]) for vector in prices]
+        best = search(
+            structure, step, start, surrogates, remaining, lambda merit: report(merit - start.merit)
+        )
+    finally:
+        step.close()
+    return best.x, best.merit - start.merit
 
 
 def search(

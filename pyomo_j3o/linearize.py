@@ -193,9 +193,7 @@ def _append_rows(problem: Problem, blocks: list[_Rows]) -> Problem:
         offset += block.count
     upper = np.concatenate(uppers)
 
-    def stack(
-        old: sparse.csr_array, parts: list[tuple[IntArray, IntArray, FloatArray]]
-    ) -> sparse.csr_array:
+    def stack(old: sparse.csr_array, parts: list[tuple[IntArray, IntArray, FloatArray]]) -> sparse.csr_array:
         row, column, value = (np.concatenate(piece) for piece in zip(*parts, strict=True))
         new = sparse.csr_array((value, (row, column)), shape=(offset, old.shape[1]))
         new.eliminate_zeros()

@@ -7,9 +7,11 @@ from typing import TextIO
 
 import numpy as np
 
-from pyomo_j3o.results import Record
+from pyomo_j3o.results import Record, relative_gap
 
-_HEADER = f"{'Iter':>6} {'Onloaded':>9} {'Objective':>14} {'Incumbent':>14} {'Bound':>14} {'Gap':>8} {'Time':>8}"
+_HEADER = (
+    f"{'Iter':>6} {'Onloaded':>9} {'Objective':>14} {'Incumbent':>14} {'Bound':>14} {'Gap':>8} {'Time':>8}"
+)
 
 
 class Log:
@@ -53,10 +55,8 @@ class Log:
         if time - self._last_improvement < 0.1:
             return
         self._last_improvement = time
-        gap = abs(bound - incumbent) / max(abs(incumbent), 1e-10)
-        self.line(
-            f"{'swaps':>6} {'':>9} {'':>14} {_number(incumbent)} {_number(bound)} {_percent(gap)} {time:>7.2f}s"
-        )
+        gap = _percent(relative_gap(incumbent, bound))
+        self.line(f"{'swaps':>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s")
 
 
 def _number(value: float) -> str:

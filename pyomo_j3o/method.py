@@ -219,13 +219,16 @@ class _Run:
         return self.settings.stop(self.trace)
 
     def _improve(self) -> None:
-        assert self.best is not None and self._step is not None
+        assert self.best is not None
+        assert self._step is not None
         start = self.best
         sense = self.structure.problem.sense
 
         def progress(gained: float) -> None:
             if start.feasible and gained > 0:
-                self.log.improvement(sense * (start.objective + gained), sense * self.bound, self.timings.elapsed())
+                self.log.improvement(
+                    sense * (start.objective + gained), sense * self.bound, self.timings.elapsed()
+                )
 
         if not (start.solved and self.structure.placeable(start.x)):
             return
@@ -240,7 +243,8 @@ class _Run:
 
     def _find_first(self, ending: Ending) -> Ending:
         """Fall back on branch and bound if no plan was found by the heuristic."""
-        assert self.best is not None and self._step is not None
+        assert self.best is not None
+        assert self._step is not None
         if self.best.feasible or ending is Ending.INTERRUPTED:
             return ending
         status, plan = first_plan(self.structure.problem, self.remaining())

@@ -108,13 +108,12 @@ class OffloadingStep:
             )
         )
 
-    def __call__(
-        self, x: BoolArray, time_limit: float = np.inf, at_least: float = -np.inf
-    ) -> Routing:
+    def __call__(self, x: BoolArray, time_limit: float = np.inf, at_least: float = -np.inf) -> Routing:
         """Return the best routing for placement `x`, or elastic prices if there is none.
 
-        The elastic LP is solved first. It is a relaxation: where its optimum uses no slack it is the routing
-        LP's own, and where it does not exceed `at_least`, no routing does. Only otherwise is the slack closed.
+        The elastic LP is solved first. It is a relaxation: where its optimum uses no slack it is the
+        routing LP's own, and where it does not exceed `at_least`, no routing does. Only otherwise is the
+        slack closed.
 
         Parameters
         ----------

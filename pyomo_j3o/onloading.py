@@ -66,8 +66,8 @@ def greedy(surrogate: Surrogate, by_density: bool, start: BoolArray | None = Non
     problem = structure.problem
     state = GreedyState(surrogate)
     begin = problem.onloading_lower > 0.5 if start is None else start
-    for k in np.flatnonzero(begin):
-        state.add(int(k))
+    for k in np.flatnonzero(begin).tolist():
+        state.add(k)
     size = _relative_size(structure) if by_density else np.ones(problem.n_onloading)
     _cover(state, size)
     bundles = _Bundles.of(structure)
@@ -78,8 +78,8 @@ def greedy(surrogate: Surrogate, by_density: bool, start: BoolArray | None = Non
         score[state.unavailable()] = -np.inf
         best = int(score.argmax()) if len(score) else -1
         if bundles is not None and (bundle := bundles.best(state, size, score, best)) is not None:
-            for k in bundle:
-                state.add(k)
+            for member in bundle:
+                state.add(member)
             continue
         if best < 0 or not score[best] > tolerance:
             return state.x
@@ -142,7 +142,7 @@ class GreedyState:
         part = self._rows[short]
         position = np.repeat(np.arange(len(short)), np.diff(part.indptr))
         helps = np.clip(part.data / shortage[position], 0.0, 1.0)
-        return np.bincount(part.indices, helps, minlength=len(self.x))
+        return np.bincount(part.indices, helps, minlength=len(self.x)).astype(float)
 
     def add(self, k: int) -> None:
         """Place variable `k` and bring gains and activities up to date."""

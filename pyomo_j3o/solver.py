@@ -32,11 +32,9 @@ from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInf
 from pyomo_j3o.linearize import Linearized, UnboundedProductError, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend
-from pyomo_j3o.lp.highs import version as highs_version
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
-
-__version__ = "0.1.0"
+from pyomo_j3o.version import __version__
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -195,9 +193,7 @@ class J3OSolutionLoader(SolutionLoader):
         """Return the values of the variables, or only of those named."""
         return _only(self._inverse.values(self._x, self._y), vars_to_load)
 
-    def get_duals(
-        self, cons_to_load: Sequence[ConstraintData] | None = None
-    ) -> dict[ConstraintData, float]:
+    def get_duals(self, cons_to_load: Sequence[ConstraintData] | None = None) -> dict[ConstraintData, float]:
         """Return the duals of the last LP, placement fixed: change of the objective per unit of a row's side.
 
         Rows over onloading variables alone have a dual of 0: they are not in that LP.
@@ -303,7 +299,7 @@ class J3O(SolverBase):
         NoOptimalSolutionError, NoFeasibleSolutionError
             As in Pyomo's own solvers: see `raise_exception_on_nonoptimal_result` and `load_solutions`.
         """
-        started = datetime.datetime.now(datetime.timezone.utc)
+        started = datetime.datetime.now(datetime.UTC)
         timings = Timings()
         _require_known(self.config, kwds)
         config = self.config(value=kwds, preserve_implicit=True)
@@ -400,9 +396,7 @@ class J3O(SolverBase):
         gap = relative_gap(value, bound)
         results.incumbent_objective = sense * value
         results.objective_bound = sense * bound
-        results.solution_status = (
-            SolutionStatus.optimal if gap <= config.rel_gap else SolutionStatus.feasible
-        )
+        results.solution_status = SolutionStatus.optimal if gap <= config.rel_gap else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
         duals = None if outcome.duals is None else outcome.duals[: solved.problem.n_rows]
         results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, duals)
@@ -420,7 +414,8 @@ class J3O(SolverBase):
             return
         if results.solution_loader.get_number_of_solutions() == 0:
             raise NoFeasibleSolutionError(
-                f"{message} There is nothing to load; set load_solutions=False to get the results all the same."
+                f"{message} There is nothing to load; set load_solutions=False to get the results all the "
+                "same."
             )
         with timings.phase("load"):
             results.solution_loader.load_solution()
@@ -442,8 +437,8 @@ def _linearize(problem: Problem, inverse: Inverse) -> Linearized:
     except UnboundedProductError as error:
         variable = inverse.offloading[error.offloading]
         raise ModelError(
-            f"offloading variable '{variable.name}' is in a product but has no finite {error.side} bound, and "
-            f"none follows from the rows; call '{variable.name}'.setlb/.setub with one"
+            f"offloading variable '{variable.name}' is in a product but has no finite {error.side} "
+            f"bound, and none follows from the rows; call '{variable.name}'.setlb/.setub with one"
         ) from None
 
 
@@ -582,7 +577,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         self.__dict__.update(state)
         self.__dict__["options"] = _Options(self.config)
 
-    def solve(self, model: BlockData, **kwds: Any) -> SolverResults:  # type: ignore[override]
+    def solve(self, model: BlockData, **kwds: Any) -> SolverResults:
         """Solve a model; every option of `J3O` may be given, for this call only.
 
         Returns

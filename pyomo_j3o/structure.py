@@ -365,5 +365,4 @@ def _penalties(problem: Problem, routing_rows: IntArray, demand_rows: IntArray) 
     np.maximum.at(highest, position, worth)
     typical = max(float(highest.max(initial=0.0)), 1e-6)
     demand = np.isin(routing_rows, demand_rows)
-    return np.where(demand, np.maximum(PEN*highest, 1e-3 * typical), 100.0 * typical)
-PEN=1.0
+    return np.where(demand, np.maximum(highest, 1e-3 * typical), 100.0 * typical)

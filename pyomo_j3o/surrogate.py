@@ -62,7 +62,6 @@ class Surrogate:
         np.add.at(total, group, part * (self.worth[usable] - self.base[group]))
         return total
 
-
     def marginals(self, x: BoolArray) -> Marginals:
         """Return what F gains or loses by each single addition, removal and exchange at S."""
         structure = self.structure
@@ -81,9 +80,7 @@ class Surrogate:
         best, runner_up = self.base.copy(), self.base.copy()
         best[group[top]] = np.maximum(best[group[top]], self.worth[top])
         with_second = group[top][has_second]
-        runner_up[with_second] = np.maximum(
-            runner_up[with_second], self.worth[usable[second[has_second]]]
-        )
+        runner_up[with_second] = np.maximum(runner_up[with_second], self.worth[usable[second[has_second]]])
 
         # Additions: what the closed columns of k add over the best one of their groups.
         column, opener = structure.opener_column, structure.opener_x
@@ -101,18 +98,15 @@ class Surrogate:
         held = np.flatnonzero(x[opener] & (place_of[column] > 0))
         holder[group[column[held]]] = opener[held]
         fall = np.where(holder >= 0, best - runner_up, 0.0)
-        removal = -self.modular - np.bincount(
-            holder[holder >= 0], fall[holder >= 0], minlength=n
-        )
+        removal = -self.modular - np.bincount(holder[holder >= 0], fall[holder >= 0], minlength=n)
 
         # Exchanges: where k serves a group that j held, k is measured against the runner-up.
         shared = (holder[g] >= 0) & (self.worth[c] > runner_up[g])
         more = weight[shared] * (np.minimum(self.worth[c[shared]], best[g[shared]]) - runner_up[g[shared]])
         out, into = holder[g[shared]], opener[live[shared]]
         pair, which = np.unique(out * n + into, return_inverse=True)
-        return Marginals(
-            addition, removal, pair // max(n, 1), pair % max(n, 1), np.bincount(which, more, minlength=len(pair))
-        )
+        interaction = np.bincount(which, more, minlength=len(pair)).astype(float)
+        return Marginals(addition, removal, pair // max(n, 1), pair % max(n, 1), interaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +156,22 @@ def price(structure: Structure, prices: FloatArray) -> Surrogate:
     problem = structure.problem
     charged = np.zeros(problem.n_rows)
     charged[structure.priced_rows] = prices[structure.priced_rows]
-    worth = structure.group_demand[structure.group] * (
-        problem.offloading_objective - problem.offloading_rows.T @ charged
-    ) if len(structure.group_demand) else np.zeros(problem.n_offloading)
+    worth = (
+        structure.group_demand[structure.group]
+        * (problem.offloading_objective - problem.offloading_rows.T @ charged)
+        if len(structure.group_demand)
+        else np.zeros(problem.n_offloading)
+    )
     worth = np.asarray(worth / structure.group_weight, dtype=float)
     modular = problem.onloading_objective - problem.onloading_rows.T @ charged
     sides = np.where(charged > 0, problem.row_upper, problem.row_lower)
     paid = float(np.sum(charged[charged != 0] * sides[charged != 0]))
     return Surrogate(
-        structure, np.asarray(modular, dtype=float), worth, _base(structure, worth), paid + problem.objective_constant
+        structure,
+        np.asarray(modular, dtype=float),
+        worth,
+        _base(structure, worth),
+        paid + problem.objective_constant,
     )
 
 

@@ -96,7 +96,7 @@ class GurobiProgram:
         self.name = "Gurobi"
         self._grb = gurobipy.GRB
         self._model = gurobipy.Model(env=env)
-        self._columns = self._model.addMVar(
+        self._columns: Any = self._model.addMVar(
             model.n_columns, lb=model.lower, ub=model.upper, obj=-model.objective
         )
         self._n_rows = 0

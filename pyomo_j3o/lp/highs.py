@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -80,7 +81,9 @@ class HighsProgram:
         """Replace the bounds of all rows."""
         m = len(lower)
         if m:
-            _check(self._highs.changeRowsBounds(m, np.arange(m, dtype=np.int32), lower, upper))
+            # The method is missing in the stubs of highspy.
+            change: Any = self._highs
+            _check(change.changeRowsBounds(m, np.arange(m, dtype=np.int32), lower, upper))
 
     def set_objective(self, objective: FloatArray) -> None:
         """Replace the objective."""
