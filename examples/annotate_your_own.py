@@ -6,7 +6,8 @@ that the viewer's region reaches and that holds the film, or from the origin; th
 delay. Which films to store is binary, who is served from where is continuous.
 
 The model is written in plain Pyomo first. Two lines then make it a model that j3o understands: the import
-of annotate and its call. The same model, marks and all, goes to HiGHS for comparison.
+of annotate and its call. The same model, marks and all, goes to HiGHS for comparison, with one thread and
+the same gap of 1e-4 to close; both times run from the Pyomo model to the loaded plan.
 """
 
 import time
@@ -70,24 +71,24 @@ def main():
     annotate(m, onloading=[m.stored], offloading=[m.share, m.from_origin])
 
     start = time.perf_counter()
-    results = pyo.SolverFactory("j3o").solve(m, tee=True)
-    j3o_seconds = time.perf_counter() - start
-    j3o_delay, j3o_bound = pyo.value(m.mean_delay), results.problem.lower_bound
-    stored = {c: [f for f in m.films if m.stored[c, f].value > 0.5] for c in m.caches}
+    j3o = pyo.SolverFactory("j3o").solve(m, tee=True)
+    j3o_seconds, j3o_delay = time.perf_counter() - start, pyo.value(m.mean_delay)
 
+    for c in m.caches:
+        films = [f for f in m.films if m.stored[c, f].value > 0.5]
+        print(f"cache {c} keeps {len(films):2d} of {FILMS} films: {', '.join(map(str, films))}")
+
+    print("\nHiGHS solves the same model (at most 120 s) ...", flush=True)
     start = time.perf_counter()
-    exact = pyo.SolverFactory("highs").solve(m)
-    highs_seconds = time.perf_counter() - start
-    highs_delay, highs_bound = pyo.value(m.mean_delay), exact.problem.lower_bound
+    options = {"mip_rel_gap": 1e-4, "threads": 1}
+    highs = pyo.SolverFactory("highs").solve(m, timelimit=120, options=options)
+    highs_seconds, highs_delay = time.perf_counter() - start, pyo.value(m.mean_delay)
 
-    print()
-    for c, films in stored.items():
-        print(f"cache {c} keeps {len(films):2d} films: {', '.join(map(str, films))}")
-    print()
-    print(f"{'':8}{'mean delay, ms':>16}{'proven bound, ms':>18}{'time, s':>10}")
-    print(f"{'j3o':8}{j3o_delay:16.3f}{j3o_bound:18.3f}{j3o_seconds:10.2f}")
-    print(f"{'HiGHS':8}{highs_delay:16.3f}{highs_bound:18.3f}{highs_seconds:10.2f}")
-    print(f"\nj3o's plan is {j3o_delay / highs_delay - 1:.2%} above that of HiGHS.")
+    # The delay is minimised, so a bound is a number that no plan gets below.
+    print(f"\n{'':8}{'mean delay, ms':>16}{'proven bound, ms':>18}{'time, s':>10}")
+    print(f"{'j3o':8}{j3o_delay:16.3f}{j3o.problem.lower_bound:18.3f}{j3o_seconds:10.2f}")
+    print(f"{'HiGHS':8}{highs_delay:16.3f}{highs.problem.lower_bound:18.3f}{highs_seconds:10.2f}")
+    print(f"\nj3o's mean delay differs from that of HiGHS's plan by {j3o_delay / highs_delay - 1:+.2%}.")
 
 
 if __name__ == "__main__":

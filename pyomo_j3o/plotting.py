@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
 _LEVEL_COLOURS = {"client": "#0072B2", "edge": "#E69F00", "cloud": "#56B4E9", "dropped": "#D9D9D9"}
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 # From light to dark, so that they also survive grey print (ColorBrewer YlGnBu, which is colour-blind safe).
 _TASK_COUNT_COLOURS = ("#EDF8B1", "#C7E9B4", "#7FCDBB", "#41B6C4", "#1D91C0", "#225EA8", "#0C2C84")
 
@@ -87,6 +87,7 @@ def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
         names = [
             f"{n} task" if n == 1 else f"{n} tasks" if n < most else f"{n} tasks or more" for n in counts
         ]
+        names[0] = f"does {names[0]}"
         _legend_above(
             ax, [_patch(_task_count_colour(n), name) for n, name in zip(counts, names, strict=True)]
         )
@@ -188,11 +189,12 @@ def plot_plan(model: BlockData) -> Figure:
     n_nodes = len({row["node"] for row in budget_table(model)})
     routing = routing_table(model)
     routing_height = 1.8 + 0.45 * len(routing)
-    height = max(routing_height, 1.4 + 0.26 * n_nodes)
-    figure = plt.figure(figsize=(15, height), layout="constrained")
+    height = max(routing_height, 1.4 + 0.28 * n_nodes)
+    # Wide enough for two pictures, narrow enough that 8 points can be read across a page.
+    figure = plt.figure(figsize=(10.5, height), layout="constrained")
     # Many nodes make the left picture tall; the right one keeps the height that its few bars need.
     grid = figure.add_gridspec(
-        2, 2, width_ratios=(1.25, 1), height_ratios=(routing_height, max(height - routing_height, 0.01))
+        2, 2, width_ratios=(1.2, 1), height_ratios=(routing_height, max(height - routing_height, 0.01))
     )
     left = figure.add_subplot(grid[:, 0])
     right = figure.add_subplot(grid[:, 1] if height < 1.3 * routing_height else grid[0, 1])
