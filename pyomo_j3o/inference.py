@@ -112,7 +112,7 @@ class InferenceData:
         return float(self.load.sum())
 
     def clients_of(self, edge: str) -> list[int]:
-        """Positions in ``clients`` of those that hang on `edge`."""
+        """Return the positions in ``clients`` of those that hang on `edge`."""
         return [i for i, e in enumerate(self.edge_of) if e == edge]
 
     def __eq__(self, other: object) -> bool:

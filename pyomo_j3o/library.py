@@ -1,7 +1,7 @@
 """Hierarchical-inference models for Pyomo, annotated and ready to solve.
 
 The description of a system (`InferenceData`), its readers and the Taskonomy instances come from modules that
-know nothing of Pyomo; this one turns a description into the model of formulation.md, section 1.
+know nothing of Pyomo; this one turns a description into the model that the theory page of the docs states.
 """
 
 from __future__ import annotations

@@ -52,8 +52,13 @@ def linearize(problem: Problem) -> Linearized:
     """Return a linear problem with the same optimal value and the same plans.
 
     A y that occurs only in products with one and the same x is replaced by z = x·y with
-    ``l·x <= z <= u·x``: the linear form of formulation section 1. Any other product gets a column of
-    its own and the four rows of McCormick (1976, DOI 10.1007/BF01580665), which are exact for binary x.
+    ``l·x <= z <= u·x``: the linear form of the theory page. Any other product gets a column of its own
+    and the four rows of McCormick (1976, DOI 10.1007/BF01580665), which are exact for binary x.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
 
     Raises
     ------

@@ -114,7 +114,17 @@ class Plan:
 
 
 def evaluate(problem: Problem, x: FloatArray, y: FloatArray) -> float:
-    """Return the (maximised) objective of `problem` at (x, y)."""
+    """Return the (maximised) objective of `problem` at (x, y).
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    x
+        (N,).
+    y
+        (K,).
+    """
     value = problem.objective_constant + problem.onloading_objective @ x + problem.offloading_objective @ y
     terms = problem.products
     if len(terms):
@@ -124,7 +134,17 @@ def evaluate(problem: Problem, x: FloatArray, y: FloatArray) -> float:
 
 
 def activities(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the value of every row's body at (x, y), shape (M,)."""
+    """Return the value of every row's body at (x, y), shape (M,).
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    x
+        (N,).
+    y
+        (K,).
+    """
     body = problem.onloading_rows @ x + problem.offloading_rows @ y
     terms = problem.products
     if len(terms):
@@ -138,7 +158,17 @@ def activities(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return by how much (x, y) misses each row, then each bound of x, then of y; (M + N + K,), >= 0."""
+    """Return by how much (x, y) misses each row, then each bound of x, then of y; (M + N + K,), >= 0.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    x
+        (N,); that it is binary is not checked.
+    y
+        (K,).
+    """
     body = activities(problem, x, y)
     return np.concatenate(
         [

@@ -158,6 +158,11 @@ class Structure:
 def analyse(problem: Problem) -> Structure:
     """Return the `Structure` of a linear problem.
 
+    Parameters
+    ----------
+    problem
+        Without products.
+
     Raises
     ------
     ValueError

@@ -12,7 +12,7 @@ from pyomo_j3o.structure import Structure
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """The set function F_α of formulation section 3 at fixed prices α, in units of the objective.
+    """The set function F_α of the theory page at fixed prices α, in units of the objective.
 
     ``F(S) = sum_{k in S} modular_k + sum_g (best use of the columns that S opens in group g)``.
     Submodular; a facility-location function where every column can serve its whole group.
@@ -27,6 +27,8 @@ class Surrogate:
     base : (groups,)
         Value of a group before any x is placed: its best ungated column, or to stay unserved, at the
         elastic LP's penalty if it must be served.
+    constant : float
+        Σ_r α_r b_r over the binding sides of the priced rows, and the constant of the objective.
     """
 
     structure: Structure
