@@ -1,0 +1,477 @@
+"""One battery for every LP backend: answers, signs of duals, changes of bounds, limits, and isolation."""
+
+import threading
+
+import highspy
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.optimize import linprog
+
+from pyomo_j3o.errors import BackendError, J3OError, OptionError
+from pyomo_j3o.lp import (
+    HighsBackend,
+    LinearModel,
+    LPStatus,
+    choose_backend,
+    gurobi,
+    solve_milp,
+)
+
+INF = np.inf
+FIXTURE_ONCE = [HealthCheck.function_scoped_fixture]
+
+
+def model_of(objective, rows=(), row_lower=(), row_upper=(), lower=0.0, upper=INF):
+    """Return the LP over dense `rows`; scalar bounds count for every column."""
+    n = len(objective)
+    return LinearModel(
+        np.array(objective, dtype=float),
+        sparse.csr_array(np.array(rows, dtype=float).reshape(len(rows), n)),
+        np.array(row_lower, dtype=float),
+        np.array(row_upper, dtype=float),
+        np.broadcast_to(np.asarray(lower, dtype=float), (n,)).copy(),
+        np.broadcast_to(np.asarray(upper, dtype=float), (n,)).copy(),
+    )
+
+
+def solve(backend, model, **given):
+    """Open, solve once, close."""
+    program = backend.open(model)
+    try:
+        return program.solve(**given)
+    finally:
+        program.close()
+
+
+def by_scipy(model):
+    """Return the optimum by scipy: -inf if infeasible, +inf if unbounded."""
+    matrix = model.matrix.toarray()
+    over, under = np.isfinite(model.row_upper), np.isfinite(model.row_lower)
+    found = linprog(
+        -model.objective,
+        np.vstack([matrix[over], -matrix[under]]) if model.n_rows else None,
+        np.concatenate([model.row_upper[over], -model.row_lower[under]]) if model.n_rows else None,
+        bounds=np.column_stack([model.lower, model.upper]),
+        options={"presolve": False},
+    )
+    return {0: -found.fun if found.status == 0 else None, 2: -INF, 3: INF}[found.status]
+
+
+def assert_certified(model, solution):
+    """Assert primal feasibility, the identity of reduced costs, complementary slackness, and no duality gap."""
+    v, duals, costs = solution.values, solution.row_duals, solution.reduced_costs
+    body = model.matrix @ v
+    assert np.all(v >= model.lower - 1e-7)
+    assert np.all(v <= model.upper + 1e-7)
+    assert np.all(body >= model.row_lower - 1e-6)
+    assert np.all(body <= model.row_upper + 1e-6)
+    assert np.allclose(costs, model.objective - model.matrix.T @ duals, atol=1e-6)
+    for price, value, low, high in [
+        *zip(duals, body, model.row_lower, model.row_upper, strict=True),
+        *zip(costs, v, model.lower, model.upper, strict=True),
+    ]:
+        if price > 1e-7:
+            assert value == pytest.approx(high, abs=1e-5)
+        if price < -1e-7:
+            assert value == pytest.approx(low, abs=1e-5)
+    assert solution.objective == pytest.approx(model.objective @ v, abs=1e-6)
+
+
+def test_optimum_duals_and_reduced_costs(backend):
+    """Max 3a + 2b + c, a + b + c <= 4, a <= 3: the row is worth 2, a's bound 1, c loses 1."""
+    model = model_of([3, 2, 1], [[1, 1, 1]], [-INF], [4], upper=[3, INF, INF])
+    solution = solve(backend, model)
+    assert solution.status is LPStatus.OPTIMAL
+    assert solution.objective == pytest.approx(11)
+    assert solution.values == pytest.approx([3, 1, 0])
+    assert solution.row_duals == pytest.approx([2])
+    assert solution.reduced_costs == pytest.approx([1, 0, -1])
+
+
+@pytest.mark.parametrize(
+    ("objective", "row_lower", "row_upper", "value", "dual"),
+    [
+        ([1, 1], 1, 3, 3, 1),
+        ([-1, -1], 1, 3, -1, -1),
+        ([1, 1], 2, 2, 2, 1),
+        ([-1, -1], 2, 2, -2, -1),
+        ([-1, -1], 2, INF, -2, -1),
+        ([-1, -1], -INF, 3, 0, 0),
+    ],
+    ids=["range above", "range below", "equality, dual > 0", "equality, dual < 0", "lower side", "slack"],
+)
+def test_sign_of_a_rows_dual(backend, objective, row_lower, row_upper, value, dual):
+    """A dual is >= 0 on a binding upper side and <= 0 on a binding lower side, ranges and equalities alike."""
+    solution = solve(backend, model_of(objective, [[1, 1]], [row_lower], [row_upper]))
+    assert solution.objective == pytest.approx(value)
+    assert solution.row_duals == pytest.approx([dual])
+
+
+def test_infeasible(backend):
+    """Infeasible is said so, with -inf and no values."""
+    solution = solve(backend, model_of([1], [[1]], [2], [INF], upper=1))
+    assert solution.status is LPStatus.INFEASIBLE
+    assert solution.objective == -INF
+    assert len(solution.values) == len(solution.row_duals) == 0
+
+
+def test_unbounded(backend):
+    """Unbounded is said so, with +inf, and not mixed up with infeasible."""
+    solution = solve(backend, model_of([1, 0], [[1, -1]], [-INF], [0]))
+    assert solution.status is LPStatus.UNBOUNDED
+    assert solution.objective == INF
+
+
+def test_infeasible_and_with_a_ray(backend):
+    """With a ray but no point, the LP is infeasible."""
+    model = model_of([1, 1], [[1, 0], [0, 1]], [-INF, 2], [0, 1])
+    assert solve(backend, model).status is LPStatus.INFEASIBLE
+
+
+def test_no_rows(backend):
+    """Without rows every column sits at its better bound; nothing bounds an open one."""
+    solution = solve(backend, model_of([1, -1, 0], lower=-1, upper=2))
+    assert solution.status is LPStatus.OPTIMAL
+    assert solution.objective == pytest.approx(3)
+    assert solution.values[:2] == pytest.approx([2, -1])
+    assert solution.row_duals.shape == (0,)
+    assert solution.reduced_costs == pytest.approx([1, -1, 0])
+    assert solve(backend, model_of([1])).status is LPStatus.UNBOUNDED
+
+
+def test_no_columns(backend):
+    """Without columns the objective is 0, if the rows admit 0."""
+    solution = solve(backend, model_of([], [[]], [-1], [1]))
+    assert solution.status is LPStatus.OPTIMAL
+    assert solution.objective == 0
+    assert solution.values.shape == (0,)
+    assert solution.row_duals == pytest.approx([0])
+    assert solve(backend, model_of([])).status is LPStatus.OPTIMAL
+    assert solve(backend, model_of([], [[]], [1], [2])).status is LPStatus.INFEASIBLE
+
+
+def test_crossed_bounds_are_infeasible(backend):
+    """A lower bound above the upper one is an infeasible LP, no error."""
+    assert solve(backend, model_of([1], lower=2, upper=1)).status is LPStatus.INFEASIBLE
+
+
+def test_bounds_move_and_the_answer_follows(backend):
+    """Bounds of columns, of rows, the objective: each change is seen by the next solve."""
+    program = backend.open(model_of([3, 2], [[1, 1], [1, -1]], [-INF, -1], [4, 1], upper=3))
+    assert program.solve().objective == pytest.approx(10.5)  # a = 2.5, b = 1.5
+    program.set_column_bounds(np.array([0.0, 0.0]), np.array([1.0, 5.0]))
+    assert program.solve().objective == pytest.approx(7)  # a = 1, b = 2
+    program.set_row_bounds(np.array([-INF, 0.0]), np.array([4.0, 1.0]))
+    assert program.solve().objective == pytest.approx(5)  # a = b = 1
+    program.set_column_bounds(np.array([2.0, 0.0]), np.array([2.0, 0.5]))
+    assert program.solve().status is LPStatus.INFEASIBLE
+    program.set_column_bounds(np.array([0.0, 0.0]), np.array([1.0, 5.0]))
+    program.set_objective(np.array([-1.0, 1.0]))
+    assert program.solve().objective == pytest.approx(0)
+    program.close()
+
+
+def test_a_range_row_moves_as_a_whole(backend):
+    """Both sides of a range follow `set_row_bounds`; a range may become an equality and back."""
+    program = backend.open(model_of([1, 1], [[1, 1]], [0], [3]))
+    for low, high in [(1, 5), (2, 2), (0, 3), (-4, -1)]:
+        program.set_row_bounds(np.array([float(low)]), np.array([float(high)]))
+        solution = program.solve()
+        assert solution.objective == (pytest.approx(high) if high >= 0 else -INF)
+    program.close()
+
+
+def test_an_equality_moves(backend):
+    """The side of an equality may move."""
+    program = backend.open(model_of([-1, -2], [[1, 1]], [1], [1]))
+    assert program.solve().objective == pytest.approx(-1)
+    program.set_row_bounds(np.array([3.0]), np.array([3.0]))
+    assert program.solve().objective == pytest.approx(-3)
+    program.close()
+
+
+def test_an_equality_may_become_a_range(backend):
+    """A row that was opened as an equality takes two different finite sides later."""
+    program = backend.open(model_of([-1, -2], [[1, 1]], [1], [1]))
+    program.set_row_bounds(np.array([0.5]), np.array([3.0]))
+    assert program.solve().objective == pytest.approx(-0.5)
+    program.close()
+
+
+def test_added_rows_count_and_their_duals_come_last(backend):
+    """Rows added after a solve cut it off; their duals follow those of the rows before."""
+    program = backend.open(model_of([1, 1], [[1, 1]], [-INF], [3], upper=2))
+    assert program.solve().objective == pytest.approx(3)
+    program.add_rows(sparse.csr_array([[1.0, 0.0], [1.0, 2.0]]), np.array([-INF, -INF]), np.array([1.0, 2.0]))
+    solution = program.solve()
+    assert solution.objective == pytest.approx(1.5)
+    assert solution.row_duals == pytest.approx([0, 0.5, 0.5])
+    program.add_rows(sparse.csr_array([[0.0, 1.0]]), np.array([0.75]), np.array([INF]))
+    assert program.solve().row_duals[3] < 0
+    program.add_rows(sparse.csr_array((0, 2)), np.zeros(0), np.zeros(0))
+    assert len(program.solve().row_duals) == 4
+    program.close()
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_no_time_left(backend, seconds):
+    """A time limit of nothing or less ends before the LP is touched, and the next solve still works."""
+    program = backend.open(model_of([1], upper=1))
+    solution = program.solve(seconds)
+    assert solution.status is LPStatus.TIME_LIMIT
+    assert np.isnan(solution.objective)
+    assert len(solution.values) == 0
+    assert program.solve(10.0).status is LPStatus.OPTIMAL
+    program.close()
+
+
+def test_a_time_limit_counts_from_each_solve(backend):
+    """The limit is that of one solve: twenty solves within 0.2 s each all come to an end."""
+    rng = np.random.default_rng(0)
+    model = model_of(rng.random(60), rng.random((40, 60)), [-INF] * 40, [1.0] * 40)
+    program = backend.open(model)
+    for _ in range(20):
+        program.set_objective(rng.random(60))
+        assert program.solve(5.0).status is LPStatus.OPTIMAL
+    assert program.solve(1e-9).status in (LPStatus.TIME_LIMIT, LPStatus.OPTIMAL)
+    assert program.solve().status is LPStatus.OPTIMAL
+    program.close()
+
+
+@pytest.mark.parametrize(
+    "options", [{"no_such_option": 1}, {"time_limit": "soon", "TimeLimit": "soon"}], ids=["name", "value"]
+)
+def test_an_unknown_option_is_an_error_at_once(backend_class, options):
+    """An option that the solver does not take is refused when the backend is made, by name."""
+    with pytest.raises(OptionError, match=next(iter(options))):
+        backend_class(options)
+
+
+def test_options_reach_the_solver(backend_class):
+    """An option that the solver knows changes what it does: no iterations are allowed here."""
+    name = {"highs": "simplex_iteration_limit", "gurobi": "IterationLimit"}[backend_class.name]
+    backend = backend_class({name: 0, **({"presolve": "off"} if name.islower() else {"Presolve": 0})})
+    rng = np.random.default_rng(1)
+    model = model_of(rng.random(20), rng.random((10, 20)), [0.5] * 10, [1.0] * 10)
+    with pytest.raises(BackendError, match="scale|lp_solver"):
+        solve(backend, model)
+    backend.close()
+
+
+def test_the_seed_is_accepted_and_the_answer_repeats(backend_class):
+    """Two backends with one seed return the same point to the last bit."""
+    rng = np.random.default_rng(2)
+    model = model_of(rng.integers(0, 3, 30), rng.integers(0, 2, (15, 30)), [-INF] * 15, [4] * 15, upper=1)
+    backends = [backend_class(seed=5) for _ in range(2)]
+    first, second = (solve(backend, model).values for backend in backends)
+    assert np.array_equal(first, second)
+    for backend in backends:
+        backend.close()
+
+
+def test_two_programs_side_by_side(backend):
+    """Programs of one backend do not disturb each other."""
+    one = backend.open(model_of([1], upper=1))
+    other = backend.open(model_of([1], upper=7))
+    assert one.solve().objective == pytest.approx(1)
+    assert other.solve().objective == pytest.approx(7)
+    one.set_column_bounds(np.zeros(1), np.full(1, 2.0))
+    assert other.solve().objective == pytest.approx(7)
+    one.close()
+    assert other.solve().objective == pytest.approx(7)
+    other.close()
+
+
+entry = st.integers(-3, 3).map(float)
+
+
+@st.composite
+def models(draw):
+    """Small LPs with every kind of row and bound."""
+    n, m = draw(st.integers(1, 4)), draw(st.integers(0, 4))
+    rows = [[draw(entry) for _ in range(n)] for _ in range(m)]
+    lower = [draw(st.sampled_from([0.0, 0.0, -1.0, -INF])) for _ in range(n)]
+    upper = [draw(st.sampled_from([1.0, 3.0, INF])) for _ in range(n)]
+    sides = [draw(st.tuples(st.integers(-4, 2), st.integers(0, 4), st.integers(0, 3))) for _ in range(m)]
+    row_lower = [-INF if kind == 1 else float(low) for low, _, kind in sides]
+    row_upper = [INF if kind == 2 else float(low + width) for low, width, kind in sides]
+    return model_of([draw(entry) for _ in range(n)], rows, row_lower, row_upper, lower, upper)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=FIXTURE_ONCE)
+@given(model=models())
+def test_agrees_with_scipy_and_certifies_itself(backend_class, model):
+    """On random LPs status and optimum are scipy's, and duals and slacks prove the optimum."""
+    backend = backend_class()
+    solution = solve(backend, model)
+    backend.close()
+    expected = by_scipy(model)
+    if solution.status is not LPStatus.OPTIMAL:
+        assert solution.objective == expected
+        return
+    assert solution.objective == pytest.approx(expected, abs=1e-6)
+    assert_certified(model, solution)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=FIXTURE_ONCE)
+@given(data=st.data())
+def test_a_kept_basis_never_changes_the_answer(backend_class, data):
+    """After any sequence of changes of bounds the warm answer is the cold one."""
+    from dataclasses import replace
+
+    model = data.draw(models())
+    backend = backend_class()
+    program = backend.open(model)
+    for _ in range(4):
+        program.solve()
+        width = [data.draw(st.integers(0, 3)) for _ in range(model.n_columns)]
+        low = np.array([data.draw(st.integers(-1, 1)) for _ in range(model.n_columns)], dtype=float)
+        shift = np.array([data.draw(st.integers(-2, 2)) for _ in range(model.n_rows)], dtype=float)
+        changed = replace(
+            model,
+            lower=low,
+            upper=low + width,
+            row_lower=model.row_lower + shift,
+            row_upper=model.row_upper + shift,
+        )
+        program.set_column_bounds(changed.lower, changed.upper)
+        program.set_row_bounds(changed.row_lower, changed.row_upper)
+        warm = program.solve()
+        expected = by_scipy(changed)
+        assert warm.objective == expected or warm.objective == pytest.approx(expected, abs=1e-6)
+        if warm.status is LPStatus.OPTIMAL:
+            assert_certified(changed, warm)
+    program.close()
+    backend.close()
+
+
+# --- living beside the user's own HiGHS ------------------------------------------------------------------
+
+
+def users_own(threads):
+    """Solve a small MIP with a highspy object of the user's own; return its optimum."""
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", threads)
+    highs.setOptionValue("parallel", "on")
+    x = [highs.addVariable(0, 5, 1.0, type=highspy.HighsVarType.kInteger) for _ in range(4)]
+    highs.addConstr(sum((3 + i) * v for i, v in enumerate(x)) >= 17)
+    assert highs.run() == highspy.HighsStatus.kOk
+    assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return highs.getInfo().objective_function_value
+
+
+def in_a_fresh_thread(function):
+    """Run `function` in a thread that HiGHS has not seen, and raise what it raises."""
+    failures = []
+
+    def run():
+        try:
+            function()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_the_users_highs_works_before_and_after_ours(backend_class, threads):
+    """A user's own HiGHS with any number of threads works before, after and between ours, in one thread."""
+
+    def story():
+        backend = backend_class()
+        assert users_own(threads) == 3
+        program = backend.open(model_of([1], upper=2))
+        assert program.solve().objective == pytest.approx(2)
+        assert users_own(threads) == 3
+        assert program.solve().objective == pytest.approx(2)
+        program.close()
+        assert users_own(threads) == 3
+        backend.close()
+
+    in_a_fresh_thread(story)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_the_users_highs_works_after_ours(backend_class, threads):
+    """Ours first, then the user's with more threads: no scheduler of ours is left in the way."""
+
+    def story():
+        backend = backend_class()
+        assert solve(backend, model_of([1], upper=2)).objective == pytest.approx(2)
+        backend.close()
+        assert users_own(threads) == 3
+
+    in_a_fresh_thread(story)
+
+
+def test_milps_leave_the_users_highs_alone():
+    """The same holds for the MILPs of the repair."""
+
+    def story():
+        model = model_of([1, 1], [[2, 2]], [-INF], [3], upper=1)
+        from dataclasses import replace
+
+        assert solve_milp(replace(model, integer=np.array([True, True]))).objective == pytest.approx(1)
+        assert users_own(2) == 3
+        assert solve_milp(replace(model, integer=np.array([True, False]))).objective == pytest.approx(1.5)
+
+    in_a_fresh_thread(story)
+
+
+def test_no_thread_is_left_behind(backend):
+    """A closed program leaves no thread of its own."""
+    before = threading.active_count()
+    for _ in range(5):
+        solve(backend, model_of([1], upper=1))
+    assert threading.active_count() == before
+
+
+# --- the choice among backends ----------------------------------------------------------------------------
+
+
+def test_auto_takes_gurobi_where_the_licence_reaches_and_says_why(monkeypatch):
+    """`auto` is Gurobi within its licence, HiGHS beyond, and the description gives the reason."""
+    monkeypatch.setattr(gurobi, "unavailable", lambda columns, rows: "too large" if columns > 5 else "")
+    assert choose_backend("auto", 9, 1).name == "highs"
+    assert "too large" in choose_backend("auto", 9, 1).description
+    with pytest.raises(BackendError, match="too large.*lp_solver='highs'"):
+        choose_backend("gurobi", 9, 1)
+    assert choose_backend("highs", 1, 1).name == "highs"
+
+
+def test_gurobi_by_name_and_by_auto():
+    """Where Gurobi can be used, both ways lead to it."""
+    reason = gurobi.unavailable(10, 10)
+    if reason:
+        pytest.skip(reason)
+    for name in ("gurobi", "auto"):
+        backend = choose_backend(name, 10, 10, threads=1)
+        assert backend.name == "gurobi"
+        backend.close()
+
+
+def test_errors_are_ours():
+    """An error of a backend can be caught as a J3OError."""
+    with pytest.raises(J3OError):
+        HighsBackend({"nonsense": 1})
+
+
+def test_milp_infeasible_unbounded_and_first():
+    """`solve_milp` tells infeasible from unbounded and stops at a first point when asked to."""
+    from dataclasses import replace
+
+    whole = np.array([True])
+    assert solve_milp(replace(model_of([1], [[1]], [0.2], [0.8]), integer=whole)).status is LPStatus.INFEASIBLE
+    assert solve_milp(replace(model_of([1]), integer=whole)).status is LPStatus.UNBOUNDED
+    first = solve_milp(replace(model_of([1], upper=3.5), integer=whole), first_incumbent=True)
+    assert len(first.values) == 1
+    assert 0 <= first.values[0] <= 3
+    assert first.bound >= 3 - 1e-9
