@@ -1,0 +1,181 @@
+"""Small annotated models, and what tests of the solver ask of a solved one. No tests in here."""
+
+import itertools
+
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+
+from pyomo_j3o import annotate
+
+
+def new(**options):
+    """Return j3o behind Pyomo's new interface."""
+    return NewSolverFactory("j3o", **options)
+
+
+def classic(**options):
+    """Return j3o behind Pyomo's classic interface."""
+    return pyo.SolverFactory("j3o", **options)
+
+
+def two_servers(sense=pyo.maximize, form="linear"):
+    """Two servers hold one or two of three models; three queries are routed. Solved by brute force below.
+
+    Minimising, the objective is the negative, so that both senses have the same plans.
+    """
+    m = pyo.ConcreteModel("two servers")
+    m.nodes = pyo.Set(initialize=["a", "b"])
+    m.kinds = pyo.Set(initialize=[1, 2, 3])
+    m.queries = pyo.Set(initialize=[1, 2, 3])
+    m.x = pyo.Var(m.nodes, m.kinds, domain=pyo.Binary)
+    # One model serves at most 0.83 of a query. That is a row, or a bound where products need one, but not
+    # both, and less than the demand: so duals are unique.
+    m.y = pyo.Var(m.queries, m.nodes, m.kinds, bounds=(0, None if form == "linear" else 0.83))
+    worth = {
+        (q, n, k): 3 + ((7 * q + 3 * k + 5 * (n == "b")) % 11) / 4
+        for q in m.queries
+        for n in "ab"
+        for k in m.kinds
+    }
+    m.room = pyo.Param(m.nodes, initialize={"a": 3.5, "b": 4.2}, mutable=True)
+    m.speed = pyo.Param(initialize=1.3, mutable=True)
+    total = {key: m.y[key] if form == "linear" else m.x[key[1:]] * m.y[key] for key in worth}
+
+    @m.Constraint(m.nodes)
+    def memory(m, n):
+        return sum((1 + k * 0.7) * m.x[n, k] for k in m.kinds) <= m.room[n]
+
+    if form == "linear":
+
+        @m.Constraint(m.queries, m.nodes, m.kinds)
+        def link(m, q, n, k):
+            return m.y[q, n, k] <= 0.83 * m.x[n, k]
+
+    @m.Constraint(m.queries)
+    def demand(m, q):
+        return sum(total[q, n, k] for n in m.nodes for k in m.kinds) <= 1
+
+    @m.Constraint(m.nodes)
+    def compute(m, n):
+        return sum((0.9 + 0.13 * q) * total[q, n, k] for q in m.queries for k in m.kinds) <= m.speed
+
+    sign = 1 if sense == pyo.maximize else -1
+    m.gain = pyo.Objective(expr=sign * sum(w * total[key] for key, w in worth.items()), sense=sense)
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+def knapsack(n=12, seed=0):
+    """Return a model of onloading variables alone."""
+    rng = np.random.default_rng(seed)
+    m = pyo.ConcreteModel("knapsack")
+    m.x = pyo.Var(range(n), domain=pyo.Binary)
+    weight, worth = rng.integers(5, 30, n).tolist(), rng.integers(5, 30, n).tolist()
+    m.room = pyo.Constraint(expr=sum(weight[i] * m.x[i] for i in range(n)) <= sum(weight) // 2)
+    m.worth = pyo.Objective(expr=sum(worth[i] * m.x[i] for i in range(n)), sense=pyo.maximize)
+    annotate(m, onloading=m.x)
+    return m
+
+
+def transport():
+    """Return a model of offloading variables alone: an LP."""
+    m = pyo.ConcreteModel("transport")
+    m.y = pyo.Var([1, 2], [1, 2, 3], bounds=(0, None))
+    m.supply = pyo.Constraint([1, 2], rule=lambda m, i: sum(m.y[i, j] for j in (1, 2, 3)) <= (20, 30)[i - 1])
+    m.need = pyo.Constraint(
+        [1, 2, 3], rule=lambda m, j: sum(m.y[i, j] for i in (1, 2)) >= (10, 25, 12)[j - 1]
+    )
+    m.cost = pyo.Objective(expr=sum((2 + (5 * i + 3 * j) % 7) * m.y[i, j] for i, j in m.y))
+    annotate(m, offloading=m.y)
+    return m
+
+
+def infeasible(x_alone=False):
+    """Return a model that no placement and routing satisfies, with values and suffixes to be left alone."""
+    m = two_servers()
+    if x_alone:
+        m.too_much = pyo.Constraint(expr=pyo.quicksum(m.x.values()) >= 6)
+    else:
+        m.too_much = pyo.Constraint(expr=pyo.quicksum(m.y.values()) >= 100)
+    return m
+
+
+def optimum(model):
+    """Return the proven optimum of a linear model, by HiGHS's branch and bound."""
+    copy = model.clone()
+    results = NewSolverFactory("highs").solve(copy, rel_gap=0, load_solutions=False)
+    return results.incumbent_objective
+
+
+def brute_force(model, x, **fixed):
+    """Return the best objective over all values of the variables x, by one HiGHS LP each."""
+    best = None
+    copy = model.clone()
+    variables = [copy.find_component(v.name) for v in x]
+    sense = next(copy.component_data_objects(pyo.Objective, active=True)).sense
+    highs = NewSolverFactory("highs")
+    for values in itertools.product((0, 1), repeat=len(variables)):
+        for variable, number in zip(variables, values, strict=True):
+            variable.fix(number)
+        results = highs.solve(copy, load_solutions=False, raise_exception_on_nonoptimal_result=False)
+        found = results.incumbent_objective
+        if found is not None and (best is None or (found > best) == (sense == pyo.maximize)):
+            best = found
+    return best
+
+
+def worst_violation(model):
+    """Return by how much the values that the variables hold miss a constraint, bound or domain at most."""
+    worst = 0.0
+    for constraint in model.component_data_objects(pyo.Constraint, active=True):
+        body = pyo.value(constraint.body)
+        if constraint.lower is not None:
+            worst = max(worst, pyo.value(constraint.lower) - body)
+        if constraint.upper is not None:
+            worst = max(worst, body - pyo.value(constraint.upper))
+    for variable in model.component_data_objects(pyo.Var):
+        if variable.value is None:
+            continue
+        if variable.lb is not None:
+            worst = max(worst, variable.lb - variable.value)
+        if variable.ub is not None:
+            worst = max(worst, variable.value - variable.ub)
+        if variable.is_binary():
+            worst = max(worst, abs(variable.value - round(variable.value)))
+    return worst
+
+
+def objective_value(model):
+    """Return the active objective at the values that the variables hold."""
+    return pyo.value(next(model.component_data_objects(pyo.Objective, active=True)))
+
+
+def snapshot(model):
+    """Return all that a solve must leave alone if it loads nothing."""
+    variables = [
+        (v.name, v.value, v.stale, v.fixed, v.lb, v.ub, v.domain.name)
+        for v in model.component_data_objects(pyo.Var)
+    ]
+    suffixes = [
+        (s.name, sorted((c.name, value) for c, value in s.items()), s.direction)
+        for s in model.component_objects(pyo.Suffix)
+    ]
+    active = [(c.name, c.active) for c in model.component_data_objects((pyo.Constraint, pyo.Objective))]
+    parameters = [(p.name, p.value) for p in model.component_data_objects(pyo.Param) if hasattr(p, "value")]
+    return variables, suffixes, active, parameters
+
+
+def with_marks(model):
+    """Give the variables of a model values and stale flags of all kinds, and the model full suffixes."""
+    model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    model.rc = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    for number, variable in enumerate(model.component_data_objects(pyo.Var)):
+        if variable.fixed:
+            continue
+        variable.set_value(None if number % 3 == 2 else number % 2, skip_validation=True)
+        variable.stale = number % 2 == 0
+        model.rc[variable] = 17.0 + number
+    for number, constraint in enumerate(model.component_data_objects(pyo.Constraint)):
+        model.dual[constraint] = 0.5 + number
+    return model

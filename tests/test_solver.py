@@ -1,0 +1,1137 @@
+"""j3o behind Pyomo's new interface: options, results, what is loaded, and when it stops."""
+
+import io
+import itertools
+import logging
+import math
+import signal
+import sys
+import threading
+import time
+
+import highspy
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from pyomo.common.errors import ApplicationError
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
+from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError, NoSolutionError
+from pyomo.repn import generate_standard_repn
+from solver_models import (
+    brute_force,
+    classic,
+    infeasible,
+    knapsack,
+    new,
+    objective_value,
+    optimum,
+    snapshot,
+    transport,
+    two_servers,
+    with_marks,
+    worst_violation,
+)
+
+import pyomo_j3o
+from pyomo_j3o import annotate
+from pyomo_j3o.errors import BackendError, ModelError, OptionError
+from pyomo_j3o.library import small_example, taskonomy
+
+QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
+SENSES = pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize], ids=["max", "min"])
+BACKENDS = pytest.mark.parametrize("lp_solver", ["highs", "gurobi"])
+PHASES = ("compile", "onload", "offload", "improve", "certify", "load")
+
+
+@pytest.fixture(autouse=True)
+def _gurobi_where_asked(request):
+    if "gurobi" in request.node.callspec.params.values() if hasattr(request.node, "callspec") else False:
+        pytest.importorskip("gurobipy")
+
+
+# ---------------------------------------------------------------------------------------------
+# The solver as an object
+# ---------------------------------------------------------------------------------------------
+
+
+def test_both_factories_know_j3o():
+    """Importing the package registers one solver for both interfaces."""
+    assert isinstance(new(), pyomo_j3o.J3O)
+    assert isinstance(classic(), pyomo_j3o.J3O)
+    assert new().available()
+    assert new().version() == (0, 1, 0)
+    assert not new().is_persistent()
+    assert new().name == "j3o"
+    with new() as opt:
+        assert opt.solve(two_servers()).incumbent_objective > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("algorithm", "j3o"),
+        ("lp_solver", "highs"),
+        ("max_iterations", 3),
+        ("rel_gap", 0.1),
+        ("time_limit", 60.0),
+        ("threads", 2),
+        ("seed", 4),
+        ("tee", False),
+        ("load_solutions", False),
+        ("raise_exception_on_nonoptimal_result", False),
+        ("improve", False),
+        ("bound", "lp"),
+        ("warm_start", True),
+        ("strict", True),
+        ("onloading_step", None),
+        ("stop", None),
+        ("callback", None),
+        ("solver_options", {}),
+    ],
+)
+def test_every_option_can_be_given_in_every_place(name, good):
+    """The constructor, the config and the call each take every option."""
+    model = two_servers()
+    expected = new().solve(model).incumbent_objective
+    opt = new(**{name: good})
+    assert opt.solve(model).incumbent_objective == pytest.approx(expected, rel=0.1)
+    opt = new()
+    if name != "solver_options":
+        setattr(opt.config, name, good)
+        assert opt.solve(model).incumbent_objective == pytest.approx(expected, rel=0.1)
+    assert new().solve(model, **{name: good}).incumbent_objective == pytest.approx(expected, rel=0.1)
+
+
+def test_the_options_of_a_call_end_with_that_call():
+    """Neither an option nor its absence reaches the next call."""
+    opt = new(max_iterations=7)
+    before = {name: opt.config[name] for name in opt.config if name != "solver_options"}
+    results = opt.solve(
+        two_servers(),
+        max_iterations=1,
+        time_limit=30,
+        tee=io.StringIO(),
+        rel_gap=0.5,
+        improve=False,
+        bound="none",
+        seed=9,
+        lp_solver="highs",
+        load_solutions=False,
+        solver_options={"primal_feasibility_tolerance": 1e-8},
+        callback=print,
+        raise_exception_on_nonoptimal_result=False,
+    )
+    assert results.solver_config.max_iterations == 1
+    assert {name: opt.config[name] for name in before} == before
+    assert dict(opt.config.solver_options.value()) == {}
+    after = opt.solve(two_servers(), raise_exception_on_nonoptimal_result=False)
+    assert after.solver_config.max_iterations == 7
+    assert after.solver_config.time_limit is None
+    assert after.extra_info.relative_gap < math.inf
+
+
+def test_the_options_of_a_call_end_with_it_even_if_it_fails():
+    """An error inside the call leaves no option behind."""
+    opt = new()
+    with pytest.raises(OptionError):
+        opt.solve(two_servers(), max_iterations=2, solver_options={"no_such_option": 1})
+    with pytest.raises(NoOptimalSolutionError):
+        opt.solve(infeasible(), max_iterations=2)
+    assert opt.config.max_iterations == new().config.max_iterations
+    assert dict(opt.config.solver_options.value()) == {}
+
+
+def test_options_do_not_reach_another_solver():
+    """Nothing is shared between solver objects, nor kept on the class."""
+    one = new()
+    one.config.max_iterations = 3
+    one.config.solver_options["presolve"] = "off"
+    assert new().config.max_iterations != 3
+    assert dict(new().config.solver_options.value()) == {}
+
+
+# ---------------------------------------------------------------------------------------------
+# Results
+# ---------------------------------------------------------------------------------------------
+
+
+@SENSES
+@BACKENDS
+@pytest.mark.parametrize("form", ["linear", "product"])
+def test_the_plan_is_feasible_near_the_optimum_and_the_bound_beyond_it(sense, lp_solver, form):
+    """In both senses and forms: plan ≤ brute force ≤ bound."""
+    m = two_servers(sense, form)
+    best = brute_force(two_servers(sense), two_servers().x.values())
+    results = new(lp_solver=lp_solver).solve(m)
+    sign = 1 if sense == pyo.maximize else -1
+    assert sign * results.incumbent_objective <= sign * best + 1e-7
+    assert sign * results.incumbent_objective >= 0.975 * sign * best
+    assert sign * results.objective_bound >= sign * best - 1e-7
+    assert results.incumbent_objective == pytest.approx(objective_value(m), abs=1e-7)
+    assert worst_violation(m) <= 1e-6
+    assert results.extra_info.lp_solver == lp_solver
+
+
+@pytest.mark.parametrize("bound", ["cuts", "lp", "none"])
+def test_minimising_the_negative_gives_the_mirrored_results(bound):
+    """Objective, bound, trace, duals and reduced costs change sign with the sense; the plan stays."""
+    up, down = two_servers(pyo.maximize), two_servers(pyo.minimize)
+    one, other = (new(lp_solver="highs").solve(m, bound=bound) for m in (up, down))
+    assert one.incumbent_objective == pytest.approx(-other.incumbent_objective)
+    assert one.objective_bound == pytest.approx(-other.objective_bound)
+    assert one.solution_status == other.solution_status
+    assert one.termination_condition == other.termination_condition
+    for a, b in zip(up.component_data_objects(pyo.Var), down.component_data_objects(pyo.Var), strict=True):
+        assert a.value == pytest.approx(b.value, abs=1e-9)
+    assert len(one.extra_info.trace) == len(other.extra_info.trace)
+    for a, b in zip(one.extra_info.trace, other.extra_info.trace, strict=True):
+        assert (a.objective, a.incumbent, a.bound) == pytest.approx((-b.objective, -b.incumbent, -b.bound))
+        assert a.relative_gap == pytest.approx(b.relative_gap)
+    duals, mirrored = one.solution_loader.get_duals(), other.solution_loader.get_duals()
+    by_name = {constraint.name: dual for constraint, dual in mirrored.items()}
+    for constraint, dual in duals.items():
+        assert dual == pytest.approx(-by_name[constraint.name], abs=1e-9)
+    costs, mirrored = one.solution_loader.get_reduced_costs(), other.solution_loader.get_reduced_costs()
+    by_name = {variable.name: cost for variable, cost in mirrored.items()}
+    for variable, cost in costs.items():
+        assert cost == pytest.approx(-by_name[variable.name], abs=1e-9)
+
+
+def test_results_name_everything_the_interface_promises():
+    """Each field of interface.md is there, with its type."""
+    results = new().solve(two_servers())
+    assert isinstance(results, Results)
+    assert isinstance(results.incumbent_objective, float)
+    assert isinstance(results.objective_bound, float)
+    assert isinstance(results.solution_status, SolutionStatus)
+    assert isinstance(results.termination_condition, TerminationCondition)
+    assert results.solver_name == "j3o"
+    assert results.solver_version == new().version()
+    assert results.extra_info.algorithm == "j3o"
+    assert results.extra_info.lp_solver in ("gurobi", "highs")
+    assert "J3O" in results.solver_log
+    expected = abs(results.objective_bound - results.incumbent_objective) / abs(results.incumbent_objective)
+    assert results.extra_info.relative_gap == pytest.approx(expected)
+    results.display(ostream=io.StringIO())
+
+
+def test_timing_is_told_by_phase():
+    """Every phase is there, none is negative, and together they are no longer than the whole."""
+    results = new().solve(taskonomy(3, 1))
+    seconds = [results.timing_info[phase] for phase in PHASES]
+    assert all(s >= 0 for s in seconds)
+    assert 0.5 * results.timing_info.wall_time < sum(seconds) <= results.timing_info.wall_time + 1e-3
+    assert results.timing_info.start_timestamp.tzinfo is not None
+    assert results.timing_info.improve > 0
+    off = new().solve(taskonomy(3, 1), improve=False, bound="none", load_solutions=False)
+    assert off.timing_info.improve == off.timing_info.certify == off.timing_info.load == 0
+
+
+@SENSES
+def test_the_trace_tells_every_iteration_and_never_gets_worse(sense):
+    """Iterations count from 1, the incumbent never falls, time never runs back, the bound stays beyond."""
+    m = taskonomy(4, 1)
+    if sense == pyo.minimize:
+        m.mean_accuracy.deactivate()
+        m.loss = pyo.Objective(expr=1 - m.mean_accuracy.expr)
+    results = new().solve(m)
+    trace = results.extra_info.trace
+    sign = 1 if sense == pyo.maximize else -1
+    assert [record.iteration for record in trace] == list(range(1, len(trace) + 1))
+    assert len(trace) >= 2
+    for record in trace:
+        assert sign * record.objective <= sign * record.incumbent + 1e-9
+        assert sign * record.incumbent <= sign * record.bound + 1e-9
+        assert record["incumbent"] == record.incumbent
+        assert record["time"] == record.time
+    for former, later in itertools.pairwise(trace):
+        assert sign * later.incumbent >= sign * former.incumbent
+        assert later.time >= former.time
+        assert sign * later.bound <= sign * former.bound
+    assert trace[-1].incumbent == pytest.approx(results.incumbent_objective)
+    assert trace[-1].bound == pytest.approx(results.objective_bound)
+    assert trace[-1].relative_gap == pytest.approx(results.extra_info.relative_gap)
+    assert trace[-1].time <= results.timing_info.wall_time
+
+
+def test_optimal_is_said_only_of_what_is_proven():
+    """solution_status is optimal if and only if the gap is at most rel_gap."""
+    m = two_servers()
+    results = new().solve(m)
+    gap = results.extra_info.relative_gap
+    assert gap > 1e-4  # else this model shows nothing
+    assert results.solution_status == SolutionStatus.feasible
+    assert new().solve(m, rel_gap=2 * gap).solution_status == SolutionStatus.optimal
+    assert new().solve(m, rel_gap=gap / 2).solution_status == SolutionStatus.feasible
+    assert new().solve(small_example()).solution_status == SolutionStatus.optimal
+
+
+def test_without_a_bound_nothing_is_called_optimal():
+    """With bound="none" the bound is infinite, on the right side, and so is the gap."""
+    for sense, sign in ((pyo.maximize, 1), (pyo.minimize, -1)):
+        results = new().solve(two_servers(sense), bound="none", rel_gap=1e6)
+        assert results.objective_bound == sign * math.inf
+        assert results.extra_info.relative_gap == math.inf
+        assert results.solution_status == SolutionStatus.feasible
+        assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
+
+
+def test_more_work_on_the_bound_never_loosens_it():
+    """Cuts ≤ lp ≤ none, and cuts is worth its while on an instance with memory budgets."""
+    m = taskonomy(3, 1, memory=0.7)
+    bounds = [new().solve(m, bound=bound, improve=False).objective_bound for bound in ("cuts", "lp", "none")]
+    assert bounds[0] <= bounds[1] + 1e-9
+    assert bounds[2] == math.inf
+    assert bounds[0] < bounds[1] - 1e-4
+    assert bounds[0] >= optimum(m) - 1e-6
+
+
+def test_improving_never_hurts():
+    """improve=True is at least as good as the alternation that it starts from, and better here."""
+    m = taskonomy(4, 1)
+    without = new().solve(m, improve=False)
+    with_it = new().solve(m, improve=True)
+    assert with_it.incumbent_objective > without.incumbent_objective
+    assert without.timing_info.improve == 0
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_iteration_limit(quiet):
+    """One iteration is one record; the plan is kept, the condition says iterationLimit."""
+    m = taskonomy(3, 1)
+    options = {"max_iterations": 1, "improve": False}
+    if not quiet:
+        with pytest.raises(NoOptimalSolutionError, match="raise_exception_on_nonoptimal_result"):
+            new().solve(m, **options)
+        assert all(v.value is None for v in m.place.x.values())
+        return
+    results = new().solve(m, **options, raise_exception_on_nonoptimal_result=False)
+    assert len(results.extra_info.trace) == 1
+    assert results.termination_condition == TerminationCondition.iterationLimit
+    assert worst_violation(m) <= 1e-6
+    assert results.solution_status == SolutionStatus.feasible
+
+
+def test_an_infeasible_model_is_proven_so():
+    """Rows over x alone or over y: provenInfeasible, no solution, a bound of the hopeless infinity."""
+    for x_alone in (True, False):
+        m = infeasible(x_alone)
+        before = snapshot(m)
+        for bound in ("cuts", "lp", "none"):
+            results = new().solve(m, bound=bound, **QUIET)
+            assert results.termination_condition == TerminationCondition.provenInfeasible
+            assert results.solution_status == SolutionStatus.noSolution
+            assert results.incumbent_objective is None
+            assert results.objective_bound in (None, -math.inf)
+            assert results.extra_info.relative_gap == math.inf
+            with pytest.raises(NoSolutionError):
+                results.solution_loader.get_vars()
+        assert snapshot(m) == before
+
+
+def test_infeasible_only_with_integers():
+    """A model whose relaxation is feasible and whose integers are not is proven infeasible as well."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(6), domain=pyo.Binary)
+    m.y = pyo.Var(bounds=(0, 1))
+    m.even = pyo.Constraint(expr=2 * pyo.quicksum(m.x.values()) == 5)
+    m.gain = pyo.Objective(expr=m.y + m.x[0], sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    results = new().solve(m, **QUIET)
+    assert results.termination_condition == TerminationCondition.provenInfeasible
+
+
+@SENSES
+def test_an_unbounded_model_is_said_to_be(sense):
+    """The condition is unbounded and the bound the infinity of that sense."""
+    m = two_servers(sense)
+    m.z = pyo.Var(bounds=(0, None))
+    annotate(m, offloading=m.z)
+    sign = 1 if sense == pyo.maximize else -1
+    m.gain.set_value(m.gain.expr + sign * m.z)
+    for bound in ("cuts", "lp", "none"):
+        results = new().solve(m, bound=bound, **QUIET)
+        assert results.termination_condition == TerminationCondition.unbounded
+        assert results.objective_bound == sign * math.inf
+        assert results.incumbent_objective is None
+    with pytest.raises(NoOptimalSolutionError):
+        new().solve(m)
+
+
+def test_a_keyboard_interrupt_in_a_callback_keeps_the_incumbent():
+    """Ctrl-C between iterations ends the solve as interrupted; the plan found so far is loaded."""
+
+    def stop_at_two(record):
+        if record.iteration == 2:
+            raise KeyboardInterrupt
+
+    m = two_servers()
+    results = new().solve(m, callback=stop_at_two, raise_exception_on_nonoptimal_result=False)
+    assert results.termination_condition == TerminationCondition.interrupted
+    assert len(results.extra_info.trace) == 2
+    assert results.incumbent_objective == pytest.approx(objective_value(m))
+    assert results.solution_status == SolutionStatus.feasible
+    assert worst_violation(m) <= 1e-6
+    with pytest.raises(NoOptimalSolutionError, match=r"(?i)interrupted"):
+        new().solve(two_servers(), callback=stop_at_two)
+
+
+def ctrl_c():
+    """Do what Ctrl-C does: send SIGINT to the main thread."""
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def test_a_real_interrupt_keeps_the_incumbent():
+    """Ctrl-C at any time, inside an LP as well, ends the solve as interrupted, and soon."""
+    m = taskonomy(40, 4)
+    opt = new()
+    timer = threading.Timer(1.2, ctrl_c)
+    timer.start()
+    start = time.perf_counter()
+    try:
+        results = opt.solve(m, raise_exception_on_nonoptimal_result=False, load_solutions=False)
+    finally:
+        timer.cancel()
+    assert results.termination_condition == TerminationCondition.interrupted
+    assert time.perf_counter() - start < 4
+    if results.incumbent_objective is not None:
+        results.solution_loader.load_vars()
+        assert worst_violation(m) <= 1e-6
+
+
+def hard_to_place(n=40, rows=5):
+    """Return a model for which a first plan is hard to find: market split (Cornuéjols and Dawande 1999)."""
+    rng = np.random.default_rng(3)
+    m = pyo.ConcreteModel("market split")
+    m.x = pyo.Var(range(n), domain=pyo.Binary)
+    m.y = pyo.Var(bounds=(0, 1))
+    weight = rng.integers(0, 100, (rows, n)).tolist()
+    m.split = pyo.Constraint(
+        range(rows),
+        rule=lambda m, r: pyo.quicksum(w * m.x[i] for i, w in enumerate(weight[r])) == sum(weight[r]) // 2,
+    )
+    m.gain = pyo.Objective(expr=m.x[0] + m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+def test_an_interrupt_while_a_first_plan_is_sought():
+    """Without any plan yet, Ctrl-C is still reported as such, not as a time limit."""
+    timer = threading.Timer(1.0, ctrl_c)
+    timer.start()
+    start = time.perf_counter()
+    try:
+        results = new().solve(hard_to_place(), **QUIET)
+    finally:
+        timer.cancel()
+    assert time.perf_counter() - start < 4
+    assert results.termination_condition == TerminationCondition.interrupted
+    assert results.solution_status == SolutionStatus.noSolution
+
+
+def test_the_time_limit_binds_while_a_first_plan_is_sought():
+    """Branch and bound for a first plan stops at the limit too, and says that nothing was found."""
+    start = time.perf_counter()
+    results = new().solve(hard_to_place(), time_limit=1.0, **QUIET)
+    assert time.perf_counter() - start < 2.5
+    assert results.termination_condition == TerminationCondition.maxTimeLimit
+    assert results.solution_status == SolutionStatus.noSolution
+    assert "time_limit" in results.extra_info.message
+
+
+# ---------------------------------------------------------------------------------------------
+# Loading
+# ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_loaded_unless_asked_for():
+    """load_solutions=False leaves values, stale flags and suffixes; the loader has them all."""
+    m = with_marks(two_servers())
+    before = snapshot(m)
+    results = new().solve(m, load_solutions=False)
+    assert snapshot(m) == before
+    loader = results.solution_loader
+    assert loader.get_number_of_solutions() == 1
+    assert loader.get_solution_ids() == [None]
+    values, duals, costs = loader.get_vars(), loader.get_duals(), loader.get_reduced_costs()
+    assert snapshot(m) == before
+    assert set(map(id, values)) == set(map(id, (v for v in m.component_data_objects(pyo.Var))))
+    loader.load_vars()
+    assert all(v.value == values[v] and not v.stale for v in values)
+    assert m.dual.get(m.demand[1]) == before_dual(before, "demand[1]")
+    assert objective_value(m) == pytest.approx(results.incumbent_objective)
+    loader.load_import_suffixes()
+    assert dict(m.dual.items()) == duals
+    assert all(m.rc[v] == cost for v, cost in costs.items())
+    loader.load_solution()
+    assert worst_violation(m) <= 1e-6
+
+
+def before_dual(before, name):
+    """Return the dual that a snapshot holds for a constraint."""
+    return dict(next(entries for suffix, entries, _ in before[1] if suffix == "dual"))[name]
+
+
+def test_parts_of_the_solution_can_be_asked_for():
+    """get_vars, get_duals, get_reduced_costs and load_vars take a selection."""
+    m = two_servers()
+    loader = new().solve(m, load_solutions=False).solution_loader
+    some = [m.x["a", 1], m.y[1, "b", 2]]
+    values = loader.get_vars(vars_to_load=some)
+    assert [id(v) for v in values] == [id(v) for v in some]
+    loader.load_vars(vars_to_load=some)
+    assert all(v.value == values[v] for v in some)
+    assert m.x["b", 1].value is None
+    duals = loader.get_duals(cons_to_load=[m.demand[1], m.compute["a"]])
+    assert list(duals) == [m.demand[1], m.compute["a"]]
+    costs = loader.get_reduced_costs(vars_to_load=some)
+    assert [id(v) for v in costs] == [id(v) for v in some]
+
+
+def test_loading_takes_the_plan_of_its_own_solve():
+    """Two results of one model each load their own plan, in any order."""
+    m = two_servers()
+    one = new().solve(m, load_solutions=False)
+    m.speed = 0.5
+    other = new().solve(m, load_solutions=False)
+    assert one.incumbent_objective > other.incumbent_objective + 0.1
+    for results in (one, other, one):
+        results.solution_loader.load_vars()
+        assert objective_value(m) == pytest.approx(results.incumbent_objective)
+
+
+def test_infeasible_and_load_solutions_follow_pyomo():
+    """As in Pyomo's own solvers: an exception unless told otherwise, and one if there is nothing to load."""
+    m = with_marks(infeasible())
+    before = snapshot(m)
+    with pytest.raises(NoOptimalSolutionError):
+        new().solve(m)
+    with pytest.raises(NoOptimalSolutionError):
+        new().solve(m, load_solutions=False)
+    with pytest.raises(NoFeasibleSolutionError):
+        new().solve(m, raise_exception_on_nonoptimal_result=False)
+    new().solve(m, **QUIET)
+    assert snapshot(m) == before
+
+
+def relaxed_at_plan(model):
+    """Return a copy as a plain LP: the onloading variables held at their values by bounds."""
+    copy = model.clone()
+    for variable in list(copy.component_data_objects(pyo.Var)):
+        if variable.is_binary():
+            held = round(variable.value)
+            variable.domain = pyo.Reals
+            variable.setlb(held)
+            variable.setub(held)
+    for name in ("dual", "rc"):
+        if copy.component(name) is not None:
+            copy.del_component(name)
+        copy.add_component(name, pyo.Suffix(direction=pyo.Suffix.IMPORT))
+    return copy
+
+
+@SENSES
+@BACKENDS
+@pytest.mark.parametrize("judge", ["highs", "gurobi_direct"])
+def test_duals_and_reduced_costs_are_those_of_an_lp_solver(sense, lp_solver, judge):
+    """Loaded into Suffixes, in both senses, with the sign of HiGHS and Gurobi on the LP with x held."""
+    if not NewSolverFactory(judge).available():
+        pytest.skip(f"{judge} is not available")
+    m = two_servers(sense)
+    m.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    m.rc = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    results = new(lp_solver=lp_solver).solve(m)
+    lp = relaxed_at_plan(m)
+    other = NewSolverFactory(judge).solve(lp)
+    assert other.incumbent_objective == pytest.approx(results.incumbent_objective)
+    compared = 0
+    for constraint in m.component_data_objects(pyo.Constraint):
+        twin = lp.find_component(constraint.name)
+        assert m.dual[constraint] == pytest.approx(lp.dual[twin], abs=1e-6), constraint.name
+        compared += abs(lp.dual[twin]) > 1e-6
+    for variable in m.component_data_objects(pyo.Var):
+        twin = lp.find_component(variable.name)
+        assert m.rc[variable] == pytest.approx(lp.rc[twin], abs=1e-6), variable.name
+        compared += abs(lp.rc[twin]) > 1e-6
+    assert compared >= 8
+
+
+def require_kkt(model, results, tolerance=1e-6):
+    """Require that duals and reduced costs prove the routing optimal for its placement (linear models)."""
+    sense = next(model.component_data_objects(pyo.Objective, active=True)).sense
+    sign = 1 if sense == pyo.maximize else -1
+    duals, costs = results.solution_loader.get_duals(), results.solution_loader.get_reduced_costs()
+    lagrangian = {}
+    objective = next(model.component_data_objects(pyo.Objective, active=True))
+    repn = generate_standard_repn(objective.expr)
+    for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
+        lagrangian[id(v)] = lagrangian.get(id(v), 0.0) + c
+    for constraint, dual in duals.items():
+        repn = generate_standard_repn(constraint.body)
+        for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
+            lagrangian[id(v)] = lagrangian.get(id(v), 0.0) - dual * c
+        body = pyo.value(constraint.body)
+        at_upper = constraint.upper is not None and body >= pyo.value(constraint.upper) - tolerance
+        at_lower = constraint.lower is not None and body <= pyo.value(constraint.lower) + tolerance
+        assert at_upper or sign * dual <= tolerance, constraint.name
+        assert at_lower or sign * dual >= -tolerance, constraint.name
+    for variable, cost in costs.items():
+        assert cost == pytest.approx(lagrangian.get(id(variable), 0.0), abs=tolerance), variable.name
+        if not variable.is_binary():
+            at_upper = variable.ub is not None and variable.value >= variable.ub - tolerance
+            at_lower = variable.lb is not None and variable.value <= variable.lb + tolerance
+            assert at_upper or sign * cost <= tolerance, variable.name
+            assert at_lower or sign * cost >= -tolerance, variable.name
+    return duals, costs
+
+
+@BACKENDS
+@pytest.mark.parametrize("droppable", [False, True])
+def test_duals_prove_the_routing_of_library_models(lp_solver, droppable):
+    """Stationarity, signs and complementary slackness hold on a real model, whichever LP solver."""
+    m = taskonomy(3, 1, droppable=droppable)
+    results = new(lp_solver=lp_solver).solve(m)
+    duals, _ = require_kkt(m, results)
+    assert sum(abs(dual) > 1e-6 for dual in duals.values()) > 10
+    assert all(abs(duals[row]) == 0 for row in m.memory.values() if row in duals)
+
+
+def test_duals_are_of_the_plan_that_is_loaded():
+    """Also where the improvement replaced the plan of the alternation, or a first plan was searched for."""
+    for options in ({"improve": True}, {"improve": False}, {"max_iterations": 1}):
+        m = taskonomy(4, 1)
+        results = new().solve(m, raise_exception_on_nonoptimal_result=False, **options)
+        require_kkt(m, results)
+
+
+def test_duals_of_products_are_those_with_x_put_in():
+    """With x fixed, the product form is an LP whose duals j3o returns."""
+    m = two_servers(form="product")
+    results = new().solve(m)
+    lp = m.clone()
+    for variable in lp.x.values():
+        variable.fix(round(variable.value))
+    other = NewSolverFactory("highs").solve(lp)
+    assert other.incumbent_objective == pytest.approx(results.incumbent_objective)
+    duals = results.solution_loader.get_duals()
+    strength = sum(duals[row] * pyo.value(row.upper) for row in m.compute.values())
+    strength += sum(duals[row] for row in m.demand.values())
+    costs = results.solution_loader.get_reduced_costs(list(m.y.values()))
+    strength += sum(cost * v.ub for v, cost in costs.items() if cost > 0)
+    assert strength == pytest.approx(results.incumbent_objective)
+
+
+def test_a_suffix_on_the_sub_block_and_other_directions():
+    """Only suffixes that import are written to."""
+    m = two_servers()
+    m.dual = pyo.Suffix(direction=pyo.Suffix.EXPORT)
+    m.rc = pyo.Suffix(direction=pyo.Suffix.IMPORT_EXPORT)
+    m.dual[m.demand[1]] = 99
+    new().solve(m)
+    assert dict(m.dual.items()) == {m.demand[1]: 99}
+    assert len(m.rc) == len(list(m.component_data_objects(pyo.Var)))
+
+
+# ---------------------------------------------------------------------------------------------
+# Feasibility on library models
+# ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("droppable", [False, True])
+@pytest.mark.parametrize("form", ["linear", "product"])
+@pytest.mark.parametrize("lp_solver", ["highs", "gurobi"])
+@pytest.mark.parametrize(("clients", "edges", "seed"), [(3, 1, 1), (5, 2, 2)])
+def test_every_plan_satisfies_the_pyomo_model(droppable, form, lp_solver, clients, edges, seed):
+    """Constraints evaluated at the loaded values hold within 1e-6; the objective is what was reported."""
+    m = taskonomy(clients, edges, seed, droppable=droppable, form=form)
+    if lp_solver == "gurobi" and len(list(m.component_data_objects(pyo.Var))) > 1900:
+        pytest.skip("beyond the free licence of Gurobi")
+    results = new(lp_solver=lp_solver).solve(m, improve=False)
+    assert worst_violation(m) <= 1e-6
+    assert objective_value(m) == pytest.approx(results.incumbent_objective, abs=1e-9)
+    assert all(v.value is not None and not v.stale for v in m.place.x.values())
+    assert all(v.value in (0.0, 1.0) for v in m.place.x.values())
+
+
+@pytest.mark.parametrize("droppable", [False, True])
+def test_the_linear_and_the_product_form_have_one_answer(droppable):
+    """Same objective, and bounds on the right side of both."""
+    linear = new(lp_solver="highs").solve(taskonomy(3, 1, droppable=droppable))
+    product = new(lp_solver="highs").solve(taskonomy(3, 1, droppable=droppable, form="product"))
+    assert linear.incumbent_objective == pytest.approx(product.incumbent_objective, abs=1e-6)
+    assert linear.objective_bound >= product.incumbent_objective - 1e-9
+    assert product.objective_bound >= linear.incumbent_objective - 1e-9
+
+
+def test_the_small_example_by_hand():
+    """The optimum of the library's example is found and proven."""
+    for droppable in (False, True):
+        for form in ("linear", "product"):
+            m = small_example(droppable, form)
+            results = new().solve(m)
+            best = optimum(small_example(droppable))
+            assert results.incumbent_objective == pytest.approx(best)
+            assert worst_violation(m) <= 1e-6
+
+
+# ---------------------------------------------------------------------------------------------
+# Unusual models
+# ---------------------------------------------------------------------------------------------
+
+
+@BACKENDS
+@pytest.mark.parametrize("improve", [True, False])
+@pytest.mark.parametrize("bound", ["cuts", "lp", "none"])
+def test_a_model_without_onloading_variables_is_an_lp(lp_solver, improve, bound):
+    """A plain LP is solved to optimality, duals and all."""
+    m = transport()
+    results = new().solve(m, lp_solver=lp_solver, improve=improve, bound=bound)
+    assert results.incumbent_objective == pytest.approx(optimum(m))
+    assert worst_violation(m) <= 1e-6
+    if bound != "none":
+        assert results.solution_status == SolutionStatus.optimal
+    require_kkt(m, results)
+
+
+@BACKENDS
+@pytest.mark.parametrize("bound", ["cuts", "lp", "none"])
+def test_a_model_without_offloading_variables_is_a_binary_program(lp_solver, bound):
+    """A pure knapsack gets a feasible plan near the optimum, and a bound beyond it."""
+    for seed in range(4):
+        m = knapsack(seed=seed)
+        results = new().solve(m, lp_solver=lp_solver, bound=bound)
+        best = optimum(m)
+        assert 0.95 * best <= results.incumbent_objective <= best + 1e-9 <= results.objective_bound + 2e-9
+        assert worst_violation(m) <= 1e-6
+        assert results.solution_loader.get_duals() == {m.room: 0}
+        assert results.solution_loader.get_reduced_costs()[m.x[0]] > 0
+
+
+def test_a_constant_objective_and_no_variables():
+    """An objective without variables is what it is; a variable nobody mentions is left as it was."""
+    m = pyo.ConcreteModel()
+    m.unused = pyo.Var(initialize=7)
+    m.value = pyo.Objective(expr=3.0)
+    results = new().solve(m)
+    assert (results.incumbent_objective, results.objective_bound) == (3.0, 3.0)
+    assert results.solution_status == SolutionStatus.optimal
+    assert m.unused.value == 7
+
+
+def test_everything_fixed():
+    """With every variable fixed the objective is evaluated and nothing is moved."""
+    m = two_servers()
+    new().solve(m)
+    expected = objective_value(m)
+    for variable in m.component_data_objects(pyo.Var):
+        variable.fix()
+    before = [v.value for v in m.component_data_objects(pyo.Var)]
+    results = new().solve(m)
+    assert results.incumbent_objective == pytest.approx(expected)
+    assert results.solution_status == SolutionStatus.optimal
+    assert [v.value for v in m.component_data_objects(pyo.Var)] == before
+
+
+@pytest.mark.parametrize("form", ["linear", "product"])
+def test_all_onloading_variables_fixed(form):
+    """Only the routing is left: the answer is that of the LP, proven."""
+    m = two_servers(form=form)
+    for index, variable in m.x.items():
+        variable.fix(int(index in (("a", 2), ("b", 1))))
+    expected = NewSolverFactory("highs").solve(m, load_solutions=False).incumbent_objective
+    results = new().solve(m)
+    assert results.incumbent_objective == pytest.approx(expected)
+    assert results.solution_status == SolutionStatus.optimal
+
+
+def test_a_sub_block_is_solved_by_itself():
+    """Only the block's rows and objective count, and only its variables are loaded."""
+    m = pyo.ConcreteModel()
+    for name in ("one", "two"):
+        m.add_component(name, pyo.Block())
+        part = two_servers(form="linear")
+        part.del_component("j3o_role")
+        m.component(name).transfer_attributes_from(part)
+        annotate(m, onloading=m.component(name).x, offloading=m.component(name).y)
+    m.coupling = pyo.Constraint(expr=m.one.x["a", 1] + m.two.x["a", 1] >= 3)
+    results = new().solve(m.one)
+    assert results.incumbent_objective == pytest.approx(new().solve(two_servers()).incumbent_objective)
+    assert worst_violation(m.one) <= 1e-6
+    assert all(v.value is None for v in m.two.component_data_objects(pyo.Var))
+    m.two.room["a"] = 1.8
+    other = new().solve(m.two)
+    assert other.incumbent_objective <= results.incumbent_objective
+    m.one.gain.deactivate()
+    m.two.gain.deactivate()
+    m.coupling.deactivate()
+    m.both = pyo.Objective(expr=m.one.gain.expr + m.two.gain.expr, sense=pyo.maximize)
+    together = new().solve(m)
+    assert together.incumbent_objective >= 0.975 * (results.incumbent_objective + other.incumbent_objective)
+
+
+def test_variables_that_live_elsewhere():
+    """A constraint may use variables of another model, and these are loaded."""
+    m = two_servers()
+    outer = pyo.ConcreteModel()
+    outer.gain = pyo.Objective(expr=pyo.quicksum(m.x.values()) + m.y[1, "a", 1], sense=pyo.maximize)
+    outer.few = pyo.Constraint(expr=pyo.quicksum(m.x.values()) <= 2)
+    outer.link = pyo.Constraint(expr=m.y[1, "a", 1] <= 0.5 * m.x["a", 1])
+    results = new().solve(outer)
+    assert results.incumbent_objective == pytest.approx(2.5)
+    assert m.x["a", 1].value == 1
+    assert m.x["b", 1].value is not None
+
+
+# ---------------------------------------------------------------------------------------------
+# Solving again
+# ---------------------------------------------------------------------------------------------
+
+
+def near_brute_force(opt, m):
+    """Solve, require what holds of any plan and bound, and return the objective."""
+    results = opt.solve(m)
+    free = [v for v in m.x.values() if not v.fixed]
+    best = brute_force(m, free)
+    assert 0.97 * best <= results.incumbent_objective <= best + 1e-7 <= results.objective_bound + 2e-7
+    assert worst_violation(m) <= 1e-6
+    assert objective_value(m) == pytest.approx(results.incumbent_objective)
+    return results.incumbent_objective
+
+
+def test_solving_again_sees_every_change():
+    """Fixing, unfixing, Params, deactivation, bounds, sense: each next answer is that of the new model."""
+    opt, m = new(), two_servers()
+    first = near_brute_force(opt, m)
+    used = next(v for v in m.x.values() if v.value == 1)
+    used.fix(0)
+    assert near_brute_force(opt, m) < first
+    assert used.value == 0
+    used.unfix()
+    assert near_brute_force(opt, m) == pytest.approx(first)
+    m.speed = 0.6
+    slower = near_brute_force(opt, m)
+    assert slower < first
+    m.compute.deactivate()
+    assert near_brute_force(opt, m) > first
+    m.compute.activate()
+    assert near_brute_force(opt, m) == pytest.approx(slower)
+    m.speed = 1.3
+    m.y.setub(0.25)
+    assert near_brute_force(opt, m) < first
+    m.y.setub(None)
+    m.y[1, "a", 1].fix(0.4)
+    near_brute_force(opt, m)
+    assert m.y[1, "a", 1].value == 0.4
+    m.y[1, "a", 1].unfix()
+    m.extra = pyo.Constraint(expr=m.x["a", 1] + m.x["b", 1] >= 1)
+    near_brute_force(opt, m)
+    m.del_component("extra")
+    assert near_brute_force(opt, m) == pytest.approx(first)
+
+
+def test_the_answer_does_not_depend_on_what_was_solved_before():
+    """A solver object that solved other models gives the answer of a fresh one."""
+    opt = new()
+    fresh = [new().solve(m).incumbent_objective for m in (two_servers(), taskonomy(3, 1), knapsack())]
+    again = [opt.solve(m).incumbent_objective for m in (two_servers(), taskonomy(3, 1), knapsack())]
+    assert again == fresh
+    assert [opt.solve(m).incumbent_objective for m in (two_servers(), taskonomy(3, 1), knapsack())] == fresh
+
+
+def test_the_same_seed_gives_the_same_plan():
+    """Two solves of one model agree to the last bit, in values and trace."""
+    one, other = taskonomy(4, 1), taskonomy(4, 1)
+    results = [new(seed=5, lp_solver="highs").solve(m) for m in (one, other)]
+    assert results[0].incumbent_objective == results[1].incumbent_objective
+    assert [r.objective for r in results[0].extra_info.trace] == [
+        r.objective for r in results[1].extra_info.trace
+    ]
+    values = [[v.value for v in m.component_data_objects(pyo.Var)] for m in (one, other)]
+    assert values[0] == values[1]
+
+
+# ---------------------------------------------------------------------------------------------
+# Warm start, steps, stops, callbacks
+# ---------------------------------------------------------------------------------------------
+
+
+def test_warm_start_begins_at_the_values_held():
+    """The first iteration routes the placement that the variables hold."""
+    m = two_servers()
+    for index, variable in m.x.items():
+        variable.set_value(int(index == ("b", 1)))
+    cold = new().solve(m, load_solutions=False)
+    warm = new().solve(m, warm_start=True, load_solutions=False)
+    held = {("b", 1): 1}
+    for index, variable in m.x.items():
+        variable.fix(held.get(index, 0))
+    expected = NewSolverFactory("highs").solve(m, load_solutions=False).incumbent_objective
+    assert warm.extra_info.trace[0].objective == pytest.approx(expected)
+    assert warm.extra_info.trace[0].onloaded == 1
+    assert cold.extra_info.trace[0].onloaded > 1
+
+
+def test_a_warm_start_is_never_worse_than_where_it_started():
+    """From the optimum of branch and bound, j3o returns the optimum."""
+    m = taskonomy(4, 1)
+    best = NewSolverFactory("highs").solve(m, rel_gap=0.002).incumbent_objective
+    results = new().solve(m, warm_start=True)
+    assert results.incumbent_objective >= best - 1e-7
+    # A placement that breaks a budget, and one without values, do no harm.
+    for value in (1, None, 0.3):
+        for variable in m.place.x.values():
+            variable.set_value(value, skip_validation=True)
+        new().solve(m, warm_start=True, improve=False)
+        assert worst_violation(m) <= 1e-6
+
+
+def test_a_step_of_the_readers_own():
+    """onloading_step gets the structure and the prices, and its placement is routed."""
+    seen = []
+
+    def only_one(structure, prices):
+        seen.append((structure.problem.n_onloading, len(prices)))
+        x = np.zeros(structure.problem.n_onloading, dtype=bool)
+        x[len(seen) % 3] = True
+        return x
+
+    results = new().solve(two_servers(), onloading_step=only_one, improve=False)
+    assert seen[0] == (6, results_rows(two_servers()))
+    assert len(seen) >= 3
+    assert all(record.onloaded == 1 for record in results.extra_info.trace)
+    with pytest.raises(OptionError, match="shape"):
+        new().solve(two_servers(), onloading_step=lambda structure, prices: [1.0])
+
+
+def results_rows(model):
+    """Return the number of rows of a model."""
+    return len(list(model.component_data_objects(pyo.Constraint)))
+
+
+def test_a_stopping_rule_of_the_readers_own():
+    """Stop sees the trace and ends the loop by returning True."""
+    lengths = []
+
+    def after_two(trace):
+        lengths.append(len(trace))
+        return len(trace) == 2
+
+    results = new().solve(two_servers(), stop=after_two, improve=False)
+    assert lengths == [1, 2]
+    assert len(results.extra_info.trace) == 2
+    assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
+
+
+def test_a_callback_sees_every_record():
+    """Callback is called with each record of the alternation; what it raises comes out."""
+    records = []
+    results = new().solve(two_servers(), callback=records.append, improve=False)
+    assert records == results.extra_info.trace
+
+    def broken(record):
+        raise RuntimeError("mine")
+
+    m = with_marks(two_servers())
+    before = snapshot(m)
+    with pytest.raises(RuntimeError, match="mine"):
+        new().solve(m, callback=broken)
+    assert snapshot(m) == before
+
+
+# ---------------------------------------------------------------------------------------------
+# The log
+# ---------------------------------------------------------------------------------------------
+
+
+def check_log(text, lp_solver):
+    """Require the parts of a log."""
+    assert {"highs": "HiGHS", "gurobi": "Gurobi"}[lp_solver] in text
+    for head in ("Iter", "Objective", "Incumbent", "Bound", "Gap", "Time"):
+        assert head in text
+    assert "two servers" in text
+
+
+@BACKENDS
+def test_tee_to_every_kind_of_stream(lp_solver, capsys, tmp_path, caplog):
+    """Standard output, a stream, a file, a logger, several at once: each gets the whole log."""
+    opt = new(lp_solver=lp_solver)
+    opt.solve(two_servers())
+    assert capsys.readouterr().out == ""
+    opt.solve(two_servers(), tee=True)
+    check_log(capsys.readouterr().out, lp_solver)
+    stream = io.StringIO()
+    with open(tmp_path / "log", "w") as file:
+        results = opt.solve(two_servers(), tee=[stream, file])
+    check_log(stream.getvalue(), lp_solver)
+    assert (tmp_path / "log").read_text() == stream.getvalue() == results.solver_log
+    assert capsys.readouterr().out == ""
+    logger = logging.getLogger("test_tee")
+    with caplog.at_level(logging.INFO, logger="test_tee"):
+        opt.solve(two_servers(), tee=logger)
+    check_log("\n".join(record.getMessage() for record in caplog.records), lp_solver)
+    opt.solve(two_servers(), tee=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_log_says_how_many_rows_the_trace_has():
+    """One line per iteration, with the incumbent of its record."""
+    results = new().solve(two_servers(), improve=False)
+    lines = [line for line in results.solver_log.splitlines() if line[:6].strip().isdigit()]
+    lines = [line for line in lines if line.rstrip().endswith("s")]
+    assert len(lines) == len(results.extra_info.trace)
+    for line, record in zip(lines, results.extra_info.trace, strict=True):
+        assert int(line.split()[0]) == record.iteration
+        assert float(line.split()[3]) == pytest.approx(record.incumbent, rel=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------
+# LP solvers
+# ---------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_gurobi_if_its_licence_covers_the_size():
+    """A small model goes to Gurobi; one beyond 2,000 columns to HiGHS, and the log says why."""
+    pytest.importorskip("gurobipy")
+    assert new().solve(two_servers()).extra_info.lp_solver == "gurobi"
+    m = knapsack(2100)
+    results = new().solve(m, improve=False)
+    assert results.extra_info.lp_solver == "highs"
+    assert "HiGHS" in results.solver_log
+    assert "licence" in results.solver_log
+    with pytest.raises(BackendError, match=r"lp_solver='gurobi'.*2000.*lp_solver='highs'"):
+        new().solve(m, lp_solver="gurobi")
+
+
+def test_without_gurobipy(monkeypatch):
+    """Auto takes HiGHS and says why; "gurobi" is an error that says what to do; values stay."""
+    monkeypatch.setitem(sys.modules, "gurobipy", None)
+    results = new().solve(two_servers())
+    assert results.extra_info.lp_solver == "highs"
+    assert "gurobipy is not installed" in results.solver_log
+    m = with_marks(two_servers())
+    before = snapshot(m)
+    with pytest.raises(BackendError, match="pip install"):
+        new().solve(m, lp_solver="gurobi")
+    assert snapshot(m) == before
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2, 4])
+def test_highs_of_the_user_before_and_after(threads):
+    """HiGHS run by the user in this thread, whatever its threads, neither breaks j3o nor is broken by it."""
+    expected = new(lp_solver="highs").solve(two_servers()).incumbent_objective
+
+    def by_the_user(number):
+        highs = highspy.Highs()
+        highs.setOptionValue("output_flag", False)
+        highs.setOptionValue("threads", number)
+        highs.addVars(2, np.zeros(2), np.ones(2))
+        highs.changeColCost(0, -1.0)
+        highs.run()
+        return highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+
+    outcome = []
+
+    def work():
+        outcome.append(by_the_user(2))
+        outcome.append(new(lp_solver="highs", threads=threads).solve(two_servers()).incumbent_objective)
+        outcome.append(by_the_user(2))
+        outcome.append(new(lp_solver="highs", threads=threads).solve(two_servers()).incumbent_objective)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    assert outcome == [True, expected, True, expected]
+
+
+@BACKENDS
+def test_solver_options_reach_the_lp_solver(lp_solver):
+    """A known option is taken, an unknown one an error that names it."""
+    known = {"highs": {"simplex_strategy": 4}, "gurobi": {"Method": 0}}[lp_solver]
+    expected = new(lp_solver=lp_solver).solve(two_servers()).incumbent_objective
+    results = new(lp_solver=lp_solver).solve(two_servers(), solver_options=known)
+    assert results.incumbent_objective == pytest.approx(expected)
+    with pytest.raises(OptionError, match="no_such_option"):
+        new(lp_solver=lp_solver, solver_options={"no_such_option": 3}).solve(two_servers())
+
+
+@BACKENDS
+def test_both_lp_solvers_agree(lp_solver):
+    """The bound of the relaxation does not depend on who solved it."""
+    results = new(lp_solver=lp_solver, bound="lp").solve(taskonomy(3, 1))
+    other = new(lp_solver="highs", bound="lp").solve(taskonomy(3, 1))
+    assert results.objective_bound == pytest.approx(other.objective_bound, rel=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------
+# Time limit
+# ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forty_clients():
+    """Return an instance that takes several seconds."""
+    return taskonomy(40, 4)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.3, 1.5])
+def test_the_time_limit_binds(forty_clients, limit):
+    """However small, the solve ends soon after it, with whatever plan and bound there are."""
+    start = time.perf_counter()
+    results = new().solve(forty_clients, time_limit=limit, **QUIET)
+    assert time.perf_counter() - start < limit + 1.0
+    if results.extra_info.relative_gap > 1e-4:
+        assert results.termination_condition == TerminationCondition.maxTimeLimit
+    if results.incumbent_objective is None:
+        assert results.solution_status == SolutionStatus.noSolution
+    else:
+        results.solution_loader.load_vars()
+        assert worst_violation(forty_clients) <= 1e-6
+
+
+def test_a_limit_that_is_not_reached_is_not_reported():
+    """A generous limit changes nothing."""
+    one, other = new().solve(two_servers()), new().solve(two_servers(), time_limit=100)
+    assert one.incumbent_objective == other.incumbent_objective
+    assert one.termination_condition == other.termination_condition
+
+
+# ---------------------------------------------------------------------------------------------
+# Annotation and other solvers
+# ---------------------------------------------------------------------------------------------
+
+
+def test_a_model_without_marks_is_solved_with_one_notice(caplog):
+    """Binaries are onloading, continuous variables offloading; strict=True forbids it."""
+    m = two_servers()
+    expected = new().solve(m).incumbent_objective
+    m.del_component("j3o_role")
+    with caplog.at_level(logging.INFO, logger="pyomo_j3o"):
+        results = new().solve(m)
+    assert results.incumbent_objective == expected
+    notices = [r for r in caplog.records if r.name.startswith("pyomo_j3o")]
+    assert len(notices) == 1
+    assert "annotate" in notices[0].getMessage()
+    with pytest.raises(ModelError, match="annotate"):
+        new().solve(m, strict=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["highs", "appsi_highs", "gurobi_direct", "gurobi_persistent", "scip_direct"]
+)
+def test_every_other_solver_still_takes_the_annotated_model(name):
+    """The marks and a plan of j3o are no obstacle to any other solver."""
+    m = two_servers()
+    results = new().solve(m)
+    try:
+        opt = pyo.SolverFactory(name) if name == "appsi_highs" else NewSolverFactory(name)
+        available = opt is not None and opt.available()
+    except ApplicationError:
+        available = False
+    if not available:
+        pytest.skip(f"{name} is not available")
+    opt.solve(m)
+    best = objective_value(m)
+    assert best >= results.incumbent_objective - 1e-6
+    assert best <= results.objective_bound + 1e-6
+    assert new().solve(m, warm_start=True).incumbent_objective == pytest.approx(best)
