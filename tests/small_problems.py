@@ -145,7 +145,14 @@ class Solved:
 
 def solve(problem, backend=None, stop=None, rel_gap=1e-6, time_limit=INF, **given):
     """Solve as `J3O.solve` does, on arrays."""
-    options = {"improve": True, "bound": "cuts", "onloading_step": None, "callback": None, "start": None}
+    options = {
+        "abs_gap": 0.0,
+        "improve": True,
+        "bound": "cuts",
+        "onloading_step": None,
+        "callback": None,
+        "start": None,
+    }
     rules = [
         stopping.gap_closed(rel_gap),
         stopping.time_limit(time_limit),

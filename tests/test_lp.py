@@ -469,7 +469,9 @@ def test_milp_infeasible_unbounded_and_first():
     from dataclasses import replace
 
     whole = np.array([True])
-    assert solve_milp(replace(model_of([1], [[1]], [0.2], [0.8]), integer=whole)).status is LPStatus.INFEASIBLE
+    assert (
+        solve_milp(replace(model_of([1], [[1]], [0.2], [0.8]), integer=whole)).status is LPStatus.INFEASIBLE
+    )
     assert solve_milp(replace(model_of([1]), integer=whole)).status is LPStatus.UNBOUNDED
     first = solve_milp(replace(model_of([1], upper=3.5), integer=whole), first_incumbent=True)
     assert len(first.values) == 1

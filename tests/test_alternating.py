@@ -1,0 +1,107 @@
+"""The loop by itself, with steps written for the test."""
+
+import numpy as np
+import pytest
+
+from pyomo_j3o.alternating import alternate
+from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.offloading import Routing
+from pyomo_j3o.results import Ending
+
+
+class Script:
+    """Onloads and offloads from a list of (placement, status, merit, duals)."""
+
+    def __init__(self, *entries):
+        self.entries = entries
+        self.prices, self.at_least, self.seen = [], [], []
+
+    def onload(self, prices):
+        self.prices.append(prices.copy())
+        return np.array([c == "1" for c in self.entries[len(self.prices) - 1][0]])
+
+    def offload(self, x, at_least):
+        self.at_least.append(at_least)
+        _, status, merit, duals = self.entries[len(self.at_least) - 1]
+        objective = merit if status is LPStatus.OPTIMAL else -np.inf
+        return Routing(x, status, objective, np.zeros(0), np.array(duals, dtype=float), np.zeros(0), merit)
+
+    def observe(self, routing, best, repeated):
+        self.seen.append((routing.merit, best.merit, repeated))
+        return Ending.ITERATIONS if len(self.seen) == len(self.entries) else None
+
+    def run(self, prices=(0.0,)):
+        return alternate(self.onload, self.offload, np.array(prices), self.observe)
+
+
+GOOD, BAD = LPStatus.OPTIMAL, LPStatus.INFEASIBLE
+
+
+def test_the_incumbent_never_falls():
+    """The best of 3, 5, 4 is 5, and the observer sees 3, 5, 5."""
+    script = Script(("100", GOOD, 3, [0]), ("010", GOOD, 5, [0]), ("001", GOOD, 4, [0]))
+    best, ending = script.run()
+    assert best.objective == 5
+    assert [incumbent for _, incumbent, _ in script.seen] == [3, 5, 5]
+    assert ending is Ending.ITERATIONS
+
+
+def test_a_feasible_routing_beats_any_elastic_one():
+    """An elastic merit of 9 is no plan: the routing of 1 is the incumbent, and stays it."""
+    script = Script(("10", BAD, 9, [0]), ("01", GOOD, 1, [0]), ("11", BAD, 99, [0]))
+    best, _ = script.run()
+    assert best.objective == 1
+    assert [incumbent for _, incumbent, _ in script.seen] == [9, 1, 1]
+
+
+def test_without_a_plan_the_best_elastic_routing_is_returned():
+    """If nothing can be routed, what the elastic LP likes best is the place to go on from."""
+    best, _ = Script(("10", BAD, 1, [0]), ("01", BAD, 3, [0]), ("11", BAD, 2, [0])).run()
+    assert best.merit == 3
+    assert not best.feasible
+
+
+def test_prices_move_towards_the_duals():
+    """θ_k = 1/(k + 1): α is the mean of the first prices and all duals so far."""
+    script = Script(("10", GOOD, 1, [4]), ("01", GOOD, 2, [1]), ("11", GOOD, 3, [7]), ("00", GOOD, 0, [0]))
+    script.run(prices=[1.0])
+    assert [float(p[0]) for p in script.prices] == pytest.approx([1, 5 / 2, 6 / 3, 13 / 4])
+
+
+def test_the_first_prices_are_not_changed_in_place():
+    """The caller's array is left alone."""
+    prices = np.array([1.0])
+    script = Script(("10", GOOD, 1, [4]), ("01", GOOD, 2, [1]))
+    alternate(script.onload, script.offload, prices, script.observe)
+    assert prices.tolist() == [1.0]
+
+
+def test_a_placement_that_comes_again_is_said_to():
+    """Repetition is about any earlier placement, not only the last."""
+    script = Script(("10", GOOD, 1, [0]), ("01", GOOD, 2, [0]), ("10", GOOD, 1, [0]))
+    script.run()
+    assert [repeated for _, _, repeated in script.seen] == [False, False, True]
+
+
+def test_the_offloading_step_is_told_what_it_has_to_exceed():
+    """Only a feasible incumbent sets a mark; before there is one, anything is of use."""
+    script = Script(("10", BAD, 9, [0]), ("01", GOOD, 2, [0]), ("11", GOOD, 3, [0]), ("00", GOOD, 1, [0]))
+    script.run()
+    assert script.at_least == [-np.inf, -np.inf, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("status", "ending"),
+    [
+        (LPStatus.TIME_LIMIT, Ending.TIME),
+        (LPStatus.INTERRUPTED, Ending.INTERRUPTED),
+        (LPStatus.UNBOUNDED, Ending.UNBOUNDED),
+    ],
+)
+def test_a_step_that_breaks_off_ends_the_loop(status, ending):
+    """An LP out of time, interrupted or unbounded ends the loop at once; the incumbent is kept."""
+    script = Script(("10", GOOD, 4, [0]), ("01", status, -np.inf, [0]), ("11", GOOD, 9, [0]))
+    best, found = script.run()
+    assert found is ending
+    assert best.objective == 4
+    assert len(script.seen) == 2

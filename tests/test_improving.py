@@ -1,0 +1,144 @@
+"""Improvement: never worse, never beyond the rows, and done only where no single move helps."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from small_problems import INF, best_routing, linear_problems, location_problems, problem_of
+
+from pyomo_j3o.improving import Moves, Neighbourhood, descend, improve, keeps_rows
+from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.offloading import OffloadingStep
+from pyomo_j3o.structure import analyse
+from pyomo_j3o.surrogate import price
+
+
+def forever():
+    """No time limit."""
+    return INF
+
+
+def improved(problem, x, seconds=forever):
+    """Return what `improve` makes of placement `x`."""
+    structure, backend = analyse(problem), HighsBackend()
+    step = OffloadingStep(structure, backend)
+    start = step(x)
+    step.close()
+    return improve(structure, backend, start, [np.zeros(problem.n_rows), start.duals], seconds)
+
+
+def descended(problem, x):
+    """Return the routing at which `descend` from `x` ends."""
+    structure = analyse(problem)
+    step = OffloadingStep(structure, HighsBackend())
+    found = descend(structure, step, step(x), [price(structure, np.zeros(problem.n_rows))], forever)
+    step.close()
+    return found
+
+
+def neighbours(structure, x, surrogate):
+    """Return every placement one addition, removal or listed exchange away that keeps the rows."""
+    moves = Neighbourhood(structure, [surrogate], x).moves
+    for out, into in zip(moves.out, moves.into, strict=True):
+        other = x.copy()
+        other[[k for k in (out, into) if k >= 0]] ^= True
+        yield other
+
+
+def test_an_exchange_by_hand(two_servers_three_models, bits):
+    """From the small models, 1.0·½ + ..., to model 2 on both servers: the optimum 3.65."""
+    x = improved(two_servers_three_models, bits("110110"))
+    assert best_routing(two_servers_three_models, x) == pytest.approx(3.65)
+
+
+def test_a_facility_that_does_not_pay_is_closed(two_depots_two_shops, bits):
+    """With both depots open, closing b gains: 11 instead of what both earn."""
+    x = improved(two_depots_two_shops, bits("11"))
+    assert np.array_equal(x, bits("10"))
+
+
+def test_a_redundant_opener_is_dropped(bits):
+    """With y <= a + c either will do: of two that cost 1 and 2, the cheaper stays."""
+    rows = [({"p": 1, "a": -1, "c": -1}, -INF, 0), ({"p": 1, "q": 1}, -INF, 1)]
+    problem = problem_of({"a": -2, "c": -1}, {"p": 9, "q": 1}, rows)
+    assert np.array_equal(descended(problem, bits("11")).x, bits("01"))
+    assert np.array_equal(descended(problem, bits("10")).x, bits("01")) or np.array_equal(
+        improved(problem, bits("10")), bits("01")
+    )
+
+
+def test_income_that_no_placement_touches_hides_no_move(bits):
+    """A y that is always open and worth 100 does not make moves look worthless."""
+    rows = [
+        ({"p": 1, "a": -1}, -INF, 0),
+        ({"q": 1, "b": -1}, -INF, 0),
+        ({"a": 1, "b": 1}, -INF, 1),
+        ({"p": 1, "q": 1, "u": 1}, -INF, 3),
+    ]
+    problem = problem_of({"a": 0, "b": 0}, {"p": 1, "q": 2, "u": 100}, rows)
+    assert np.array_equal(descended(problem, bits("10")).x, bits("01"))
+
+
+def test_without_time_nothing_changes(two_servers_three_models, bits):
+    """No time left: the placement comes back as it was."""
+    x = bits("110110")
+    assert np.array_equal(improved(two_servers_three_models, x, lambda: 0.0), x)
+
+
+def test_fixed_variables_stay(bits):
+    """An x that must be 1 is never taken out, one that must be 0 never put in."""
+    problem = problem_of({"a": (-5, 1, 1), "b": (5, 0, 0), "c": 1}, {}, [])
+    assert np.array_equal(improved(problem, bits("100")), bits("101"))
+
+
+@settings(deadline=None, max_examples=80)
+@given(problem=linear_problems(bounded=True), data=st.data())
+def test_never_worse_and_never_beyond_a_row(problem, data):
+    """From any placeable start the result is placeable and at least as good; feasible stays feasible."""
+    structure = analyse(problem)
+    bits = st.lists(st.booleans(), min_size=problem.n_onloading, max_size=problem.n_onloading)
+    x = np.array(data.draw(bits))
+    assume(structure.placeable(x))
+    found = improved(problem, x)
+    assert structure.placeable(found)
+    before, after = best_routing(problem, x), best_routing(problem, found)
+    assert after >= before - 1e-6 * max(1.0, abs(before))
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.filter_too_much])
+@given(problem=location_problems("any"), data=st.data())
+def test_where_a_descent_ends_no_single_move_helps(problem, data):
+    """Where F_α is a bound, a descent ends where no addition, removal or listed exchange is better."""
+    structure = analyse(problem)
+    assume(structure.exact)
+    bits = st.lists(st.booleans(), min_size=problem.n_onloading, max_size=problem.n_onloading)
+    x = np.array(data.draw(bits))
+    assume(structure.placeable(x))
+    found = descended(problem, x)
+    assert structure.placeable(found.x)
+    surrogate = price(structure, found.duals)
+    if found.feasible:
+        for other in neighbours(structure, found.x, surrogate):
+            assert best_routing(problem, other) <= found.objective + 1e-6 * max(1.0, abs(found.objective))
+
+
+@settings(deadline=None, max_examples=100)
+@given(problem=linear_problems(), data=st.data())
+def test_moves_keep_the_rows(problem, data):
+    """From a placeable x a move is kept if and only if what it leads to is placeable."""
+    structure = analyse(problem)
+    n = problem.n_onloading
+    x = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    assume(structure.placeable(x))
+    out, into = np.append(np.flatnonzero(x), -1), np.append(np.flatnonzero(~x), -1)
+    pairs = [(j, k) for j in out for k in into if max(j, k) >= 0]
+    moves = Moves(
+        *(np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True)), np.zeros(len(pairs))
+    )
+    kept = keeps_rows(structure, x, moves)
+    rows = structure.placement_rows
+    for (j, k), keeps in zip(pairs, kept, strict=True):
+        other = x.copy()
+        other[[v for v in (j, k) if v >= 0]] ^= True
+        within = np.all(structure.placement_violation(other) <= structure.placement_tolerance())
+        assert keeps == (within or not len(rows))
