@@ -58,7 +58,7 @@ def backend_class(request):
 
 @pytest.fixture
 def backend(backend_class):
-    """An open backend, closed after the test."""
+    """Return an open backend; it is closed after the test."""
     one = backend_class()
     yield one
     one.close()

@@ -128,18 +128,22 @@ class Solved:
 
     @property
     def ending(self):
+        """Return why the solve ended."""
         return self.outcome.ending
 
     @property
     def bound(self):
+        """Return the proven bound, maximised."""
         return self.outcome.bound
 
     @property
     def value(self):
+        """Return the objective of the plan in the original problem."""
         return evaluate(self.problem, self.x.astype(float), self.y)
 
     @property
     def worst_violation(self):
+        """Return by how much the plan misses its worst row or bound."""
         return violations(self.problem, self.x.astype(float), self.y).max(initial=0.0)
 
 
@@ -205,13 +209,13 @@ signed = st.integers(-4, 4).filter(bool)
 
 
 def subsets(names, least=1):
-    """Subsets of `names` of at least so many members."""
+    """Draw subsets of `names` of at least so many members."""
     return st.lists(st.sampled_from(names), min_size=least, max_size=len(names), unique=True)
 
 
 @st.composite
 def placement_row(draw, xs):
-    """A row over x alone."""
+    """Draw a row over x alone."""
     kind = draw(st.sampled_from(["knapsack", "count", "precedence", "cover", "sizes", "any"]))
     if kind == "precedence" and len(xs) >= 2:
         a, b = draw(st.permutations(xs))[:2]
@@ -232,7 +236,7 @@ def placement_row(draw, xs):
 
 @st.composite
 def routing_row(draw, xs, ys):
-    """A row that holds y, and maybe x."""
+    """Draw a row that holds y, and maybe x."""
     kind = draw(
         st.sampled_from(
             ["=1", "=1", "<=b", ">=b", "capacity", "budget", "gate", "gate", "gate", "or", "partial", "floor",
@@ -270,7 +274,7 @@ def routing_row(draw, xs, ys):
 
 @st.composite
 def linear_problems(draw, most_x=4, most_y=5, most_rows=7, bounded=False):
-    """Small linear problems of every kind of row that a `Problem` can hold."""
+    """Draw small linear problems of every kind of row that a `Problem` can hold."""
     xs = [f"x{i}" for i in range(draw(st.integers(1, most_x)))]
     ys = [f"y{i}" for i in range(draw(st.integers(1, most_y)))]
     x_bounds = st.sampled_from([(0, 1)] * 6 + [(0, 0), (1, 1)])
@@ -288,7 +292,7 @@ def linear_problems(draw, most_x=4, most_y=5, most_rows=7, bounded=False):
 
 @st.composite
 def product_problems(draw, most_x=3, most_y=4, most_rows=5):
-    """Small problems with products x·y in the objective and in rows; every y has finite bounds."""
+    """Draw small problems with products x·y in the objective and in rows; every y has finite bounds."""
     problem = draw(linear_problems(most_x, most_y, most_rows, bounded=True))
     row = st.integers(OBJECTIVE, problem.n_rows - 1)
     x, y = st.integers(0, problem.n_onloading - 1), st.integers(0, problem.n_offloading - 1)
@@ -313,16 +317,17 @@ def product_problems(draw, most_x=3, most_y=4, most_rows=5):
 
 
 def problems():
-    """Linear and product problems alike."""
+    """Draw linear and product problems alike."""
     return st.one_of(linear_problems(), product_problems())
 
 
 @st.composite
 def location_problems(draw, gates="one", most_x=4, most_groups=3, placement=True):
-    """Demand groups behind gates: the problems whose F_α is a facility-location function, and near ones.
+    """Draw demand groups behind gates: the problems whose F_α is a facility-location function, and near ones.
 
     Every y is in one demand row (= 1 or <= 1). `gates` says what opens a y: "one" x, no two options of a
-    group sharing theirs; "any": none, one, several that are all needed, any of several (beside one that is needed or not), capacity rows.
+    group sharing theirs; "any": none, one, several that are all
+    needed, any of several (beside one that is needed or not), capacity rows.
     """
     xs = [f"x{i}" for i in range(draw(st.integers(2, most_x)))]
     y, rows = {}, []

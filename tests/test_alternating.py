@@ -17,20 +17,24 @@ class Script:
         self.prices, self.at_least, self.seen = [], [], []
 
     def onload(self, prices):
+        """Return the next placement."""
         self.prices.append(prices.copy())
         return np.array([c == "1" for c in self.entries[len(self.prices) - 1][0]])
 
     def offload(self, x, at_least):
+        """Return the next routing."""
         self.at_least.append(at_least)
         _, status, merit, duals = self.entries[len(self.at_least) - 1]
         objective = merit if status is LPStatus.OPTIMAL else -np.inf
         return Routing(x, status, objective, np.zeros(0), np.array(duals, dtype=float), np.zeros(0), merit)
 
     def observe(self, routing, best, repeated):
+        """Note what is seen; stop at the end of the script."""
         self.seen.append((routing.merit, best.merit, repeated))
         return Ending.ITERATIONS if len(self.seen) == len(self.entries) else None
 
     def run(self, prices=(0.0,)):
+        """Alternate from these prices."""
         return alternate(self.onload, self.offload, np.array(prices), self.observe)
 
 

@@ -1,4 +1,4 @@
-"""The proven bound: never below the optimum, never looser with cuts, and what it says of hopeless problems."""
+"""The proven bound: never below the optimum, never looser with cuts; what it says of hopeless problems."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_infeasible(backend):
 
 
 def test_cuts_alone_may_prove_infeasible(backend):
-    """A + b >= 1.2 in a budget that holds one: the LP is feasible, the cover cut shows that nothing else is."""
+    """A + b >= 1.2 in a budget that holds one: the LP is feasible, the cover cut shows that nothing is."""
     rows = [({"a": 2, "b": 2}, -INF, 3), ({"a": 1, "b": 1}, 1.2, INF)]
     problem = problem_of({"a": -1, "b": -1}, {}, rows)
     assert relaxed(problem, backend, cuts=False).status is LPStatus.OPTIMAL

@@ -61,7 +61,7 @@ def by_scipy(model):
 
 
 def assert_certified(model, solution):
-    """Assert primal feasibility, the identity of reduced costs, complementary slackness, and no duality gap."""
+    """Assert primal feasibility, what reduced costs are, complementary slackness, and no duality gap."""
     v, duals, costs = solution.values, solution.row_duals, solution.reduced_costs
     body = model.matrix @ v
     assert np.all(v >= model.lower - 1e-7)
@@ -104,7 +104,7 @@ def test_optimum_duals_and_reduced_costs(backend):
     ids=["range above", "range below", "equality, dual > 0", "equality, dual < 0", "lower side", "slack"],
 )
 def test_sign_of_a_rows_dual(backend, objective, row_lower, row_upper, value, dual):
-    """A dual is >= 0 on a binding upper side and <= 0 on a binding lower side, ranges and equalities alike."""
+    """A dual is >= 0 on a binding upper side, <= 0 on a binding lower side; ranges and equalities alike."""
     solution = solve(backend, model_of(objective, [[1, 1]], [row_lower], [row_upper]))
     assert solution.objective == pytest.approx(value)
     assert solution.row_duals == pytest.approx([dual])
@@ -256,7 +256,7 @@ def test_options_reach_the_solver(backend_class):
     backend = backend_class({name: 0, **({"presolve": "off"} if name.islower() else {"Presolve": 0})})
     rng = np.random.default_rng(1)
     model = model_of(rng.random(20), rng.random((10, 20)), [0.5] * 10, [1.0] * 10)
-    with pytest.raises(BackendError, match="scale|lp_solver"):
+    with pytest.raises(BackendError, match=r"scale|lp_solver"):
         solve(backend, model)
     backend.close()
 
@@ -442,7 +442,7 @@ def test_auto_takes_gurobi_where_the_licence_reaches_and_says_why(monkeypatch):
     monkeypatch.setattr(gurobi, "unavailable", lambda columns, rows: "too large" if columns > 5 else "")
     assert choose_backend("auto", 9, 1).name == "highs"
     assert "too large" in choose_backend("auto", 9, 1).description
-    with pytest.raises(BackendError, match="too large.*lp_solver='highs'"):
+    with pytest.raises(BackendError, match=r"too large.*lp_solver='highs'"):
         choose_backend("gurobi", 9, 1)
     assert choose_backend("highs", 1, 1).name == "highs"
 

@@ -36,9 +36,8 @@ def value_by_definition(problem, structure, prices, x):
         candidates = [-structure.group_penalty[g] if problem.row_lower[row] > 0 else 0.0]
         for h in np.flatnonzero(routing[row]):
             if all(any(x[k] for k in opener) for opener in gates(problem)[h]):
-                candidates.append(
-                    problem.offloading_objective[h] - sum(prices[r] * routing[r, h] for r in charged)
-                )
+                paid = sum(prices[r] * routing[r, h] for r in charged)
+                candidates += [problem.offloading_objective[h] - paid]
         total += max(candidates)
     return total
 
