@@ -42,24 +42,17 @@ def two_servers(sense=pyo.maximize, form="linear"):
     m.speed = pyo.Param(initialize=1.3, mutable=True)
     total = {key: m.y[key] if form == "linear" else m.x[key[1:]] * m.y[key] for key in worth}
 
-    @m.Constraint(m.nodes)
-    def memory(m, n):
-        return sum((1 + k * 0.7) * m.x[n, k] for k in m.kinds) <= m.room[n]
-
+    # Rows are assigned one by one, not by rule: a model that holds a local function cannot be pickled.
+    for name in ("memory", "link", "demand", "compute"):
+        m.add_component(name, pyo.Constraint(pyo.Any))
+    for n in m.nodes:
+        m.memory[n] = sum((1 + k * 0.7) * m.x[n, k] for k in m.kinds) <= m.room[n]
+        m.compute[n] = sum((0.9 + 0.13 * q) * total[q, n, k] for q in m.queries for k in m.kinds) <= m.speed
+    for q in m.queries:
+        m.demand[q] = sum(total[q, n, k] for n in m.nodes for k in m.kinds) <= 1
     if form == "linear":
-
-        @m.Constraint(m.queries, m.nodes, m.kinds)
-        def link(m, q, n, k):
-            return m.y[q, n, k] <= 0.83 * m.x[n, k]
-
-    @m.Constraint(m.queries)
-    def demand(m, q):
-        return sum(total[q, n, k] for n in m.nodes for k in m.kinds) <= 1
-
-    @m.Constraint(m.nodes)
-    def compute(m, n):
-        return sum((0.9 + 0.13 * q) * total[q, n, k] for q in m.queries for k in m.kinds) <= m.speed
-
+        for q, n, k in worth:
+            m.link[q, n, k] = m.y[q, n, k] <= 0.83 * m.x[n, k]
     sign = 1 if sense == pyo.maximize else -1
     m.gain = pyo.Objective(expr=sign * sum(w * total[key] for key, w in worth.items()), sense=sense)
     annotate(m, onloading=m.x, offloading=m.y)
