@@ -76,12 +76,12 @@ def relax(
     program = backend.open(relaxation_model(problem))
     try:
         solution = program.solve(remaining())
+        if cuts and solution.status is LPStatus.OPTIMAL:
+            solution = _tighten(structure, program, solution, remaining, rounds)
         if solution.status is not LPStatus.OPTIMAL:
             bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
             n_x, n_y, m = problem.n_onloading, problem.n_offloading, problem.n_rows
             return Relaxation(solution.status, bound, np.zeros(n_x), np.zeros(n_y), np.zeros(m))
-        if cuts:
-            solution = _tighten(structure, program, solution, remaining, rounds)
     finally:
         program.close()
     n_x = problem.n_onloading
@@ -92,6 +92,36 @@ def relax(
         solution.values[n_x:],
         solution.row_duals[: problem.n_rows],
     )
+
+
+def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
+    """Return the columns of y along which the LP relaxation improves without end.
+
+    The ray is found by an LP over directions: finite sides become 0, infinite ones a box.
+    """
+    model = relaxation_model(problem)
+
+    def side(bound: FloatArray, box: float) -> FloatArray:
+        return np.where(np.isfinite(bound), 0.0, box)
+
+    program = backend.open(
+        LinearModel(
+            model.objective,
+            model.matrix,
+            side(model.row_lower, -np.inf),
+            side(model.row_upper, np.inf),
+            side(model.lower, -1.0),
+            side(model.upper, 1.0),
+        )
+    )
+    try:
+        solution = program.solve()
+    finally:
+        program.close()
+    if solution.status is not LPStatus.OPTIMAL:
+        return ()
+    ray = solution.values[problem.n_onloading :]
+    return tuple(np.flatnonzero(np.abs(ray) > 1e-6).tolist())
 
 
 def _tighten(

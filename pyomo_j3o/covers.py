@@ -80,8 +80,10 @@ def separate(
     with np.errstate(invalid="ignore"):
         by_slack = np.where(np.isinf(knapsacks.weight), np.inf, (1.0 - value) / knapsacks.weight)
     by_value = np.where(np.isinf(knapsacks.weight), np.inf, -value)
+    # A heavy item taken first is in every cover; lifted into a cover of lighter ones it may count for two.
+    heavy = np.where(knapsacks.weight > 0.5 * knapsacks.budget[:, None], 1e9, 0.0)
     found = []
-    for key in (by_slack, by_value):
+    for key in (by_slack, by_value, by_slack + heavy, by_value + heavy):
         cover = _minimal_cover(knapsacks, value, key)
         covered = np.flatnonzero(cover.any(axis=1))
         found.append(_lift(knapsacks, value, cover, covered, violation))

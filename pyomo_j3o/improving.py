@@ -14,7 +14,7 @@ from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.structure import Structure, analyse
-from pyomo_j3o.surrogate import Surrogate, price
+from pyomo_j3o.surrogate import Surrogate, marginals, price
 
 #: So many price vectors, the latest, bound a neighbourhood when it is set up.
 _MEMORY = 12
@@ -22,8 +22,15 @@ _MEMORY = 12
 #: Exchange each placed variable with so many of the best absent ones of its rows.
 _ALTERNATIVES = 12
 
-#: So many x-rows, those with the most columns behind them, are cleared and filled anew.
-_CLEARED_ROWS = 60
+#: So many moves in a row may fail where their bounds are estimates only.
+_FAILURES = 25
+
+#: So many of the best moves are looked through for some that can be made together.
+_TOGETHER = 64
+
+#: x-rows are cleared and filled anew, those with the most columns behind them first, until so many in a
+#: row brought nothing.
+_FRUITLESS = 6
 
 
 def improve(
@@ -132,13 +139,14 @@ def search(
 
     fixed = structure.problem.onloading_lower > 0.5
     restart(fixed.copy())
+    fruitless = 0
     for members in _rows_by_reach(structure):
-        if remaining() <= 0:
+        if remaining() <= 0 or fruitless >= _FRUITLESS:
             break
         cleared = best.x.copy()
         cleared[members] = fixed[members]
         if not np.array_equal(cleared, best.x):
-            restart(cleared)
+            fruitless = 0 if restart(cleared) else fruitless + 1
     return best
 
 
@@ -148,7 +156,7 @@ def _rows_by_reach(structure: Structure) -> list[IntArray]:
     columns = np.bincount(structure.opener_x, minlength=part.shape[1])
     row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
     reach = np.bincount(row, columns[part.indices], minlength=part.shape[0])
-    order = np.argsort(-reach, kind="stable")[:_CLEARED_ROWS]
+    order = np.argsort(-reach, kind="stable")
     return [part.indices[part.indptr[r] : part.indptr[r + 1]] for r in order]
 
 
@@ -192,12 +200,12 @@ class Neighbourhood:
         self._n = max(problem.n_onloading, 1)
         can_leave = x & (problem.onloading_lower < 0.5)
         can_enter = ~x & (problem.onloading_upper > 0.5)
-        marginals = surrogates[-1].marginals(x)
+        latest = marginals(surrogates[-1:], x)
         leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
-        interacting = can_leave[marginals.out] & can_enter[marginals.into]
-        row_out, row_into = _pairs_in_rows(structure, can_leave, can_enter, marginals.addition)
+        interacting = can_leave[latest.out] & can_enter[latest.into]
+        row_out, row_into = _pairs_in_rows(structure, can_leave, can_enter, latest.addition[0])
         pairs = np.union1d(
-            marginals.out[interacting] * self._n + marginals.into[interacting], row_out * self._n + row_into
+            latest.out[interacting] * self._n + latest.into[interacting], row_out * self._n + row_into
         )
         nobody = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
         moves = Moves(
@@ -206,24 +214,27 @@ class Neighbourhood:
             np.full(len(leaving) + len(entering) + len(pairs), np.inf),
         )
         self.moves = moves.take(np.flatnonzero(keeps_rows(structure, x, moves)))
-        for surrogate in surrogates:
-            self.learn(surrogate)
+        self._leaves, self._enters = self.moves.out >= 0, self.moves.into >= 0
+        both = self._leaves & self._enters
+        key = np.where(both, self.moves.out * self._n + self.moves.into, -1)
+        self._by_key = np.argsort(key, kind="stable")
+        self._keys = key[self._by_key]
+        self.learn(surrogates)
 
-    def learn(self, surrogate: Surrogate) -> None:
-        """Lower the bounds of the moves by those of one more price vector."""
+    def learn(self, surrogates: Sequence[Surrogate]) -> None:
+        """Lower the bounds of the moves by those of more price vectors."""
         moves = self.moves
-        marginals = surrogate.marginals(self.x)
-        reach = np.full(len(moves), surrogate.bound(self.x))
-        leaves, enters = moves.out >= 0, moves.into >= 0
-        reach[leaves] += marginals.removal[moves.out[leaves]]
-        reach[enters] += marginals.addition[moves.into[enters]]
-        if len(marginals.interaction):
-            known = marginals.out * self._n + marginals.into
-            key = np.where(leaves & enters, moves.out * self._n + moves.into, -1)
-            place = np.minimum(np.searchsorted(known, key), len(known) - 1)
-            same = known[place] == key
-            reach[same] += marginals.interaction[place[same]]
-        np.minimum(moves.reach, reach, out=moves.reach)
+        if not len(moves):
+            return
+        change = marginals(surrogates, self.x)
+        reach = np.repeat(change.bound[:, None], len(moves), axis=1)
+        reach[:, self._leaves] += change.removal[:, moves.out[self._leaves]]
+        reach[:, self._enters] += change.addition[:, moves.into[self._enters]]
+        key = change.out * self._n + change.into
+        place = np.minimum(np.searchsorted(self._keys, key), len(moves) - 1)
+        same = self._keys[place] == key
+        np.add.at(reach, (change.which[same], self._by_key[place[same]]), change.interaction[same])
+        np.minimum(moves.reach, reach.min(axis=0), out=moves.reach)
 
     def promising(self, threshold: float) -> IntArray:
         """Return the moves that may exceed `threshold`, best first."""
@@ -236,7 +247,7 @@ def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
     rows = structure.placement_rows
     if not len(rows) or not len(moves):
         return np.ones(len(moves), dtype=bool)
-    matrix = sparse.csc_array(structure.placement_matrix)
+    matrix = structure.placement_columns
     number = np.arange(len(moves))
     enters, leaves = moves.into >= 0, moves.out >= 0
     shape = (len(moves), len(x))
@@ -290,16 +301,21 @@ def descend(
     best = start
     if not best.solved:
         return best
+    failures = 0
     surrogates.append(price(structure, start.duals))
     while remaining() > 0:
         neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x)
         size = len(neighbourhood.moves)
         improved = False
         while not improved and remaining() > 0:
-            candidates = neighbourhood.promising(best.merit + 1e-9 * max(1.0, abs(best.merit)))
-            if not len(candidates):
+            # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
+            threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
+            candidates = neighbourhood.promising(threshold)
+            if not len(candidates) or (failures >= _FAILURES and not structure.exact):
                 return best
-            batch = _independent(structure, neighbourhood.moves, candidates[:200])[:size]
+            batch = candidates[:1].tolist()
+            if size > 1:
+                batch = _independent(structure, neighbourhood.moves, candidates[:_TOGETHER])[:size]
             size = max(len(batch) // 2, 1)
             x = best.x.copy()
             for k in batch:
@@ -309,9 +325,10 @@ def descend(
                 return best
             surrogates.append(price(structure, routing.duals))
             if routing.better_than(best):
-                best, improved = routing, True
+                best, improved, failures = routing, True, 0
             else:
-                neighbourhood.learn(surrogates[-1])
+                failures += 1
+                neighbourhood.learn(surrogates[-1:])
                 if len(batch) == 1:
                     neighbourhood.moves.reach[batch[0]] = -np.inf
     return best
@@ -326,7 +343,7 @@ def _apply(moves: Moves, k: int, x: BoolArray) -> None:
 
 def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> list[int]:
     """Return moves, best first, no two of which share a placement row or a demand group."""
-    matrix = sparse.csc_array(structure.placement_matrix)
+    matrix = structure.placement_columns
     busy_rows = np.zeros(matrix.shape[0], dtype=bool)
     busy_groups = np.zeros(len(structure.group_demand), dtype=bool)
     chosen = []

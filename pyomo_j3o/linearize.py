@@ -37,15 +37,15 @@ class Linearized:
         """Return the original y, shape (K,), at placement `x`; a y behind a closed x is put next to 0."""
         original = self.original
         y = columns[: original.n_offloading].copy()
-        closed = (self.gate >= 0) & ~x[np.maximum(self.gate, 0)]
+        closed = self._closed(x)
         y[closed] = np.clip(0.0, original.offloading_lower[closed], original.offloading_upper[closed])
         return y
 
-    def recover_reduced_costs(self, x: BoolArray, reduced_costs: FloatArray) -> FloatArray:
-        """Return reduced costs of the original y; 0 for a y that a closed x takes out of the model."""
-        costs = reduced_costs[: self.original.n_offloading].copy()
-        costs[(self.gate >= 0) & ~x[np.maximum(self.gate, 0)]] = 0.0
-        return costs
+    def _closed(self, x: BoolArray) -> BoolArray:
+        """Return which y are behind an x that is 0, (K,)."""
+        behind = self.gate >= 0
+        behind[behind] = ~x[self.gate[behind]]
+        return behind
 
 
 def linearize(problem: Problem) -> Linearized:

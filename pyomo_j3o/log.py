@@ -26,6 +26,7 @@ class Log:
     def __init__(self, streams: Sequence[TextIO]) -> None:
         self._streams = streams
         self._last_improvement = -np.inf
+        self._pending = ""
 
     def line(self, text: str = "") -> None:
         """Write one line."""
@@ -51,12 +52,18 @@ class Log:
         )
 
     def improvement(self, incumbent: float, bound: float, time: float) -> None:
-        """Write a better incumbent found after the loop, at most ten a second."""
-        if time - self._last_improvement < 0.1:
-            return
-        self._last_improvement = time
+        """Write a better incumbent found after the loop, at most ten a second; `flush` writes the last."""
         gap = _percent(relative_gap(incumbent, bound))
-        self.line(f"{'swaps':>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s")
+        self._pending = f"{'swaps':>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s"
+        if time - self._last_improvement >= 0.1:
+            self._last_improvement = time
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the improvement that was held back, if any."""
+        if self._pending:
+            self.line(self._pending)
+            self._pending = ""
 
 
 def _number(value: float) -> str:

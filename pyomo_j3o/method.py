@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_j3o.alternating import alternate
-from pyomo_j3o.bounding import Relaxation, relax
+from pyomo_j3o.bounding import Relaxation, relax, unbounded_columns
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.improving import improve
 from pyomo_j3o.log import Log
@@ -21,6 +21,13 @@ from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.stopping import Stop
 from pyomo_j3o.structure import Structure, analyse
 
+#: What it means that a solver stopped in this way without a plan.
+_WITHOUT_PLAN = {
+    LPStatus.INFEASIBLE: Ending.INFEASIBLE,
+    LPStatus.TIME_LIMIT: Ending.TIME,
+    LPStatus.INTERRUPTED: Ending.INTERRUPTED,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -30,7 +37,7 @@ class Settings:
     ----------
     stop
         Ends the alternation.
-    rel_gap
+    rel_gap, abs_gap
         A plan this close to the bound is optimal.
     time_limit
         Seconds since the call of solve().
@@ -48,6 +55,7 @@ class Settings:
 
     stop: Stop
     rel_gap: float
+    abs_gap: float
     time_limit: float
     improve: bool
     bound: str
@@ -120,11 +128,18 @@ class _Run:
             ending = Ending.INTERRUPTED
         best = self.best
         if ending is Ending.UNBOUNDED or ending is Ending.INFEASIBLE:
-            return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else np.inf, ending)
+            ray = (
+                () if ending is Ending.INFEASIBLE else unbounded_columns(self.structure.problem, self.backend)
+            )
+            return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else np.inf, ending, ray=ray)
         if best is None or not best.feasible:
             return Outcome(None, self.bound, ending)
         bound = max(self.bound, best.objective)
-        if relative_gap(best.objective, bound) <= self.settings.rel_gap:
+        settings = self.settings
+        if (
+            relative_gap(best.objective, bound) <= settings.rel_gap
+            or bound - best.objective <= settings.abs_gap
+        ):
             ending = Ending.GAP
         return Outcome(Plan(best.x, best.y, best.objective), bound, ending, best.duals)
 
@@ -160,18 +175,12 @@ class _Run:
             return self._unbounded()
         self.bound = relaxation.bound
         self.log.bound(self.structure.problem.sense * self.bound, self.timings.elapsed())
-        return {
-            LPStatus.INFEASIBLE: Ending.INFEASIBLE,
-            LPStatus.TIME_LIMIT: Ending.TIME,
-            LPStatus.INTERRUPTED: Ending.INTERRUPTED,
-        }.get(relaxation.status)
+        return _WITHOUT_PLAN.get(relaxation.status)
 
     def _unbounded(self) -> Ending:
         """Tell an unbounded problem from an infeasible one whose relaxation is unbounded."""
         status, plan = first_plan(self.structure.problem, self.remaining())
-        if plan is not None:
-            return Ending.UNBOUNDED
-        return Ending.INFEASIBLE if status is LPStatus.INFEASIBLE else Ending.TIME
+        return Ending.UNBOUNDED if plan is not None else _WITHOUT_PLAN.get(status, Ending.TIME)
 
     def _onload(self, prices: FloatArray) -> BoolArray:
         with self.timings.phase("onload"):
@@ -233,6 +242,7 @@ class _Run:
         if not (start.solved and self.structure.placeable(start.x)):
             return
         x = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
+        self.log.flush()
         if np.array_equal(x, start.x):
             return
         # The plan found is kept even if time is up by now: one LP from a warm basis.
@@ -249,7 +259,7 @@ class _Run:
             return ending
         status, plan = first_plan(self.structure.problem, self.remaining())
         if plan is None:
-            return Ending.INFEASIBLE if status is LPStatus.INFEASIBLE else Ending.TIME
+            return _WITHOUT_PLAN.get(status, Ending.TIME)
         self.best = self._step(plan.x, max(self.remaining(), 1.0))
         self._count_improvement()
         return ending

@@ -133,6 +133,12 @@ class OffloadingStep:
             # Link rows contradict one another at x; the elastic LP keeps both values within reach.
             lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
         elastic = self._solve(lower, upper, np.full(len(self._no_slack), np.inf), time_limit)
+        if elastic.status is LPStatus.UNBOUNDED and not crossed:
+            # Its slack may be what is unbounded.
+            plain = self._solve(lower, upper, self._no_slack, time_limit)
+            if plain.status is LPStatus.INFEASIBLE:
+                return Routing.impossible(x, structure)
+            return self._routing(x, plain.status, plain, lower, upper)
         if elastic.status is not LPStatus.OPTIMAL:
             return self._routing(x, elastic.status, elastic, lower, upper)
         slack = elastic.values[len(lower) :]
@@ -192,7 +198,7 @@ class OffloadingStep:
         rows, column, scale = structure.link_rows, structure.link_column, structure.link_scale
         if not len(rows):
             return
-        rest = problem.onloading_rows[rows] @ x.astype(float)
+        rest = structure.link_matrix @ x.astype(float)
         cost = reduced_costs[column]
         wants_up = cost > 0
         # Which side of the row limits the column in the direction that it wants to move.

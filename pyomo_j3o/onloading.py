@@ -117,7 +117,7 @@ class GreedyState:
             structure.opener_x, self._column_gain[structure.opener_column], minlength=problem.n_onloading
         )
         self._rows = structure.placement_matrix
-        self._columns = sparse.csc_array(structure.placement_matrix)
+        self._columns = structure.placement_columns
         tolerance = structure.placement_tolerance()
         self._upper = problem.row_upper[structure.placement_rows] + tolerance
         self._lower = problem.row_lower[structure.placement_rows] - tolerance

@@ -111,9 +111,12 @@ class Outcome:
     ending : Ending
     duals : (M,) or None
         Of the routing LP of `plan`, placement fixed.
+    ray : tuple of int
+        Where the problem is unbounded: columns of y along which it is.
     """
 
     plan: Plan | None
     bound: float
     ending: Ending
     duals: FloatArray | None = None
+    ray: tuple[int, ...] = ()

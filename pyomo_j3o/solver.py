@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from pyomo.common.collections import ComponentMap
-from pyomo.common.config import ConfigDict, ConfigValue
+from pyomo.common.config import ConfigDict, ConfigValue, UninitializedMixin
+from pyomo.common.modeling import NOTSET
 from pyomo.contrib.solver.common.base import Availability, LegacySolverWrapper, SolverBase
 from pyomo.contrib.solver.common.config import BranchAndBoundConfig
 from pyomo.contrib.solver.common.factory import SolverFactory
@@ -55,6 +56,19 @@ _FEASIBILITY = 1e-6
 
 #: Without a better plan in so many iterations the alternation ends.
 _PATIENCE = 4
+
+
+class _Option(ConfigValue):
+    """A `ConfigValue` whose domain speaks for itself: its error reaches the user as it is."""
+
+    __slots__ = ()
+
+    def _cast(self, value: Any) -> Any:
+        return super()._cast(value) if value is NOTSET or self._domain is None else self._domain(value)
+
+
+# Pyomo sets its default lazily, and wants such a companion for every class of values.
+_Option._UninitializedClass = type("_UninitializedOption", (UninitializedMixin, _Option), {"__slots__": ()})
 
 
 def _one_of(name: str, *allowed: str) -> Callable[[Any], str]:
@@ -118,7 +132,7 @@ class J3OConfig(BranchAndBoundConfig):
         visibility: int = 0,
     ) -> None:
         super().__init__(description, doc, implicit, implicit_domain, visibility)
-        for name, default, domain, text in (
+        declared: tuple[tuple[str, Any, Any, str], ...] = (
             ("algorithm", "auto", _one_of("algorithm", "auto", "j3o"), "How to solve."),
             (
                 "lp_solver",
@@ -140,15 +154,26 @@ class J3OConfig(BranchAndBoundConfig):
             ("onloading_step", None, _function("onloading_step"), "The reader's own onloading step."),
             ("stop", None, _function("stop"), "The reader's own stopping rule: trace → bool."),
             ("callback", None, _function("callback"), "Called with the record of each iteration."),
-        ):
-            self.declare(name, ConfigValue(default=default, domain=domain, description=text))
-        self.get("rel_gap").set_domain(_number("rel_gap", 0.0))
-        self.get("rel_gap").set_default_value(1e-4)
-        self.get("rel_gap").reset()
-        self.get("time_limit").set_domain(_number("time_limit", 0.0, optional=True))
-        self.get("threads").set_domain(_number("threads", 0, whole=True, optional=True))
-        for name in ("load_solutions", "raise_exception_on_nonoptimal_result"):
-            self.get(name).set_domain(_truth(name))
+        )
+        for name, default, domain, text in declared:
+            self.declare(name, _Option(default=default, domain=domain, description=text))
+        redeclared: tuple[tuple[str, Any, Any], ...] = (
+            ("rel_gap", 1e-4, _number("rel_gap", 0.0)),
+            ("abs_gap", None, _number("abs_gap", 0.0, optional=True)),
+            ("time_limit", None, _number("time_limit", 0.0, optional=True)),
+            ("threads", None, _number("threads", 0, whole=True, optional=True)),
+            ("load_solutions", True, _truth("load_solutions")),
+            (
+                "raise_exception_on_nonoptimal_result",
+                True,
+                _truth("raise_exception_on_nonoptimal_result"),
+            ),
+        )
+        for name, default, domain in redeclared:
+            # Declared by Pyomo already: the same option, with errors that say what to give instead.
+            text = self.get(name)._description
+            del self[name]
+            self.declare(name, _Option(default=default, domain=domain, description=text))
 
 
 class J3OSolutionLoader(SolutionLoader):
@@ -309,11 +334,11 @@ class J3O(SolverBase):
             solved: _Solved | None = self._solve(model, config, timings, log)
             assert solved is not None
             results = self._results(solved, config)
-            message = _explanation(solved.outcome, config, model)
+            message = _explanation(solved, config, model)
         except TriviallyInfeasibleError as error:
             results = Results()
             results.termination_condition = TerminationCondition.provenInfeasible
-            solved, message = None, str(error)
+            solved, message = None, f"Proven infeasible before the search: {error}."
         if solved is None or solved.outcome.plan is None:
             results.solution_loader = NoSolutionSolutionLoader(model, message)
             results.extra_info.relative_gap = math.inf
@@ -360,7 +385,7 @@ class J3O(SolverBase):
             log.header()
             limit = math.inf if config.time_limit is None else config.time_limit
             rules = [
-                stopping.gap_closed(config.rel_gap),
+                stopping.gap_closed(config.rel_gap, config.abs_gap or 0.0),
                 stopping.time_limit(limit),
                 *([stopping.user_rule(config.stop)] if config.stop is not None else []),
                 stopping.placement_repeated(),
@@ -370,6 +395,7 @@ class J3O(SolverBase):
             settings = method.Settings(
                 stopping.first_of(*rules),
                 config.rel_gap,
+                config.abs_gap or 0.0,
                 limit,
                 config.improve,
                 config.bound,
@@ -385,7 +411,8 @@ class J3O(SolverBase):
         results = Results()
         outcome, sense = solved.outcome, solved.problem.sense
         results.termination_condition = _CONDITIONS[outcome.ending]
-        results.objective_bound = sense * outcome.bound
+        if outcome.ending is not Ending.INFEASIBLE:
+            results.objective_bound = sense * outcome.bound
         if outcome.plan is None:
             return results
         x = outcome.plan.x
@@ -396,7 +423,8 @@ class J3O(SolverBase):
         gap = relative_gap(value, bound)
         results.incumbent_objective = sense * value
         results.objective_bound = sense * bound
-        results.solution_status = SolutionStatus.optimal if gap <= config.rel_gap else SolutionStatus.feasible
+        closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
+        results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
         duals = None if outcome.duals is None else outcome.duals[: solved.problem.n_rows]
         results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, duals)
@@ -470,29 +498,31 @@ def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: Float
         )
 
 
-def _explanation(outcome: Outcome, config: Any, model: BlockData) -> str:
+def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     """Return one sentence that says how the solve ended and, where it is short of a plan, what to do."""
+    outcome = solved.outcome
     if outcome.ending is Ending.INFEASIBLE:
         return (
             f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints; "
             "relax one of them (pyomo.contrib.iis finds a conflict)."
         )
     if outcome.ending is Ending.UNBOUNDED:
+        variables = solved.inverse.offloading
+        names = [f"'{variables[j].name}'" for j in outcome.ray if j < len(variables)]
+        which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         return (
-            f"The objective of model '{model.name}' is unbounded; bound the offloading variables, or check "
-            "its sense."
+            f"The objective of model '{model.name}' is unbounded: it improves without end along {which}; "
+            "bound these variables, or check the sense of the objective."
         )
     if outcome.plan is None:
         if outcome.ending is Ending.INTERRUPTED:
             return "Interrupted before any plan was found."
-        return (
-            f"No plan was found within the time limit of {config.time_limit:g} s, nor proven that there is "
-            "none; raise time_limit."
-        )
+        limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
+        return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
     gap = relative_gap(outcome.plan.objective, outcome.bound)
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else "no bound asked for"
-    if gap <= config.rel_gap:
-        return f"Optimal within the gap of {100 * config.rel_gap:g}%: proven."
+    if outcome.ending is Ending.GAP:
+        return f"Optimal: {certainty}, proven."
     return f"Feasible plan, {certainty}; ended by: {outcome.ending.value}."
 
 
@@ -606,6 +636,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         classic.solver.termination_message = results.extra_info.message
         classic.solver.wallclock_time = results.timing_info.wall_time
         classic = self._solution_handler(load, model, results, classic, solution)
+        classic.j3o = results
         if timing:
             print("\n".join(f"{name:>10} {results.timing_info[name]:8.3f} s" for name in PHASES))
         return classic

@@ -12,9 +12,17 @@ from pyomo_j3o.results import Ending, Record
 Stop = Callable[[Sequence[Record]], Ending | None]
 
 
-def gap_closed(rel_gap: float) -> Stop:
-    """Stop when the relative gap is at most `rel_gap`."""
-    return lambda trace: Ending.GAP if trace[-1].relative_gap <= rel_gap else None
+def gap_closed(rel_gap: float, abs_gap: float = 0.0) -> Stop:
+    """Stop when the gap is at most `rel_gap` of the incumbent, or at most `abs_gap`."""
+
+    def stop(trace: Sequence[Record]) -> Ending | None:
+        last = trace[-1]
+        if not np.isfinite(last.relative_gap):
+            return None
+        closed = last.relative_gap <= rel_gap or abs(last.bound - last.incumbent) <= abs_gap
+        return Ending.GAP if closed else None
+
+    return stop
 
 
 def placement_repeated() -> Stop:

@@ -49,6 +49,12 @@ class Structure:
         Linear: its `products` are empty.
     placement_rows, link_rows, routing_rows : row numbers
     placement_matrix : (placement rows, N) CSR
+    placement_columns : (placement rows, N) CSC
+        The same by columns.
+    link_matrix : (link rows, N) CSR
+        The x part of the link rows.
+    mixed_matrix : (routing rows, N) CSR
+        The x part of the routing rows.
     routing_matrix : (routing rows, K) CSR
     link_column, link_scale : (link rows,)
         The one y of each link row and its coefficient.
@@ -67,6 +73,11 @@ class Structure:
         The demand must be met (= b or >= b).
     group_is_row : (groups,) bool
         The group stems from a demand row.
+    group_open_ended : (groups,) bool
+        The demand must be met and may be exceeded.
+    exact : bool
+        F_α bounds the objective at every placement from above: every column can serve its whole group, is
+        nonnegative, and is 0 while one of its links is closed. Otherwise F_α is an estimate.
     demand_rows, priced_rows : row numbers
         The demand rows, in the order of their groups; the other routing rows.
     share : (K,)
@@ -88,6 +99,9 @@ class Structure:
     link_rows: IntArray
     routing_rows: IntArray
     placement_matrix: sparse.csr_array
+    placement_columns: sparse.csc_array
+    link_matrix: sparse.csr_array
+    mixed_matrix: sparse.csr_array
     routing_matrix: sparse.csr_array
     link_column: IntArray
     link_scale: FloatArray
@@ -101,6 +115,8 @@ class Structure:
     group_weight: FloatArray
     group_required: BoolArray
     group_is_row: BoolArray
+    group_open_ended: BoolArray
+    exact: bool
     demand_rows: IntArray
     priced_rows: IntArray
     share: FloatArray
@@ -115,7 +131,7 @@ class Structure:
         problem = self.problem
         lower, upper = problem.offloading_lower.copy(), problem.offloading_upper.copy()
         if len(self.link_rows):
-            rest = problem.onloading_rows[self.link_rows] @ x.astype(float)
+            rest = self.link_matrix @ x.astype(float)
             high = (problem.row_upper[self.link_rows] - rest) / self.link_scale
             low = (problem.row_lower[self.link_rows] - rest) / self.link_scale
             positive = self.link_scale > 0
@@ -129,7 +145,7 @@ class Structure:
     def routing_bounds(self, x: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Return the bounds of the routing rows at placement `x`, (routing rows,) each."""
         problem, rows = self.problem, self.routing_rows
-        rest = problem.onloading_rows[rows] @ x.astype(float)
+        rest = self.mixed_matrix @ x.astype(float)
         return problem.row_lower[rows] - rest, problem.row_upper[rows] - rest
 
     def placement_violation(self, x: BoolArray) -> FloatArray:
@@ -181,7 +197,7 @@ def analyse(problem: Problem) -> Structure:
     link_scale = matrix.data[matrix.indptr[link_rows]]
     openers = _openers(problem, link_rows, link_column, link_scale)
     implied = _implied_openers(problem, routing_rows, len(link_rows))
-    opener_x, opener_column, opener_link, opener_cap = _merge(openers, implied)
+    opener_x, opener_column, opener_link, opener_cap = _merge(openers, implied, problem.n_offloading)
 
     n_columns = problem.n_offloading
     n_links = np.bincount(
@@ -193,9 +209,8 @@ def analyse(problem: Problem) -> Structure:
     # A gated column outside all demand rows is worth what its own reduced cost says.
     alone = np.flatnonzero((group < 0) & (n_links > 0))
     group[alone] = len(demand) + np.arange(len(alone))
-    cap = np.zeros(n_columns)
-    np.maximum.at(cap, opener_column, opener_cap)
-    cap = np.minimum(np.where(n_links > 0, cap, np.inf), problem.offloading_upper)
+    cap = _largest_caps(opener_column, opener_link, opener_cap, n_columns)
+    cap = np.minimum(cap, problem.offloading_upper)
     finite_caps = cap[np.isfinite(cap) & (cap > 0)]
     cap = np.where(np.isfinite(cap), cap, np.median(finite_caps) if len(finite_caps) else 1.0)
     demand = np.concatenate([demand, np.ones(len(alone))])
@@ -206,6 +221,15 @@ def analyse(problem: Problem) -> Structure:
     share[in_row] = np.clip(cap[in_row] * weight[in_row] / demand[group[in_row]], 1e-12, 1.0)
     # Outside demand rows "the demand" is what the column can carry at most.
     demand[group[alone]] = np.maximum(cap[alone], 0.0)
+    open_ended = np.zeros(len(demand), dtype=bool)
+    open_ended[: len(demand_rows)] = problem.row_upper[demand_rows] > demand[: len(demand_rows)]
+    side = np.where(link_scale > 0, problem.row_upper[link_rows], -problem.row_lower[link_rows])
+    gates = np.unique(opener_link[opener_link < len(link_rows)])
+    exact = bool(
+        np.all(share >= 1.0)
+        and np.all(problem.offloading_lower[group >= 0] >= 0.0)
+        and np.all(side[gates] <= 0.0)
+    )
     penalty = _penalties(problem, routing_rows, demand_rows)
     group_penalty = np.zeros(len(demand))
     group_penalty[: len(demand_rows)] = (
@@ -217,6 +241,9 @@ def analyse(problem: Problem) -> Structure:
         link_rows=link_rows,
         routing_rows=routing_rows,
         placement_matrix=problem.onloading_rows[placement_rows],
+        placement_columns=sparse.csc_array(problem.onloading_rows[placement_rows]),
+        link_matrix=problem.onloading_rows[link_rows],
+        mixed_matrix=problem.onloading_rows[routing_rows],
         routing_matrix=problem.offloading_rows[routing_rows],
         link_column=link_column,
         link_scale=link_scale,
@@ -230,6 +257,8 @@ def analyse(problem: Problem) -> Structure:
         group_weight=weight,
         group_required=required,
         group_is_row=is_row,
+        group_open_ended=open_ended,
+        exact=exact,
         demand_rows=demand_rows,
         priced_rows=priced_rows,
         share=share,
@@ -299,15 +328,16 @@ def _implied_openers(problem: Problem, routing_rows: IntArray, first_link: int) 
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
 
 
-def _merge(first: _Openers, second: _Openers) -> _Openers:
-    """Return both sets sorted by x; an implied link that repeats an explicit one is dropped."""
-    x, column, link, cap = (np.concatenate([a, b]) for a, b in zip(first, second, strict=True))
-    order = np.lexsort((link, column, x))
-    x, column, link, cap = x[order], column[order], link[order], cap[order]
-    repeated = np.zeros(len(x), dtype=bool)
-    repeated[1:] = (x[1:] == x[:-1]) & (column[1:] == column[:-1])
-    keep = ~repeated
-    return x[keep], column[keep], link[keep], cap[keep]
+def _merge(explicit: _Openers, implied: _Openers, n_columns: int) -> _Openers:
+    """Return both sets sorted by x, without implied links that are open whenever an explicit one is."""
+    x, column, link, _ = explicit
+    _, number, size = np.unique(link, return_inverse=True, return_counts=True)
+    alone = size[number] == 1
+    follows = np.isin(implied[0] * n_columns + implied[1], x[alone] * n_columns + column[alone])
+    keep = ~np.isin(implied[2], implied[2][follows])
+    parts = [np.concatenate([a, b[keep]]) for a, b in zip(explicit, implied, strict=True)]
+    order = np.lexsort((parts[2], parts[1], parts[0]))
+    return parts[0][order], parts[1][order], parts[2][order], parts[3][order]
 
 
 def _demand_groups(
@@ -355,6 +385,19 @@ def _demand_groups(
         np.ones(len(picked), dtype=bool),
         routing_rows[picked],
     )
+
+
+def _largest_caps(column: IntArray, link: IntArray, cap: FloatArray, n_columns: int) -> FloatArray:
+    """Return per column the tightest of its links, each opened as far as one x can; inf without links."""
+    caps = np.full(n_columns, np.inf)
+    if not len(link):
+        return caps
+    order = np.lexsort((column, link))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (link[order[1:]] != link[order[:-1]]) | (column[order[1:]] != column[order[:-1]])
+    start = np.flatnonzero(first)
+    np.minimum.at(caps, column[order[start]], np.maximum.reduceat(cap[order], start))
+    return caps
 
 
 def _penalties(problem: Problem, routing_rows: IntArray, demand_rows: IntArray) -> FloatArray:

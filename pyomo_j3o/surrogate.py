@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,74 +65,125 @@ class Surrogate:
         np.add.at(total, group, part * (self.worth[usable] - self.base[group]))
         return total
 
-    def marginals(self, x: BoolArray) -> Marginals:
-        """Return what F gains or loses by each single addition, removal and exchange at S."""
-        structure = self.structure
-        n = structure.problem.n_onloading
-        n_groups = len(self.base)
-        missing = missing_links(structure, x)
-        group = structure.group
-        usable = np.flatnonzero((group >= 0) & (structure.n_links > 0) & (missing == 0))
-        order = np.lexsort((-self.worth[usable], group[usable]))
-        usable = usable[order]
-        first = np.ones(len(usable), dtype=bool)
-        first[1:] = group[usable[1:]] != group[usable[:-1]]
-        top = usable[first]
-        second = np.flatnonzero(first) + 1
-        has_second = (second < len(usable)) & ~np.append(first, True)[np.minimum(second, len(usable))]
-        best, runner_up = self.base.copy(), self.base.copy()
-        best[group[top]] = np.maximum(best[group[top]], self.worth[top])
-        with_second = group[top][has_second]
-        runner_up[with_second] = np.maximum(runner_up[with_second], self.worth[usable[second[has_second]]])
-
-        # Additions: what the closed columns of k add over the best one of their groups.
-        column, opener = structure.opener_column, structure.opener_x
-        live = np.flatnonzero((group[column] >= 0) & (missing[column] > 0) & ~x[opener])
-        c, g = column[live], group[column[live]]
-        weight = structure.share[c] / missing[c]
-        addition = self.modular + np.bincount(
-            opener[live], weight * np.maximum(self.worth[c] - best[g], 0.0), minlength=n
-        )
-
-        # Removals: the groups whose best column k holds fall back to the runner-up.
-        holder = np.full(n_groups, -1, dtype=np.int64)
-        place_of = np.full(structure.problem.n_offloading, -1, dtype=np.int64)
-        place_of[top[self.worth[top] >= best[group[top]]]] = 1
-        held = np.flatnonzero(x[opener] & (place_of[column] > 0))
-        holder[group[column[held]]] = opener[held]
-        fall = np.where(holder >= 0, best - runner_up, 0.0)
-        removal = -self.modular - np.bincount(holder[holder >= 0], fall[holder >= 0], minlength=n)
-
-        # Exchanges: where k serves a group that j held, k is measured against the runner-up.
-        shared = (holder[g] >= 0) & (self.worth[c] > runner_up[g])
-        more = weight[shared] * (np.minimum(self.worth[c[shared]], best[g[shared]]) - runner_up[g[shared]])
-        out, into = holder[g[shared]], opener[live[shared]]
-        pair, which = np.unique(out * n + into, return_inverse=True)
-        interaction = np.bincount(which, more, minlength=len(pair)).astype(float)
-        return Marginals(addition, removal, pair // max(n, 1), pair % max(n, 1), interaction)
-
 
 @dataclass(frozen=True, slots=True)
 class Marginals:
-    """First-order changes of F at a set S.
+    """First-order changes of several F_α at one set S, for B price vectors α at once.
+
+    Exact where every column can serve its whole group; where a column waits for a second link or shares its
+    group, `addition` is an estimate.
 
     Attributes
     ----------
-    addition : (N,)
+    bound : (B,)
+        F_α(S) and what the prices pay for.
+    addition : (B, N)
         F(S + k) - F(S), for k not in S.
-    removal : (N,)
+    removal : (B, N)
         F(S - j) - F(S), for j in S.
-    out, into : (pairs,)
-        Exchanges j → k in which the two interact.
-    interaction : (pairs,)
-        F(S - j + k) - F(S) - removal_j - addition_k, >= 0.
+    which, out, into : (entries,)
+        Exchanges j → k in which the two interact under price vector `which`; pairs may repeat.
+    interaction : (entries,)
+        What the entry adds to removal and addition in F(S - j + k), >= 0.
     """
 
+    bound: FloatArray
     addition: FloatArray
     removal: FloatArray
+    which: IntArray
     out: IntArray
     into: IntArray
     interaction: FloatArray
+
+
+def marginals(surrogates: Sequence[Surrogate], x: BoolArray) -> Marginals:
+    """Return what each F_α gains or loses by every single addition, removal and exchange at S.
+
+    Parameters
+    ----------
+    surrogates
+        B of them, on one structure.
+    x
+        S, (N,) bool.
+    """
+    structure = surrogates[0].structure
+    missing = missing_links(structure, x)
+    group = structure.group
+    worth = np.stack([surrogate.worth for surrogate in surrogates])
+    base = np.stack([surrogate.base for surrogate in surrogates])
+    modular = np.stack([surrogate.modular for surrogate in surrogates])
+
+    # The best and the second-best open column of every group.
+    usable = np.flatnonzero((group >= 0) & (structure.n_links > 0) & (missing == 0))
+    usable = usable[np.argsort(group[usable], kind="stable")]
+    served, first = np.unique(group[usable], return_index=True)
+    best, runner_up = base.copy(), base.copy()
+    top = np.zeros((len(surrogates), len(usable)), dtype=bool)
+    if len(served):
+        open_worth = worth[:, usable]
+        position = np.repeat(np.arange(len(served)), np.diff(np.append(first, len(usable))))
+        highest = np.maximum.reduceat(open_worth, first, axis=1)
+        top = open_worth == highest[:, position]
+        tied = np.add.reduceat(top, first, axis=1, dtype=np.int64) > 1
+        second = np.maximum.reduceat(np.where(top, -np.inf, open_worth), first, axis=1)
+        best[:, served] = np.maximum(base[:, served], highest)
+        runner_up[:, served] = np.maximum(base[:, served], np.where(tied, highest, second))
+        top &= open_worth > base[:, group[usable]]
+
+    # Who holds the best column: nobody, if without any single x all its links stay open. Of several that
+    # each close it alone, one is charged; the others' removal is an overestimate then.
+    column, opener, link = structure.opener_column, structure.opener_x, structure.opener_link
+    opened_by = np.full(structure.problem.n_offloading, -1, dtype=np.int64)
+    placed = np.flatnonzero(x[opener])
+    openers_of_link = np.bincount(link[placed], minlength=int(link.max(initial=-1)) + 1)
+    alone = placed[openers_of_link[link[placed]] == 1]
+    opened_by[column[alone]] = opener[alone]
+    holder = np.full(base.shape, -1, dtype=np.int64)
+    which, held = np.nonzero(top)
+    holder[which, group[usable[held]]] = opened_by[usable[held]]
+
+    # Additions: what the closed columns of k add over the best one of their groups.
+    live = np.flatnonzero((group[column] >= 0) & (missing[column] > 0) & ~x[opener])
+    c, g, k = column[live], group[column[live]], opener[live]
+    weight = structure.share[c] / missing[c]
+    live_worth = worth[:, c]
+    addition = modular.copy()
+    owners, start = np.unique(k, return_index=True)  # openers are sorted by x
+    if len(owners):
+        rise = weight * np.maximum(live_worth - best[:, g], 0.0)
+        addition[:, owners] += np.add.reduceat(rise, start, axis=1)
+
+    # Removals: the groups whose best column j holds fall back to the runner-up.
+    removal = -modular
+    which, held = np.nonzero(holder >= 0)
+    np.subtract.at(removal, (which, holder[which, held]), (best - runner_up)[which, held])
+
+    # Exchanges: where k serves a group that j held, k is measured against the runner-up.
+    which, entry = np.nonzero((holder[:, g] >= 0) & (live_worth > runner_up[:, g]))
+    reach = np.minimum(live_worth[which, entry], best[which, g[entry]])
+    more = weight[entry] * (reach - runner_up[which, g[entry]])
+    into, out = k[entry], holder[which, g[entry]]
+
+    # And where k also opens the very column that j opens, the column is not lost.
+    usable_too = (group[column] >= 0) & (missing[column] <= 0)
+    spare = np.flatnonzero(usable_too & ~x[opener] & (opened_by[column] >= 0))
+    if len(spare):
+        place = np.full(structure.problem.n_offloading, -1, dtype=np.int64)
+        place[usable] = np.arange(len(usable))
+        is_top = top[:, place[column[spare]]]
+        again, item = np.nonzero(is_top)
+        kept = group[column[spare[item]]]
+        which = np.concatenate([which, again])
+        out = np.concatenate([out, opened_by[column[spare[item]]]])
+        into = np.concatenate([into, opener[spare[item]]])
+        more = np.concatenate([more, (best - runner_up)[again, kept]])
+
+    constant = np.array([surrogate.constant for surrogate in surrogates])
+    if structure.exact:
+        bound = modular @ x + best.sum(axis=1) + constant
+    else:
+        bound = np.array([surrogate.bound(x) for surrogate in surrogates])
+    return Marginals(bound, addition, removal, which, out, into, more)
 
 
 def missing_links(structure: Structure, x: BoolArray) -> FloatArray:
@@ -183,3 +235,21 @@ def _base(structure: Structure, worth: FloatArray) -> FloatArray:
     free = np.flatnonzero((structure.group >= 0) & (structure.n_links == 0))
     np.maximum.at(base, structure.group[free], worth[free])
     return base
+
+
+def _ungrouped(structure: Structure, charged: FloatArray) -> float:
+    """Return what columns outside all groups, which no x opens, can be worth at these prices.
+
+    A demand row that may be exceeded is outside too, as far as its columns gain by exceeding it.
+    """
+    problem = structure.problem
+    excess = np.append(structure.group_open_ended, False)[structure.group]
+    cost = problem.offloading_objective - problem.offloading_rows.T @ charged
+    outside = np.flatnonzero((structure.group < 0) | (excess & (cost > 0)))
+    if not len(outside):
+        return 0.0
+    cost = cost[outside]
+    # A reduced cost this small is rounding, also next to an infinite bound.
+    cost = np.where(np.abs(cost) <= 1e-9 * max(1.0, float(np.abs(cost).max())), 0.0, cost)
+    side = np.where(cost > 0, problem.offloading_upper[outside], problem.offloading_lower[outside])
+    return float(np.sum(cost[cost != 0] * side[cost != 0]))

@@ -63,7 +63,8 @@ class HighsProgram:
         self, model: LinearModel, options: SolverOptions | None = None, integer: bool = False
     ) -> None:
         self.name = "HiGHS"
-        self._model = model
+        self._lower, self._upper = model.lower, model.upper
+        self._row_lower, self._row_upper = model.row_lower, model.row_upper
         self._interrupted = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="j3o-highs")
         self._highs = _new_highs(options or {})
@@ -74,16 +75,19 @@ class HighsProgram:
 
     def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
         """Replace the bounds of all columns."""
-        n = len(lower)
-        _check(self._highs.changeColsBounds(n, np.arange(n, dtype=np.int32), lower, upper))
+        moved = np.flatnonzero((lower != self._lower) | (upper != self._upper)).astype(np.int32)
+        if len(moved):
+            _check(self._highs.changeColsBounds(len(moved), moved, lower[moved], upper[moved]))
+            self._lower, self._upper = lower.copy(), upper.copy()
 
     def set_row_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
         """Replace the bounds of all rows."""
-        m = len(lower)
-        if m:
+        moved = np.flatnonzero((lower != self._row_lower) | (upper != self._row_upper)).astype(np.int32)
+        if len(moved):
             # The method is missing in the stubs of highspy.
-            change: Any = self._highs
-            _check(change.changeRowsBounds(m, np.arange(m, dtype=np.int32), lower, upper))
+            highs: Any = self._highs
+            _check(highs.changeRowsBounds(len(moved), moved, lower[moved], upper[moved]))
+            self._row_lower, self._row_upper = lower.copy(), upper.copy()
 
     def set_objective(self, objective: FloatArray) -> None:
         """Replace the objective."""
@@ -92,6 +96,8 @@ class HighsProgram:
 
     def add_rows(self, matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> None:
         """Append rows; the basis is extended by their slacks."""
+        self._row_lower = np.concatenate([self._row_lower, lower])
+        self._row_upper = np.concatenate([self._row_upper, upper])
         rows = sparse.csr_array(matrix)
         _check(
             self._highs.addRows(
