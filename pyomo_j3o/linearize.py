@@ -110,7 +110,8 @@ def linearize(problem: Problem) -> Linearized:
             missing = np.flatnonzero(needs & ~np.isfinite(bound))
             if len(missing):
                 raise UnboundedProductError(int(missing[0]), side)
-        lower[gated], upper[gated] = np.minimum(lower[gated], 0.0), np.maximum(upper[gated], 0.0)
+        behind = np.concatenate([gated, np.zeros(n_new, dtype=bool)])
+        lower[behind], upper[behind] = np.minimum(lower[behind], 0.0), np.maximum(upper[behind], 0.0)
         lower[n_old:] = np.minimum(lower[pair_y], 0.0)
         upper[n_old:] = np.maximum(upper[pair_y], 0.0)
 

@@ -650,8 +650,14 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         legacy_soln: Any,
     ) -> SolverResults:
         """Put an unloaded plan where ``model.solutions.load_from(results)`` finds it."""
-        if load_solutions or results.incumbent_objective is None:
-            legacy_results._smap_id = None
+        legacy_results._smap_id = None
+        if results.incumbent_objective is None:
+            pass
+        elif load_solutions:
+            # What the `pyomo` command reports of a solve is what the model notes of its solutions.
+            if hasattr(model, "solutions"):
+                model.solutions.clear()
+                model.solutions.add_solution(legacy_soln, None, cache={None: None})
         else:
             _store(results.solution_loader, model, legacy_results, legacy_soln)
         legacy_results.timing_info = results.timing_info.value()

@@ -220,12 +220,13 @@ def price(structure: Structure, prices: FloatArray) -> Surrogate:
     modular = problem.onloading_objective - problem.onloading_rows.T @ charged
     sides = np.where(charged > 0, problem.row_upper, problem.row_lower)
     paid = float(np.sum(charged[charged != 0] * sides[charged != 0]))
+    constant = paid + _ungrouped(structure, charged) + problem.objective_constant
     return Surrogate(
         structure,
         np.asarray(modular, dtype=float),
         worth,
         _base(structure, worth),
-        paid + problem.objective_constant,
+        constant,
     )
 
 

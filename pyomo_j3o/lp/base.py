@@ -97,7 +97,10 @@ class LinearProgram(Protocol):
         """Replace the bounds of all columns, (n,) each."""
 
     def set_row_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
-        """Replace the bounds of all rows, (m,) each; which sides are finite must not change."""
+        """Replace the bounds of all rows, (m,) each.
+
+        Which sides are finite must not change, and a row with equal sides keeps equal sides.
+        """
 
     def set_objective(self, objective: FloatArray) -> None:
         """Replace the objective, (n,)."""

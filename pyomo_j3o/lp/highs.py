@@ -116,6 +116,8 @@ class HighsProgram:
         if time_limit <= 0:
             return LPSolution.without_values(LPStatus.TIME_LIMIT)
         status = self._run(time_limit)
+        if not len(self._lower) and np.any((self._row_lower > 0) | (self._row_upper < 0)):
+            status = LPStatus.INFEASIBLE  # HiGHS calls a model without columns empty, whatever its rows say
         if status is not LPStatus.OPTIMAL:
             return LPSolution.without_values(status)
         solution = self._highs.getSolution()
