@@ -1,0 +1,173 @@
+"""j3o under the `pyomo` command, each time in a process of its own and in an empty directory."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+MODEL = """
+import pyomo.environ as pyo
+from pyomo_j3o import annotate
+
+model = pyo.ConcreteModel("from the command line")
+model.x = pyo.Var([1, 2, 3], domain=pyo.Binary)
+model.y = pyo.Var([1, 2, 3], bounds=(0, None))
+model.room = pyo.Constraint(expr=2 * model.x[1] + 3 * model.x[2] + 4 * model.x[3] <= 6)
+model.link = pyo.Constraint([1, 2, 3], rule=lambda m, k: m.y[k] <= 0.7 * m.x[k])
+model.demand = pyo.Constraint(expr=model.y[1] + model.y[2] + model.y[3] <= 1)
+model.gain = pyo.Objective(expr=3 * model.y[1] + 4 * model.y[2] + 5 * model.y[3], sense=pyo.maximize)
+annotate(model, onloading=model.x, offloading=model.y)
+"""
+
+#: x[1] and x[3]: 0.7 queries on 3 at 5, 0.3 on 1 at 3.
+OPTIMUM = 4.4
+
+
+@pytest.fixture
+def pyomo(tmp_path):
+    """Return a function that runs the command on the model above and returns (exit code, output)."""
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "hopeless.py").write_text(MODEL + "\nmodel.hopeless = pyo.Constraint(expr=model.y[1] >= 5)\n")
+    command = str(pathlib.Path(sys.executable).with_name("pyomo"))
+
+    def run(*arguments):
+        done = subprocess.run(
+            [command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    run.directory = tmp_path
+    return run
+
+
+def test_help_lists_j3o(pyomo):
+    """The command finds the solver by itself, and says that it is available."""
+    code, output = pyomo("help", "--solvers")
+    assert code == 0
+    (line,) = [line for line in output.splitlines() if line.split() and line.strip(" +-*").startswith("j3o ")]
+    assert "+" in line.split("j3o")[0]
+    assert "onloading" in output
+
+
+def test_solve_json(pyomo):
+    """--json writes results.json, which is valid JSON and holds objective, bound and variables."""
+    code, output = pyomo("solve", "--solver=j3o", "--json", "model.py")
+    assert code == 0, output
+    results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
+    assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
+    assert results["Solver"][0]["Status"] == "ok"
+    variables = results["Solution"][1]["Variable"]
+    assert variables["y[3]"]["Value"] == pytest.approx(0.7)
+    assert variables["x[3]"]["Value"] == 1
+
+
+def refuse(constant):
+    """Say which word of a results file no JSON parser but Python's takes."""
+    raise AssertionError(f"{constant} is not JSON")
+
+
+@pytest.mark.parametrize("format", ["json", "yaml"])
+def test_results_formats(pyomo, format):
+    """--results-format and --save-results are honoured."""
+    code, output = pyomo(
+        "solve", "--solver=j3o", f"--results-format={format}", "--save-results=out", "model.py"
+    )
+    assert code == 0, output
+    text = (pyomo.directory / "out").read_text()
+    assert "y[3]" in text
+    assert "0.7" in text
+
+
+def test_solver_options_and_summary(pyomo):
+    """--solver-options sets options of j3o, --summary prints the model at the plan."""
+    code, output = pyomo(
+        "solve",
+        "--solver=j3o",
+        "--solver-options=max_iterations=5 seed=1",
+        "--summary",
+        "--stream-output",
+        "model.py",
+    )
+    assert code == 0, output
+    assert "Solution Summary" in output or "SOLUTION" in output.upper()
+    assert "Incumbent" in output
+    assert "gain" in output
+    assert "4.4" in output
+    assert "Traceback" not in output
+
+
+def test_solver_options_are_really_set(pyomo):
+    """One iteration without improvement ends at the iteration limit."""
+    code, output = pyomo(
+        "solve",
+        "--solver=j3o",
+        "--solver-options=max_iterations=1 improve=False rel_gap=0 bound=none lp_solver=highs",
+        "--json",
+        "--stream-output",
+        "model.py",
+    )
+    assert "HiGHS" in output
+    results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
+    assert results["Solver"][0]["Termination condition"] == "maxIterations", output
+    assert code in (0, 1)
+
+
+def test_an_unknown_solver_option_is_told(pyomo):
+    """The name of the option is in the message, and the exit code is not 0."""
+    code, output = pyomo("solve", "--solver=j3o", "--solver-options=bogus=1", "model.py")
+    assert code != 0
+    assert "bogus" in output
+
+
+def test_stream_output_shows_the_log_and_nothing_does_not(pyomo):
+    """--stream-output is tee."""
+    assert "Incumbent" in pyomo("solve", "--solver=j3o", "--stream-output", "model.py")[1]
+    assert "Incumbent" not in pyomo("solve", "--solver=j3o", "model.py")[1]
+
+
+def test_time_limit(pyomo):
+    """--timelimit reaches the solver: generous it changes nothing."""
+    code, output = pyomo("solve", "--solver=j3o", "--timelimit=60", "--json", "model.py")
+    assert code == 0, output
+    results = json.loads((pyomo.directory / "results.json").read_text())
+    assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
+
+
+def test_warm_start_logfile_and_suffixes(pyomo):
+    """The other switches of the command do no harm."""
+    code, output = pyomo(
+        "solve",
+        "--solver=j3o",
+        "--logfile=log.txt",
+        "--solver-suffix=dual",
+        "--keepfiles",
+        "--report-timing",
+        "model.py",
+    )
+    assert code == 0, output
+    assert "Traceback" not in output
+
+
+def test_an_infeasible_model_is_told_without_a_traceback(pyomo):
+    """The user reads that the model is infeasible."""
+    _, output = pyomo("solve", "--solver=j3o", "hopeless.py")
+    assert "infeasible" in output
+    assert "Traceback" not in output
+
+
+def test_a_configuration_file(pyomo):
+    """The command takes a YAML file that names j3o and its options."""
+    (pyomo.directory / "config.yaml").write_text(
+        "model:\n  filename: model.py\nsolvers:\n  - solver name: j3o\n    options:\n      max_iterations: 5\n      seed: 1\n"
+    )
+    code, output = pyomo("solve", "config.yaml")
+    assert code == 0, output
+    assert "Traceback" not in output
+
+
+def test_other_solvers_are_none_the_worse(pyomo):
+    """The command with another solver works as before, on the annotated model."""
+    code, output = pyomo("solve", "--solver=highs", "--json", "model.py")
+    assert code == 0, output
