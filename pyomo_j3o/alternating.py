@@ -59,8 +59,6 @@ def alternate(
         ending = observe(routing, best, x.tobytes() in seen)
         if routing.status is LPStatus.TIME_LIMIT:
             ending = Ending.TIME
-        if routing.status is LPStatus.INTERRUPTED:
-            ending = Ending.INTERRUPTED
         if routing.status is LPStatus.UNBOUNDED:
             ending = Ending.UNBOUNDED
         if ending is not None:

@@ -39,7 +39,7 @@ def improve(
     start: Routing,
     prices: Sequence[FloatArray],
     remaining: Callable[[], float],
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, BoolArray], None] | None = None,
 ) -> BoolArray:
     """Return a placement at least as good as that of `start`.
 
@@ -59,7 +59,7 @@ def improve(
     remaining
         Returns the seconds left.
     progress
-        Called with what the merit has gained in all, whenever it rises.
+        Called with what the merit has gained in all, and the placement, whenever it rises.
     """
     x = start.x.copy()
     parts = split(structure.problem)
@@ -72,7 +72,7 @@ def improve(
         left = _less(remaining, reserved)
         if left() <= 0:
             break
-        report = _counted(progress, gained)
+        report = _merged(progress, gained, x, part)
         x[part.onloading], gain = _improve_part(part, backend, x[part.onloading], prices, left, report)
         gained += gain
     return x
@@ -82,9 +82,18 @@ def _less(remaining: Callable[[], float], reserved: float) -> Callable[[], float
     return lambda: remaining() - reserved
 
 
-def _counted(progress: Callable[[float], None] | None, before: float) -> Callable[[float], None]:
-    """Return a report of one part's gain that adds what the parts before it have gained."""
-    return lambda gain: progress(before + gain) if progress is not None else None
+def _merged(
+    progress: Callable[[float, BoolArray], None] | None, before: float, x: BoolArray, part: Part
+) -> Callable[[float, BoolArray], None]:
+    """Return a report of one part's gain and placement that puts them beside those of the parts before."""
+
+    def report(gain: float, inner: BoolArray) -> None:
+        if progress is not None:
+            whole = x.copy()
+            whole[part.onloading] = inner
+            progress(before + gain, whole)
+
+    return report
 
 
 def _improve_part(
@@ -93,7 +102,7 @@ def _improve_part(
     x: BoolArray,
     prices: Sequence[FloatArray],
     remaining: Callable[[], float],
-    report: Callable[[float], None],
+    report: Callable[[float, BoolArray], None],
 ) -> tuple[BoolArray, float]:
     """Return the part's best placement and by how much its merit exceeds that of `x`."""
     structure = analyse(part.problem)
@@ -103,9 +112,11 @@ def _improve_part(
         if not start.solved:
             return x, 0.0
         surrogates = [price(structure, vector[part.rows]) for vector in prices]
-        best = search(
-            structure, step, start, surrogates, remaining, lambda merit: report(merit - start.merit)
-        )
+
+        def relative(found: Routing) -> None:
+            report(found.merit - start.merit, found.x)
+
+        best = search(structure, step, start, surrogates, remaining, relative)
     finally:
         step.close()
     return best.x, best.merit - start.merit
@@ -117,11 +128,11 @@ def search(
     start: Routing,
     surrogates: list[Surrogate],
     remaining: Callable[[], float],
-    report: Callable[[float], None],
+    report: Callable[[Routing], None],
 ) -> Routing:
     """Return the best of descents from `start`, from nothing, and from cleared rows."""
     best = descend(structure, step, start, surrogates, remaining)
-    report(best.merit)
+    report(best)
 
     def restart(x: BoolArray) -> bool:
         """Descend from `x`; return whether that found something better."""
@@ -134,7 +145,7 @@ def search(
         if not found.better_than(best):
             return False
         best = found
-        report(best.merit)
+        report(best)
         return True
 
     fixed = structure.problem.onloading_lower > 0.5

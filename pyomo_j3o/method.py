@@ -25,7 +25,6 @@ from pyomo_j3o.structure import Structure, analyse
 _WITHOUT_PLAN = {
     LPStatus.INFEASIBLE: Ending.INFEASIBLE,
     LPStatus.TIME_LIMIT: Ending.TIME,
-    LPStatus.INTERRUPTED: Ending.INTERRUPTED,
 }
 
 
@@ -95,6 +94,14 @@ def solve(
         run.close()
 
 
+class _Ended(Exception):
+    """Leaves the search from inside a step."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.value)
+        self.ending = ending
+
+
 class _Run:
     """The state of one solve: nothing of it outlives the call."""
 
@@ -126,6 +133,8 @@ class _Run:
             ending = self._search()
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
+        except _Ended as reason:
+            ending = reason.ending
         best = self.best
         if ending is Ending.UNBOUNDED or ending is Ending.INFEASIBLE:
             ray = (
@@ -162,11 +171,11 @@ class _Run:
         self.best = routing
         if ending is Ending.UNBOUNDED:
             return self._unbounded()
-        if ending in (Ending.GAP, Ending.TIME, Ending.INTERRUPTED):
+        if ending in (Ending.GAP, Ending.TIME):
             return self._find_first(ending)
         if self.settings.improve or not routing.feasible:
             with self.timings.phase("improve"):
-                self._improve()
+                ending = self._improve(ending)
         return self._find_first(ending)
 
     def _read(self, relaxation: Relaxation) -> Ending | None:
@@ -193,16 +202,15 @@ class _Run:
                     self.settings.onloading_step(self.structure, prices), self.structure.problem.n_onloading
                 )
             if not self.structure.placeable(x):
-                repaired = nearest_placement(self.structure, x, self.remaining())
-                x = x if repaired is None else repaired
+                status, repaired = nearest_placement(self.structure, x, self.remaining())
+                if repaired is None:
+                    raise _Ended(_WITHOUT_PLAN.get(status, Ending.TIME))
+                x = repaired
             return x
 
     def _offload(self, x: BoolArray, at_least: float) -> Routing:
         assert self._step is not None
         with self.timings.phase("offload"):
-            if not self.structure.placeable(x):
-                # Not even one placement was found that satisfies the rows over x.
-                return Routing.impossible(x, self.structure)
             routing = self._step(x, self.remaining(), at_least)
         if routing.solved:
             self.prices.append(routing.duals)
@@ -227,29 +235,39 @@ class _Run:
             self.settings.callback(record)
         return self.settings.stop(self.trace)
 
-    def _improve(self) -> None:
+    def _improve(self, ending: Ending) -> Ending:
         assert self.best is not None
         assert self._step is not None
         start = self.best
         sense = self.structure.problem.sense
 
-        def progress(gained: float) -> None:
+        found = start.x
+
+        def progress(gained: float, x: BoolArray) -> None:
+            nonlocal found
+            found = x
             if start.feasible and gained > 0:
                 self.log.improvement(
                     sense * (start.objective + gained), sense * self.bound, self.timings.elapsed()
                 )
 
         if not (start.solved and self.structure.placeable(start.x)):
-            return
-        x = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
+            return ending
+        try:
+            found = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
+            if self.remaining() <= 0:
+                ending = Ending.TIME
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
         self.log.flush()
-        if np.array_equal(x, start.x):
-            return
+        if np.array_equal(found, start.x):
+            return ending
         # The plan found is kept even if time is up by now: one LP from a warm basis.
-        routing = self._step(x, max(self.remaining(), 1.0))
+        routing = self._step(found, max(self.remaining(), 1.0))
         if routing.better_than(start):
             self.best = routing
             self._count_improvement()
+        return ending
 
     def _find_first(self, ending: Ending) -> Ending:
         """Fall back on branch and bound if no plan was found by the heuristic."""

@@ -12,14 +12,18 @@ from pyomo_j3o.problem import BoolArray, Plan, Problem, evaluate
 from pyomo_j3o.structure import Structure
 
 
-def nearest_placement(structure: Structure, x: BoolArray, time_limit: float) -> BoolArray | None:
+def nearest_placement(
+    structure: Structure, x: BoolArray, time_limit: float
+) -> tuple[LPStatus, BoolArray | None]:
     """Return the placement that satisfies every row over x alone and differs least from `x`.
 
     Greedy can miss rows like an equality of several sizes; so can a user's own step.
 
     Returns
     -------
-    (N,) bool, or None if no placement exists or none was found in time.
+    LPStatus
+        ``INFEASIBLE`` if it is proven that no placement exists.
+    (N,) bool or None
     """
     problem = structure.problem
     n = problem.n_onloading
@@ -36,7 +40,7 @@ def nearest_placement(structure: Structure, x: BoolArray, time_limit: float) -> 
         ),
         time_limit,
     )
-    return found.values > 0.5 if len(found.values) else None
+    return found.status, (found.values > 0.5 if len(found.values) else None)
 
 
 def first_plan(problem: Problem, time_limit: float) -> tuple[LPStatus, Plan | None]:

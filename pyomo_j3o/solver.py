@@ -20,7 +20,13 @@ from pyomo.contrib.solver.common.config import BranchAndBoundConfig
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.contrib.solver.common.solution_loader import NoSolutionSolutionLoader, SolutionLoader
-from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
+from pyomo.contrib.solver.common.util import (
+    NoDualsError,
+    NoFeasibleSolutionError,
+    NoOptimalSolutionError,
+    NoReducedCostsError,
+    NoSolutionError,
+)
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.suffix import Suffix
@@ -237,6 +243,19 @@ class J3OSolutionLoader(SolutionLoader):
         return np.zeros(self._problem.n_rows) if self._duals is None else self._duals
 
 
+class _NoPlanLoader(NoSolutionSolutionLoader):
+    """Says why there is nothing to load, after Pyomo's own words for it."""
+
+    def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
+        raise NoSolutionError(f"{NoSolutionError.default_message} {self.err_msg}")
+
+    def get_duals(self, cons_to_load: Sequence[ConstraintData] | None = None) -> dict[ConstraintData, float]:
+        raise NoDualsError(f"{NoDualsError.default_message} {self.err_msg}")
+
+    def get_reduced_costs(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
+        raise NoReducedCostsError(f"{NoReducedCostsError.default_message} {self.err_msg}")
+
+
 def _only(values: ComponentMap, wanted: Sequence[VarData] | None) -> ComponentMap:
     return values if wanted is None else ComponentMap((variable, values[variable]) for variable in wanted)
 
@@ -340,7 +359,7 @@ class J3O(SolverBase):
             results.termination_condition = TerminationCondition.provenInfeasible
             solved, message = None, f"Proven infeasible before the search: {error}."
         if solved is None or solved.outcome.plan is None:
-            results.solution_loader = NoSolutionSolutionLoader(model, message)
+            results.solution_loader = _NoPlanLoader(model, message)
             results.extra_info.relative_gap = math.inf
         log.line(message)
         log.line()
@@ -656,6 +675,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         elif load_solutions:
             # What the `pyomo` command reports of a solve is what the model notes of its solutions.
             if hasattr(model, "solutions"):
+                legacy_soln._cuid = False
                 model.solutions.clear()
                 model.solutions.add_solution(legacy_soln, None, cache={None: None})
         else:

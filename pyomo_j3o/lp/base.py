@@ -20,7 +20,6 @@ class LPStatus(enum.Enum):
     INFEASIBLE = "infeasible"
     UNBOUNDED = "unbounded"
     TIME_LIMIT = "time limit"
-    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,8 +155,9 @@ class GurobiProgram:
             grb.INFEASIBLE: LPStatus.INFEASIBLE,
             grb.UNBOUNDED: LPStatus.UNBOUNDED,
             grb.TIME_LIMIT: LPStatus.TIME_LIMIT,
-            grb.INTERRUPTED: LPStatus.INTERRUPTED,
         }
+        if model.Status == grb.INTERRUPTED:
+            raise KeyboardInterrupt
         if model.Status not in statuses:
             raise BackendError(
                 f"Gurobi stopped with status {model.Status}; scale the model's coefficients, or set "

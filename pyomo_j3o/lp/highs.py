@@ -22,7 +22,6 @@ _STATUS = {
     highspy.HighsModelStatus.kUnbounded: LPStatus.UNBOUNDED,
     highspy.HighsModelStatus.kTimeLimit: LPStatus.TIME_LIMIT,
     highspy.HighsModelStatus.kSolutionLimit: LPStatus.TIME_LIMIT,
-    highspy.HighsModelStatus.kInterrupt: LPStatus.INTERRUPTED,
 }
 
 
@@ -164,6 +163,7 @@ class HighsProgram:
         except KeyboardInterrupt:
             self._interrupted.set()
             future.result()
+            raise
         return highs.getModelStatus()
 
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
