@@ -144,10 +144,10 @@ def objective_value(model):
     return pyo.value(next(model.component_data_objects(pyo.Objective, active=True)))
 
 
-def snapshot(model):
-    """Return all that a solve must leave alone if it loads nothing."""
+def snapshot(model, stale=True):
+    """Return all that a solve must leave alone if it loads nothing; stale flags if it ends in an error."""
     variables = [
-        (v.name, v.value, v.stale, v.fixed, v.lb, v.ub, v.domain.name)
+        (v.name, v.value, stale and v.stale, v.fixed, v.lb, v.ub, v.domain.name)
         for v in model.component_data_objects(pyo.Var)
     ]
     suffixes = [

@@ -55,6 +55,7 @@ def test_solve_json(pyomo):
     """--json writes results.json, which is valid JSON and holds objective, bound and variables."""
     code, output = pyomo("solve", "--solver=j3o", "--json", "model.py")
     assert code == 0, output
+    assert "Incumbent" not in output  # only --stream-output shows the log
     results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
     assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
     assert results["Solver"][0]["Status"] == "ok"
@@ -121,32 +122,30 @@ def test_an_unknown_solver_option_is_told(pyomo):
     assert "bogus" in output
 
 
-def test_stream_output_shows_the_log_and_nothing_does_not(pyomo):
-    """--stream-output is tee."""
-    assert "Incumbent" in pyomo("solve", "--solver=j3o", "--stream-output", "model.py")[1]
-    assert "Incumbent" not in pyomo("solve", "--solver=j3o", "model.py")[1]
-
-
-def test_time_limit(pyomo):
-    """--timelimit reaches the solver: generous it changes nothing."""
-    code, output = pyomo("solve", "--solver=j3o", "--timelimit=60", "--json", "model.py")
-    assert code == 0, output
-    results = json.loads((pyomo.directory / "results.json").read_text())
-    assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
-
-
-def test_warm_start_logfile_and_suffixes(pyomo):
-    """The other switches of the command do no harm."""
+def test_the_other_switches_do_no_harm(pyomo):
+    """Time limit (an option of the solver), log file, suffixes, kept files, timing."""
     code, output = pyomo(
         "solve",
         "--solver=j3o",
+        "--solver-options=timelimit=60 tee=False",
         "--logfile=log.txt",
         "--solver-suffix=dual",
         "--keepfiles",
         "--report-timing",
+        "--json",
         "model.py",
     )
     assert code == 0, output
+    assert "Traceback" not in output
+    results = json.loads((pyomo.directory / "results.json").read_text())
+    assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
+
+
+def test_a_time_limit_of_nothing_is_told(pyomo):
+    """The time limit reaches the solver and binds: no plan, no traceback."""
+    _, output = pyomo("solve", "--solver=j3o", "--solver-options=time_limit=0", "model.py")
+    assert "time" in output.lower()
+    assert "time_limit" in output or "maxTimeLimit" in output
     assert "Traceback" not in output
 
 
@@ -160,7 +159,8 @@ def test_an_infeasible_model_is_told_without_a_traceback(pyomo):
 def test_a_configuration_file(pyomo):
     """The command takes a YAML file that names j3o and its options."""
     (pyomo.directory / "config.yaml").write_text(
-        "model:\n  filename: model.py\nsolvers:\n  - solver name: j3o\n    options:\n      max_iterations: 5\n      seed: 1\n"
+        "model:\n  filename: model.py\n"
+        "solvers:\n  - solver name: j3o\n    options:\n      max_iterations: 5\n      seed: 1\n"
     )
     code, output = pyomo("solve", "config.yaml")
     assert code == 0, output
