@@ -101,7 +101,7 @@ def optimum(model):
     return results.incumbent_objective
 
 
-def brute_force(model, x, **fixed):
+def brute_force(model, x):
     """Return the best objective over all values of the variables x, by one HiGHS LP each."""
     best = None
     copy = model.clone()

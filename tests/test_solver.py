@@ -156,13 +156,22 @@ def test_options_do_not_reach_another_solver():
 # ---------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def best_of_two_servers():
+    """Return the optimum of the maximised model, by one LP per placement."""
+    m = two_servers()
+    return brute_force(m, m.x.values())
+
+
 @SENSES
 @BACKENDS
 @pytest.mark.parametrize("form", ["linear", "product"])
-def test_the_plan_is_feasible_near_the_optimum_and_the_bound_beyond_it(sense, lp_solver, form):
+def test_the_plan_is_feasible_near_the_optimum_and_the_bound_beyond_it(
+    sense, lp_solver, form, best_of_two_servers
+):
     """In both senses and forms: plan ≤ brute force ≤ bound."""
     m = two_servers(sense, form)
-    best = brute_force(two_servers(sense), two_servers().x.values())
+    best = (1 if sense == pyo.maximize else -1) * best_of_two_servers
     results = new(lp_solver=lp_solver).solve(m)
     sign = 1 if sense == pyo.maximize else -1
     assert sign * results.incumbent_objective <= sign * best + 1e-7
@@ -422,7 +431,9 @@ def test_an_interrupt_while_a_first_plan_is_sought():
     timer.start()
     start = time.perf_counter()
     try:
-        results = new().solve(hard_to_place(), **QUIET)
+        results = new().solve(
+            hard_to_place(), time_limit=6, **QUIET
+        )  # for the case that Ctrl-C has no effect
     finally:
         timer.cancel()
     assert time.perf_counter() - start < 4
@@ -791,11 +802,10 @@ def test_variables_that_live_elsewhere():
 # ---------------------------------------------------------------------------------------------
 
 
-def near_brute_force(opt, m):
+def near_optimum(opt, m):
     """Solve, require what holds of any plan and bound, and return the objective."""
     results = opt.solve(m)
-    free = [v for v in m.x.values() if not v.fixed]
-    best = brute_force(m, free)
+    best = optimum(m)
     assert 0.97 * best <= results.incumbent_objective <= best + 1e-7 <= results.objective_bound + 2e-7
     assert worst_violation(m) <= 1e-6
     assert objective_value(m) == pytest.approx(results.incumbent_objective)
@@ -805,32 +815,32 @@ def near_brute_force(opt, m):
 def test_solving_again_sees_every_change():
     """Fixing, unfixing, Params, deactivation, bounds, sense: each next answer is that of the new model."""
     opt, m = new(), two_servers()
-    first = near_brute_force(opt, m)
+    first = near_optimum(opt, m)
     used = next(v for v in m.x.values() if v.value == 1)
     used.fix(0)
-    assert near_brute_force(opt, m) < first
+    assert near_optimum(opt, m) < first
     assert used.value == 0
     used.unfix()
-    assert near_brute_force(opt, m) == pytest.approx(first)
+    assert near_optimum(opt, m) == pytest.approx(first)
     m.speed = 0.6
-    slower = near_brute_force(opt, m)
+    slower = near_optimum(opt, m)
     assert slower < first
     m.compute.deactivate()
-    assert near_brute_force(opt, m) > first
+    assert near_optimum(opt, m) > first
     m.compute.activate()
-    assert near_brute_force(opt, m) == pytest.approx(slower)
+    assert near_optimum(opt, m) == pytest.approx(slower)
     m.speed = 1.3
     m.y.setub(0.25)
-    assert near_brute_force(opt, m) < first
+    assert near_optimum(opt, m) < first
     m.y.setub(None)
     m.y[1, "a", 1].fix(0.4)
-    near_brute_force(opt, m)
+    near_optimum(opt, m)
     assert m.y[1, "a", 1].value == 0.4
     m.y[1, "a", 1].unfix()
     m.extra = pyo.Constraint(expr=m.x["a", 1] + m.x["b", 1] >= 1)
-    near_brute_force(opt, m)
+    near_optimum(opt, m)
     m.del_component("extra")
-    assert near_brute_force(opt, m) == pytest.approx(first)
+    assert near_optimum(opt, m) == pytest.approx(first)
 
 
 def test_the_answer_does_not_depend_on_what_was_solved_before():
@@ -877,7 +887,7 @@ def test_warm_start_begins_at_the_values_held():
 
 def test_a_warm_start_is_never_worse_than_where_it_started():
     """From the optimum of branch and bound, j3o returns the optimum."""
-    m = taskonomy(4, 1)
+    m = taskonomy(2, 1)
     best = NewSolverFactory("highs").solve(m, rel_gap=0.002).incumbent_objective
     results = new().solve(m, warm_start=True)
     assert results.incumbent_objective >= best - 1e-7
@@ -979,7 +989,10 @@ def test_tee_to_every_kind_of_stream(lp_solver, capsys, tmp_path, caplog):
 
 def test_the_log_says_how_many_rows_the_trace_has():
     """One line per iteration, with the incumbent of its record."""
-    results = new().solve(two_servers(), improve=False)
+    results = new(max_iterations=6).solve(
+        taskonomy(4, 1), improve=False, raise_exception_on_nonoptimal_result=False
+    )
+    assert any(record.incumbent > record.objective for record in results.extra_info.trace)
     lines = [line for line in results.solver_log.splitlines() if line[:6].strip().isdigit()]
     lines = [line for line in lines if line.rstrip().endswith("s")]
     assert len(lines) == len(results.extra_info.trace)
