@@ -206,20 +206,20 @@ def test_a_log_file_gets_the_log(tmp_path):
     assert out.getvalue() == (tmp_path / "two").read_text()
 
 
-def test_tee_prints_the_log(capsys):
+def test_tee_prints_the_log(capfd):
     """tee=True prints the table to standard output; without it nothing is printed."""
     classic().solve(two_servers())
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
     classic().solve(two_servers(), tee=True)
-    assert "Incumbent" in capsys.readouterr().out
+    assert "Incumbent" in capfd.readouterr().out
     classic(tee=True).solve(two_servers())
-    assert "Incumbent" in capsys.readouterr().out
+    assert "Incumbent" in capfd.readouterr().out
 
 
-def test_report_timing_prints_the_phases(capsys):
+def test_report_timing_prints_the_phases(capfd):
     """report_timing=True prints how long each phase took."""
     classic().solve(two_servers(), report_timing=True)
-    printed = capsys.readouterr().out
+    printed = capfd.readouterr().out
     assert all(phase in printed for phase in ("compile", "onload", "offload", "improve", "certify", "load"))
 
 

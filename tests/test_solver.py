@@ -966,25 +966,25 @@ def check_log(text, lp_solver):
 
 
 @BACKENDS
-def test_tee_to_every_kind_of_stream(lp_solver, capsys, tmp_path, caplog):
+def test_tee_to_every_kind_of_stream(lp_solver, capfd, tmp_path, caplog):
     """Standard output, a stream, a file, a logger, several at once: each gets the whole log."""
     opt = new(lp_solver=lp_solver)
     opt.solve(two_servers())
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
     opt.solve(two_servers(), tee=True)
-    check_log(capsys.readouterr().out, lp_solver)
+    check_log(capfd.readouterr().out, lp_solver)
     stream = io.StringIO()
     with open(tmp_path / "log", "w") as file:
         results = opt.solve(two_servers(), tee=[stream, file])
     check_log(stream.getvalue(), lp_solver)
     assert (tmp_path / "log").read_text() == stream.getvalue() == results.solver_log
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
     logger = logging.getLogger("test_tee")
     with caplog.at_level(logging.INFO, logger="test_tee"):
         opt.solve(two_servers(), tee=logger)
     check_log("\n".join(record.getMessage() for record in caplog.records), lp_solver)
     opt.solve(two_servers(), tee=False)
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
 
 
 def test_the_log_says_how_many_rows_the_trace_has():
