@@ -98,12 +98,11 @@ def test_the_offloading_step_is_told_what_it_has_to_exceed():
     ("status", "ending"),
     [
         (LPStatus.TIME_LIMIT, Ending.TIME),
-        (LPStatus.INTERRUPTED, Ending.INTERRUPTED),
         (LPStatus.UNBOUNDED, Ending.UNBOUNDED),
     ],
 )
 def test_a_step_that_breaks_off_ends_the_loop(status, ending):
-    """An LP out of time, interrupted or unbounded ends the loop at once; the incumbent is kept."""
+    """An LP out of time or unbounded ends the loop at once; the incumbent is kept."""
     script = Script(("10", GOOD, 4, [0]), ("01", status, -np.inf, [0]), ("11", GOOD, 9, [0]))
     best, found = script.run()
     assert found is ending

@@ -12,6 +12,7 @@ from small_problems import (
     linear_problems,
     permuted,
     placements,
+    problem_of,
     problems,
     solve,
 )
@@ -167,3 +168,20 @@ def test_a_fixed_placement_is_solved_exactly(problem):
     agrees_with_enumeration(fixed, best, solved)
     if np.isfinite(best):
         assert close(solved.value, best)
+
+
+@pytest.mark.parametrize("improve", [True, False])
+@pytest.mark.parametrize("bound", ["cuts", "lp", "none"])
+@pytest.mark.parametrize(
+    "row", [{"a": 1, "b": -1, "c": 3, "d": 3}, {"a": 1, "b": 1}], ids=["HiGHS undecided", "plan unbounded"]
+)
+def test_unbounded_also_where_greedy_finds_no_plan(row, bound, improve):
+    """If the first plan that branch and bound finds has no end, the problem is unbounded, not fixed."""
+    rows = [
+        ({"b": -0.5, "y": 1}, 0, INF),
+        ({"a": 1, "b": -1}, -INF, 0),
+        ({"a": -1, "y": 1, "z": 1}, -INF, 0),
+        (row, 1, INF if len(row) == 2 else 2),
+    ]
+    problem = problem_of(dict.fromkeys("abcd", 0), {"free": (1, 0, INF), "y": 0, "z": 0}, rows)
+    agrees_with_enumeration(problem, brute_force(problem), solve(problem, bound=bound, improve=improve))

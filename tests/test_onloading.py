@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_problems import INF, linear_problems, location_problems, placements, problem_of
 
+from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.onloading import GreedyState, greedy, greedy_onloading
 from pyomo_j3o.repairing import nearest_placement
 from pyomo_j3o.structure import analyse
@@ -113,8 +114,9 @@ def test_after_the_repair_a_placement_is_placeable_if_any_is(problem, data):
         greedy_onloading(structure, np.zeros(problem.n_rows)),
         np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n))),
     ):
-        nearest = nearest_placement(structure, x, INF)
+        status, nearest = nearest_placement(structure, x, INF)
         if nearest is None:
+            assert status is LPStatus.INFEASIBLE
             assert not candidates
         else:
             assert structure.placeable(nearest)
