@@ -259,7 +259,9 @@ def _read_rows(model: BlockData, objective: ObjectiveData) -> _Rows:
     except ModelError as error:
         raise type(error)(f"{_called(owner)}: {error}") from None
     except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
-        message = f"{_called(owner)} cannot be evaluated; mend it or deactivate it: {error}"
+        message = (
+            f"{_called(owner)} cannot be evaluated; mend it or deactivate it: {' '.join(str(error).split())}"
+        )
         raise ModelError(message) from error
     return rows
 

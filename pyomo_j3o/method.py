@@ -278,7 +278,10 @@ class _Run:
         status, plan = first_plan(self.structure.problem, self.remaining())
         if plan is None:
             return _WITHOUT_PLAN.get(status, Ending.TIME)
-        self.best = self._step(plan.x, max(self.remaining(), 1.0))
+        routing = self._step(plan.x, max(self.remaining(), 1.0))
+        if routing.status is LPStatus.UNBOUNDED:
+            return Ending.UNBOUNDED
+        self.best = routing if routing.feasible else Routing.of_plan(plan, self.structure)
         self._count_improvement()
         return ending
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
-from pyomo_j3o.problem import BoolArray, FloatArray
+from pyomo_j3o.problem import BoolArray, FloatArray, Plan
 from pyomo_j3o.structure import Structure
 
 
@@ -49,6 +49,13 @@ class Routing:
         problem = structure.problem
         zeros = np.zeros(problem.n_offloading)
         return Routing(x, LPStatus.INFEASIBLE, -np.inf, np.zeros(0), np.zeros(problem.n_rows), zeros)
+
+    @staticmethod
+    def of_plan(plan: Plan, structure: Structure) -> Routing:
+        """Return a plan found otherwise as a routing, without prices."""
+        problem = structure.problem
+        duals, costs = np.zeros(problem.n_rows), np.zeros(problem.n_offloading)
+        return Routing(plan.x, LPStatus.OPTIMAL, plan.objective, plan.y, duals, costs, plan.objective)
 
     @property
     def solved(self) -> bool:

@@ -7,7 +7,7 @@ import io
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from pyomo.common.collections import ComponentMap
 from pyomo.common.config import ConfigDict, ConfigValue, UninitializedMixin
 from pyomo.common.modeling import NOTSET
 from pyomo.contrib.solver.common.base import Availability, LegacySolverWrapper, SolverBase
-from pyomo.contrib.solver.common.config import BranchAndBoundConfig
+from pyomo.contrib.solver.common.config import BranchAndBoundConfig, TextIO_or_Logger
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.contrib.solver.common.solution_loader import NoSolutionSolutionLoader, SolutionLoader
@@ -31,6 +31,7 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import VarData
+from pyomo.core.staleflag import StaleFlagManager
 from pyomo.opt.results.results_ import SolverResults
 
 from pyomo_j3o import method, stopping
@@ -163,7 +164,15 @@ class J3OConfig(BranchAndBoundConfig):
         )
         for name, default, domain, text in declared:
             self.declare(name, _Option(default=default, domain=domain, description=text))
+
+        def streams(value: Any) -> list[Any]:
+            try:
+                return TextIO_or_Logger(value)
+            except ValueError as error:
+                raise OptionError(f"tee={value!r} is not something to write to: {error}") from None
+
         redeclared: tuple[tuple[str, Any, Any], ...] = (
+            ("tee", False, streams),
             ("rel_gap", 1e-4, _number("rel_gap", 0.0)),
             ("abs_gap", None, _number("abs_gap", 0.0, optional=True)),
             ("time_limit", None, _number("time_limit", 0.0, optional=True)),
@@ -301,9 +310,9 @@ class J3O(SolverBase):
     name = "j3o"
 
     def __init__(self, **kwds: Any) -> None:
-        known = {key: value for key, value in kwds.items() if key != "name"}
-        _require_known(self.CONFIG, known)
-        super().__init__(**kwds)
+        _require_known(self.CONFIG, {key: value for key, value in kwds.items() if key != "name"})
+        with _option_errors():
+            super().__init__(**kwds)
 
     def available(self) -> Availability:
         """Return that the solver can be used: what it needs comes with it."""
@@ -346,7 +355,8 @@ class J3O(SolverBase):
         started = datetime.datetime.now(datetime.UTC)
         timings = Timings()
         _require_known(self.config, kwds)
-        config = self.config(value=kwds, preserve_implicit=True)
+        with _option_errors():
+            config = self.config(value=kwds, preserve_implicit=True)
         captured = io.StringIO()
         log = Log([captured, *config.tee])
         try:
@@ -369,6 +379,9 @@ class J3O(SolverBase):
         results.extra_info.lp_solver = solved.lp_solver if solved is not None else None
         results.extra_info.trace = solved.trace if solved is not None else []
         results.extra_info.message = message
+        if solved is not None:
+            results.extra_info.number_of_variables = solved.problem.n_onloading + solved.problem.n_offloading
+            results.extra_info.number_of_constraints = solved.problem.n_rows
         self._finish(results, config, timings, message)
         results.timing_info.start_timestamp = started
         results.timing_info.wall_time = timings.elapsed()
@@ -458,6 +471,9 @@ class J3O(SolverBase):
                 f"{message} Set raise_exception_on_nonoptimal_result=False to get the results all the same."
             )
         if not config.load_solutions:
+            if results.solution_loader.get_number_of_solutions():
+                # As in Pyomo's own solvers: what the variables hold is not this solve's plan.
+                StaleFlagManager.mark_all_as_stale()
             return
         if results.solution_loader.get_number_of_solutions() == 0:
             raise NoFeasibleSolutionError(
@@ -466,6 +482,17 @@ class J3O(SolverBase):
             )
         with timings.phase("load"):
             results.solution_loader.load_solution()
+
+
+@contextmanager
+def _option_errors() -> Iterator[None]:
+    """Let what Pyomo's own domains say of a value reach the user as an `OptionError`."""
+    try:
+        yield
+    except OptionError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise OptionError(" ".join(str(error).split())) from None
 
 
 def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
@@ -566,10 +593,11 @@ class _Options(MutableMapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         name = self._known(name)
-        if name == "solver_options":
-            self._config.solver_options.set_value(value)
-        else:
-            self._config[name] = value
+        with _option_errors():
+            if name == "solver_options":
+                self._config.solver_options.set_value(value)
+            else:
+                self._config[name] = value
 
     def __delitem__(self, name: str) -> None:
         self._config.get(self._known(name)).reset()
@@ -651,6 +679,9 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
                 call["tee"] = [*streams, stack.enter_context(open(logfile, "w", encoding="utf-8"))]
             results = J3O.solve(self, model, **call)
         classic, solution = self._map_results(model, results)
+        for number in ("number_of_variables", "number_of_constraints"):
+            if number in results.extra_info:
+                setattr(classic.problem, number, results.extra_info[number])
         classic.solver.message = results.extra_info.message
         classic.solver.termination_message = results.extra_info.message
         classic.solver.wallclock_time = results.timing_info.wall_time
@@ -689,7 +720,11 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
             options = dict(part.split("=", 1) for part in options.split())
         elif isinstance(options, ConfigDict):
             options = options.value()
-        self.options.update({name: value for name, value in options.items() if value is not None})
+        given = {name: value for name, value in options.items() if value is not None}
+        if "tee" in given:
+            given["tee"] = _truth("tee")(given["tee"])
+        with _option_errors():
+            self.options.update(given)
 
     def warm_start_capable(self) -> bool:
         """Return True: see the option `warm_start`."""

@@ -225,8 +225,14 @@ def analyse(problem: Problem) -> Structure:
     open_ended[: len(demand_rows)] = problem.row_upper[demand_rows] > demand[: len(demand_rows)]
     side = np.where(link_scale > 0, problem.row_upper[link_rows], -problem.row_lower[link_rows])
     gates = np.unique(opener_link[opener_link < len(link_rows)])
+    # Where several x open one link, each in part, the largest part is not all.
+    _, number, size = np.unique(opener_link, return_inverse=True, return_counts=True)
+    in_part = np.zeros(n_columns, dtype=bool)
+    in_part[opener_column[size[number] > 1]] = True
+    in_part &= cap < problem.offloading_upper
     exact = bool(
         np.all(share >= 1.0)
+        and not np.any(in_part[alone])
         and np.all(problem.offloading_lower[group >= 0] >= 0.0)
         and np.all(side[gates] <= 0.0)
     )

@@ -155,7 +155,11 @@ def snapshot(model, stale=True):
         for s in model.component_objects(pyo.Suffix)
     ]
     active = [(c.name, c.active) for c in model.component_data_objects((pyo.Constraint, pyo.Objective))]
-    parameters = [(p.name, p.value) for p in model.component_data_objects(pyo.Param) if hasattr(p, "value")]
+    parameters = [
+        (p.name, str(p._value))
+        for p in model.component_data_objects(pyo.Param)
+        if p._value is not pyo.Param.NoValue
+    ]
     return variables, suffixes, active, parameters
 
 

@@ -193,14 +193,6 @@ def test_an_equality_moves(backend):
     program.close()
 
 
-def test_an_equality_may_become_a_range(backend):
-    """A row that was opened as an equality takes two different finite sides later."""
-    program = backend.open(model_of([-1, -2], [[1, 1]], [1], [1]))
-    program.set_row_bounds(np.array([0.5]), np.array([3.0]))
-    assert program.solve().objective == pytest.approx(-0.5)
-    program.close()
-
-
 def test_added_rows_count_and_their_duals_come_last(backend):
     """Rows added after a solve cut it off; their duals follow those of the rows before."""
     program = backend.open(model_of([1, 1], [[1, 1]], [-INF], [3], upper=2))

@@ -101,7 +101,7 @@ def test_solver_options_are_really_set(pyomo):
     code, output = pyomo(
         "solve",
         "--solver=j3o",
-        "--solver-options=max_iterations=1 improve=False rel_gap=0 bound=none lp_solver=highs",
+        "--solver-options=max_iterations=1 improve=False rel_gap=0 bound=lp lp_solver=highs",
         "--json",
         "--stream-output",
         "model.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,9 @@ class HighsProgram:
             highs.setOptionValue("presolve", "off")
             status = self._run_in_thread(time_limit)
             highs.setOptionValue("presolve", "choose")
+        if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            # Branch and bound may stay undecided; who asks finds out by dropping the objective.
+            return LPStatus.UNBOUNDED
         if status not in _STATUS:
             # A numerically lost basis: once more, from scratch.
             highs.clearSolver()
@@ -159,6 +162,9 @@ class HighsProgram:
         highs.setOptionValue("time_limit", limit)
         future = self._thread.submit(highs.run)
         try:
+            # Waking now and then: with Gurobi in the process, a signal does not end the wait by itself.
+            while not wait([future], timeout=0.2).done:
+                pass
             future.result()
         except KeyboardInterrupt:
             self._interrupted.set()
