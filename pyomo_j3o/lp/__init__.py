@@ -56,6 +56,7 @@ def choose_backend(
     if name == "highs":
         return HighsBackend(options, seed)
     problem = gurobi.unavailable(n_columns, n_rows)
+    gurobi.restore_ctrl_c()
     if name == "gurobi":
         if problem:
             raise BackendError(

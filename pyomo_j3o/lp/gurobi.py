@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import signal
+import threading
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,18 @@ def unavailable(n_columns: int, n_rows: int) -> str:
     if problem and gurobipy is not None:
         return f"{problem}: the LP has {n_columns} columns and {n_rows} rows"
     return problem
+
+
+def restore_ctrl_c() -> None:
+    """Give SIGINT back to Python.
+
+    While Gurobi optimises it takes SIGINT; from several threads at once it may not give it back, and Ctrl-C
+    would be lost for the rest of the process. Only the main thread can mend that.
+    """
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGINT)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
 
 
 @functools.lru_cache(maxsize=2)
