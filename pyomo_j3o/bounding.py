@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -73,11 +73,12 @@ def relax(
         The largest number of rounds of cuts.
     """
     problem = structure.problem
-    program = backend.open(relaxation_model(problem))
+    model = relaxation_model(problem)
+    program = backend.open(model)
     try:
         solution = program.solve(remaining())
         if cuts and solution.status is LPStatus.OPTIMAL:
-            solution = _tighten(structure, program, solution, remaining, rounds)
+            model, solution = _tighten(structure, model, program, solution, remaining, rounds)
         if solution.status is not LPStatus.OPTIMAL:
             bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
             n_x, n_y, m = problem.n_onloading, problem.n_offloading, problem.n_rows
@@ -87,7 +88,7 @@ def relax(
     n_x = problem.n_onloading
     return Relaxation(
         LPStatus.OPTIMAL,
-        solution.objective + problem.objective_constant,
+        proven_bound(model, solution) + problem.objective_constant,
         solution.values[:n_x],
         solution.values[n_x:],
         solution.row_duals[: problem.n_rows],
@@ -124,13 +125,36 @@ def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
     return tuple(np.flatnonzero(np.abs(ray) > 1e-6).tolist())
 
 
+def proven_bound(model: LinearModel, solution: LPSolution) -> float:
+    """Return an upper bound of a maximised LP that holds whatever the LP solver's tolerances.
+
+    Any row duals of the right sign give one (weak duality; Neumaier and Shcherbina 2004, DOI
+    10.1007/s10107-003-0433-3): what they pay for the rows, and for each column the better of its bounds at
+    its reduced cost. Where an open column has a reduced cost that is not 0 by rounding alone, the LP's own
+    value stands, with a margin for its tolerance.
+    """
+    duals = solution.row_duals.copy()
+    duals[(duals > 0) & ~np.isfinite(model.row_upper)] = 0.0
+    duals[(duals < 0) & ~np.isfinite(model.row_lower)] = 0.0
+    costs = model.objective - model.matrix.T @ duals
+    sides = np.where(duals > 0, model.row_upper, model.row_lower)
+    ends = np.where(costs > 0, model.upper, model.lower)
+    paid = float(np.sum(duals[duals != 0] * sides[duals != 0]) + np.sum(costs[costs != 0] * ends[costs != 0]))
+    margin = 1e-7 * max(1.0, abs(solution.objective))
+    if not np.isfinite(paid) or paid > solution.objective + 100 * margin:
+        return solution.objective + margin
+    return max(paid, solution.objective)
+
+
 def _tighten(
     structure: Structure,
+    model: LinearModel,
     program: LinearProgram,
     solution: LPSolution,
     remaining: Callable[[], float],
     rounds: int,
-) -> LPSolution:
+) -> tuple[LinearModel, LPSolution]:
+    """Add violated cover cuts round by round; return the LP with the cuts that `solution` belongs to."""
     knapsacks = Knapsacks.of(structure)
     n_x, n_y = structure.problem.n_onloading, structure.problem.n_offloading
     first = solution.objective
@@ -142,11 +166,17 @@ def _tighten(
         program.add_rows(wide, np.full(len(limit), -np.inf), limit)
         tighter = program.solve(remaining())
         if tighter.status is LPStatus.INFEASIBLE:
-            return LPSolution.without_values(LPStatus.INFEASIBLE)
+            return model, tighter
         if tighter.status is not LPStatus.OPTIMAL:
             break
         gained = solution.objective - tighter.objective
         solution = tighter
+        model = replace(
+            model,
+            matrix=sparse.csr_array(sparse.vstack([model.matrix, wide], format="csr")),
+            row_lower=np.concatenate([model.row_lower, np.full(len(limit), -np.inf)]),
+            row_upper=np.concatenate([model.row_upper, limit]),
+        )
         if gained < 1e-3 * (first - solution.objective):
             break
-    return solution
+    return model, solution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -12,7 +12,7 @@ from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.structure import Structure, analyse
 from pyomo_j3o.surrogate import Surrogate, marginals, price
 
@@ -120,6 +120,40 @@ def _improve_part(
     finally:
         step.close()
     return best.x, best.merit - start.merit
+
+
+def drop_idle(problem: Problem, routing: Routing) -> Routing:
+    """Return the routing without placed variables that nothing needs, one after the other.
+
+    A variable goes if no row is missed without it at the same y, and the objective does not fall: memory
+    filled by a model that answers no query is of no use to the reader of the plan.
+
+    Parameters
+    ----------
+    problem
+        Linear.
+    routing
+        Feasible; its y, duals and status stay as they are.
+    """
+    columns = sparse.csc_array(problem.onloading_rows)
+    x = routing.x.copy()
+    body = problem.onloading_rows @ x.astype(float) + problem.offloading_rows @ routing.y
+    slack = 1e-9 * np.maximum(1.0, np.abs(body))
+    candidates = x & (problem.onloading_lower < 0.5) & (problem.onloading_objective <= 0.0)
+    for k in np.flatnonzero(candidates):
+        entries = slice(columns.indptr[k], columns.indptr[k + 1])
+        rows, value = columns.indices[entries], columns.data[entries]
+        after = body[rows] - value
+        # A row that is missed by rounding already must not be missed by more.
+        low = np.minimum(problem.row_lower[rows], body[rows]) - slack[rows]
+        high = np.maximum(problem.row_upper[rows], body[rows]) + slack[rows]
+        if np.all(after >= low) and np.all(after <= high):
+            x[k] = False
+            body[rows] = after
+    gain = float(problem.onloading_objective @ x.astype(float)) - float(
+        problem.onloading_objective @ routing.x.astype(float)
+    )
+    return replace(routing, x=x, objective=routing.objective + gain, merit=routing.merit + gain)
 
 
 def search(

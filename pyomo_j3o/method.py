@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_j3o.alternating import alternate
 from pyomo_j3o.bounding import Relaxation, relax, unbounded_columns
 from pyomo_j3o.errors import OptionError
-from pyomo_j3o.improving import improve
+from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LPStatus
 from pyomo_j3o.offloading import OffloadingStep, Routing
@@ -143,6 +143,9 @@ class _Run:
             return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else np.inf, ending, ray=ray)
         if best is None or not best.feasible:
             return Outcome(None, self.bound, ending)
+        if self.settings.improve:
+            self.best = best = drop_idle(self.structure.problem, best)
+            self._count_improvement()
         bound = max(self.bound, best.objective)
         settings = self.settings
         if (
@@ -158,8 +161,13 @@ class _Run:
         prices = np.zeros(self.structure.problem.n_rows)
         if self.settings.bound != "none":
             with self.timings.phase("certify"):
+                # Half of a short time limit stays for the search: a plan without a bound beats none.
+                reserved = 0.5 * self.remaining() if np.isfinite(self.settings.time_limit) else 0.0
                 relaxation = relax(
-                    self.structure, self.backend, self.settings.bound == "cuts", self.remaining
+                    self.structure,
+                    self.backend,
+                    self.settings.bound == "cuts",
+                    lambda: self.remaining() - reserved,
                 )
             ending = self._read(relaxation)
             if ending is not None:
@@ -184,7 +192,7 @@ class _Run:
             return self._unbounded()
         self.bound = relaxation.bound
         self.log.bound(self.structure.problem.sense * self.bound, self.timings.elapsed())
-        return _WITHOUT_PLAN.get(relaxation.status)
+        return Ending.INFEASIBLE if relaxation.status is LPStatus.INFEASIBLE else None
 
     def _unbounded(self) -> Ending:
         """Tell an unbounded problem from an infeasible one whose relaxation is unbounded."""

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from small_problems import INF, best_routing, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.improving import Moves, Neighbourhood, descend, improve, keeps_rows
+from pyomo_j3o.improving import Moves, Neighbourhood, descend, drop_idle, improve, keeps_rows
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.offloading import OffloadingStep
 from pyomo_j3o.structure import analyse
@@ -142,3 +142,25 @@ def test_moves_keep_the_rows(problem, data):
         other[[v for v in (j, k) if v >= 0]] ^= True
         within = np.all(structure.placement_violation(other) <= structure.placement_tolerance())
         assert keeps == (within or not len(rows))
+
+
+def test_what_nothing_needs_is_not_placed(bits):
+    """A placed variable that opens only unused columns goes; one that a row or its own gain needs stays."""
+    problem = problem_of(
+        {"a": 0, "b": 0, "c": 0.5, "d": 0, "e": 0},
+        {"p": 2, "q": 1, "r": 1},
+        [
+            ({"p": 1, "q": 1, "r": 1}, -INF, 1),
+            ({"p": 1, "a": -1}, -INF, 0),
+            ({"q": 1, "b": -1}, -INF, 0),
+            ({"r": 1, "c": -1}, -INF, 0),
+            ({"d": 1, "e": 1}, 1, INF),
+        ],
+    )
+    with_step = OffloadingStep(analyse(problem), HighsBackend())
+    routing = with_step(np.array([True, True, True, True, False]))
+    with_step.close()
+    lean = drop_idle(problem, routing)
+    assert lean.x.tolist() == [True, False, True, True, False]
+    assert lean.objective == routing.objective == pytest.approx(2.5)
+    assert np.all(lean.y == routing.y)
