@@ -87,7 +87,10 @@ def solve(
     list of Record
         One per iteration; the last also counts what the improvement gained.
     """
-    run = _Run(analyse(problem), backend, settings, timings, log)
+    structure = analyse(problem)
+    if settings.onloading_step is not None:
+        structure.freeze()
+    run = _Run(structure, backend, settings, timings, log)
     try:
         return run.outcome(), run.trace
     finally:
@@ -207,7 +210,8 @@ class _Run:
                 x = greedy_onloading(self.structure, prices)
             else:
                 x = _as_placement(
-                    self.settings.onloading_step(self.structure, prices), self.structure.problem.n_onloading
+                    self.settings.onloading_step(self.structure, prices.copy()),
+                    self.structure.problem.n_onloading,
                 )
             if not self.structure.placeable(x):
                 status, repaired = nearest_placement(self.structure, x, self.remaining())
@@ -241,7 +245,7 @@ class _Run:
         self.log.iteration(record)
         if self.settings.callback is not None:
             self.settings.callback(record)
-        return self.settings.stop(self.trace)
+        return self.settings.stop(tuple(self.trace))
 
     def _improve(self, ending: Ending) -> Ending:
         assert self.best is not None
@@ -313,4 +317,6 @@ def _as_placement(x: object, n: int) -> BoolArray:
             f"onloading_step returned an array of shape {array.shape}; return one entry per onloading "
             f"variable, shape ({n},)"
         )
+    if array.dtype.kind not in "biuf" or not np.all(np.isfinite(array)):
+        raise OptionError("onloading_step returned entries that are neither 0 nor 1; return booleans")
     return array > 0.5

@@ -214,7 +214,9 @@ class OffloadingStep:
         own = np.where(wants_up, problem.offloading_upper[column], problem.offloading_lower[column])
         at = np.where(wants_up, upper[column], lower[column])
         tighter = np.where(wants_up, limit < own, limit > own)
-        binding = (cost != 0) & tighter & (np.abs(limit - at) <= 1e-9 * np.maximum(1.0, np.abs(at)))
+        with np.errstate(invalid="ignore"):  # an open side is no limit, and inf - inf is not near 0
+            near = np.abs(limit - at) <= 1e-9 * np.maximum(1.0, np.abs(at))
+        binding = (cost != 0) & tighter & near
         holders = np.flatnonzero(binding)
         _, first = np.unique(column[holders], return_index=True)
         holders = holders[first]

@@ -80,7 +80,7 @@ _Option._UninitializedClass = type("_UninitializedOption", (UninitializedMixin, 
 
 def _one_of(name: str, *allowed: str) -> Callable[[Any], str]:
     def domain(value: Any) -> str:
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise OptionError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, allowed))}")
         return str(value)
 
@@ -89,17 +89,24 @@ def _one_of(name: str, *allowed: str) -> Callable[[Any], str]:
 
 def _number(name: str, least: float, whole: bool = False, optional: bool = False) -> Callable[[Any], Any]:
     kind = "a whole number" if whole else "a number"
+    most = 2**31 - 1 if whole else math.inf  # what the solvers behind take
+
+    limit = f" and at most {most}" if whole else ""
 
     def domain(value: Any) -> Any:
         if value is None and optional:
             return None
         try:
             number = float(value)
-            good = number >= least and (not whole or number == int(number)) and not isinstance(value, bool)
+            good = (
+                least <= number <= most
+                and (not whole or number == int(number))
+                and not isinstance(value, bool)
+            )
         except (TypeError, ValueError, OverflowError):
             good = False
         if not good:
-            raise OptionError(f"{name}={value!r} is not {kind} of at least {least:g}; give one")
+            raise OptionError(f"{name}={value!r} is not {kind} of at least {least:g}{limit}; give one")
         return int(number) if whole else number
 
     return domain
@@ -637,7 +644,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
     def __init__(self, **kwds: Any) -> None:
         self._require_no_interface(kwds.pop("solver_io", None))
         given = {_CLASSIC_NAMES.get(name, name): value for name, value in kwds.items()}
-        options = given.pop("options", None) or {}
+        options = _as_mapping(given.pop("options", None))
         kwds.pop("executable", None)
         J3O.__init__(self, **given)
         object.__setattr__(self, "options", _Options(self.config))
@@ -666,7 +673,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         logfile = kwds.pop("logfile", None)
         timing = bool(kwds.get("report_timing"))
         call: dict[str, Any] = {"raise_exception_on_nonoptimal_result": False}
-        for source in (kwds.pop("options", None) or {}, kwds):
+        for source in (_as_mapping(kwds.pop("options", None)), kwds):
             for name, value in source.items():
                 if name in _WITHOUT_EFFECT or (value is None and name in ("timelimit", "solver_options")):
                     continue
@@ -716,11 +723,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
 
     def set_options(self, options: Any) -> None:
         """Take options from the `pyomo` command: a mapping, or a string "name=value name=value"."""
-        if isinstance(options, str):
-            options = dict(part.split("=", 1) for part in options.split())
-        elif isinstance(options, ConfigDict):
-            options = options.value()
-        given = {name: value for name, value in options.items() if value is not None}
+        given = {name: value for name, value in _as_mapping(options).items() if value is not None}
         if "tee" in given:
             given["tee"] = _truth("tee")(given["tee"])
         with _option_errors():
@@ -734,6 +737,21 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
     def _require_no_interface(solver_io: Any) -> None:
         if solver_io not in (None, "python", "direct"):
             raise OptionError(f"solver_io={solver_io!r} is unknown to j3o, which needs none; leave it out")
+
+
+def _as_mapping(options: Any) -> Mapping[str, Any]:
+    """Read options as the classic interface and the `pyomo` command give them."""
+    if options is None:
+        return {}
+    if isinstance(options, ConfigDict):
+        return dict(options.value())
+    if isinstance(options, str):
+        options = [part.partition("=") for part in options.split()]
+        if all(middle for _, middle, _ in options):
+            return {name: value for name, _, value in options}
+    elif isinstance(options, Mapping):
+        return options
+    raise OptionError(f"options={options!r} cannot be read; give a dictionary, or 'name=value name=value'")
 
 
 def _store(loader: SolutionLoader, model: BlockData, results: SolverResults, solution: Any) -> None:

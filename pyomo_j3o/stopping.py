@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pyomo_j3o.errors import OptionError
 from pyomo_j3o.results import Ending, Record
 
 #: Looks at the records so far and says why to stop, or None to go on.
@@ -53,7 +54,14 @@ def time_limit(seconds: float) -> Stop:
 
 def user_rule(rule: Callable[[Sequence[Record]], bool]) -> Stop:
     """Stop when the reader's own rule returns a true value."""
-    return lambda trace: Ending.USER if rule(trace) else None
+
+    def stop(trace: Sequence[Record]) -> Ending | None:
+        answer = rule(trace)
+        if np.ndim(answer):
+            raise OptionError("stop returned an array; return True to stop, or False")
+        return Ending.USER if answer else None
+
+    return stop
 
 
 def first_of(*stops: Stop) -> Stop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy import sparse
@@ -125,6 +125,16 @@ class Structure:
     opener_start: IntArray
     by_column: Index
     by_group: Index
+
+    def freeze(self) -> None:
+        """Make every array read-only, before code of the user's sees them."""
+        for owner in (self, self.problem):
+            for item in fields(owner):
+                value = getattr(owner, item.name)
+                parts = (value.data, value.indices, value.indptr) if sparse.issparse(value) else (value,)
+                for part in parts:
+                    if isinstance(part, np.ndarray):
+                        part.setflags(write=False)
 
     def column_bounds(self, x: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Return the bounds of y at placement `x`, link rows included, (K,) each."""

@@ -81,16 +81,12 @@ class GurobiBackend:
         self.description = f"Gurobi {version}" + (f" ({reason})" if reason else "")
         self._env = gurobipy.Env(params={"OutputFlag": 0})
         self._env.setParam("Seed", seed % 2_000_000_000)
-        if threads:
-            self._env.setParam("Threads", threads)
-        for name, value in (options or {}).items():
+        for name, value in {**({"Threads": threads} if threads else {}), **(options or {})}.items():
             try:
                 self._env.setParam(name, value)
-            except (gurobipy.GurobiError, ValueError, TypeError) as error:
+            except (gurobipy.GurobiError, ValueError, TypeError, OverflowError) as error:
                 self._env.close()
-                raise OptionError(
-                    f"Gurobi does not take the option {name}={value!r} of solver_options: {error}"
-                ) from None
+                raise OptionError(f"Gurobi does not take {name}={value!r}: {error}; give another") from None
 
     def open(self, model: LinearModel) -> GurobiProgram:
         """Return a `GurobiProgram` loaded with `model`."""
