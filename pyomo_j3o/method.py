@@ -150,13 +150,15 @@ class _Run:
             self.best = best = drop_idle(self.structure.problem, best)
             self._count_improvement()
         bound = max(self.bound, best.objective)
-        settings = self.settings
-        if (
-            relative_gap(best.objective, bound) <= settings.rel_gap
-            or bound - best.objective <= settings.abs_gap
-        ):
+        if self._closed(best.objective):
             ending = Ending.GAP
         return Outcome(Plan(best.x, best.y, best.objective), bound, ending, best.duals)
+
+    def _closed(self, objective: float) -> bool:
+        """Return whether a plan of this objective is within the gap asked for."""
+        bound = max(self.bound, objective)
+        close = bound - objective <= self.settings.abs_gap
+        return close or relative_gap(objective, bound) <= self.settings.rel_gap
 
     def _search(self) -> Ending:
         if self.remaining() <= 0:
@@ -185,15 +187,27 @@ class _Run:
         if ending in (Ending.GAP, Ending.TIME):
             return self._find_first(ending)
         if self.settings.improve or not routing.feasible:
-            with self.timings.phase("improve"):
-                ending = self._improve(ending)
-        return self._find_first(ending)
+            ending = self._improve(ending)
+        if self.best.feasible or ending in (Ending.TIME, Ending.INTERRUPTED):
+            return self._find_first(ending)
+        # Branch and bound stops at its first plan: there is everything left to improve.
+        ending = self._find_first(ending)
+        return self._improve(ending) if self.settings.improve and self.best.feasible else ending
 
     def _read(self, relaxation: Relaxation) -> Ending | None:
         """Take over the bound, or say why there is nothing to search."""
         if relaxation.status is LPStatus.UNBOUNDED:
             return self._unbounded()
         self.bound = relaxation.bound
+        rounded = relaxation.x > 0.5
+        if (
+            self._onload_at_start is None
+            and relaxation.status is LPStatus.OPTIMAL
+            and np.all(np.abs(relaxation.x - rounded) <= 1e-6)
+            and self.structure.placeable(rounded)
+        ):
+            # The relaxation is integral: it is the optimal placement already.
+            self._onload_at_start = rounded
         self.log.bound(self.structure.problem.sense * self.bound, self.timings.elapsed())
         return Ending.INFEASIBLE if relaxation.status is LPStatus.INFEASIBLE else None
 
@@ -258,19 +272,25 @@ class _Run:
         def progress(gained: float, x: BoolArray) -> None:
             nonlocal found
             found = x
-            if start.feasible and gained > 0:
-                self.log.improvement(
-                    sense * (start.objective + gained), sense * self.bound, self.timings.elapsed()
-                )
+            if not start.feasible:
+                return
+            objective = start.objective + gained
+            if gained > 0:
+                self.log.improvement(sense * objective, sense * self.bound, self.timings.elapsed())
+            if self._closed(objective):
+                raise _Ended(Ending.GAP)
 
         if not (start.solved and self.structure.placeable(start.x)):
             return ending
         try:
-            found = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
+            with self.timings.phase("improve"):
+                found = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
             if self.remaining() <= 0:
                 ending = Ending.TIME
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
+        except _Ended as reason:
+            ending = reason.ending
         self.log.flush()
         if np.array_equal(found, start.x):
             return ending

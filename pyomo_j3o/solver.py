@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.scaling import largest_coefficients, scale_rows
 from pyomo_j3o.version import __version__
 
 logger = logging.getLogger("pyomo_j3o")
@@ -404,7 +405,7 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
             linearized = _linearize(problem, inverse)
-        linear = linearized.problem
+            linear, factors = scale_rows(linearized.problem)
         with ExitStack() as stack:
             backend = choose_backend(
                 config.lp_solver,
@@ -415,7 +416,8 @@ class J3O(SolverBase):
                 config.seed,
             )
             stack.callback(backend.close)
-            log.line(f"J3O {__version__} on '{model.name}'")
+            named = "" if model.name == "unknown" else f" on '{model.name}'"
+            log.line(f"J3O {__version__}{named}")
             log.line(
                 f"{problem.n_onloading} onloading and {problem.n_offloading} offloading variables, "
                 f"{problem.n_rows} rows, {problem.n_nonzeros} nonzeros"
@@ -443,6 +445,8 @@ class J3O(SolverBase):
                 _start(inverse) if config.warm_start else None,
             )
             outcome, trace = method.solve(linear, backend, settings, timings, log)
+            if outcome.duals is not None:
+                outcome = replace(outcome, duals=outcome.duals * factors)
             return _Solved(problem, inverse, linearized, outcome, trace, backend.name)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
@@ -537,7 +541,9 @@ def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: Float
         np.where(np.isfinite(problem.row_upper), np.abs(problem.row_upper), 0.0),
     )
     allowed = np.full(len(missed), _FEASIBILITY)
-    allowed[: problem.n_rows] *= np.maximum(1.0, np.maximum(sides, np.abs(activities(problem, point, y))))
+    # A row in a tiny unit is measured in that unit.
+    unit = np.minimum(1.0, largest_coefficients(problem))
+    allowed[: problem.n_rows] *= np.maximum(unit, np.maximum(sides, np.abs(activities(problem, point, y))))
     worst = int(np.argmax(missed - allowed)) if len(missed) else 0
     if len(missed) and missed[worst] > allowed[worst]:
         if worst < problem.n_rows:

@@ -246,7 +246,7 @@ def analyse(problem: Problem) -> Structure:
         and np.all(problem.offloading_lower[group >= 0] >= 0.0)
         and np.all(side[gates] <= 0.0)
     )
-    penalty = _penalties(problem, routing_rows, demand_rows)
+    penalty = _penalties(problem, routing_rows, demand_rows, opener_x, opener_column)
     group_penalty = np.zeros(len(demand))
     group_penalty[: len(demand_rows)] = (
         penalty[np.searchsorted(routing_rows, demand_rows)] * demand[: len(demand_rows)]
@@ -416,17 +416,29 @@ def _largest_caps(column: IntArray, link: IntArray, cap: FloatArray, n_columns: 
     return caps
 
 
-def _penalties(problem: Problem, routing_rows: IntArray, demand_rows: IntArray) -> FloatArray:
+def _penalties(
+    problem: Problem,
+    routing_rows: IntArray,
+    demand_rows: IntArray,
+    opener_x: IntArray,
+    opener_column: IntArray,
+) -> FloatArray:
     """Return per routing row a price per unit of violation above what serving it can be worth.
 
-    A demand row pays as much again as its best column is worth; the prices of the shared rows then
-    stay within a small multiple of what they are where the placement is feasible. Other rows cost so
-    much more that they give way only where unserved demand does not help.
+    A demand row pays as much again as its best column is worth, and what it costs to open its dearest
+    column; the prices of the shared rows then stay within a small multiple of what they are where the
+    placement is feasible. Other rows cost so much more that they give way only where unserved demand does
+    not help.
     """
+    cost_of_opening = np.zeros(problem.n_offloading)
+    np.maximum.at(cost_of_opening, opener_column, np.maximum(-problem.onloading_objective[opener_x], 0.0))
     position, column, value = _entries(problem.offloading_rows, routing_rows)
     worth = np.abs(problem.offloading_objective[column]) / np.abs(value)
     highest = np.zeros(len(routing_rows))
     np.maximum.at(highest, position, worth)
+    demand_price = np.zeros(len(routing_rows))
+    np.maximum.at(demand_price, position, worth + 2.0 * cost_of_opening[column] / np.abs(value))
     typical = max(float(highest.max(initial=0.0)), 1e-6)
     demand = np.isin(routing_rows, demand_rows)
-    return np.where(demand, np.maximum(highest, 1e-3 * typical), 100.0 * typical)
+    typical = max(typical, float(demand_price[demand].max(initial=0.0)))
+    return np.where(demand, np.maximum(demand_price, 1e-3 * typical), 100.0 * typical)

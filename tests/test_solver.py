@@ -386,12 +386,20 @@ def test_a_keyboard_interrupt_in_a_callback_keeps_the_incumbent():
         new().solve(two_servers(), callback=stop_at_two)
 
 
+@pytest.fixture
+def listening():
+    """Let Python take SIGINT, which a process started in the background may have been told to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ctrl_c():
     """Do what Ctrl-C does: send SIGINT to the main thread."""
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
-def test_a_real_interrupt_keeps_the_incumbent():
+def test_a_real_interrupt_keeps_the_incumbent(listening):
     """Ctrl-C at any time, inside an LP as well, ends the solve as interrupted, and soon."""
     m = taskonomy(40, 4)
     opt = new()
@@ -425,7 +433,7 @@ def hard_to_place(n=40, rows=5):
     return m
 
 
-def test_an_interrupt_while_a_first_plan_is_sought():
+def test_an_interrupt_while_a_first_plan_is_sought(listening):
     """Without any plan yet, Ctrl-C is still reported as such, not as a time limit."""
     timer = threading.Timer(1.0, ctrl_c)
     timer.start()

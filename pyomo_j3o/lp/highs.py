@@ -229,6 +229,8 @@ def _new_highs(options: SolverOptions) -> highspy.Highs:
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
+    # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
+    highs.setOptionValue("small_matrix_value", 1e-12)
     for name, value in options.items():
         if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise OptionError(

@@ -1,0 +1,62 @@
+"""Rows whose coefficients are all tiny or all huge, brought near 1 for the LP solvers' tolerances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.problem import FloatArray, Problem
+
+#: Rows whose largest coefficient lies in between are left as they are.
+_SMALL, _LARGE = 1e-3, 1e6
+
+
+def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
+    """Multiply rows by powers of two, exactly, so that their largest coefficient is near 1.
+
+    LP solvers drop entries below about 1e-9 and measure feasibility in absolute terms: a row that is written
+    in a tiny unit would count for nothing.
+
+    Parameters
+    ----------
+    problem
+        Linear.
+
+    Returns
+    -------
+    Problem
+        With the same plans.
+    factors : (M,)
+        Dual of the original row = factor times dual of the scaled one.
+    """
+    largest = largest_coefficients(problem)
+    factors = np.ones(problem.n_rows)
+    odd = (largest > 0) & ((largest < _SMALL) | (largest > _LARGE))
+    if not odd.any():
+        return problem, factors
+    factors[odd] = np.exp2(-np.rint(np.log2(largest[odd])))
+    scale = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
+    return (
+        replace(
+            problem,
+            onloading_rows=sparse.csr_array(scale @ problem.onloading_rows),
+            offloading_rows=sparse.csr_array(scale @ problem.offloading_rows),
+            row_lower=problem.row_lower * factors,
+            row_upper=problem.row_upper * factors,
+        ),
+        factors,
+    )
+
+
+def largest_coefficients(problem: Problem) -> FloatArray:
+    """Return the largest absolute coefficient of each row, products included, (M,); 0 for an empty row."""
+    largest = np.zeros(problem.n_rows)
+    for matrix in (problem.onloading_rows, problem.offloading_rows):
+        row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
+        np.maximum.at(largest, row, np.abs(matrix.data))
+    terms = problem.products
+    inside = terms.row >= 0
+    np.maximum.at(largest, terms.row[inside], np.abs(terms.coefficient[inside]))
+    return largest
