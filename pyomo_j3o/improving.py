@@ -22,8 +22,8 @@ _MEMORY = 12
 #: Exchange each placed variable with so many of the best absent ones of its rows.
 _ALTERNATIVES = 12
 
-#: So many moves in a row may fail where their bounds are estimates only.
-_FAILURES = 25
+#: So many moves in a row may fail where their bounds are estimates only: in the first descent, in others.
+_FIRST_FAILURES, _FAILURES = 150, 25
 
 #: So many of the best moves are looked through for some that can be made together.
 _TOGETHER = 64
@@ -40,6 +40,7 @@ def improve(
     prices: Sequence[FloatArray],
     remaining: Callable[[], float],
     progress: Callable[[float, BoolArray], None] | None = None,
+    more_starts: Sequence[BoolArray] = (),
 ) -> BoolArray:
     """Return a placement at least as good as that of `start`.
 
@@ -60,6 +61,8 @@ def improve(
         Returns the seconds left.
     progress
         Called with what the merit has gained in all, and the placement, whenever it rises.
+    more_starts
+        Placements, (N,) bool each, to descend from besides; those that break a row over x are passed over.
     """
     x = start.x.copy()
     parts = split(structure.problem)
@@ -73,7 +76,10 @@ def improve(
         if left() <= 0:
             break
         report = _merged(progress, gained, x, part)
-        x[part.onloading], gain = _improve_part(part, backend, x[part.onloading], prices, left, report)
+        starts = [other[part.onloading] for other in more_starts]
+        x[part.onloading], gain = _improve_part(
+            part, backend, x[part.onloading], prices, left, report, starts
+        )
         gained += gain
     return x
 
@@ -103,6 +109,7 @@ def _improve_part(
     prices: Sequence[FloatArray],
     remaining: Callable[[], float],
     report: Callable[[float, BoolArray], None],
+    more_starts: Sequence[BoolArray],
 ) -> tuple[BoolArray, float]:
     """Return the part's best placement and by how much its merit exceeds that of `x`."""
     structure = analyse(part.problem)
@@ -116,7 +123,7 @@ def _improve_part(
         def relative(found: Routing) -> None:
             report(found.merit - start.merit, found.x)
 
-        best = search(structure, step, start, surrogates, remaining, relative)
+        best = search(structure, step, start, surrogates, remaining, relative, more_starts)
     finally:
         step.close()
     return best.x, best.merit - start.merit
@@ -163,9 +170,10 @@ def search(
     surrogates: list[Surrogate],
     remaining: Callable[[], float],
     report: Callable[[Routing], None],
+    more_starts: Sequence[BoolArray] = (),
 ) -> Routing:
-    """Return the best of descents from `start`, from nothing, and from cleared rows."""
-    best = descend(structure, step, start, surrogates, remaining)
+    """Return the best of descents from `start`, from `more_starts`, from nothing, and from cleared rows."""
+    best = descend(structure, step, start, surrogates, remaining, report, _FIRST_FAILURES)
     report(best)
 
     def restart(x: BoolArray) -> bool:
@@ -183,6 +191,9 @@ def search(
         return True
 
     fixed = structure.problem.onloading_lower > 0.5
+    for other in more_starts:
+        if structure.placeable(other):
+            restart(other)
     restart(fixed.copy())
     fruitless = 0
     for members in _rows_by_reach(structure):
@@ -324,6 +335,8 @@ def descend(
     start: Routing,
     surrogates: list[Surrogate],
     remaining: Callable[[], float],
+    report: Callable[[Routing], None] = lambda routing: None,
+    patience: int = _FAILURES,
 ) -> Routing:
     """Return a routing that no single addition, removal or exchange improves, or the best in time.
 
@@ -342,6 +355,10 @@ def descend(
         F_α for price vectors known so far; extended here.
     remaining
         Returns the seconds left.
+    report
+        Called with each better routing.
+    patience
+        So many moves in a row may fail where F_α is an estimate only.
     """
     best = start
     if not best.solved:
@@ -356,7 +373,7 @@ def descend(
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
             threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
-            if not len(candidates) or (failures >= _FAILURES and not structure.exact):
+            if not len(candidates) or (failures >= patience and not structure.exact):
                 return best
             batch = candidates[:1].tolist()
             if size > 1:
@@ -371,6 +388,7 @@ def descend(
             surrogates.append(price(structure, routing.duals))
             if routing.better_than(best):
                 best, improved, failures = routing, True, 0
+                report(best)
             else:
                 failures += 1
                 neighbourhood.learn(surrogates[-1:])

@@ -122,6 +122,8 @@ class _Run:
         self.best: Routing | None = None
         self._step: OffloadingStep | None = None
         self._onload_at_start = settings.start
+        # Where no budget forbids it, closing from everything open is a descent of its own.
+        self._starts = [structure.problem.onloading_upper > 0.5]
 
     def close(self) -> None:
         if self._step is not None:
@@ -186,7 +188,9 @@ class _Run:
             return self._unbounded()
         if ending in (Ending.GAP, Ending.TIME):
             return self._find_first(ending)
-        if self.settings.improve or not routing.feasible:
+        if not routing.feasible:
+            self._try_starts()
+        if self.settings.improve or not self.best.feasible:
             ending = self._improve(ending)
         if self.best.feasible or ending in (Ending.TIME, Ending.INTERRUPTED):
             return self._find_first(ending)
@@ -199,7 +203,11 @@ class _Run:
         if relaxation.status is LPStatus.UNBOUNDED:
             return self._unbounded()
         self.bound = relaxation.bound
-        rounded = relaxation.x > 0.5
+        positive, rounded = relaxation.x > 1e-6, relaxation.x > 0.5
+        self._starts.append(positive)
+        if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= 0.5 * np.sum(positive):
+            # Where most of it is fractional, rounding says little.
+            self._starts.append(rounded)
         if (
             self._onload_at_start is None
             and relaxation.status is LPStatus.OPTIMAL
@@ -284,7 +292,9 @@ class _Run:
             return ending
         try:
             with self.timings.phase("improve"):
-                found = improve(self.structure, self.backend, start, self.prices, self.remaining, progress)
+                found = improve(
+                    self.structure, self.backend, start, self.prices, self.remaining, progress, self._starts
+                )
             if self.remaining() <= 0:
                 ending = Ending.TIME
         except KeyboardInterrupt:
@@ -300,6 +310,16 @@ class _Run:
             self.best = routing
             self._count_improvement()
         return ending
+
+    def _try_starts(self) -> None:
+        """Route the placements that need no search, if no iteration found a plan."""
+        assert self.best is not None
+        for x in self._starts:
+            if self.structure.placeable(x) and self.remaining() > 0:
+                routing = self._offload(x, -np.inf)
+                if routing.better_than(self.best):
+                    self.best = routing
+        self._count_improvement()
 
     def _find_first(self, ending: Ending) -> Ending:
         """Fall back on branch and bound if no plan was found by the heuristic."""

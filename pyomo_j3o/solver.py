@@ -580,9 +580,10 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
         return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
     gap = relative_gap(outcome.plan.objective, outcome.bound)
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else "no bound asked for"
+    value = f"objective {solved.problem.sense * outcome.plan.objective:.8g}"
     if outcome.ending is Ending.GAP:
-        return f"Optimal: {certainty}, proven."
-    return f"Feasible plan, {certainty}; ended by: {outcome.ending.value}."
+        return f"Optimal: {value}, {certainty}, proven."
+    return f"Feasible plan: {value}, {certainty}; ended by: {outcome.ending.value}."
 
 
 def _portable(config: ConfigDict) -> ConfigDict:
