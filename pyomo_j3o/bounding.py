@@ -12,6 +12,7 @@ from pyomo_j3o.covers import Knapsacks, separate
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray, Problem
 from pyomo_j3o.structure import Structure
+from pyomo_j3o.tightening import tighten_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Relaxation:
 
 
 def relaxation_model(problem: Problem) -> LinearModel:
-    """Return the linear problem over (x, y) as one `LinearModel`, x marked integer."""
+    """Return the linear problem over (x, y) as one `LinearModel`, links tightened and x marked integer."""
+    problem = tighten_links(problem)
     n_x, n_y = problem.n_onloading, problem.n_offloading
     return LinearModel(
         np.concatenate([problem.onloading_objective, problem.offloading_objective]),

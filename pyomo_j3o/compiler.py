@@ -101,7 +101,7 @@ class Inverse:
     rows: list[ConstraintData]
     idle: list[VarData]
     idle_values: list[float]
-    sense: int
+    sense: float
 
     def load(self, x: FloatArray, y: FloatArray) -> None:
         """Give the variables of the model the values `x` (N,), bool or near 0 and 1, and `y` (K,)."""

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem, Products
+from pyomo_j3o.tightening import implied_bounds
 
 
 class UnboundedProductError(ModelError):
@@ -105,7 +106,7 @@ def linearize(problem: Problem) -> Linearized:
     needs = np.concatenate([gated, np.zeros(n_new, dtype=bool)])
     needs[pair_y] = True
     if not np.all(np.isfinite(lower[needs]) & np.isfinite(upper[needs])):
-        lower, upper = _implied_bounds(linear)
+        lower, upper = _fill_gaps(linear)
         for side, bound in (("lower", lower), ("upper", upper)):
             missing = np.flatnonzero(needs & ~np.isfinite(bound))
             if len(missing):
@@ -214,41 +215,13 @@ def _append_rows(problem: Problem, blocks: list[_Rows]) -> Problem:
     )
 
 
-def _implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:
-    """Return bounds of y that follow from the rows (activity-based propagation), never looser than given."""
-    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
-    n_x = problem.n_onloading
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    column, value = matrix.indices, matrix.data
-    lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
-    upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
-    m = matrix.shape[0]
-    for _ in range(rounds):
-        low = np.where(value > 0, value * lower[column], value * upper[column])
-        high = np.where(value > 0, value * upper[column], value * lower[column])
-        rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
-        with np.errstate(invalid="ignore"):
-            at_most = (problem.row_upper[row] - rest_low) / value
-            at_least = (problem.row_lower[row] - rest_high) / value
-        new_upper = np.where(value > 0, at_most, at_least)
-        new_lower = np.where(value > 0, at_least, at_most)
-        before = np.isfinite(lower).sum() + np.isfinite(upper).sum()
-        np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
-        np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
-        if np.isfinite(lower).sum() + np.isfinite(upper).sum() == before:
-            break
-    # Only gaps are filled: a bound that the user gave stays as it is.
+def _fill_gaps(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """Return the bounds of y with what the rows imply where the user gave none, at twice its distance.
+
+    A column at such a bound would hide that it is the row that holds it, and take its dual.
+    """
+    low, high = implied_bounds(problem)
     return (
-        np.where(np.isfinite(problem.offloading_lower), problem.offloading_lower, lower[n_x:]),
-        np.where(np.isfinite(problem.offloading_upper), problem.offloading_upper, upper[n_x:]),
+        np.where(np.isfinite(problem.offloading_lower), problem.offloading_lower, low - 1.0 - np.abs(low)),
+        np.where(np.isfinite(problem.offloading_upper), problem.offloading_upper, high + 1.0 + np.abs(high)),
     )
-
-
-def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:
-    """Return per entry the sum of its row's other terms; `infinite` if one of those is infinite."""
-    is_infinite: BoolArray = ~np.isfinite(term)
-    finite = np.where(is_infinite, 0.0, term)
-    total = np.bincount(row, finite, minlength=n_rows)
-    n_infinite = np.bincount(row, is_infinite, minlength=n_rows)
-    others_infinite = n_infinite[row] - is_infinite
-    return np.where(others_infinite > 0, infinite, total[row] - finite)

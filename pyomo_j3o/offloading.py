@@ -140,7 +140,9 @@ class OffloadingStep:
             # Link rows contradict one another at x; the elastic LP keeps both values within reach.
             lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
         elastic = self._solve(lower, upper, np.full(len(self._no_slack), np.inf), time_limit)
-        if elastic.status is LPStatus.UNBOUNDED and not crossed:
+        if elastic.status is LPStatus.UNBOUNDED:
+            if crossed:
+                return Routing.impossible(x, structure)
             # Its slack may be what is unbounded.
             plain = self._solve(lower, upper, self._no_slack, time_limit)
             if plain.status is LPStatus.INFEASIBLE:

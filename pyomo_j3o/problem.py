@@ -64,9 +64,9 @@ class Problem:
     onloading_lower, onloading_upper : (N,), each 0 or 1
     offloading_lower, offloading_upper : (K,)
     products : Products
-    sense : int
+    sense : float
         +1 if the user maximises, -1 if the user minimises: the user's objective is
-        ``sense`` times the one above.
+        ``sense`` times the one above. Of a scaled problem, that times the inverse of the factor.
     """
 
     onloading_objective: FloatArray
@@ -81,7 +81,7 @@ class Problem:
     offloading_lower: FloatArray
     offloading_upper: FloatArray
     products: Products
-    sense: int = 1
+    sense: float = 1.0
 
     @property
     def n_onloading(self) -> int:

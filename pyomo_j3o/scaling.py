@@ -1,4 +1,4 @@
-"""Rows whose coefficients are all tiny or all huge, brought near 1 for the LP solvers' tolerances."""
+"""Rows and objectives in tiny or huge units, brought near 1 for the LP solvers' tolerances."""
 
 from __future__ import annotations
 
@@ -47,6 +47,35 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
             row_upper=problem.row_upper * factors,
         ),
         factors,
+    )
+
+
+def scale_objective(problem: Problem) -> tuple[Problem, float]:
+    """Multiply the objective by a power of two if its largest coefficient is far from 1.
+
+    Returns
+    -------
+    Problem
+        With the same plans; its `sense` takes objectives back to the user's unit and sense.
+    float
+        The factor.
+    """
+    largest = max(
+        float(np.abs(problem.onloading_objective).max(initial=0.0)),
+        float(np.abs(problem.offloading_objective).max(initial=0.0)),
+    )
+    if not largest > 0 or 1e-4 <= largest <= _LARGE:
+        return problem, 1.0
+    factor = float(np.exp2(-np.rint(np.log2(largest))))
+    return (
+        replace(
+            problem,
+            onloading_objective=problem.onloading_objective * factor,
+            offloading_objective=problem.offloading_objective * factor,
+            objective_constant=problem.objective_constant * factor,
+            sense=problem.sense / factor,
+        ),
+        factor,
     )
 
 

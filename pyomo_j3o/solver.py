@@ -6,7 +6,7 @@ import datetime
 import io
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +42,7 @@ from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
-from pyomo_j3o.scaling import largest_coefficients, scale_rows
+from pyomo_j3o.scaling import largest_coefficients, scale_objective, scale_rows
 from pyomo_j3o.version import __version__
 
 logger = logging.getLogger("pyomo_j3o")
@@ -63,7 +63,7 @@ _CONDITIONS = {
 _FEASIBILITY = 1e-6
 
 #: Without a better plan in so many iterations the alternation ends.
-_PATIENCE = 4
+_PATIENCE = 3
 
 
 class _Option(ConfigValue):
@@ -79,60 +79,75 @@ class _Option(ConfigValue):
 _Option._UninitializedClass = type("_UninitializedOption", (UninitializedMixin, _Option), {"__slots__": ()})
 
 
-def _one_of(name: str, *allowed: str) -> Callable[[Any], str]:
-    def domain(value: Any) -> str:
-        if not isinstance(value, str) or value not in allowed:
-            raise OptionError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, allowed))}")
-        return str(value)
-
-    return domain
+# Domains are objects of classes, not closures: a configuration then pickles with them.
 
 
-def _number(name: str, least: float, whole: bool = False, optional: bool = False) -> Callable[[Any], Any]:
-    kind = "a whole number" if whole else "a number"
-    most = 2**31 - 1 if whole else math.inf  # what the solvers behind take
+@dataclass(frozen=True)
+class _OneOf:
+    name: str
+    allowed: tuple[str, ...]
 
-    limit = f" and at most {most}" if whole else ""
+    def __call__(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.allowed:
+            choice = ", ".join(map(repr, self.allowed))
+            raise OptionError(f"{self.name}={value!r} is unknown; choose one of {choice}")
+        return value
 
-    def domain(value: Any) -> Any:
-        if value is None and optional:
+
+@dataclass(frozen=True)
+class _Number:
+    name: str
+    least: float
+    whole: bool = False
+    optional: bool = False
+
+    def __call__(self, value: Any) -> float | int | None:
+        if value is None and self.optional:
             return None
+        most = 2**31 - 1 if self.whole else math.inf  # what the solvers behind take
         try:
             number = float(value)
-            good = (
-                least <= number <= most
-                and (not whole or number == int(number))
-                and not isinstance(value, bool)
-            )
+            good = self.least <= number <= most and not isinstance(value, bool)
+            good = good and (not self.whole or number == int(number))
         except (TypeError, ValueError, OverflowError):
             good = False
         if not good:
-            raise OptionError(f"{name}={value!r} is not {kind} of at least {least:g}{limit}; give one")
-        return int(number) if whole else number
+            kind = "a whole number" if self.whole else "a number"
+            limit = f" and at most {most}" if self.whole else ""
+            raise OptionError(
+                f"{self.name}={value!r} is not {kind} of at least {self.least:g}{limit}; give one"
+            )
+        return int(number) if self.whole else number
 
-    return domain
 
+@dataclass(frozen=True)
+class _Truth:
+    name: str
 
-def _truth(name: str) -> Callable[[Any], bool]:
-    names = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-    def domain(value: Any) -> bool:
+    def __call__(self, value: Any) -> bool:
+        names = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if isinstance(value, (bool, np.bool_)):
             return bool(value)
         if str(value).lower() in names:
             return names[str(value).lower()]
-        raise OptionError(f"{name}={value!r} is neither True nor False; give one of them")
-
-    return domain
+        raise OptionError(f"{self.name}={value!r} is neither True nor False; give one of them")
 
 
-def _function(name: str) -> Callable[[Any], Any]:
-    def domain(value: Any) -> Any:
+@dataclass(frozen=True)
+class _Function:
+    name: str
+
+    def __call__(self, value: Any) -> Any:
         if value is not None and not callable(value):
-            raise OptionError(f"{name}={value!r} cannot be called; give a function, or None")
+            raise OptionError(f"{self.name}={value!r} cannot be called; give a function, or None")
         return value
 
-    return domain
+
+def _streams(value: Any) -> list[Any]:
+    try:
+        return TextIO_or_Logger(value)
+    except ValueError as error:
+        raise OptionError(f"tee={value!r} is not something to write to: {error}") from None
 
 
 class J3OConfig(BranchAndBoundConfig):
@@ -148,48 +163,42 @@ class J3OConfig(BranchAndBoundConfig):
     ) -> None:
         super().__init__(description, doc, implicit, implicit_domain, visibility)
         declared: tuple[tuple[str, Any, Any, str], ...] = (
-            ("algorithm", "auto", _one_of("algorithm", "auto", "j3o"), "How to solve."),
+            ("algorithm", "auto", _OneOf("algorithm", ("auto", "j3o")), "How to solve."),
             (
                 "lp_solver",
                 "auto",
-                _one_of("lp_solver", "auto", "highs", "gurobi"),
+                _OneOf("lp_solver", ("auto", "highs", "gurobi")),
                 "Gurobi if licensed for the size, else HiGHS; or one of them.",
             ),
-            ("max_iterations", 50, _number("max_iterations", 1, whole=True), "Limit of the alternation."),
-            ("seed", 0, _number("seed", 0, whole=True), "Random seed of the LP solver."),
-            ("improve", True, _truth("improve"), "Swaps and drops after the alternation."),
+            ("max_iterations", 50, _Number("max_iterations", 1, whole=True), "Limit of the alternation."),
+            ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP solver."),
+            ("improve", True, _Truth("improve"), "Swaps and drops after the alternation."),
             (
                 "bound",
                 "cuts",
-                _one_of("bound", "cuts", "lp", "none"),
+                _OneOf("bound", ("cuts", "lp", "none")),
                 "How hard to certify: the LP relaxation with or without cover cuts, or not at all.",
             ),
-            ("warm_start", False, _truth("warm_start"), "Start from the placement that the variables hold."),
-            ("strict", False, _truth("strict"), "Refuse a model without any annotation."),
-            ("onloading_step", None, _function("onloading_step"), "The reader's own onloading step."),
-            ("stop", None, _function("stop"), "The reader's own stopping rule: trace → bool."),
-            ("callback", None, _function("callback"), "Called with the record of each iteration."),
+            ("warm_start", False, _Truth("warm_start"), "Start from the placement that the variables hold."),
+            ("strict", False, _Truth("strict"), "Refuse a model without any annotation."),
+            ("onloading_step", None, _Function("onloading_step"), "The reader's own onloading step."),
+            ("stop", None, _Function("stop"), "The reader's own stopping rule: trace → bool."),
+            ("callback", None, _Function("callback"), "Called with the record of each iteration."),
         )
         for name, default, domain, text in declared:
             self.declare(name, _Option(default=default, domain=domain, description=text))
 
-        def streams(value: Any) -> list[Any]:
-            try:
-                return TextIO_or_Logger(value)
-            except ValueError as error:
-                raise OptionError(f"tee={value!r} is not something to write to: {error}") from None
-
         redeclared: tuple[tuple[str, Any, Any], ...] = (
-            ("tee", False, streams),
-            ("rel_gap", 1e-4, _number("rel_gap", 0.0)),
-            ("abs_gap", None, _number("abs_gap", 0.0, optional=True)),
-            ("time_limit", None, _number("time_limit", 0.0, optional=True)),
-            ("threads", None, _number("threads", 0, whole=True, optional=True)),
-            ("load_solutions", True, _truth("load_solutions")),
+            ("tee", False, _streams),
+            ("rel_gap", 1e-4, _Number("rel_gap", 0.0)),
+            ("abs_gap", None, _Number("abs_gap", 0.0, optional=True)),
+            ("time_limit", None, _Number("time_limit", 0.0, optional=True)),
+            ("threads", None, _Number("threads", 0, whole=True, optional=True)),
+            ("load_solutions", True, _Truth("load_solutions")),
             (
                 "raise_exception_on_nonoptimal_result",
                 True,
-                _truth("raise_exception_on_nonoptimal_result"),
+                _Truth("raise_exception_on_nonoptimal_result"),
             ),
         )
         for name, default, domain in redeclared:
@@ -405,7 +414,8 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
             linearized = _linearize(problem, inverse)
-            linear, factors = scale_rows(linearized.problem)
+            linear, row_factors = scale_rows(linearized.problem)
+            linear, factor = scale_objective(linear)
         with ExitStack() as stack:
             backend = choose_backend(
                 config.lp_solver,
@@ -436,7 +446,7 @@ class J3O(SolverBase):
             settings = method.Settings(
                 stopping.first_of(*rules),
                 config.rel_gap,
-                config.abs_gap or 0.0,
+                (config.abs_gap or 0.0) * factor,
                 limit,
                 config.improve,
                 config.bound,
@@ -445,8 +455,7 @@ class J3O(SolverBase):
                 _start(inverse) if config.warm_start else None,
             )
             outcome, trace = method.solve(linear, backend, settings, timings, log)
-            if outcome.duals is not None:
-                outcome = replace(outcome, duals=outcome.duals * factors)
+            outcome = _in_own_units(outcome, row_factors, factor)
             return _Solved(problem, inverse, linearized, outcome, trace, backend.name)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
@@ -514,6 +523,17 @@ def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
                 f"option {name!r} is unknown to j3o; it has {known}. Options of the LP solver go into "
                 "solver_options."
             )
+
+
+def _in_own_units(outcome: Outcome, row_factors: FloatArray, factor: float) -> Outcome:
+    """Take the outcome of a scaled problem back to the units of the linear one."""
+    plan, duals = outcome.plan, outcome.duals
+    return replace(
+        outcome,
+        plan=None if plan is None else replace(plan, objective=plan.objective / factor),
+        bound=outcome.bound / factor,
+        duals=None if duals is None else duals * row_factors / factor,
+    )
 
 
 def _linearize(problem: Problem, inverse: Inverse) -> Linearized:
@@ -732,7 +752,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         """Take options from the `pyomo` command: a mapping, or a string "name=value name=value"."""
         given = {name: value for name, value in _as_mapping(options).items() if value is not None}
         if "tee" in given:
-            given["tee"] = _truth("tee")(given["tee"])
+            given["tee"] = _Truth("tee")(given["tee"])
         with _option_errors():
             self.options.update(given)
 

@@ -62,6 +62,7 @@ class HighsProgram:
         self, model: LinearModel, options: SolverOptions | None = None, integer: bool = False
     ) -> None:
         self.name = "HiGHS"
+        self._objective = model.objective
         self._lower, self._upper = model.lower, model.upper
         self._row_lower, self._row_upper = model.row_lower, model.row_upper
         self._interrupted = threading.Event()
@@ -91,6 +92,7 @@ class HighsProgram:
     def set_objective(self, objective: FloatArray) -> None:
         """Replace the objective."""
         n = len(objective)
+        self._objective = objective
         _check(self._highs.changeColsCost(n, np.arange(n, dtype=np.int32), -objective))
 
     def add_rows(self, matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> None:
@@ -141,8 +143,7 @@ class HighsProgram:
             status = self._run_in_thread(time_limit)
             highs.setOptionValue("presolve", "choose")
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            # Branch and bound may stay undecided; who asks finds out by dropping the objective.
-            return LPStatus.UNBOUNDED
+            return self._without_objective(time_limit)
         if status not in _STATUS:
             # A numerically lost basis: once more, from scratch.
             highs.clearSolver()
@@ -153,6 +154,17 @@ class HighsProgram:
                 "coefficients, or set lp_solver='gurobi'."
             )
         return _STATUS[status]
+
+    def _without_objective(self, time_limit: float) -> LPStatus:
+        """Tell unbounded from infeasible: without its objective, an unbounded problem has an optimum."""
+        highs, n = self._highs, len(self._lower)
+        every = np.arange(n, dtype=np.int32)
+        highs.changeColsCost(n, every, np.zeros(n))
+        status = self._run_in_thread(time_limit)
+        highs.changeColsCost(n, every, -self._objective)
+        if status == highspy.HighsModelStatus.kOptimal:
+            return LPStatus.UNBOUNDED
+        return _STATUS.get(status, LPStatus.INFEASIBLE)
 
     def _run_in_thread(self, time_limit: float) -> highspy.HighsModelStatus:
         highs = self._highs

@@ -1,0 +1,78 @@
+"""What the rows imply: bounds of y, and links y <= M x with an M no larger than it must be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+
+
+def tighten_links(problem: Problem) -> Problem:
+    """Return the problem with the coefficient of x lowered in rows of one y and one x that need less.
+
+    In ``a y - b x <= c`` a binary x at 1 lets y rise to (c + b)/a. If y cannot rise that far, by its own
+    bound or by the other rows, b is lowered to what y can reach: every plan stays, and the LP relaxation
+    gets tighter. (A huge M would also drown in the LP solver's tolerances.)
+
+    Parameters
+    ----------
+    problem
+        Linear.
+    """
+    x_rows, y_rows = problem.onloading_rows, problem.offloading_rows
+    single = np.flatnonzero((np.diff(x_rows.indptr) == 1) & (np.diff(y_rows.indptr) == 1))
+    if not len(single):
+        return problem
+    entry = x_rows.indptr[single]
+    b, a = -x_rows.data[entry], y_rows.data[y_rows.indptr[single]]
+    column = y_rows.indices[y_rows.indptr[single]]
+    lower, upper = implied_bounds(problem)
+    data = x_rows.data.copy()
+    for side, sign in ((problem.row_upper, 1.0), (problem.row_lower, -1.0)):
+        other = problem.row_lower if sign > 0 else problem.row_upper
+        # Only rows with one side: the other side of a range would move too.
+        one_sided = np.isfinite(side[single]) & ~np.isfinite(other[single])
+        most = np.where(sign * a > 0, sign * a * upper[column], sign * a * lower[column])
+        needed = most - sign * np.where(one_sided, side[single], 0.0)
+        # A grain more than needed, so that rounding takes no plan away.
+        needed = needed + 1e-9 * np.maximum(1.0, np.abs(most))
+        looser = one_sided & (sign * b > 0) & (needed > 0) & (needed < sign * b)
+        data[entry[looser]] = -sign * needed[looser]
+    rows = sparse.csr_array((data, x_rows.indices, x_rows.indptr), shape=x_rows.shape)
+    return replace(problem, onloading_rows=rows)
+
+
+def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:
+    """Return bounds of y that follow from the rows (activity-based propagation), never looser than given."""
+    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    n_x = problem.n_onloading
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    column, value = matrix.indices, matrix.data
+    lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
+    upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
+    m = matrix.shape[0]
+    for _ in range(rounds):
+        low = np.where(value > 0, value * lower[column], value * upper[column])
+        high = np.where(value > 0, value * upper[column], value * lower[column])
+        rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
+        with np.errstate(invalid="ignore"):
+            at_most = (problem.row_upper[row] - rest_low) / value
+            at_least = (problem.row_lower[row] - rest_high) / value
+        new_upper = np.where(value > 0, at_most, at_least)
+        new_lower = np.where(value > 0, at_least, at_most)
+        np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
+        np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
+    return lower[n_x:], upper[n_x:]
+
+
+def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:
+    """Return per entry the sum of its row's other terms; `infinite` if one of those is infinite."""
+    is_infinite: BoolArray = ~np.isfinite(term)
+    finite = np.where(is_infinite, 0.0, term)
+    total = np.bincount(row, finite, minlength=n_rows)
+    n_infinite = np.bincount(row, is_infinite, minlength=n_rows)
+    others_infinite = n_infinite[row] - is_infinite
+    return np.where(others_infinite > 0, infinite, total[row] - finite)
