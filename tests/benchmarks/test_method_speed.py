@@ -1,4 +1,4 @@
-"""How long the steps of the method take on Taskonomy instances: pytest tests/benchmarks/test_method_speed.py."""
+"""How long the steps of the method take on Taskonomy instances; not part of the default run."""
 
 import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory
@@ -15,7 +15,7 @@ from pyomo_j3o.structure import analyse
 
 @pytest.fixture(params=[10, 40])
 def instance(request):
-    """A structure, its relaxation with cuts, and the model it comes from."""
+    """Return a model, its structure, and its relaxation with cuts."""
     model = library.taskonomy(clients=request.param, edges=2, seed=1)
     structure = analyse(linearize(compile_model(model)[0]).problem)
     return model, structure, relax(structure, HighsBackend(), cuts=True, remaining=lambda: float("inf"))
