@@ -672,7 +672,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         self._require_no_interface(kwds.pop("solver_io", None))
         given = {_CLASSIC_NAMES.get(name, name): value for name, value in kwds.items()}
         options = _as_mapping(given.pop("options", None))
-        kwds.pop("executable", None)
+        given.pop("executable", None)  # the `pyomo` command may name one; there is none to run
         J3O.__init__(self, **given)
         object.__setattr__(self, "options", _Options(self.config))
         self._capabilities = LegacySolverWrapper._all_true()
