@@ -20,6 +20,7 @@ class LPStatus(enum.Enum):
     INFEASIBLE = "infeasible"
     UNBOUNDED = "unbounded"
     TIME_LIMIT = "time limit"
+    STOPPED = "stopped early, as asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class LinearModel:
 class LPSolution:
     """What an LP solver found; arrays are empty unless `status` is ``OPTIMAL``.
 
+    Where it is ``STOPPED``, the duals of that moment may be there: not optimal, but good for a bound.
+
     Attributes
     ----------
     status : LPStatus
@@ -70,6 +73,8 @@ class LPSolution:
         upper side, <= 0 on a binding lower side.
     reduced_costs : (n,)
         ``objective - matrix.T @ row_duals``; > 0 on a column held at its upper bound.
+    iterations : int
+        Simplex iterations that it took: a measure of effort that does not depend on the machine.
     """
 
     status: LPStatus
@@ -77,13 +82,14 @@ class LPSolution:
     values: FloatArray
     row_duals: FloatArray
     reduced_costs: FloatArray
+    iterations: int = 0
 
     @staticmethod
-    def without_values(status: LPStatus) -> LPSolution:
+    def without_values(status: LPStatus, iterations: int = 0) -> LPSolution:
         """Return the record of a solve that ended without an optimal point."""
         objective = {LPStatus.INFEASIBLE: -np.inf, LPStatus.UNBOUNDED: np.inf}.get(status, np.nan)
         empty = np.zeros(0)
-        return LPSolution(status, objective, empty, empty, empty)
+        return LPSolution(status, objective, empty, empty, empty, iterations)
 
 
 class LinearProgram(Protocol):
@@ -107,8 +113,19 @@ class LinearProgram(Protocol):
     def add_rows(self, matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> None:
         """Append rows, (k, n), with their bounds, (k,) each."""
 
-    def solve(self, time_limit: float = np.inf) -> LPSolution:
-        """Solve from the last basis within `time_limit` seconds."""
+    def basis(self) -> Any:
+        """Return the basis of the last optimum, to be handed to `set_basis` of this LP only."""
+
+    def set_basis(self, basis: Any) -> None:
+        """Start the next solve from `basis`; the rows must be those it was taken with."""
+
+    def solve(
+        self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None
+    ) -> LPSolution:
+        """Solve from the last basis within `time_limit` seconds.
+
+        It may stop as soon as the maximum is known to be below `cutoff`, or after so many simplex iterations.
+        """
 
     def close(self) -> None:
         """Release what the solver holds."""

@@ -142,8 +142,20 @@ class GurobiProgram:
                 self._blocks.append((block, rows + self._n_rows, sense))
         self._n_rows += len(lower)
 
-    def solve(self, time_limit: float = np.inf) -> LPSolution:
-        """Solve from the last basis within `time_limit` seconds."""
+    def basis(self) -> Any:
+        """Return the basis of the last optimum."""
+        return self._columns.VBasis, [constraints.CBasis for constraints, _, _ in self._blocks]
+
+    def set_basis(self, basis: Any) -> None:
+        """Start the next solve from `basis`."""
+        self._columns.VBasis = basis[0]
+        for (constraints, _, _), status in zip(self._blocks, basis[1], strict=True):
+            constraints.CBasis = status
+
+    def solve(
+        self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None
+    ) -> LPSolution:
+        """Solve from the last basis within `time_limit` seconds; it does not stop earlier."""
         import gurobipy
 
         if time_limit <= 0:
@@ -173,15 +185,31 @@ class GurobiProgram:
                 f"Gurobi stopped with status {model.Status}; scale the model's coefficients, or set "
                 "lp_solver='highs'."
             )
-        status = statuses[model.Status]
+        status, done = statuses[model.Status], int(model.IterCount)
+        if status is LPStatus.UNBOUNDED:
+            status = self._without_objective()
         if status is not LPStatus.OPTIMAL:
-            return LPSolution.without_values(status)
+            return LPSolution.without_values(status, done)
         duals = np.zeros(self._n_rows)
         for constraints, rows, _ in self._blocks:
             duals[rows] -= constraints.Pi
         return LPSolution(
-            status, -model.ObjVal, np.array(self._columns.X), duals, -np.array(self._columns.RC)
+            status,
+            -model.ObjVal,
+            np.array(self._columns.X),
+            duals,
+            -np.array(self._columns.RC),
+            done,
         )
+
+    def _without_objective(self) -> LPStatus:
+        """Tell unbounded from infeasible: Gurobi's ray says nothing about a feasible point."""
+        model, objective = self._model, np.array(self._columns.Obj)
+        self._columns.Obj = np.zeros(len(objective))
+        model.optimize()
+        infeasible = model.Status == self._grb.INFEASIBLE
+        self._columns.Obj = objective
+        return LPStatus.INFEASIBLE if infeasible else LPStatus.UNBOUNDED
 
     def close(self) -> None:
         """Free the model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,15 @@ from scipy import sparse
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
 from pyomo_j3o.problem import FloatArray
+
+#: What ends a solve that was asked to stop early.
+_STOPPED = {
+    highspy.HighsModelStatus.kObjectiveBound: LPStatus.STOPPED,
+    highspy.HighsModelStatus.kIterationLimit: LPStatus.STOPPED,
+}
+
+#: HiGHS's largest number of iterations.
+_NO_LIMIT = 2**31 - 1
 
 _STATUS = {
     highspy.HighsModelStatus.kOptimal: LPStatus.OPTIMAL,
@@ -68,6 +78,9 @@ class HighsProgram:
         self._interrupted = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="j3o-highs")
         self._highs = _new_highs(options or {})
+        self._iteration_limit = (options or {}).get("simplex_iteration_limit", _NO_LIMIT)
+        # Steepest-edge weights are computed anew for a basis from outside: that costs more than they save.
+        self._devex = "simplex_dual_edge_weight_strategy" not in (options or {})
         # The simplex method also serves small changes of bounds from the last basis.
         self._highs.cbSimplexInterrupt.subscribe(self._check_interrupt)
         self._highs.cbMipInterrupt.subscribe(self._check_interrupt)
@@ -112,22 +125,60 @@ class HighsProgram:
             )
         )
 
-    def solve(self, time_limit: float = np.inf) -> LPSolution:
+    def basis(self) -> Any:
+        """Return the basis of the last optimum."""
+        return self._highs.getBasis()
+
+    def set_basis(self, basis: Any) -> None:
+        """Start the next solve from `basis`; what it does not know yet starts out of it."""
+        columns, rows = len(self._lower) - len(basis.col_status), len(self._row_lower) - len(basis.row_status)
+        if columns or rows:
+            wider = highspy.HighsBasis()
+            wider.col_status = [*basis.col_status, *[highspy.HighsBasisStatus.kLower] * columns]
+            wider.row_status = [*basis.row_status, *[highspy.HighsBasisStatus.kBasic] * rows]
+            wider.valid = True
+            basis = wider
+        if self._devex:
+            self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1)
+        _check(self._highs.setBasis(basis))
+
+    def solve(
+        self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None
+    ) -> LPSolution:
         """Solve from the last basis within `time_limit` seconds."""
         if time_limit <= 0:
             return LPSolution.without_values(LPStatus.TIME_LIMIT)
-        status = self._run(time_limit)
+        highs = self._highs
+        if cutoff > -np.inf or iterations is not None:
+            highs.setOptionValue("objective_bound", -cutoff)
+            highs.setOptionValue("simplex_iteration_limit", _NO_LIMIT if iterations is None else iterations)
+            try:
+                return self._solution(self._run(time_limit, _STATUS | _STOPPED))
+            finally:
+                highs.setOptionValue("objective_bound", np.inf)
+                highs.setOptionValue("simplex_iteration_limit", self._iteration_limit)
+        return self._solution(self._run(time_limit))
+
+    def _solution(self, status: LPStatus) -> LPSolution:
         if not len(self._lower) and np.any((self._row_lower > 0) | (self._row_upper < 0)):
             status = LPStatus.INFEASIBLE  # HiGHS calls a model without columns empty, whatever its rows say
+        info = self._highs.getInfo()
+        done = max(int(info.simplex_iteration_count), 0)
+        if status is LPStatus.STOPPED:
+            duals = -np.array(self._highs.getSolution().row_dual)
+            if len(duals) == len(self._row_lower):
+                empty = np.zeros(0)
+                return LPSolution(status, np.nan, empty, duals, empty, done)
         if status is not LPStatus.OPTIMAL:
-            return LPSolution.without_values(status)
+            return LPSolution.without_values(status, done)
         solution = self._highs.getSolution()
         return LPSolution(
             status,
-            -self._highs.getInfo().objective_function_value,
+            -info.objective_function_value,
             np.array(solution.col_value),
             -np.array(solution.row_dual),
             -np.array(solution.col_dual),
+            done,
         )
 
     def close(self) -> None:
@@ -135,7 +186,9 @@ class HighsProgram:
         self._thread.shutdown(wait=True)
         self._highs.clear()
 
-    def _run(self, time_limit: float) -> LPStatus:
+    def _run(
+        self, time_limit: float, statuses: Mapping[highspy.HighsModelStatus, LPStatus] = _STATUS
+    ) -> LPStatus:
         highs = self._highs
         status = self._run_in_thread(time_limit)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
@@ -144,16 +197,16 @@ class HighsProgram:
             highs.setOptionValue("presolve", "choose")
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             return self._without_objective(time_limit)
-        if status not in _STATUS:
+        if status not in statuses:
             # A numerically lost basis: once more, from scratch.
             highs.clearSolver()
             status = self._run_in_thread(time_limit)
-        if status not in _STATUS:
+        if status not in statuses:
             raise BackendError(
                 f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
                 "coefficients, or set lp_solver='gurobi'."
             )
-        return _STATUS[status]
+        return statuses[status]
 
     def _without_objective(self, time_limit: float) -> LPStatus:
         """Tell unbounded from infeasible: without its objective, an unbounded problem has an optimum."""
