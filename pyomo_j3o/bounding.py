@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.covers import Knapsacks, separate
+from pyomo_j3o.decomposing import Part
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray, Problem
+from pyomo_j3o.rounding import BaseRows, separate_rounding
 from pyomo_j3o.structure import Structure
 from pyomo_j3o.tightening import tighten_links
+
+#: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
+_WORTH = 5e-3
+
+#: Cuts whose coefficients are further apart than this are left to nobody's tolerances.
+_WIDEST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class Relaxation:
     x : (N,), fractional
     y : (K,)
     duals : (M,)
+    tightened : Tightened or None
+        The LP itself with the cuts that bind; None unless `status` is ``OPTIMAL``.
     """
 
     status: LPStatus
@@ -35,6 +45,16 @@ class Relaxation:
     x: FloatArray
     y: FloatArray
     duals: FloatArray
+    tightened: Tightened | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tightened:
+    """An LP relaxation with cuts, over (x, y), and its optimum; `iterations` is what all its LPs took."""
+
+    model: LinearModel
+    solution: LPSolution
+    iterations: int
 
 
 def relaxation_model(problem: Problem) -> LinearModel:
@@ -59,7 +79,7 @@ def relax(
     remaining: Callable[[], float],
     rounds: int = 20,
 ) -> Relaxation:
-    """Solve the LP relaxation, and tighten it by lifted cover cuts while that pays.
+    """Solve the LP relaxation, and tighten it by cuts while that pays.
 
     Parameters
     ----------
@@ -68,7 +88,8 @@ def relax(
     backend
         The LP solver.
     cuts
-        Whether to add cuts; without them, the bound is that of the plain LP relaxation.
+        Whether to add lifted cover cuts and mixed-integer rounding cuts; without them, the bound is that of
+        the plain LP relaxation.
     remaining
         Returns the seconds left.
     rounds
@@ -79,22 +100,43 @@ def relax(
     program = backend.open(model)
     try:
         solution = program.solve(remaining())
-        if cuts and solution.status is LPStatus.OPTIMAL:
-            model, solution = _tighten(structure, model, program, solution, remaining, rounds)
-        if solution.status is not LPStatus.OPTIMAL:
-            bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
-            n_x, n_y, m = problem.n_onloading, problem.n_offloading, problem.n_rows
-            return Relaxation(solution.status, bound, np.zeros(n_x), np.zeros(n_y), np.zeros(m))
+        tightened = Tightened(model, solution, solution.iterations)
+        if cuts and problem.n_onloading and solution.status is LPStatus.OPTIMAL:
+            tightened = _tighten(structure, program, tightened, remaining, rounds)
     finally:
         program.close()
+    model, solution = tightened.model, tightened.solution
     n_x = problem.n_onloading
+    if solution.status is not LPStatus.OPTIMAL:
+        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
+        zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
+        return Relaxation(solution.status, bound, *zeros)
     return Relaxation(
         LPStatus.OPTIMAL,
         proven_bound(model, solution) + problem.objective_constant,
         solution.values[:n_x],
         solution.values[n_x:],
         solution.row_duals[: problem.n_rows],
+        tightened,
     )
+
+
+def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Relaxation]) -> Relaxation:
+    """Return the relaxations of independent parts as one of the whole `problem`.
+
+    The bounds add up. One infeasible part proves the whole infeasible; otherwise the worst status counts.
+    """
+    x, y = np.zeros(problem.n_onloading), np.zeros(problem.n_offloading)
+    duals = np.zeros(problem.n_rows)
+    for part, relaxation in zip(parts, relaxations, strict=True):
+        x[part.onloading], y[part.offloading] = relaxation.x, relaxation.y
+        duals[part.rows] = relaxation.duals
+    statuses = {relaxation.status for relaxation in relaxations}
+    for status in (LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT, LPStatus.UNBOUNDED):
+        if status in statuses:
+            return Relaxation(status, -np.inf if status is LPStatus.INFEASIBLE else np.inf, x, y, duals)
+    bound = problem.objective_constant + sum(relaxation.bound for relaxation in relaxations)
+    return Relaxation(LPStatus.OPTIMAL, bound, x, y, duals)
 
 
 def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
@@ -135,50 +177,95 @@ def proven_bound(model: LinearModel, solution: LPSolution) -> float:
     its reduced cost. Where an open column has a reduced cost that is not 0 by rounding alone, the LP's own
     value stands, with a margin for its tolerance.
     """
-    duals = solution.row_duals.copy()
-    duals[(duals > 0) & ~np.isfinite(model.row_upper)] = 0.0
-    duals[(duals < 0) & ~np.isfinite(model.row_lower)] = 0.0
-    costs = model.objective - model.matrix.T @ duals
-    sides = np.where(duals > 0, model.row_upper, model.row_lower)
-    ends = np.where(costs > 0, model.upper, model.lower)
-    paid = float(np.sum(duals[duals != 0] * sides[duals != 0]) + np.sum(costs[costs != 0] * ends[costs != 0]))
+    paid = dual_bound(model, solution.row_duals, model.lower, model.upper)
     margin = 1e-7 * max(1.0, abs(solution.objective))
     if not np.isfinite(paid) or paid > solution.objective + 100 * margin:
         return solution.objective + margin
     return max(paid, solution.objective)
 
 
+def dual_bound(model: LinearModel, duals: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+    """Return what `duals` prove (weak duality): no point of `model` within the column bounds is better.
+
+    Parameters
+    ----------
+    model
+        Maximised.
+    duals
+        (m,), of any origin; those on an open side of their row count as 0.
+    lower, upper
+        (n,) each, in place of the bounds of `model`.
+    """
+    duals = np.where(np.isfinite(np.where(duals > 0, model.row_upper, model.row_lower)), duals, 0.0)
+    costs = model.objective - model.matrix.T @ duals
+    sides = np.where(duals > 0, model.row_upper, model.row_lower)
+    ends = np.where(costs > 0, upper, lower)
+    return float(np.sum(duals[duals != 0] * sides[duals != 0]) + np.sum(costs[costs != 0] * ends[costs != 0]))
+
+
 def _tighten(
     structure: Structure,
-    model: LinearModel,
     program: LinearProgram,
-    solution: LPSolution,
+    start: Tightened,
     remaining: Callable[[], float],
     rounds: int,
-) -> tuple[LinearModel, LPSolution]:
-    """Add violated cover cuts round by round; return the LP with the cuts that `solution` belongs to."""
-    knapsacks = Knapsacks.of(structure)
-    n_x, n_y = structure.problem.n_onloading, structure.problem.n_offloading
-    first = solution.objective
+) -> Tightened:
+    """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
+    knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
+    n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
+    model, solution, iterations = start.model, start.solution, start.iterations
     for _ in range(rounds):
-        cuts, limit = separate(knapsacks, solution.values[:n_x])
+        cuts, limit = _separate(knapsacks, base, solution.values[:n_x], solution.values[n_x:])
         if not len(limit) or remaining() <= 0:
             break
-        wide = sparse.csr_array((cuts.data, cuts.indices, cuts.indptr), shape=(len(limit), n_x + n_y))
-        program.add_rows(wide, np.full(len(limit), -np.inf), limit)
+        program.add_rows(cuts, np.full(len(limit), -np.inf), limit)
         tighter = program.solve(remaining())
+        iterations += tighter.iterations
         if tighter.status is LPStatus.INFEASIBLE:
-            return model, tighter
+            return Tightened(model, tighter, iterations)
         if tighter.status is not LPStatus.OPTIMAL:
             break
         gained = solution.objective - tighter.objective
         solution = tighter
         model = replace(
             model,
-            matrix=sparse.csr_array(sparse.vstack([model.matrix, wide], format="csr")),
+            matrix=sparse.csr_array(sparse.vstack([model.matrix, cuts], format="csr")),
             row_lower=np.concatenate([model.row_lower, np.full(len(limit), -np.inf)]),
             row_upper=np.concatenate([model.row_upper, limit]),
         )
-        if gained < 1e-3 * (first - solution.objective):
+        if gained < _WORTH * (start.solution.objective - solution.objective):
             break
-    return model, solution
+    return _binding(Tightened(model, solution, iterations), n_rows)
+
+
+def _separate(
+    knapsacks: Knapsacks, base: BaseRows, x: FloatArray, y: FloatArray
+) -> tuple[sparse.csr_array, FloatArray]:
+    """Return all cuts of one round over the columns (x, y)."""
+    covers, cover_limit = separate(knapsacks, x)
+    rounded, rounded_limit = separate_rounding(base, x, y)
+    wide = sparse.csr_array(
+        (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
+    )
+    cuts = sparse.csr_array(sparse.vstack([wide, rounded], format="csr"))
+    row = np.repeat(np.arange(cuts.shape[0]), np.diff(cuts.indptr))
+    largest = np.zeros(cuts.shape[0])
+    np.maximum.at(largest, row, np.abs(cuts.data))
+    smallest = np.full(cuts.shape[0], np.inf)
+    np.minimum.at(smallest, row, np.abs(cuts.data))
+    fine = np.flatnonzero((largest <= _WIDEST * smallest) & (largest <= _WIDEST))
+    return cuts[fine], np.concatenate([cover_limit, rounded_limit])[fine]
+
+
+def _binding(tightened: Tightened, n_rows: int) -> Tightened:
+    """Return the LP without the cuts, rows from `n_rows` on, that have slack at its optimum."""
+    model, solution = tightened.model, tightened.solution
+    side = model.row_upper[n_rows:]
+    slack = side - (model.matrix @ solution.values)[n_rows:]
+    binds = np.ones(model.n_rows, dtype=bool)
+    binds[n_rows:] = (slack <= 1e-7 * np.maximum(1.0, np.abs(side))) | (solution.row_duals[n_rows:] != 0.0)
+    keep = np.flatnonzero(binds)
+    model = replace(
+        model, matrix=model.matrix[keep], row_lower=model.row_lower[keep], row_upper=model.row_upper[keep]
+    )
+    return replace(tightened, model=model, solution=replace(solution, row_duals=solution.row_duals[keep]))

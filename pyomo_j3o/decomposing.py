@@ -29,13 +29,18 @@ class Part:
     rows: IntArray
 
 
-def split(problem: Problem) -> list[Part]:
-    """Return the independent parts that hold an onloading variable, the largest first.
+def split(problem: Problem, smallest: int = 200) -> list[Part]:
+    """Return the independent parts, the largest first; the last may hold no onloading variable.
+
+    Columns and rows without any onloading variable in their component are the last part.
 
     Parameters
     ----------
     problem
-        Linear. Columns and rows without any onloading variable in their part are left out.
+        Linear.
+    smallest
+        Components of fewer columns share a part until it has so many: a model of thousands of them does not
+        become thousands of LPs.
     """
     matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
     m, n_x = problem.n_rows, problem.n_onloading
@@ -43,21 +48,40 @@ def split(problem: Problem) -> list[Part]:
         (np.ones(matrix.nnz, dtype=np.int8), matrix.indices, matrix.indptr), shape=matrix.shape
     )
     graph = sparse.block_array([[None, links], [links.T, None]], format="csr")
-    _, label = connected_components(graph, directed=False)
+    n_components, label = connected_components(graph, directed=False)
+    of_component, n_parts = _parts_of(label, m, n_x, n_components, smallest)
+    label = of_component[label]
     row_label, x_label, y_label = label[:m], label[m : m + n_x], label[m + n_x :]
-    names, sizes = np.unique(x_label, return_counts=True)
-    if len(names) == 1 and np.all(label == names[0]):
+    if n_parts == 1:
         everything = replace(problem, objective_constant=0.0)
         return [Part(everything, np.arange(n_x), np.arange(problem.n_offloading), np.arange(m))]
-    return [
-        _part(
-            problem,
-            np.flatnonzero(x_label == name),
-            np.flatnonzero(y_label == name),
-            np.flatnonzero(row_label == name),
-        )
-        for name in names[np.argsort(-sizes, kind="stable")]
-    ]
+    by_row, by_x, by_y = (_members(labels, n_parts) for labels in (row_label, x_label, y_label))
+    return [_part(problem, by_x[k], by_y[k], by_row[k]) for k in range(n_parts)]
+
+
+def _parts_of(label: IntArray, m: int, n_x: int, n_components: int, smallest: int) -> tuple[IntArray, int]:
+    """Return the part that each component belongs to, parts by their number of x, and how many there are."""
+    n_columns = np.bincount(label[m:], minlength=n_components)
+    of_x = np.bincount(label[m : m + n_x], minlength=n_components)
+    part = np.full(n_components, -1, dtype=np.int64)
+    small = np.flatnonzero((of_x > 0) & (n_columns < smallest))
+    together = np.cumsum(n_columns[small]) // max(smallest, 1)
+    large = np.flatnonzero((of_x > 0) & (n_columns >= smallest))
+    part[small] = len(large) + together
+    part[large] = np.arange(len(large))
+    has_x = part >= 0
+    names, numbers = np.unique(part[has_x], return_inverse=True)
+    size = np.bincount(numbers, of_x[has_x], minlength=len(names))
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[np.argsort(-size, kind="stable")] = np.arange(len(names))
+    part[has_x] = rank[numbers]
+    part[~has_x] = len(names)
+    return part, len(names) + int(not has_x.all())
+
+
+def _members(labels: IntArray, n_parts: int) -> list[IntArray]:
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, n_parts)))
 
 
 def _part(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Part:

@@ -60,7 +60,8 @@ class LinearModel:
 class LPSolution:
     """What an LP solver found; arrays are empty unless `status` is ``OPTIMAL``.
 
-    Where it is ``STOPPED``, the duals of that moment may be there: not optimal, but good for a bound.
+    Where it is ``STOPPED`` or ``INFEASIBLE``, the duals of that moment may be there: not optimal, but good
+    for a bound.
 
     Attributes
     ----------

@@ -144,13 +144,22 @@ class GurobiProgram:
 
     def basis(self) -> Any:
         """Return the basis of the last optimum."""
-        return self._columns.VBasis, [constraints.CBasis for constraints, _, _ in self._blocks]
+        # A range is two rows in Gurobi: one status for each side.
+        status = np.full((2, self._n_rows), self._grb.BASIC)
+        for constraints, numbers, sense in self._blocks:
+            status[int(sense == ">"), numbers] = constraints.CBasis
+        return np.array(self._columns.VBasis), status
 
     def set_basis(self, basis: Any) -> None:
-        """Start the next solve from `basis`."""
-        self._columns.VBasis = basis[0]
-        for (constraints, _, _), status in zip(self._blocks, basis[1], strict=True):
-            constraints.CBasis = status
+        """Start the next solve from `basis`; what it does not know yet starts out of it."""
+        columns, rows = basis
+        self._columns.VBasis = np.concatenate(
+            [columns, np.full(self._columns.size - len(columns), self._grb.NONBASIC_LOWER)]
+        )
+        status = np.full((2, self._n_rows), self._grb.BASIC)
+        status[:, : rows.shape[1]] = rows
+        for constraints, numbers, sense in self._blocks:
+            constraints.CBasis = status[int(sense == ">"), numbers]
 
     def solve(
         self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None

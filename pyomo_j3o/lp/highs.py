@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import highspy
@@ -164,11 +164,10 @@ class HighsProgram:
             status = LPStatus.INFEASIBLE  # HiGHS calls a model without columns empty, whatever its rows say
         info = self._highs.getInfo()
         done = max(int(info.simplex_iteration_count), 0)
-        if status is LPStatus.STOPPED:
+        if status in (LPStatus.STOPPED, LPStatus.INFEASIBLE):
             duals = -np.array(self._highs.getSolution().row_dual)
-            if len(duals) == len(self._row_lower):
-                empty = np.zeros(0)
-                return LPSolution(status, np.nan, empty, duals, empty, done)
+            if len(duals) == len(self._row_lower) and np.all(np.isfinite(duals)):
+                return replace(LPSolution.without_values(status, done), row_duals=duals)
         if status is not LPStatus.OPTIMAL:
             return LPSolution.without_values(status, done)
         solution = self._highs.getSolution()

@@ -1,0 +1,308 @@
+"""The kernel: an LP over the columns that matter, the others priced out, and its bound of the whole LP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.bounding import Tightened, dual_bound
+from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPStatus
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What the kernel's LP says at bounds of x.
+
+    Attributes
+    ----------
+    status : LPStatus
+        ``STOPPED`` if it was cut off, or an iteration limit ended it: `x` is empty then.
+    bound : float
+        No plan within the bounds is better, whatever column of the whole LP it uses.
+    x : (N,), fractional
+    duals : (rows of the whole LP,)
+    costs : (N,)
+        Reduced costs of x that `bound` comes from.
+    basis : Any
+        To start related LPs from; None if there is none.
+    """
+
+    status: LPStatus
+    bound: float
+    x: FloatArray
+    duals: FloatArray
+    costs: FloatArray
+    basis: Any
+
+    @property
+    def solved(self) -> bool:
+        """Whether the LP was solved to its optimum."""
+        return self.status is LPStatus.OPTIMAL and len(self.x) > 0
+
+
+class Kernel:
+    """The tightened relaxation over a part of its columns, solved for one box of x after the other.
+
+    A column that is left out is 0, and so is the need for the row that links it to its x. The duals of the
+    smaller LP, completed by those of the absent links, still bound the whole LP (weak duality): what absent
+    columns would add to that bound is known at each solve, and those that add too much are let in.
+
+    Parameters
+    ----------
+    tightened
+        The whole LP over (x, y).
+    backend
+        The LP solver.
+    n_onloading
+        N.
+    columns
+        (n,) bool, those to begin with.
+    """
+
+    def __init__(self, tightened: Tightened, backend: Backend, n_onloading: int, columns: BoolArray) -> None:
+        self.model = tightened.model
+        self.n_onloading = n_onloading
+        #: Simplex iterations so far.
+        self.iterations = 0
+        self._backend = backend
+        self._rows = sparse.csr_array(self.model.matrix)
+        self.links = _Links.of(self.model, n_onloading)
+        self._columns = np.zeros(0, dtype=np.int64)
+        self._row_numbers = np.zeros(0, dtype=np.int64)
+        self._inside = np.zeros(self.model.n_columns, dtype=bool)
+        self._row_inside = np.zeros(self.model.n_rows, dtype=bool)
+        self._program: LinearProgram | None = None
+        self._whole: LinearProgram | None = None
+        # Only a column that may be 0, and whose worth has an end, can be left out.
+        linked = np.zeros(self.model.n_columns, dtype=bool)
+        linked[self.links.y] = True
+        model = self.model
+        must = (model.lower != 0.0) | ~(np.isfinite(model.upper) | linked)
+        self._grow(columns | must)
+
+    def close(self) -> None:
+        """Free the LPs."""
+        for program in (self._program, self._whole):
+            if program is not None:
+                program.close()
+
+    @property
+    def size(self) -> int:
+        """Number of columns inside."""
+        return len(self._columns)
+
+    def probe(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        basis: Any,
+        iterations: int,
+        cutoff: float,
+        time_limit: float,
+    ) -> Point:
+        """Run so many simplex iterations from `basis`; return the bound reached, valid but not the best."""
+        low, high = self._box(lower, upper)
+        return self._once(low, high, basis, cutoff, iterations, time_limit)[0]
+
+    def solve(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        basis: Any,
+        slack: float,
+        cutoff: float,
+        remaining: Callable[[], float],
+    ) -> Point:
+        """Solve at the bounds (N,) of x, and let columns in until they add less than `slack` to the bound.
+
+        Parameters
+        ----------
+        lower, upper
+            (N,) each.
+        basis
+            To start from, or None for the last one.
+        slack
+            In units of the objective.
+        cutoff
+            A bound that is not above this is as good as any: the solve ends there.
+        remaining
+            Returns the seconds left.
+        """
+        low, high = self._box(lower, upper)
+        while True:
+            point, added, raises = self._once(low, high, basis, cutoff, None, remaining())
+            if point.status is LPStatus.TIME_LIMIT or point.bound <= cutoff:
+                return point
+            if point.status is LPStatus.INFEASIBLE:
+                if self._inside.all():
+                    return point
+                needed = self._needed(low, high, remaining())
+                if needed is None:
+                    return point
+                if not self._grow(needed):
+                    return _without(LPStatus.STOPPED, point.bound, basis)
+            elif point.status is LPStatus.STOPPED:
+                # The kernel's LP fell below the cutoff, the whole one has not.
+                if not self._grow(raises):
+                    cutoff = -np.inf
+            elif point.status is not LPStatus.OPTIMAL or added <= slack or not self._grow(raises):
+                return point
+            basis = point.basis if point.basis is not None else basis
+
+    def _box(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        low, high = self.model.lower.copy(), self.model.upper.copy()
+        low[: self.n_onloading], high[: self.n_onloading] = lower, upper
+        self._grow(low != 0.0)  # an x that has to be placed cannot be left out
+        return low, high
+
+    def _once(
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        basis: Any,
+        cutoff: float,
+        iterations: int | None,
+        time_limit: float,
+    ) -> tuple[Point, float, BoolArray]:
+        """Solve once; return also what absent columns add to the bound, and which of them do."""
+        program, n_x = self._program, self.n_onloading
+        assert program is not None
+        program.set_column_bounds(lower[self._columns], upper[self._columns])
+        if basis is not None:
+            program.set_basis(basis)
+        found = program.solve(time_limit, cutoff, iterations)
+        self.iterations += found.iterations
+        nobody = np.zeros(0, dtype=bool)
+        if not len(found.row_duals):
+            proven = found.status is LPStatus.INFEASIBLE and self._inside.all()
+            return _without(found.status, -np.inf if proven else np.inf, basis), 0.0, nobody
+        duals = np.zeros(self.model.n_rows)
+        duals[self._row_numbers] = found.row_duals
+        costs, raises = self._complete(duals, upper)
+        bound = dual_bound(self.model, duals, lower, upper)
+        if found.status is LPStatus.INFEASIBLE and self._inside.all():
+            bound = -np.inf
+        if found.status is not LPStatus.OPTIMAL:
+            return _without(found.status, bound, program.basis()), 0.0, raises
+        x = np.zeros(n_x)
+        mine = self._columns < n_x
+        x[self._columns[mine]] = found.values[mine]
+        point = Point(found.status, bound, x, duals, costs[:n_x], program.basis())
+        return point, bound - found.objective, raises
+
+    def _complete(self, duals: FloatArray, upper: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """Give absent links the duals that suit the bound best; return reduced costs, and what raises it."""
+        links, inside = self.links, self._inside
+        costs = self.model.objective - self._rows.T @ duals
+        absent = np.flatnonzero(~self._row_inside[links.row] & (costs[links.y] > 0))
+        # One link per y carries its worth over to the x.
+        _, first = np.unique(links.y[absent], return_index=True)
+        absent = absent[first]
+        row, y, x = links.row[absent], links.y[absent], links.x[absent]
+        duals[row] = costs[y] / links.scale[absent]
+        np.add.at(costs, x, duals[row] * links.opening[absent])
+        costs[y] = 0.0
+        raises = (costs > 0) & ~inside & (upper > 0)
+        # With an x come the y that pay for it; a y may also pay for an x that is inside.
+        raises[y[(raises[x] | inside[x]) & (upper[x] > 0)]] = True
+        return costs, raises
+
+    def _needed(self, lower: FloatArray, upper: FloatArray, time_limit: float) -> BoolArray | None:
+        """Return the columns that make the box feasible; None if no column does."""
+        if self._whole is None:
+            self._whole = self._backend.open(self.model)
+        self._whole.set_column_bounds(lower, upper)
+        found = self._whole.solve(time_limit)
+        self.iterations += found.iterations
+        if found.status is LPStatus.INFEASIBLE:
+            return None
+        if found.status is not LPStatus.OPTIMAL:
+            return np.zeros(len(lower), dtype=bool)
+        return np.asarray(np.abs(found.values) > 1e-9)
+
+    def _grow(self, columns: BoolArray) -> bool:
+        """Let columns and their links in; return whether there were any.
+
+        They are appended, so that bases taken before can be extended.
+        """
+        new = np.flatnonzero(columns & ~self._inside)
+        if not len(new) and self._program is not None:
+            return False
+        self._inside[new] = True
+        wanted = np.ones(self.model.n_rows, dtype=bool)
+        wanted[self.links.row] = self._inside[self.links.y]
+        rows = np.flatnonzero(wanted & ~self._row_inside)
+        self._row_inside[rows] = True
+        self._columns = np.concatenate([self._columns, new])
+        self._row_numbers = np.concatenate([self._row_numbers, rows])
+        if self._program is not None:
+            self._program.close()
+        model = self.model
+        self._program = self._backend.open(
+            LinearModel(
+                model.objective[self._columns],
+                sparse.csr_array(self._rows[self._row_numbers][:, self._columns]),
+                model.row_lower[self._row_numbers],
+                model.row_upper[self._row_numbers],
+                model.lower[self._columns],
+                model.upper[self._columns],
+            )
+        )
+        return True
+
+
+def kernel_columns(tightened: Tightened, gap: float) -> BoolArray:
+    """Return the columns in use at the relaxation's optimum, or that cost at most `gap` to use.
+
+    Parameters
+    ----------
+    tightened
+        The LP and its optimum.
+    gap
+        In units of the objective.
+    """
+    solution = tightened.solution
+    return np.asarray((solution.reduced_costs > -gap) | (np.abs(solution.values) > 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Rows ``scale y - opening x <= c`` with c >= 0, which nothing needs while their y is 0; all (links,)."""
+
+    row: IntArray
+    x: IntArray
+    y: IntArray
+    scale: FloatArray
+    opening: FloatArray
+
+    @staticmethod
+    def of(model: LinearModel, n_onloading: int) -> _Links:
+        rows = sparse.csr_array(model.matrix)
+        two = np.flatnonzero(np.diff(rows.indptr) == 2)
+        first = rows.indptr[two]
+        columns = np.stack([rows.indices[first], rows.indices[first + 1]])
+        values = np.stack([rows.data[first], rows.data[first + 1]])
+        order = np.argsort(columns, axis=0)
+        columns = np.take_along_axis(columns, order, axis=0)
+        values = np.take_along_axis(values, order, axis=0)
+        (x, y), (on_x, on_y) = columns, values
+        fits = (x < n_onloading) & (y >= n_onloading) & (on_y > 0) & (on_x < 0)
+        fits &= (model.row_upper[two] >= 0) & np.isfinite(model.row_upper[two])
+        fits &= np.isneginf(model.row_lower[two])
+        return _Links(
+            two[fits],
+            x[fits].astype(np.int64),
+            y[fits].astype(np.int64),
+            on_y[fits],
+            -on_x[fits],
+        )
+
+
+def _without(status: LPStatus, bound: float, basis: Any) -> Point:
+    empty = np.zeros(0)
+    return Point(status, bound, empty, empty, empty, basis)
