@@ -311,6 +311,6 @@ class _PseudoCosts:
         guess: FloatArray = np.minimum(value, 1.0 - value) * influence
         known = self._count[:, fractional].min(axis=0) > 0
         if not known.any():
-            return guess * guess
+            return np.asarray(guess * guess, dtype=float)
         factor = np.median(np.sqrt(scores[known]) / np.maximum(guess[known], 1e-300))
         return np.asarray(np.where(known, scores, (factor * guess) ** 2), dtype=float)

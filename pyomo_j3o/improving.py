@@ -1,132 +1,201 @@
-"""After the loop: swaps, drops and additions, scored by all LPs' duals and confirmed by an LP."""
+"""After the loop: descents, and branch and bound on the kernel of the tightened relaxation."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.decomposing import Part, split
+from pyomo_j3o.bounding import Tightened
+from pyomo_j3o.branching import Tree
+from pyomo_j3o.descending import descend
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
-from pyomo_j3o.structure import Structure, analyse
-from pyomo_j3o.surrogate import Surrogate, marginals, price
+from pyomo_j3o.problem import BoolArray, FloatArray, Problem
+from pyomo_j3o.results import Step
+from pyomo_j3o.structure import Structure
+from pyomo_j3o.surrogate import Surrogate, price
 
-#: So many price vectors, the latest, bound a neighbourhood when it is set up.
-_MEMORY = 12
+#: A rounded placement within this part of the incumbent is descended from.
+_NEAR = 0.01
 
-#: Exchange each placed variable with so many of the best absent ones of its rows.
-_ALTERNATIVES = 12
+#: So many moves in a row may fail in a descent from a rounded placement.
+_FAILURES_NEARBY = 6
 
-#: So many moves in a row may fail where their bounds are estimates only: in the first descent, in others.
-_FIRST_FAILURES, _FAILURES = 150, 25
+#: What improvement reports: the step ("" for the start), the best routing, and the bound.
+Report = Callable[[str, Routing, float], None]
 
-#: So many of the best moves are looked through for some that can be made together.
-_TOGETHER = 64
 
-#: x-rows are cleared and filled anew, those with the most columns behind them first, until so many in a
-#: row brought nothing.
-_FRUITLESS = 6
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """What improvement made of one independent part.
+
+    Attributes
+    ----------
+    x : (N,) bool
+    bound : float
+        No plan of the part is better: +inf if nothing was proven.
+    """
+
+    x: BoolArray
+    bound: float
 
 
 def improve(
     structure: Structure,
     backend: Backend,
-    start: Routing,
+    x: BoolArray,
     prices: Sequence[FloatArray],
+    relaxation: Callable[[], Tightened | None],
     remaining: Callable[[], float],
-    progress: Callable[[float, BoolArray], None] | None = None,
-    more_starts: Sequence[BoolArray] = (),
-) -> BoolArray:
-    """Return a placement at least as good as that of `start`.
+    report: Report,
+    done: Callable[[Step], None],
+    rel_gap: float,
+) -> Improved:
+    """Return a placement of one part at least as good as `x`, and a bound.
 
-    Each independent part of the problem is searched by itself: descents from the placement of `start` and
-    from the empty one, then descents from the best placement with one x-row cleared after the other.
+    A descent from `x`; branch and bound on the kernel, whose relaxations are rounded; a descent from the
+    best placement if that is another one.
 
     Parameters
     ----------
     structure
-        Of a linear problem.
+        Of a linear problem without constant.
     backend
         The LP solver.
-    start
-        The routing to begin with; may be infeasible, what the elastic LP says then counts.
+    x
+        (N,) bool; satisfies the rows over x, but may have no routing: what the elastic LP says then counts.
     prices
-        Price vectors met so far, (M,) each.
+        Price vectors met so far, (M,) each; at least one.
+    relaxation
+        Returns the tightened relaxation, None if it could not be solved.
     remaining
         Returns the seconds left.
-    progress
-        Called with what the merit has gained in all, and the placement, whenever it rises.
-    more_starts
-        Placements, (N,) bool each, to descend from besides; those that break a row over x are passed over.
+    report
+        Called with the start and each better routing.
+    done
+        Called with each step when it is over, whatever ended it.
+    rel_gap
+        The search ends at this relative gap.
     """
-    x = start.x.copy()
-    parts = split(structure.problem)
-    weights = [len(part.onloading) for part in parts]
-    gained = 0.0
-    for number, part in enumerate(parts):
-        # Time goes to the parts by size; what one leaves over serves those after it.
-        others = sum(weights[number + 1 :]) / sum(weights[number:])
-        reserved = remaining() * others if np.isfinite(remaining()) else 0.0
-        left = _less(remaining, reserved)
-        if left() <= 0:
-            break
-        report = _merged(progress, gained, x, part)
-        starts = [other[part.onloading] for other in more_starts]
-        x[part.onloading], gain = _improve_part(
-            part, backend, x[part.onloading], prices, left, report, starts
-        )
-        gained += gain
-    return x
-
-
-def _less(remaining: Callable[[], float], reserved: float) -> Callable[[], float]:
-    return lambda: remaining() - reserved
-
-
-def _merged(
-    progress: Callable[[float, BoolArray], None] | None, before: float, x: BoolArray, part: Part
-) -> Callable[[float, BoolArray], None]:
-    """Return a report of one part's gain and placement that puts them beside those of the parts before."""
-
-    def report(gain: float, inner: BoolArray) -> None:
-        if progress is not None:
-            whole = x.copy()
-            whole[part.onloading] = inner
-            progress(before + gain, whole)
-
-    return report
-
-
-def _improve_part(
-    part: Part,
-    backend: Backend,
-    x: BoolArray,
-    prices: Sequence[FloatArray],
-    remaining: Callable[[], float],
-    report: Callable[[float, BoolArray], None],
-    more_starts: Sequence[BoolArray],
-) -> tuple[BoolArray, float]:
-    """Return the part's best placement and by how much its merit exceeds that of `x`."""
-    structure = analyse(part.problem)
     step = OffloadingStep(structure, backend)
     try:
         start = step(x, remaining())
         if not start.solved:
-            return x, 0.0
-        surrogates = [price(structure, vector[part.rows]) for vector in prices]
-
-        def relative(found: Routing) -> None:
-            report(found.merit - start.merit, found.x)
-
-        best = search(structure, step, start, surrogates, remaining, relative, more_starts)
+            return Improved(x, np.inf)
+        report("", start, np.inf)
+        surrogates = [price(structure, vector) for vector in prices]
+        search = _Search(structure, step, start, surrogates, remaining, report, done)
+        search.descend("swaps")
+        tightened = relaxation() if remaining() > 0 else None
+        if tightened is not None and remaining() > 0:
+            before = search.best
+            search.branch(backend, tightened, rel_gap)
+            if search.best is not before:
+                search.descend("swaps")
+        return Improved(search.best.x, search.bound)
     finally:
         step.close()
-    return best.x, best.merit - start.merit
+
+
+class _Search:
+    """The best routing so far of one part, and what found it."""
+
+    def __init__(
+        self,
+        structure: Structure,
+        step: OffloadingStep,
+        start: Routing,
+        surrogates: list[Surrogate],
+        remaining: Callable[[], float],
+        report: Report,
+        done: Callable[[Step], None],
+    ) -> None:
+        self.structure = structure
+        self.best = start
+        self.bound = np.inf
+        self._done = done
+        self._step = step
+        self._surrogates = surrogates
+        self._remaining = remaining
+        self._report = report
+        self._tried: set[bytes] = set()
+
+    def descend(self, name: str) -> None:
+        """Descend from the best routing."""
+        self._timed(name, lambda: self._keep(name, self._descent(self.best, name)))
+
+    def branch(self, backend: Backend, tightened: Tightened, rel_gap: float) -> None:
+        """Branch and bound on the kernel of `tightened`."""
+        tree = Tree(
+            self.structure,
+            backend,
+            tightened,
+            self.best.objective,
+            self.best.x,
+            self._propose,
+            self._remaining,
+            rel_gap,
+        )
+
+        def search() -> None:
+            try:
+                tree.search()
+            finally:
+                self.bound = min(self.bound, tree.bound)
+                tree.close()
+
+        self.bound = min(self.bound, tightened.solution.objective)
+        self._timed("kernel", search)
+
+    def _timed(self, name: str, work: Callable[[], None]) -> None:
+        """Do the work and note what it brought."""
+        start, before, bound = time.perf_counter(), self.best, self.bound
+        try:
+            work()
+        finally:
+            gained = self.best.merit - before.merit if before.feasible == self.best.feasible else np.inf
+            lowered = bound - self.bound if np.isfinite(bound) else 0.0
+            self._done(Step(name, gained, lowered, time.perf_counter() - start))
+        self._report(name, self.best, self.bound)
+
+    def _descent(self, start: Routing, name: str, failures: int | None = None) -> Routing:
+        patience = {} if failures is None else {"patience": failures}
+        return descend(
+            self.structure,
+            self._step,
+            start,
+            self._surrogates,
+            self._remaining,
+            lambda routing: self._keep(name, routing),
+            **patience,
+        )
+
+    def _keep(self, name: str, routing: Routing) -> None:
+        if routing.better_than(self.best):
+            self.best = routing
+            self._report(name, routing, self.bound)
+
+    def _propose(self, x: FloatArray, duals: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+        """Round a fractional placement, fill it greedily at the LP's prices, and route it."""
+        surrogate = price(self.structure, duals[: self.structure.problem.n_rows])
+        start = ((x > 0.5) & (upper > 0.5)) | (lower > 0.5)
+        rounded = greedy(surrogate, by_density=False, start=start)
+        if not self.structure.placeable(rounded):
+            rounded = greedy(surrogate, by_density=False)
+        if self.structure.placeable(rounded) and rounded.tobytes() not in self._tried:
+            self._tried.add(rounded.tobytes())
+            found = self._step(rounded, self._remaining())
+            near = found.merit > self.best.merit - _NEAR * abs(self.best.merit)
+            if found.solved and near and found.feasible >= self.best.feasible:
+                found = self._descent(found, "kernel", _FAILURES_NEARBY)
+            if found.solved:
+                self._keep("kernel", found)
+        return self.best.objective
 
 
 def drop_idle(problem: Problem, routing: Routing) -> Routing:
@@ -161,287 +230,3 @@ def drop_idle(problem: Problem, routing: Routing) -> Routing:
         problem.onloading_objective @ routing.x.astype(float)
     )
     return replace(routing, x=x, objective=routing.objective + gain, merit=routing.merit + gain)
-
-
-def search(
-    structure: Structure,
-    step: OffloadingStep,
-    start: Routing,
-    surrogates: list[Surrogate],
-    remaining: Callable[[], float],
-    report: Callable[[Routing], None],
-    more_starts: Sequence[BoolArray] = (),
-) -> Routing:
-    """Return the best of descents from `start`, from `more_starts`, from nothing, and from cleared rows."""
-    best = descend(structure, step, start, surrogates, remaining, report, _FIRST_FAILURES)
-    report(best)
-
-    def restart(x: BoolArray) -> bool:
-        """Descend from `x`; return whether that found something better."""
-        nonlocal best
-        if not structure.placeable(x):
-            x = greedy(surrogates[-1], by_density=False, start=x)
-            if not structure.placeable(x):
-                return False
-        found = descend(structure, step, step(x, remaining()), surrogates, remaining)
-        if not found.better_than(best):
-            return False
-        best = found
-        report(best)
-        return True
-
-    fixed = structure.problem.onloading_lower > 0.5
-    for other in more_starts:
-        if structure.placeable(other):
-            restart(other)
-    restart(fixed.copy())
-    fruitless = 0
-    for members in _rows_by_reach(structure):
-        if remaining() <= 0 or fruitless >= _FRUITLESS:
-            break
-        cleared = best.x.copy()
-        cleared[members] = fixed[members]
-        if not np.array_equal(cleared, best.x):
-            fruitless = 0 if restart(cleared) else fruitless + 1
-    return best
-
-
-def _rows_by_reach(structure: Structure) -> list[IntArray]:
-    """Return the variables of each placement row, rows with the most columns behind them first."""
-    part = structure.placement_matrix
-    columns = np.bincount(structure.opener_x, minlength=part.shape[1])
-    row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-    reach = np.bincount(row, columns[part.indices], minlength=part.shape[0])
-    order = np.argsort(-reach, kind="stable")
-    return [part.indices[part.indptr[r] : part.indptr[r + 1]] for r in order]
-
-
-@dataclass(frozen=True, slots=True)
-class Moves:
-    """Moves: take `out` away and put `into` in, -1 for none; `reach` bounds the objective; (moves,) each."""
-
-    out: IntArray
-    into: IntArray
-    reach: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.reach)
-
-    def take(self, which: IntArray) -> Moves:
-        """Return the moves numbered `which`."""
-        return Moves(self.out[which], self.into[which], self.reach[which])
-
-
-class Neighbourhood:
-    """The additions, removals and exchanges at one placement, each with a bound of what it can reach.
-
-    Every price vector α >= 0 bounds the objective at every placement: F_α(S') plus what the prices pay for
-    the shared budgets (Lagrangian duality). The least of these bounds over all price vectors that LPs have
-    returned so far ranks the moves, and a move whose bound does not exceed the incumbent is not tried.
-
-    Parameters
-    ----------
-    structure
-        Of a linear problem.
-    surrogates
-        F_α for the price vectors known, the most telling last; at least one.
-    x
-        The placement, (N,) bool.
-    """
-
-    def __init__(self, structure: Structure, surrogates: Sequence[Surrogate], x: BoolArray) -> None:
-        self.structure = structure
-        self.x = x
-        problem = structure.problem
-        self._n = max(problem.n_onloading, 1)
-        can_leave = x & (problem.onloading_lower < 0.5)
-        can_enter = ~x & (problem.onloading_upper > 0.5)
-        latest = marginals(surrogates[-1:], x)
-        leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
-        interacting = can_leave[latest.out] & can_enter[latest.into]
-        row_out, row_into = _pairs_in_rows(structure, can_leave, can_enter, latest.addition[0])
-        pairs = np.union1d(
-            latest.out[interacting] * self._n + latest.into[interacting], row_out * self._n + row_into
-        )
-        nobody = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
-        moves = Moves(
-            np.concatenate([leaving, nobody[: len(entering)], pairs // self._n]),
-            np.concatenate([nobody[: len(leaving)], entering, pairs % self._n]),
-            np.full(len(leaving) + len(entering) + len(pairs), np.inf),
-        )
-        self.moves = moves.take(np.flatnonzero(keeps_rows(structure, x, moves)))
-        self._leaves, self._enters = self.moves.out >= 0, self.moves.into >= 0
-        both = self._leaves & self._enters
-        key = np.where(both, self.moves.out * self._n + self.moves.into, -1)
-        self._by_key = np.argsort(key, kind="stable")
-        self._keys = key[self._by_key]
-        self.learn(surrogates)
-
-    def learn(self, surrogates: Sequence[Surrogate]) -> None:
-        """Lower the bounds of the moves by those of more price vectors."""
-        moves = self.moves
-        if not len(moves):
-            return
-        change = marginals(surrogates, self.x)
-        reach = np.repeat(change.bound[:, None], len(moves), axis=1)
-        reach[:, self._leaves] += change.removal[:, moves.out[self._leaves]]
-        reach[:, self._enters] += change.addition[:, moves.into[self._enters]]
-        key = change.out * self._n + change.into
-        place = np.minimum(np.searchsorted(self._keys, key), len(moves) - 1)
-        same = self._keys[place] == key
-        np.add.at(reach, (change.which[same], self._by_key[place[same]]), change.interaction[same])
-        np.minimum(moves.reach, reach.min(axis=0), out=moves.reach)
-
-    def promising(self, threshold: float) -> IntArray:
-        """Return the moves that may exceed `threshold`, best first."""
-        found = np.flatnonzero(self.moves.reach > threshold)
-        return found[np.argsort(-self.moves.reach[found], kind="stable")]
-
-
-def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
-    """Return which single moves keep every placement row satisfied, (moves,)."""
-    rows = structure.placement_rows
-    if not len(rows) or not len(moves):
-        return np.ones(len(moves), dtype=bool)
-    matrix = structure.placement_columns
-    number = np.arange(len(moves))
-    enters, leaves = moves.into >= 0, moves.out >= 0
-    shape = (len(moves), len(x))
-    change = sparse.csr_array(
-        (
-            np.concatenate([np.ones(enters.sum()), -np.ones(leaves.sum())]),
-            (
-                np.concatenate([number[enters], number[leaves]]),
-                np.concatenate([moves.into[enters], moves.out[leaves]]),
-            ),
-        ),
-        shape=shape,
-    )
-    effect = sparse.coo_array(change @ matrix.T)
-    activity = structure.placement_matrix @ x.astype(float)
-    tolerance = structure.placement_tolerance()
-    lower, upper = structure.problem.row_lower[rows], structure.problem.row_upper[rows]
-    row = effect.coords[1]
-    after = activity[row] + effect.data
-    # A row that is missed already may be missed still, if not by more.
-    broken = (effect.data > 0) & (after > upper[row] + tolerance[row])
-    broken |= (effect.data < 0) & (after < lower[row] - tolerance[row])
-    return np.bincount(effect.coords[0][broken], minlength=len(moves)) == 0
-
-
-def descend(
-    structure: Structure,
-    step: OffloadingStep,
-    start: Routing,
-    surrogates: list[Surrogate],
-    remaining: Callable[[], float],
-    report: Callable[[Routing], None] = lambda routing: None,
-    patience: int = _FAILURES,
-) -> Routing:
-    """Return a routing that no single addition, removal or exchange improves, or the best in time.
-
-    Moves that touch different rows and groups are tried together; if that fails, the better half of
-    them, and so on. Each LP, also a failed one, adds its prices to what is known of all other moves.
-
-    Parameters
-    ----------
-    structure
-        Of a linear problem.
-    step
-        The offloading step.
-    start
-        The routing to begin with; may be infeasible, its merit then counts.
-    surrogates
-        F_α for price vectors known so far; extended here.
-    remaining
-        Returns the seconds left.
-    report
-        Called with each better routing.
-    patience
-        So many moves in a row may fail where F_α is an estimate only.
-    """
-    best = start
-    if not best.solved:
-        return best
-    failures = 0
-    surrogates.append(price(structure, start.duals))
-    while remaining() > 0:
-        neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x)
-        size = len(neighbourhood.moves)
-        improved = False
-        while not improved and remaining() > 0:
-            # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
-            threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
-            candidates = neighbourhood.promising(threshold)
-            if not len(candidates) or (failures >= patience and not structure.exact):
-                return best
-            batch = candidates[:1].tolist()
-            if size > 1:
-                batch = _independent(structure, neighbourhood.moves, candidates[:_TOGETHER])[:size]
-            size = max(len(batch) // 2, 1)
-            x = best.x.copy()
-            for k in batch:
-                _apply(neighbourhood.moves, k, x)
-            routing = step(x, remaining(), at_least=best.merit)
-            if not routing.solved:
-                return best
-            surrogates.append(price(structure, routing.duals))
-            if routing.better_than(best):
-                best, improved, failures = routing, True, 0
-                report(best)
-            else:
-                failures += 1
-                neighbourhood.learn(surrogates[-1:])
-                if len(batch) == 1:
-                    neighbourhood.moves.reach[batch[0]] = -np.inf
-    return best
-
-
-def _apply(moves: Moves, k: int, x: BoolArray) -> None:
-    if moves.out[k] >= 0:
-        x[moves.out[k]] = False
-    if moves.into[k] >= 0:
-        x[moves.into[k]] = True
-
-
-def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> list[int]:
-    """Return moves, best first, no two of which share a placement row or a demand group."""
-    matrix = structure.placement_columns
-    busy_rows = np.zeros(matrix.shape[0], dtype=bool)
-    busy_groups = np.zeros(len(structure.group_demand), dtype=bool)
-    chosen = []
-    for k in candidates:
-        rows, groups = [], []
-        for variable in (moves.out[k], moves.into[k]):
-            if variable < 0:
-                continue
-            rows.append(matrix.indices[matrix.indptr[variable] : matrix.indptr[variable + 1]])
-            openers = slice(structure.opener_start[variable], structure.opener_start[variable + 1])
-            group = structure.group[structure.opener_column[openers]]
-            groups.append(group[group >= 0])
-        touched_rows, touched_groups = np.concatenate(rows), np.concatenate(groups)
-        if busy_rows[touched_rows].any() or busy_groups[touched_groups].any():
-            continue
-        busy_rows[touched_rows] = True
-        busy_groups[touched_groups] = True
-        chosen.append(int(k))
-    return chosen
-
-
-def _pairs_in_rows(
-    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, addition: FloatArray
-) -> tuple[IntArray, IntArray]:
-    """Return pairs (leaving, entering) of each placement row, entering among the best of the row."""
-    part = structure.placement_matrix
-    row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-    column = part.indices
-    enters = np.flatnonzero(can_enter[column])
-    order = enters[np.lexsort((-addition[column[enters]], row[enters]))]
-    rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    order = order[rank < _ALTERNATIVES]
-    leaves = np.flatnonzero(can_leave[column])
-    # Join the two lists by row.
-    first = np.searchsorted(row[order], row[leaves], side="left")
-    count = np.searchsorted(row[order], row[leaves], side="right") - first
-    offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return column[np.repeat(leaves, count)], column[order[np.repeat(first, count) + offset]]

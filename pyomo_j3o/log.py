@@ -51,10 +51,10 @@ class Log:
             f"{_number(record.bound)} {_percent(record.relative_gap)} {record.time:>7.2f}s"
         )
 
-    def improvement(self, incumbent: float, bound: float, time: float) -> None:
-        """Write a better incumbent found after the loop, at most ten a second; `flush` writes the last."""
+    def improvement(self, step: str, incumbent: float, bound: float, time: float) -> None:
+        """Write a better incumbent or bound found after the loop, at most ten a second; `flush` the last."""
         gap = _percent(relative_gap(incumbent, bound))
-        self._pending = f"{'swaps':>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s"
+        self._pending = f"{step:>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s"
         if time - self._last_improvement >= 0.1:
             self._last_improvement = time
             self.flush()

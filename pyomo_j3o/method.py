@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pyomo_j3o.alternating import alternate
-from pyomo_j3o.bounding import Relaxation, relax, unbounded_columns
+from pyomo_j3o.bounding import Relaxation, Tightened, relax, together, unbounded_columns
+from pyomo_j3o.decomposing import split
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LPStatus
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
-from pyomo_j3o.problem import BoolArray, FloatArray, Plan, Problem
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem
 from pyomo_j3o.repairing import first_plan, nearest_placement
-from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.results import Ending, Outcome, Record, Step, Timings, relative_gap
+from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import Stop
 from pyomo_j3o.structure import Structure, analyse
 
@@ -50,6 +53,8 @@ class Settings:
         Called with each record.
     start
         A placement to begin with, (N,) bool, or None.
+    threads
+        So many independent parts are worked on at a time.
     """
 
     stop: Stop
@@ -61,11 +66,12 @@ class Settings:
     onloading_step: OnloadingStep | None
     callback: Callable[[Record], None] | None
     start: BoolArray | None
+    threads: int = 1
 
 
 def solve(
     problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log
-) -> tuple[Outcome, list[Record]]:
+) -> tuple[Outcome, list[Record], list[Step]]:
     """Solve a linear problem by J3O.
 
     Parameters
@@ -86,13 +92,15 @@ def solve(
     Outcome
     list of Record
         One per iteration; the last also counts what the improvement gained.
+    list of Step
+        What the improvement gained, step by step.
     """
     structure = analyse(problem)
     if settings.onloading_step is not None:
         structure.freeze()
     run = _Run(structure, backend, settings, timings, log)
     try:
-        return run.outcome(), run.trace
+        return run.outcome(), run.trace, run.steps
     finally:
         run.close()
 
@@ -117,7 +125,15 @@ class _Run:
         self.timings = timings
         self.log = log
         self.trace: list[Record] = []
+        self.steps: list[Step] = []
         self.bound = np.inf
+        self.parts = split(structure.problem)
+        if len(self.parts) == 1:
+            self.part_structures = [replace(structure, problem=self.parts[0].problem)]
+        else:
+            self.part_structures = [analyse(part.problem) for part in self.parts]
+        self.part_bounds = np.full(len(self.parts), np.inf)
+        self.tightened: list[Tightened | None] = [None] * len(self.parts)
         self.prices: list[FloatArray] = []
         self.best: Routing | None = None
         self._step: OffloadingStep | None = None
@@ -170,12 +186,7 @@ class _Run:
             with self.timings.phase("certify"):
                 # Half of a short time limit stays for the search: a plan without a bound beats none.
                 reserved = 0.5 * self.remaining() if np.isfinite(self.settings.time_limit) else 0.0
-                relaxation = relax(
-                    self.structure,
-                    self.backend,
-                    self.settings.bound == "cuts",
-                    lambda: self.remaining() - reserved,
-                )
+                relaxation = self._relax(lambda: self.remaining() - reserved)
             ending = self._read(relaxation)
             if ending is not None:
                 return ending
@@ -197,6 +208,26 @@ class _Run:
         # Branch and bound stops at its first plan: there is everything left to improve.
         ending = self._find_first(ending)
         return self._improve(ending) if self.settings.improve and self.best.feasible else ending
+
+    def _relax(self, remaining: Callable[[], float]) -> Relaxation:
+        """Relax every part by itself, and note what is known of each."""
+        cuts = self.settings.bound == "cuts"
+
+        def work(k: int, left: Callable[[], float]) -> Relaxation:
+            return relax(self.part_structures[k], self.backend, cuts, left)
+
+        relaxations = share(work, self._weights(range(len(self.parts))), remaining, self._threads())
+        self.part_bounds = np.array([relaxation.bound for relaxation in relaxations])
+        if cuts:
+            self.tightened = [relaxation.tightened for relaxation in relaxations]
+        return together(self.structure.problem, self.parts, relaxations)
+
+    def _weights(self, numbers: Sequence[int]) -> list[float]:
+        return [1.0 + self.parts[k].problem.n_nonzeros for k in numbers]
+
+    def _threads(self) -> int:
+        # Gurobi's environment serves one thread at a time.
+        return self.settings.threads if self.backend.name == "highs" else 1
 
     def _read(self, relaxation: Relaxation) -> Ending | None:
         """Take over the bound, or say why there is nothing to search."""
@@ -270,31 +301,21 @@ class _Run:
         return self.settings.stop(tuple(self.trace))
 
     def _improve(self, ending: Ending) -> Ending:
+        """Improve every part by itself, and take over what that found and proved."""
         assert self.best is not None
         assert self._step is not None
         start = self.best
-        sense = self.structure.problem.sense
-
-        found = start.x
-
-        def progress(gained: float, x: BoolArray) -> None:
-            nonlocal found
-            found = x
-            if not start.feasible:
-                return
-            objective = start.objective + gained
-            if gained > 0:
-                self.log.improvement(sense * objective, sense * self.bound, self.timings.elapsed())
-            if self._closed(objective):
-                raise _Ended(Ending.GAP)
-
         if not (start.solved and self.structure.placeable(start.x)):
             return ending
+        progress = _Progress(self, start)
+        numbers = [k for k, part in enumerate(self.parts) if part.problem.n_onloading]
+
+        def work(number: int, left: Callable[[], float]) -> None:
+            self._improve_part(numbers[number], left, progress)
+
         try:
             with self.timings.phase("improve"):
-                found = improve(
-                    self.structure, self.backend, start, self.prices, self.remaining, progress, self._starts
-                )
+                share(work, self._weights(numbers), self.remaining, self._threads())
             if self.remaining() <= 0:
                 ending = Ending.TIME
         except KeyboardInterrupt:
@@ -302,14 +323,49 @@ class _Run:
         except _Ended as reason:
             ending = reason.ending
         self.log.flush()
-        if np.array_equal(found, start.x):
-            return ending
-        # The plan found is kept even if time is up by now: one LP from a warm basis.
-        routing = self._step(found, max(self.remaining(), 1.0))
-        if routing.better_than(start):
-            self.best = routing
-            self._count_improvement()
+        self.steps = progress.steps
+        if self.settings.bound == "cuts":
+            self.bound = min(self.bound, self._summed_bound())
+        if not np.array_equal(progress.x, start.x):
+            # The plan found is kept even if time is up by now: one LP from a warm basis.
+            routing = self._step(progress.x, max(self.remaining(), 1.0))
+            if routing.better_than(start):
+                self.best = routing
+        self._count_improvement()
         return ending
+
+    def _improve_part(self, k: int, left: Callable[[], float], progress: _Progress) -> None:
+        part, structure = self.parts[k], self.part_structures[k]
+        if left() <= 0:
+            return
+
+        def relaxation() -> Tightened | None:
+            # With bound="cuts" it is there unless it could not be solved in time.
+            if self.settings.bound == "cuts" or self.tightened[k] is not None:
+                return self.tightened[k]
+            return relax(structure, self.backend, True, left).tightened
+
+        start = progress.start.x[part.onloading]
+
+        def report(name: str, routing: Routing, bound: float) -> None:
+            self.part_bounds[k] = min(self.part_bounds[k], bound)
+            progress.report(name, part.onloading, k, routing)
+
+        improve(
+            structure,
+            self.backend,
+            start,
+            [vector[part.rows] for vector in self.prices],
+            relaxation,
+            left,
+            report,
+            progress.add,
+            self.settings.rel_gap,
+        )
+
+    def _summed_bound(self) -> float:
+        """Return what the bounds of the parts add up to."""
+        return float(np.sum(self.part_bounds)) + self.structure.problem.objective_constant
 
     def _try_starts(self) -> None:
         """Route the placements that need no search, if no iteration found a plan."""
@@ -348,6 +404,52 @@ class _Run:
                 relative_gap=relative_gap(self.best.objective, self.bound),
                 time=self.timings.elapsed(),
             )
+
+
+class _Progress:
+    """What the improvement of the parts adds up to; several parts may report at a time."""
+
+    def __init__(self, run: _Run, start: Routing) -> None:
+        self.start = start
+        self.x = start.x.copy()
+        self.steps: list[Step] = []
+        self._run = run
+        self._first: dict[int, float] = {}
+        self._gained: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def report(self, name: str, onloading: IntArray, k: int, routing: Routing) -> None:
+        """Take over part `k`'s placement; end the search if that closes the gap.
+
+        The first report of a part has no name: it is what the part starts from.
+        """
+        run = self._run
+        with self._lock:
+            self.x[onloading] = routing.x
+            self._gained[k] = routing.merit - self._first.setdefault(k, routing.merit)
+            if not self.start.feasible or not name:
+                return
+            objective = self.start.objective + sum(self._gained.values())
+            if run.settings.bound == "cuts":
+                run.bound = min(run.bound, run._summed_bound())
+            sense = run.structure.problem.sense
+            run.log.improvement(name, sense * objective, sense * run.bound, run.timings.elapsed())
+            if run._closed(objective):
+                raise _Ended(Ending.GAP)
+
+    def add(self, step: Step) -> None:
+        """Add a step to those of the same name."""
+        with self._lock:
+            for place, known in enumerate(self.steps):
+                if known.name == step.name:
+                    self.steps[place] = Step(
+                        step.name,
+                        known.gained + step.gained,
+                        known.lowered + step.lowered,
+                        known.seconds + step.seconds,
+                    )
+                    return
+            self.steps.append(step)
 
 
 def _as_placement(x: object, n: int) -> BoolArray:

@@ -70,6 +70,28 @@ class Record:
         return getattr(self, name)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step after the alternation brought, summed over the independent parts of the model.
+
+    Attributes
+    ----------
+    name : str
+        ``"swaps"`` (descents) or ``"kernel"`` (branch and bound on the kernel).
+    gained : float
+        By how much the objective got better, >= 0; inf if the step found the first plan.
+    lowered : float
+        By how much the bound came closer, >= 0.
+    seconds : float
+        Summed over parts, also over those that were searched side by side.
+    """
+
+    name: str
+    gained: float
+    lowered: float
+    seconds: float
+
+
 def relative_gap(incumbent: float, bound: float) -> float:
     """Return ``|bound - incumbent| / max(|incumbent|, 1e-10)``, inf where either is infinite."""
     if not (np.isfinite(incumbent) and np.isfinite(bound)):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from small_problems import INF, best_routing, linear_problems, location_problems, placements, problem_of
 
-from pyomo_j3o.improving import Neighbourhood
+from pyomo_j3o.descending import Neighbourhood
 from pyomo_j3o.structure import analyse
 from pyomo_j3o.surrogate import marginals, missing_links, price
 

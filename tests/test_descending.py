@@ -6,7 +6,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from small_problems import INF, best_routing, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.improving import Moves, Neighbourhood, descend, drop_idle, improve, keeps_rows
+from pyomo_j3o.bounding import relax
+from pyomo_j3o.descending import Moves, Neighbourhood, descend, keeps_rows
+from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.offloading import OffloadingStep
 from pyomo_j3o.structure import analyse
@@ -21,10 +23,17 @@ def forever():
 def improved(problem, x, seconds=forever):
     """Return what `improve` makes of placement `x`."""
     structure, backend = analyse(problem), HighsBackend()
-    step = OffloadingStep(structure, backend)
-    start = step(x)
-    step.close()
-    return improve(structure, backend, start, [np.zeros(problem.n_rows), start.duals], seconds)
+    return improve(
+        structure,
+        backend,
+        x,
+        [np.zeros(problem.n_rows)],
+        lambda: relax(structure, backend, True, seconds).tightened,
+        seconds,
+        lambda name, routing, bound: None,
+        lambda step: None,
+        1e-6,
+    ).x
 
 
 def descended(problem, x):
