@@ -312,5 +312,5 @@ class _PseudoCosts:
         known = self._count[:, fractional].min(axis=0) > 0
         if not known.any():
             return np.asarray(guess * guess, dtype=float)
-        factor = np.median(np.sqrt(scores[known]) / np.maximum(guess[known], 1e-300))
+        factor = np.median(np.sqrt(scores[known]) / np.maximum(guess[known], least))
         return np.asarray(np.where(known, scores, (factor * guess) ** 2), dtype=float)

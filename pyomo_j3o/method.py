@@ -71,7 +71,7 @@ class Settings:
 
 def solve(
     problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log
-) -> tuple[Outcome, list[Record], list[Step]]:
+) -> tuple[Outcome, list[Record]]:
     """Solve a linear problem by J3O.
 
     Parameters
@@ -92,15 +92,13 @@ def solve(
     Outcome
     list of Record
         One per iteration; the last also counts what the improvement gained.
-    list of Step
-        What the improvement gained, step by step.
     """
     structure = analyse(problem)
     if settings.onloading_step is not None:
         structure.freeze()
     run = _Run(structure, backend, settings, timings, log)
     try:
-        return run.outcome(), run.trace, run.steps
+        return replace(run.outcome(), steps=tuple(run.steps)), run.trace
     finally:
         run.close()
 

@@ -135,6 +135,8 @@ class Outcome:
         Of the routing LP of `plan`, placement fixed.
     ray : tuple of int
         Where the problem is unbounded: columns of y along which it is.
+    steps : tuple of Step
+        What the improvement gained, step by step.
     """
 
     plan: Plan | None
@@ -142,3 +144,4 @@ class Outcome:
     ending: Ending
     duals: FloatArray | None = None
     ray: tuple[int, ...] = ()
+    steps: tuple[Step, ...] = ()

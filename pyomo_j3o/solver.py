@@ -41,7 +41,7 @@ from pyomo_j3o.linearize import Linearized, UnboundedProductError, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
-from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Step, Timings, relative_gap
+from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.scaling import largest_coefficients, scale_objective, scale_rows
 from pyomo_j3o.version import __version__
 
@@ -313,7 +313,6 @@ class _Solved:
     linearized: Linearized
     outcome: Outcome
     trace: list[Record]
-    steps: list[Step]
     lp_solver: str
 
 
@@ -396,7 +395,7 @@ class J3O(SolverBase):
         results.extra_info.algorithm = "j3o"
         results.extra_info.lp_solver = solved.lp_solver if solved is not None else None
         results.extra_info.trace = solved.trace if solved is not None else []
-        results.extra_info.improvement = solved.steps if solved is not None else []
+        results.extra_info.improvement = list(solved.outcome.steps) if solved is not None else []
         results.extra_info.message = message
         if solved is not None:
             results.extra_info.number_of_variables = solved.problem.n_onloading + solved.problem.n_offloading
@@ -457,9 +456,9 @@ class J3O(SolverBase):
                 _start(inverse) if config.warm_start else None,
                 config.threads or 1,
             )
-            outcome, trace, steps = method.solve(linear, backend, settings, timings, log)
+            outcome, trace = method.solve(linear, backend, settings, timings, log)
             outcome = _in_own_units(outcome, row_factors, factor)
-            return _Solved(problem, inverse, linearized, outcome, trace, steps, backend.name)
+            return _Solved(problem, inverse, linearized, outcome, trace, backend.name)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
         """Turn the outcome into Pyomo's results, in the user's own sense."""

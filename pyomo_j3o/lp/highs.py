@@ -127,11 +127,13 @@ class HighsProgram:
 
     def basis(self) -> Any:
         """Return the basis of the last optimum."""
-        return self._highs.getBasis()
+        return self._highs.getBasis(), len(self._lower), len(self._row_lower)
 
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; what it does not know yet starts out of it."""
-        columns, rows = len(self._lower) - len(basis.col_status), len(self._row_lower) - len(basis.row_status)
+        # (Reading a status list of HiGHS copies it: the sizes are kept beside it.)
+        basis, columns, rows = basis
+        columns, rows = len(self._lower) - columns, len(self._row_lower) - rows
         if columns or rows:
             wider = highspy.HighsBasis()
             wider.col_status = [*basis.col_status, *[highspy.HighsBasisStatus.kLower] * columns]
