@@ -1,0 +1,205 @@
+"""Every solver on every instance, one after the other, each on a model that nobody has touched."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pyomo_j3o.compare.checking import Referee
+from pyomo_j3o.compare.contestants import (
+    Contestant,
+    first_line,
+    label_apart,
+    new_start_for_highs,
+    outcome_of,
+    quietly,
+)
+from pyomo_j3o.compare.records import CompareError, Entrant, Run, Settings
+from pyomo_j3o.compare.sources import Source
+from pyomo_j3o.compare.verdicts import Block, Summary, judge, summarise
+
+_OUTCOMES = {
+    "provenInfeasible": "infeasible",
+    "unbounded": "unbounded",
+    "interrupted": "interrupted",
+}
+
+
+@dataclass
+class Comparison:
+    """All that one comparison found, so far.
+
+    Attributes
+    ----------
+    settings
+        What every solver was told.
+    reference
+        The label of the solver whose time the shares refer to.
+    entrants
+        The solvers.
+    blocks
+        One per instance that was begun.
+    interrupted
+        Ended by Ctrl-C.
+    """
+
+    settings: Settings
+    reference: str
+    entrants: list[Entrant]
+    blocks: list[Block] = field(default_factory=list)
+    interrupted: bool = False
+
+    def summaries(self) -> list[Summary]:
+        """Return one summary per solver."""
+        return summarise(self.blocks, self.entrants, self.reference)
+
+    def faults(self) -> list[tuple[str, str, str]]:
+        """Return all that is wrong: instance, solver, sentence."""
+        return [
+            (block.instance.name, row.run.solver, fault)
+            for block in self.blocks
+            for row in block.rows
+            for fault in row.faults
+        ]
+
+
+class Observer(Protocol):
+    """Is told how a comparison goes."""
+
+    def begin(self, comparison: Comparison, instances: int) -> None:
+        """Take notice of the solvers, before the first run."""
+
+    def running(self, instance: str, solver: str) -> None:
+        """Take notice of a run that starts now."""
+
+    def update(self, comparison: Comparison, block: Block, finished: bool) -> None:
+        """Take notice of a run that ended; `block` is complete if `finished`."""
+
+
+def compare(
+    sources: Sequence[Source],
+    contestants: list[Contestant],
+    settings: Settings,
+    reference: str,
+    observer: Observer,
+) -> Comparison:
+    """Run every solver on every instance.
+
+    Ctrl-C ends the comparison: what has been found until then is returned, marked as interrupted.
+
+    Raises
+    ------
+    CompareError
+        If a model cannot be built, or a solver does not take an option.
+    """
+    label_apart(contestants)
+    entrants = [contestant.enter(settings, sources[0].seed) for contestant in contestants]
+    comparison = Comparison(settings, _reference(reference, contestants), entrants)
+    observer.begin(comparison, len(sources))
+    with _noticing_interrupts() as interrupted:
+        try:
+            for source in sources:
+                _one_instance(source, contestants, comparison, observer, interrupted)
+                if interrupted.is_set():
+                    break
+        except KeyboardInterrupt:
+            interrupted.set()
+    comparison.interrupted = interrupted.is_set()
+    return comparison
+
+
+def _one_instance(
+    source: Source,
+    contestants: Sequence[Contestant],
+    comparison: Comparison,
+    observer: Observer,
+    interrupted: threading.Event,
+) -> None:
+    settings, runs = comparison.settings, []
+    referee = Referee(source.build(), source.name, source.size, source.seed)
+    linear = referee.linear()
+    for contestant in contestants:
+        observer.running(source.name, contestant.label)
+        run = _one_run(source, contestant, settings, referee, linear)
+        if run.condition == "interrupted" or run.outcome == "interrupted":
+            interrupted.set()  # some solvers take Ctrl-C themselves, and only say so
+        runs.append(run)
+        block = judge(referee.instance, runs, comparison.reference, settings)
+        if len(runs) > 1:
+            comparison.blocks.pop()
+        comparison.blocks.append(block)
+        finished = contestant is contestants[-1] or interrupted.is_set()
+        observer.update(comparison, block, finished)
+        if interrupted.is_set():
+            return
+
+
+def _one_run(
+    source: Source, contestant: Contestant, settings: Settings, referee: Referee, linear: bool
+) -> Run:
+    """Solve one instance by one solver, and check the plan."""
+    label = contestant.label
+    if contestant.missing:
+        return Run(label, "absent", reason=contestant.missing)
+    model = source.build()
+    solve = contestant.ready(settings, source.seed, linear)
+    new_start_for_highs()
+    gc.collect()  # the rubbish of the last run is not this solver's
+    with quietly() as notes:
+        begin = time.perf_counter()
+        try:
+            answer = solve(model)
+            if answer.load is not None:
+                answer.load()
+        except KeyboardInterrupt:
+            return Run(label, "interrupted", reason="interrupted", seconds=time.perf_counter() - begin)
+        except Exception as error:
+            return Run(label, outcome_of(error), reason=first_line(error), notes=tuple(notes))
+        seconds = time.perf_counter() - begin
+    found: dict[str, Any] = {
+        "condition": answer.condition,
+        "claimed": answer.claimed,
+        "bound": answer.bound,
+        "seconds": seconds,
+        "notes": tuple(notes),
+    }
+    if answer.load is None:
+        outcome = _OUTCOMES.get(answer.condition, "no plan")
+        return Run(label, outcome, reason="" if outcome in _OUTCOMES.values() else answer.condition, **found)
+    objective, complaints = referee.check(model, answer.claimed, settings.tolerance)
+    return Run(label, "plan", objective=objective, complaints=complaints, **found)
+
+
+def _reference(asked: str, contestants: Sequence[Contestant]) -> str:
+    """Choose the solver that the times refer to: the first that can run and is not ours, unless one is asked for."""
+    labels = [contestant.label for contestant in contestants]
+    if asked and asked not in labels:
+        raise CompareError(f"--reference {asked!r} is none of the solvers; choose one of {', '.join(labels)}")
+    able = [contestant for contestant in contestants if not contestant.missing] or contestants
+    others = [contestant for contestant in able if contestant.name.partition(".")[0] != "j3o"]
+    return asked or (others or able)[0].label
+
+
+@contextmanager
+def _noticing_interrupts() -> Iterator[threading.Event]:
+    """Set an event at Ctrl-C, and then do what Python does: some solvers swallow what it raises."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def notice(number: int, frame: Any) -> None:
+        event.set()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, notice)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,370 @@
+"""A comparison as a table on the terminal, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pyomo_j3o.compare.race import Comparison
+from pyomo_j3o.compare.records import Entrant, Instance
+from pyomo_j3o.compare.verdicts import HARD, Block, Row
+from pyomo_j3o.version import __version__
+
+_BAD, _GOOD, _PALE = "bold red", "green", "dim"
+
+#: The columns of the CSV file; the values per run of the JSON file are the same.
+COLUMNS: dict[str, Callable[[Block, Row], Any]] = {
+    "instance": lambda block, row: block.instance.name,
+    "size": lambda block, row: block.instance.size,
+    "seed": lambda block, row: block.instance.seed,
+    "sense": lambda block, row: "maximize" if block.instance.sense > 0 else "minimize",
+    "variables": lambda block, row: block.instance.variables,
+    "integers": lambda block, row: block.instance.integers,
+    "constraints": lambda block, row: block.instance.constraints,
+    "solver": lambda block, row: row.run.solver,
+    "status": lambda block, row: row.status,
+    "objective": lambda block, row: row.run.objective,
+    "claimed_objective": lambda block, row: row.run.claimed,
+    "bound": lambda block, row: row.run.bound,
+    "gap": lambda block, row: row.gap,
+    "seconds": lambda block, row: row.run.seconds,
+    "share_of_reference": lambda block, row: row.share,
+    "ratio": lambda block, row: row.ratio,
+    "best_plan": lambda block, row: block.plan,
+    "best_bound": lambda block, row: block.bound,
+    "best_is_proven": lambda block, row: block.proven,
+    "termination_condition": lambda block, row: row.run.condition,
+    "reason": lambda block, row: row.run.reason,
+    "faults": lambda block, row: " ".join(row.faults),
+    "notes": lambda block, row: " ".join(row.run.notes),
+}
+
+
+class TerminalReport:
+    """Prints the table as it grows: with a line of progress on a terminal, as plain text elsewhere.
+
+    Parameters
+    ----------
+    stream
+        Where to print; standard output if not given.
+    save
+        Called after every run, so that what was measured is on disk whatever happens then.
+    """
+
+    def __init__(
+        self, stream: TextIO | None = None, save: Callable[[Comparison], None] | None = None
+    ) -> None:
+        self._save = save
+        self._own = None
+        if stream is None:
+            # Pyomo's interfaces redirect standard output while they solve; a copy of it stays where it is.
+            stream = self._own = _copy_of_stdout()
+        terminal = stream.isatty()
+        self._console = Console(
+            file=stream,
+            width=None if terminal or "COLUMNS" in os.environ else 120,
+            highlight=False,
+            soft_wrap=False,
+            safe_box=True,
+        )
+        self._live = Live(
+            console=self._console,
+            # One change a second costs the solver, which shares the processor, next to nothing.
+            refresh_per_second=1,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+            get_renderable=self._progress,
+        )
+        self._labels: list[str] = []
+        self._now, self._done, self._total = "", 0, 0
+        self._block: Block | None = None
+        self._clock: Callable[[], float] = self._console.get_time
+        self._since = 0.0
+        self._first = True
+
+    def __enter__(self) -> TerminalReport:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def close(self) -> None:
+        """Give back the copy of standard output."""
+        if self._own is not None:
+            self._own.close()
+
+    def begin(self, comparison: Comparison, instances: int) -> None:
+        """Print what every solver is told."""
+        self._labels = [entrant.label for entrant in comparison.entrants]
+        self._total = instances * len(self._labels)
+        settings = comparison.settings
+        self._console.print(
+            f"{instances} instance{_s(instances)}, {len(self._labels)} solver{_s(len(self._labels))}; "
+            f"time limit {settings.time_limit:g} s, gap {settings.gap:g}, {settings.threads} "
+            f"thread{_s(settings.threads)}; times beside those of {comparison.reference}"
+        )
+        for entrant in comparison.entrants:
+            self._console.print(_told(entrant, max(map(len, self._labels))))
+        self._console.print()
+
+    def running(self, instance: str, solver: str) -> None:
+        """Show which run goes on."""
+        self._now, self._since = f"{solver} on {instance}", self._clock()
+        self._refresh()
+
+    def update(self, comparison: Comparison, block: Block, finished: bool) -> None:
+        """Show the runs of the instance so far; print them for good if it is finished."""
+        self._done += 1
+        self._block = None if finished else block
+        if finished:
+            self._console.print(self._table(block, header=self._first))
+            self._first = False
+        self._refresh()
+        if self._save is not None:
+            self._save(comparison)
+
+    def end(self, comparison: Comparison) -> None:
+        """Print the summary and all faults."""
+        if self._block is not None:  # stopped amid an instance
+            self._console.print(self._table(self._block, header=self._first))
+            self._block = None
+        if comparison.interrupted:
+            self._console.print(
+                f"Interrupted after {self._done} of {self._total} runs; this is what was found until then.\n",
+                style="yellow",
+            )
+        if comparison.blocks:
+            self._console.print(self._summary(comparison))
+        faults = comparison.faults()
+        for instance, solver, fault in faults:
+            self._console.print(Text(f"{instance}, {solver}: {fault}", style=_BAD))
+        if not faults and any(
+            row.run.objective is not None for block in comparison.blocks for row in block.rows
+        ):
+            self._console.print(
+                "Every plan passed the check on a fresh model, and no bound is contradicted by a plan."
+            )
+
+    def _refresh(self) -> None:
+        if self._console.is_terminal:
+            self._live.refresh()
+
+    def _progress(self) -> Group:
+        parts: list[Any] = [] if self._block is None else [self._table(self._block, header=self._first)]
+        if self._now:
+            seconds = self._clock() - self._since
+            parts.append(Text(f"run {self._done + 1} of {self._total}: {self._now}, {seconds:.0f} s"))
+        return Group(*parts)
+
+    def _table(self, block: Block, header: bool) -> Group:
+        table = self._new_table(show_header=header)
+        width = max([*map(len, self._labels), 6])
+        table.add_column("solver", width=min(width, 28), overflow="fold")
+        table.add_column("status", width=11)
+        for name, columns in (
+            ("objective", 11),
+            ("bound", 11),
+            ("gap", 8),
+            ("time", 9),
+            ("of ref.", 8),
+            ("ratio", 8),
+        ):
+            table.add_column(name, width=columns, justify="right", no_wrap=True)
+        for row in block.rows:
+            run = row.run
+            wrong = row.status.startswith("WRONG")
+            style = _BAD if wrong or run.outcome == "failed" else _GOOD if row.status == "proven" else ""
+            table.add_row(
+                escape(run.solver),
+                Text(row.status, style=style or (_PALE if run.objective is None else "")),
+                _figure(run.objective, _BAD if run.complaints else ""),
+                _figure(run.bound, _BAD if row.status == "WRONG BOUND" else ""),
+                _percent(row.gap),
+                "-" if run.seconds is None else f"{run.seconds:.2f} s",
+                _percent(row.share, digits=1),
+                _percent(row.ratio, digits=3),
+            )
+        remarks = [
+            Text(f"  {row.run.solver}: {text}", style=_BAD if row.faults else _PALE)
+            for row in block.rows
+            for text in (row.faults or ((row.run.reason,) if row.run.reason else ()))
+        ]
+        lines: list[Any] = [table, *remarks, Text()]
+        title = Text(f"{_described(block.instance)}; {_best(block)}", style="bold")
+        return Group(title, *lines)
+
+    def _summary(self, comparison: Comparison) -> Group:
+        table = self._new_table(show_header=True)
+        width = max([*map(len, self._labels), 6])
+        table.add_column("solver", width=min(width, 28), overflow="fold")
+        names = ["plans", "proven", "ratio", "worst", "gap", "max gap", "time"]
+        hard = [f"ref.>{limit:g}s" for limit in HARD]
+        for name in names + hard:
+            table.add_column(name, justify="right", no_wrap=True)
+        for one in comparison.summaries():
+            cells = [
+                f"{one.plans}/{one.runs}",
+                str(one.proven),
+                _percent(one.mean_ratio, digits=3),
+                _percent(one.worst_ratio, digits=3),
+                _percent(one.mean_gap),
+                _percent(one.max_gap),
+                f"{one.seconds:.1f} s" if one.runs else "-",
+                *(_percent(share, digits=1) + (f" ({n})" if n else "") for n, share in one.hard.values()),
+            ]
+            table.add_row(escape(one.solver), *cells, style=_BAD if one.wrong else None)
+        return Group(
+            Text("Summary", style="bold"),
+            table,
+            Text(
+                "  ratio, worst: objective beside the best known value, mean and least; gap, max gap: certified, mean "
+                f"and largest; time: summed; {' and '.join(hard)}: summed time over that of {comparison.reference} "
+                "(on how many instances), where the latter needs more than that",
+                style=_PALE,
+            ),
+            Text(),
+        )
+
+    def _new_table(self, show_header: bool) -> Table:
+        style = box.SIMPLE_HEAD if self._console.is_terminal and self._console.encoding == "utf-8" else None
+        return Table(box=style, show_header=show_header, show_edge=False, pad_edge=True, padding=(0, 1, 0, 1))
+
+
+def write_csv(comparison: Comparison, path: Path) -> None:
+    """Write one line per run."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(COLUMNS))
+        writer.writeheader()
+        writer.writerows(_rows(comparison))
+
+
+def write_json(comparison: Comparison, path: Path) -> None:
+    """Write settings, solvers, runs, summary and faults; what is unknown or infinite is null."""
+    content = {
+        "settings": {**asdict(comparison.settings), "reference": comparison.reference},
+        "machine": {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cores": os.cpu_count(),
+            "pyomo_j3o": __version__,
+            "pyomo": _version_of("pyomo"),
+        },
+        "interrupted": comparison.interrupted,
+        "solvers": [asdict(entrant) for entrant in comparison.entrants],
+        "runs": _rows(comparison),
+        "summary": [
+            {
+                **{name: given for name, given in asdict(one).items() if name != "hard"},
+                **{
+                    f"reference_over_{limit:g}_s": {"instances": n, "share": share}
+                    for limit, (n, share) in one.hard.items()
+                },
+            }
+            for one in comparison.summaries()
+        ],
+        "faults": [
+            dict(zip(("instance", "solver", "fault"), fault, strict=True)) for fault in comparison.faults()
+        ],
+    }
+    path.write_text(
+        json.dumps(_finite(content), indent=1, default=str, allow_nan=False) + "\n", encoding="utf-8"
+    )
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {name: given(block, row) for name, given in COLUMNS.items()}
+        for block in comparison.blocks
+        for row in block.rows
+    ]
+
+
+def _finite(content: Any) -> Any:
+    """Return the content with None for what JSON has no word for."""
+    if isinstance(content, dict):
+        return {name: _finite(given) for name, given in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(given) for given in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _version_of(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
+
+
+def _copy_of_stdout() -> TextIO:
+    try:
+        number = os.dup(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return sys.stdout  # no file behind it, as under a test: nothing to keep apart
+    return open(number, "w", encoding=sys.stdout.encoding, errors="replace", buffering=1)
+
+
+def _told(entrant: Entrant, width: int) -> Text:
+    line = Text(f"  {entrant.label:<{width}}  ")
+    if entrant.missing:
+        return line.append(f"absent: {entrant.missing}", style="yellow")
+    line.append(
+        f"{entrant.version:<8} " + " ".join(f"{name}={given}" for name, given in entrant.told.items())
+    )
+    if entrant.untold:
+        line.append(f"; cannot be told: {', '.join(entrant.untold)}", style="yellow")
+    return line
+
+
+def _described(instance: Instance) -> str:
+    return (
+        f"{instance.name}: {instance.variables:,} variables ({instance.integers:,} whole), "
+        f"{instance.constraints:,} constraints"
+    )
+
+
+def _best(block: Block) -> str:
+    if block.best is None:
+        return "no plan and no bound known"
+    if block.proven:
+        return f"optimum {block.best:.7g}"
+    if block.bound is None:
+        return f"best plan known {block.best:.7g}, no bound"
+    return f"best bound {block.bound:.7g}, optimum not proven"
+
+
+def _figure(number: float | None, style: str = "") -> Text:
+    return Text("-" if number is None else f"{number:.7g}", style=style)
+
+
+def _percent(share: float | None, digits: int = 3) -> str:
+    if share is None:
+        return "-"
+    if not math.isfinite(share):
+        return "none"
+    return f"{100 * share:.{digits}f}%" if abs(share) < 100 else f"{100 * share:.2g}%"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
