@@ -10,17 +10,21 @@ from scipy import sparse
 
 from pyomo_j3o.covers import Knapsacks, separate
 from pyomo_j3o.decomposing import Part
+from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray, Problem
 from pyomo_j3o.rounding import BaseRows, separate_rounding
 from pyomo_j3o.structure import Structure
-from pyomo_j3o.tightening import tighten_links
+from pyomo_j3o.tightening import finite_bounds, implied_bounds, tighten_links
 
 #: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
 _WORTH = 5e-3
 
 #: Cuts whose coefficients are further apart than this are left to nobody's tolerances.
 _WIDEST = 1e6
+
+#: An implied bound farther out than this would do an LP solver more harm than good.
+_FARTHEST = 1e7
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +54,45 @@ class Relaxation:
 
 @dataclass(frozen=True, slots=True)
 class Tightened:
-    """An LP relaxation with cuts, over (x, y), and its optimum; `iterations` is what all its LPs took."""
+    """An LP relaxation with cuts.
+
+    Attributes
+    ----------
+    model : LinearModel
+        Over (x, y), without the problem's constant.
+    solution : LPSolution
+        Its optimum.
+    bound : float
+        Proven: no plan is better.
+    iterations : int
+        Simplex iterations of all its LPs.
+    """
 
     model: LinearModel
     solution: LPSolution
+    bound: float
     iterations: int
 
 
 def relaxation_model(problem: Problem) -> LinearModel:
-    """Return the linear problem over (x, y) as one `LinearModel`, links tightened and x marked integer."""
-    problem = tighten_links(problem)
+    """Return the linear problem over (x, y) as one `LinearModel`, x marked integer.
+
+    Links are tightened, and y gets the ends that the rows imply: what duals prove of a column without an end
+    is nothing.
+    """
+    implied = implied_bounds(problem)
+    problem = tighten_links(problem, implied)
+    y_lower, y_upper = finite_bounds(problem, implied)
+    y_lower = np.where(y_lower < -_FARTHEST, problem.offloading_lower, y_lower)
+    y_upper = np.where(y_upper > _FARTHEST, problem.offloading_upper, y_upper)
     n_x, n_y = problem.n_onloading, problem.n_offloading
     return LinearModel(
         np.concatenate([problem.onloading_objective, problem.offloading_objective]),
         sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
         problem.row_lower,
         problem.row_upper,
-        np.concatenate([problem.onloading_lower, problem.offloading_lower]),
-        np.concatenate([problem.onloading_upper, problem.offloading_upper]),
+        np.concatenate([problem.onloading_lower, y_lower]),
+        np.concatenate([problem.onloading_upper, y_upper]),
         np.concatenate([np.ones(n_x, dtype=bool), np.zeros(n_y, dtype=bool)]),
     )
 
@@ -100,7 +125,7 @@ def relax(
     program = backend.open(model)
     try:
         solution = program.solve(remaining())
-        tightened = Tightened(model, solution, solution.iterations)
+        tightened = Tightened(model, solution, np.inf, solution.iterations)
         if cuts and problem.n_onloading and solution.status is LPStatus.OPTIMAL:
             tightened = _tighten(structure, program, tightened, remaining, rounds)
     finally:
@@ -111,9 +136,10 @@ def relax(
         bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
         zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
         return Relaxation(solution.status, bound, *zeros)
+    tightened = replace(tightened, bound=proven_bound(model, solution))
     return Relaxation(
         LPStatus.OPTIMAL,
-        proven_bound(model, solution) + problem.objective_constant,
+        tightened.bound + problem.objective_constant,
         solution.values[:n_x],
         solution.values[n_x:],
         solution.row_duals[: problem.n_rows],
@@ -218,11 +244,15 @@ def _tighten(
         cuts, limit = _separate(knapsacks, base, solution.values[:n_x], solution.values[n_x:])
         if not len(limit) or remaining() <= 0:
             break
-        program.add_rows(cuts, np.full(len(limit), -np.inf), limit)
-        tighter = program.solve(remaining())
+        try:
+            program.add_rows(cuts, np.full(len(limit), -np.inf), limit)
+            tighter = program.solve(remaining())
+        except BackendError:
+            # More rows than its licence takes, or more than its numerics: what is proven stays proven.
+            break
         iterations += tighter.iterations
         if tighter.status is LPStatus.INFEASIBLE:
-            return Tightened(model, tighter, iterations)
+            return Tightened(model, tighter, -np.inf, iterations)
         if tighter.status is not LPStatus.OPTIMAL:
             break
         gained = solution.objective - tighter.objective
@@ -235,7 +265,7 @@ def _tighten(
         )
         if gained < _WORTH * (start.solution.objective - solution.objective):
             break
-    return _binding(Tightened(model, solution, iterations), n_rows)
+    return _binding(Tightened(model, solution, np.inf, iterations), n_rows)
 
 
 def _separate(

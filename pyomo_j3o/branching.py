@@ -102,7 +102,7 @@ class Tree:
         self._propose = propose
         self._remaining = remaining
         self._rel_gap = rel_gap
-        root = tightened.solution.objective
+        root = tightened.bound
         self._scale = max(abs(root), 1e-9)
         self._gap = np.clip(root - incumbent, 1e-9 * self._scale, _WIDEST_GAP * self._scale)
         self._effort = max(_EFFORT * tightened.iterations, _LEAST_EFFORT)
@@ -115,7 +115,7 @@ class Tree:
         # Bounds of boxes that were given up: unsolved in time, or no better than the incumbent.
         self._given_up = -np.inf
         n_x, model = self._n_x, tightened.model
-        first = _Node(0.0, next(self._number), model.lower[:n_x].copy(), model.upper[:n_x].copy(), np.inf)
+        first = _Node(0.0, next(self._number), model.lower[:n_x].copy(), model.upper[:n_x].copy(), root)
         self._open: list[_Node] = [first]
         self._parked: list[_Node] = []
 
@@ -206,7 +206,7 @@ class Tree:
             node.point = None
             self._push(node)
             return False
-        fix_by_reduced_cost(node.lower, node.upper, point.costs, node.bound, self._settled())
+        fix_by_reduced_cost(node.lower, node.upper, point.costs, point.bound, self._settled())
         return True
 
     def _offer(self, point: Point, lower: FloatArray, upper: FloatArray) -> None:

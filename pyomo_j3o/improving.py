@@ -149,7 +149,7 @@ class _Search:
                 self.bound = min(self.bound, tree.bound)
                 tree.close()
 
-        self.bound = min(self.bound, tightened.solution.objective)
+        self.bound = min(self.bound, tightened.bound)
         self._timed("kernel", search)
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:

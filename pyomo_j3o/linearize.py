@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem, Products
-from pyomo_j3o.tightening import implied_bounds
+from pyomo_j3o.tightening import finite_bounds, implied_bounds
 
 
 class UnboundedProductError(ModelError):
@@ -106,7 +106,7 @@ def linearize(problem: Problem) -> Linearized:
     needs = np.concatenate([gated, np.zeros(n_new, dtype=bool)])
     needs[pair_y] = True
     if not np.all(np.isfinite(lower[needs]) & np.isfinite(upper[needs])):
-        lower, upper = _fill_gaps(linear)
+        lower, upper = finite_bounds(linear, implied_bounds(linear))
         for side, bound in (("lower", lower), ("upper", upper)):
             missing = np.flatnonzero(needs & ~np.isfinite(bound))
             if len(missing):
@@ -212,16 +212,4 @@ def _append_rows(problem: Problem, blocks: list[_Rows]) -> Problem:
         offloading_rows=stack(problem.offloading_rows, y_parts),
         row_lower=np.concatenate([problem.row_lower, np.full(offset, -np.inf)]),
         row_upper=np.concatenate([problem.row_upper, upper]),
-    )
-
-
-def _fill_gaps(problem: Problem) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds of y with what the rows imply where the user gave none, at twice its distance.
-
-    A column at such a bound would hide that it is the row that holds it, and take its dual.
-    """
-    low, high = implied_bounds(problem)
-    return (
-        np.where(np.isfinite(problem.offloading_lower), problem.offloading_lower, low - 1.0 - np.abs(low)),
-        np.where(np.isfinite(problem.offloading_upper), problem.offloading_upper, high + 1.0 + np.abs(high)),
     )

@@ -166,7 +166,7 @@ class _Run:
             self.best = best = drop_idle(self.structure.problem, best)
             self._count_improvement()
         bound = max(self.bound, best.objective)
-        if self._closed(best.objective):
+        if ending is not Ending.INTERRUPTED and self._closed(best.objective):
             ending = Ending.GAP
         return Outcome(Plan(best.x, best.y, best.objective), bound, ending, best.duals)
 
@@ -239,6 +239,7 @@ class _Run:
             self._starts.append(rounded)
         if (
             self._onload_at_start is None
+            and self.settings.onloading_step is None
             and relaxation.status is LPStatus.OPTIMAL
             and np.all(np.abs(relaxation.x - rounded) <= 1e-6)
             and self.structure.placeable(rounded)
@@ -399,6 +400,7 @@ class _Run:
             self.trace[-1] = replace(
                 self.trace[-1],
                 incumbent=sense * self.best.objective,
+                bound=sense * max(self.bound, self.best.objective),
                 relative_gap=relative_gap(self.best.objective, self.bound),
                 time=self.timings.elapsed(),
             )

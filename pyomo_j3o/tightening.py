@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 
 
-def tighten_links(problem: Problem) -> Problem:
+def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Problem:
     """Return the problem with the coefficient of x lowered in rows of one y and one x that need less.
 
     In ``a y - b x <= c`` a binary x at 1 lets y rise to (c + b)/a. If y cannot rise that far, by its own
@@ -21,6 +21,8 @@ def tighten_links(problem: Problem) -> Problem:
     ----------
     problem
         Linear.
+    bounds
+        Of y, (K,) each, as `implied_bounds` returns them.
     """
     x_rows, y_rows = problem.onloading_rows, problem.offloading_rows
     single = np.flatnonzero((np.diff(x_rows.indptr) == 1) & (np.diff(y_rows.indptr) == 1))
@@ -29,7 +31,7 @@ def tighten_links(problem: Problem) -> Problem:
     entry = x_rows.indptr[single]
     b, a = -x_rows.data[entry], y_rows.data[y_rows.indptr[single]]
     column = y_rows.indices[y_rows.indptr[single]]
-    lower, upper = implied_bounds(problem)
+    lower, upper = bounds
     data = x_rows.data.copy()
     for side, sign in ((problem.row_upper, 1.0), (problem.row_lower, -1.0)):
         other = problem.row_lower if sign > 0 else problem.row_upper
@@ -66,6 +68,28 @@ def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, Float
         np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
         np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
     return lower[n_x:], upper[n_x:]
+
+
+def finite_bounds(
+    problem: Problem, bounds: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the bounds of y, with what the rows imply where none is given, at twice its distance.
+
+    A column at such a bound would hide that it is the row that holds it, and take its dual.
+
+    Parameters
+    ----------
+    problem
+        Its own bounds stay as they are.
+    bounds
+        Of y, (K,) each, as `implied_bounds` returns them.
+    """
+    low, high = bounds
+    lower, upper = problem.offloading_lower, problem.offloading_upper
+    # Where the rows contradict a bound that is given, it is for them to say so.
+    low = np.minimum(low - 1.0 - np.abs(low), upper)
+    high = np.maximum(high + 1.0 + np.abs(high), lower)
+    return np.where(np.isfinite(lower), lower, low), np.where(np.isfinite(upper), upper, high)
 
 
 def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:

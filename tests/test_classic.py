@@ -84,22 +84,25 @@ def test_every_place_that_takes_options(how):
     call = {}
     opt = classic()
     if how == "constructor":
-        opt = classic(max_iterations=1, improve=False)
+        opt = classic(max_iterations=1, improve=False, bound="lp")
     elif how == "options dict":
-        opt = classic(options={"max_iterations": 1, "improve": False})
+        opt = classic(options={"max_iterations": 1, "improve": False, "bound": "lp"})
     elif how == "item":
         opt.options["max_iterations"] = 1
         opt.options["improve"] = False
+        opt.options["bound"] = "lp"
     elif how == "attribute":
         opt.options.max_iterations = 1
         opt.options.improve = False
+        opt.options.bound = "lp"
     elif how == "config":
         opt.config.max_iterations = 1
         opt.config.improve = False
+        opt.config.bound = "lp"
     elif how == "call":
-        call = {"max_iterations": 1, "improve": False}
+        call = {"max_iterations": 1, "improve": False, "bound": "lp"}
     else:
-        call = {"options": {"max_iterations": 1, "improve": False}}
+        call = {"options": {"max_iterations": 1, "improve": False, "bound": "lp"}}
     results = opt.solve(two_servers(), **call)
     assert results.solver.termination_condition == TerminationCondition.maxIterations
     assert results.timing_info["improve"] == 0

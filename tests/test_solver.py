@@ -267,12 +267,14 @@ def test_the_trace_tells_every_iteration_and_never_gets_worse(sense):
 def test_optimal_is_said_only_of_what_is_proven():
     """solution_status is optimal if and only if the gap is at most rel_gap."""
     m = two_servers()
-    results = new().solve(m)
+    plain = new(bound="lp", improve=False)
+    results = plain.solve(m)
     gap = results.extra_info.relative_gap
     assert gap > 1e-4  # else this model shows nothing
     assert results.solution_status == SolutionStatus.feasible
-    assert new().solve(m, rel_gap=2 * gap).solution_status == SolutionStatus.optimal
-    assert new().solve(m, rel_gap=gap / 2).solution_status == SolutionStatus.feasible
+    assert plain.solve(m, rel_gap=2 * gap).solution_status == SolutionStatus.optimal
+    assert plain.solve(m, rel_gap=gap / 2).solution_status == SolutionStatus.feasible
+    assert new().solve(m).solution_status == SolutionStatus.optimal
     assert new().solve(small_example()).solution_status == SolutionStatus.optimal
 
 
@@ -376,14 +378,14 @@ def test_a_keyboard_interrupt_in_a_callback_keeps_the_incumbent():
             raise KeyboardInterrupt
 
     m = two_servers()
-    results = new().solve(m, callback=stop_at_two, raise_exception_on_nonoptimal_result=False)
+    results = new(bound="lp").solve(m, callback=stop_at_two, raise_exception_on_nonoptimal_result=False)
     assert results.termination_condition == TerminationCondition.interrupted
     assert len(results.extra_info.trace) == 2
     assert results.incumbent_objective == pytest.approx(objective_value(m))
     assert results.solution_status == SolutionStatus.feasible
     assert worst_violation(m) <= 1e-6
     with pytest.raises(NoOptimalSolutionError, match=r"(?i)interrupted"):
-        new().solve(two_servers(), callback=stop_at_two)
+        new(bound="lp").solve(two_servers(), callback=stop_at_two)
 
 
 @pytest.fixture
@@ -938,7 +940,7 @@ def test_a_stopping_rule_of_the_readers_own():
         lengths.append(len(trace))
         return len(trace) == 2
 
-    results = new().solve(two_servers(), stop=after_two, improve=False)
+    results = new().solve(two_servers(), stop=after_two, improve=False, bound="lp")
     assert lengths == [1, 2]
     assert len(results.extra_info.trace) == 2
     assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied

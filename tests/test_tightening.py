@@ -9,7 +9,7 @@ from small_problems import INF, linear_problems, problem_of
 
 from pyomo_j3o import annotate
 from pyomo_j3o.problem import violations
-from pyomo_j3o.tightening import tighten_links
+from pyomo_j3o.tightening import implied_bounds, tighten_links
 
 
 def test_the_coefficient_falls_to_what_the_variable_can_reach():
@@ -23,7 +23,7 @@ def test_the_coefficient_falls_to_what_the_variable_can_reach():
             ({"y": 1, "z": 1}, -INF, 7),
         ],
     )
-    rows = tighten_links(problem).onloading_rows.toarray()
+    rows = tighten_links(problem, implied_bounds(problem)).onloading_rows.toarray()
     assert rows[0, 0] == pytest.approx(-3)
     assert rows[1, 1] == pytest.approx(14)
 
@@ -32,7 +32,7 @@ def test_the_coefficient_falls_to_what_the_variable_can_reach():
 @given(problem=linear_problems())
 def test_no_plan_is_lost_and_none_is_won(problem):
     """At every placement a point satisfies the tightened rows exactly where it satisfies the others."""
-    tight = tighten_links(problem)
+    tight = tighten_links(problem, implied_bounds(problem))
     rng = np.random.default_rng(0)
     low = np.maximum(problem.offloading_lower, -5.0)
     high = np.minimum(problem.offloading_upper, 5.0)
