@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,7 @@ class Kernel:
         self.iterations = 0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
+        self._nothing = replace(self.model, objective=np.zeros(self.model.n_columns))
         self.links = _Links.of(self.model, n_onloading)
         self._columns = np.zeros(0, dtype=np.int64)
         self._row_numbers = np.zeros(0, dtype=np.int64)
@@ -141,10 +142,10 @@ class Kernel:
             if point.status is LPStatus.INFEASIBLE:
                 if self._inside.all():
                     return point
-                needed = self._needed(low, high, remaining())
-                if needed is None:
-                    return point
-                if not self._grow(needed):
+                possible, grown = self._make_possible(low, high, remaining())
+                if not possible:
+                    return _without(LPStatus.INFEASIBLE, -np.inf, basis)
+                if not grown:
                     return _without(LPStatus.STOPPED, point.bound, basis)
             elif point.status is LPStatus.STOPPED:
                 # The kernel's LP fell below the cutoff, the whole one has not.
@@ -183,7 +184,7 @@ class Kernel:
             return _without(found.status, -np.inf if proven else np.inf, basis), 0.0, nobody
         duals = np.zeros(self.model.n_rows)
         duals[self._row_numbers] = found.row_duals
-        costs, raises = self._complete(duals, upper)
+        costs, raises = self._complete(self.model.objective, duals, upper)
         bound = dual_bound(self.model, duals, lower, upper)
         if found.status is LPStatus.INFEASIBLE and self._inside.all():
             bound = -np.inf
@@ -195,10 +196,12 @@ class Kernel:
         point = Point(found.status, bound, x, duals, costs[:n_x], program.basis())
         return point, bound - found.objective, raises
 
-    def _complete(self, duals: FloatArray, upper: FloatArray) -> tuple[FloatArray, BoolArray]:
+    def _complete(
+        self, objective: FloatArray, duals: FloatArray, upper: FloatArray
+    ) -> tuple[FloatArray, BoolArray]:
         """Give absent links the duals that suit the bound best; return reduced costs, and what raises it."""
         links, inside = self.links, self._inside
-        costs = self.model.objective - self._rows.T @ duals
+        costs = objective - self._rows.T @ duals
         absent = np.flatnonzero(~self._row_inside[links.row] & (costs[links.y] > 0))
         # One link per y carries its worth over to the x.
         _, first = np.unique(links.y[absent], return_index=True)
@@ -211,6 +214,23 @@ class Kernel:
         # With an x come the y that pay for it; a y may also pay for an x that is inside.
         raises[y[(raises[x] | inside[x]) & (upper[x] > 0)]] = True
         return costs, raises
+
+    def _make_possible(
+        self, lower: FloatArray, upper: FloatArray, time_limit: float
+    ) -> tuple[bool, bool]:
+        """Return whether the box may be feasible for the whole LP, and whether columns were let in for that."""
+        assert self._program is not None
+        ray = self._program.farkas()
+        if ray is not None:
+            duals = np.zeros(self.model.n_rows)
+            duals[self._row_numbers] = ray / np.abs(ray).max(initial=1e-300)
+            _, raises = self._complete(self._nothing.objective, duals, upper)
+            if dual_bound(self._nothing, duals, lower, upper) < -1e-9 * (1.0 + np.abs(duals).sum()):
+                return False, False
+            if self._grow(raises):
+                return True, True
+        needed = self._needed(lower, upper, time_limit)
+        return needed is not None, needed is not None and self._grow(needed)
 
     def _needed(self, lower: FloatArray, upper: FloatArray, time_limit: float) -> BoolArray | None:
         """Return the columns that make the box feasible; None if no column does."""

@@ -120,6 +120,13 @@ class LinearProgram(Protocol):
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; the rows must be those it was taken with."""
 
+    def farkas(self) -> FloatArray | None:
+        """Return multipliers of the rows, (m,), that show that the last LP was infeasible; None if unknown.
+
+        Signs are those of `LPSolution.row_duals`: what the rows allow of the multiplied sum is less than
+        any point within the column bounds gives it.
+        """
+
     def solve(
         self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None
     ) -> LPSolution:

@@ -161,6 +161,10 @@ class GurobiProgram:
         for constraints, numbers, sense in self._blocks:
             constraints.CBasis = status[int(sense == ">"), numbers]
 
+    def farkas(self) -> FloatArray | None:
+        """Gurobi would have to be asked before it solves."""
+        return None
+
     def solve(
         self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None
     ) -> LPSolution:

@@ -144,6 +144,14 @@ class HighsProgram:
             self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1)
         _check(self._highs.setBasis(basis))
 
+    def farkas(self) -> FloatArray | None:
+        """Return what the rows are multiplied with to show that the last LP was infeasible, if it is known."""
+        _, known = self._highs.getDualRayExist()
+        if not known:
+            return None
+        _, known, ray = self._highs.getDualRay()
+        return -np.array(ray) if known else None
+
     def solve(
         self, time_limit: float = np.inf, cutoff: float = -np.inf, iterations: int | None = None
     ) -> LPSolution:
