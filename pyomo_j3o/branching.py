@@ -31,7 +31,7 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 _RELIABLE = 2
 
 #: Effort in simplex iterations, in those of the relaxation, at this relative gap; more where it is wider.
-_EFFORT, _AT_GAP, _LEAST_EFFORT = 3.0, 0.005, 3000
+_EFFORT, _AT_GAP, _LEAST_EFFORT = 2.0, 0.005, 3000
 
 #: Nodes within this part of the incumbent wait until all others are done.
 _MARGIN = 1e-3

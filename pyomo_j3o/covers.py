@@ -82,20 +82,15 @@ def separate(
     by_value = np.where(np.isinf(knapsacks.weight), np.inf, -value)
     # A heavy item taken first is in every cover; lifted into a cover of lighter ones it may count for two.
     heavy = np.where(knapsacks.weight > 0.5 * knapsacks.budget[:, None], 1e9, 0.0)
-    found = []
-    for key in (by_slack, by_value, by_slack + heavy, by_value + heavy):
-        cover = _minimal_cover(knapsacks, value, key)
-        covered = np.flatnonzero(cover.any(axis=1))
-        found.append(_lift(knapsacks, value, cover, covered, violation))
-    columns = knapsacks.n_onloading
-    cuts = sparse.csr_array(sparse.vstack([cut for cut, _ in found], format="csr"))
-    limit = np.concatenate([side for _, side in found])
-    if not len(limit):
-        return sparse.csr_array((0, columns)), limit
-    # The two orders often find the same cut.
-    signature = np.round(cuts @ np.cos(np.arange(columns) + 1.0) + limit * np.e, 9)
-    _, first = np.unique(signature, return_index=True)
-    return cuts[first], limit[first]
+    keys = (by_slack, by_value, by_slack + heavy, by_value + heavy)
+    covers = np.concatenate([_minimal_cover(knapsacks, value, key) for key in keys])
+    row = np.tile(np.arange(len(value)), len(keys))
+    # The orders often find the same cover.
+    some = np.flatnonzero(covers.any(axis=1))
+    packed = np.concatenate([row[some, None], np.packbits(covers[some], axis=1)], axis=1)
+    _, first = np.unique(packed, axis=0, return_index=True)
+    chosen = some[np.sort(first)]
+    return _lift(knapsacks, value, covers[chosen], row[chosen], violation)
 
 
 def _minimal_cover(knapsacks: Knapsacks, value: FloatArray, key: FloatArray) -> BoolArray:
@@ -126,9 +121,9 @@ def _minimal_cover(knapsacks: Knapsacks, value: FloatArray, key: FloatArray) -> 
 def _lift(
     knapsacks: Knapsacks, value: FloatArray, cover: BoolArray, rows: IntArray, violation: float
 ) -> tuple[sparse.csr_array, FloatArray]:
-    """Lift each cover inequality over all items of its knapsack; keep those that `value` violates."""
+    """Lift each cover inequality, of the knapsacks `rows`, over all its items; keep the violated ones."""
     item, weight, budget = knapsacks.item[rows], knapsacks.weight[rows], knapsacks.budget[rows]
-    value, cover = value[rows], cover[rows]
+    value = value[rows]
     n_rows = len(weight)
     size = cover.sum(axis=1)
     limit = size - 1.0

@@ -64,10 +64,7 @@ def greedy(surrogate: Surrogate, by_density: bool, start: BoolArray | None = Non
     """
     structure = surrogate.structure
     problem = structure.problem
-    state = GreedyState(surrogate)
-    begin = problem.onloading_lower > 0.5 if start is None else start
-    for k in np.flatnonzero(begin).tolist():
-        state.add(k)
+    state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start)
     size = _relative_size(structure) if by_density else np.ones(problem.n_onloading)
     _cover(state, size)
     bundles = _Bundles.of(structure)
@@ -87,7 +84,7 @@ def greedy(surrogate: Surrogate, by_density: bool, start: BoolArray | None = Non
 
 
 class GreedyState:
-    """A placement that grows, with the exact gain in F of every variable not in it.
+    """A placement that grows from a start, (N,) bool, with the exact gain in F of every variable not in it.
 
     Attributes
     ----------
@@ -99,18 +96,21 @@ class GreedyState:
     activity : (placement rows,)
     """
 
-    def __init__(self, surrogate: Surrogate) -> None:
+    def __init__(self, surrogate: Surrogate, start: BoolArray) -> None:
         structure = surrogate.structure
         problem = structure.problem
         self.surrogate = surrogate
         self.structure = structure
-        self.x = np.zeros(problem.n_onloading, dtype=bool)
+        # Where columns fill a part of their group's demand, its value depends on the order in which they open.
+        one_by_one = bool(np.any(structure.share < 1.0))
+        self.x = np.zeros(problem.n_onloading, dtype=bool) if one_by_one else start.copy()
         self.best = surrogate.base.copy()
-        self.activity = np.zeros(len(structure.placement_rows))
+        self.activity = structure.placement_matrix @ self.x.astype(float)
         self._missing = missing_links(structure, self.x)
-        self._link_closed = np.ones(
-            int(structure.opener_link.max(initial=-1)) + 1 if len(structure.opener_link) else 0, dtype=bool
-        )
+        open_columns = np.flatnonzero((structure.n_links > 0) & (self._missing <= 0) & (structure.group >= 0))
+        np.maximum.at(self.best, structure.group[open_columns], surrogate.worth[open_columns])
+        self._link_closed = np.ones(int(structure.opener_link.max(initial=-1)) + 1, dtype=bool)
+        self._link_closed[structure.opener_link[self.x[structure.opener_x]]] = False
         self._counts = ~self._lesser_twins()
         self._column_gain = self._gain_of(np.arange(problem.n_offloading))
         self.gain = surrogate.modular + np.bincount(
@@ -121,11 +121,15 @@ class GreedyState:
         tolerance = structure.placement_tolerance()
         self._upper = problem.row_upper[structure.placement_rows] + tolerance
         self._lower = problem.row_lower[structure.placement_rows] - tolerance
-        self._entry_blocked = np.zeros(self._rows.nnz, dtype=bool)
-        self._n_blocking = np.zeros(problem.n_onloading, dtype=np.int64)
         self._closed_for_good = problem.onloading_upper < 0.5
-        for row in range(len(self.activity)):
-            self._update_blocked(row)
+        row = np.repeat(np.arange(len(self.activity)), np.diff(self._rows.indptr))
+        self._entry_blocked = self._blocked(row, self._rows.data)
+        self._n_blocking = np.bincount(
+            self._rows.indices[self._entry_blocked], minlength=problem.n_onloading
+        ).astype(np.int64)
+        if one_by_one:
+            for k in np.flatnonzero(start).tolist():
+                self.add(k)
 
     def unavailable(self) -> BoolArray:
         """Return which variables cannot be added now: placed, fixed at 0, or breaking a row."""
@@ -205,17 +209,18 @@ class GreedyState:
 
     def _update_blocked(self, row: int) -> None:
         first, last = self._rows.indptr[row], self._rows.indptr[row + 1]
-        value = self._rows.data[first:last]
-        after = self.activity[row] + value
-        blocked = after > self._upper[row]
-        if np.isfinite(self._lower[row]):
-            blocked |= (value < 0) & (after < self._lower[row])
-        # An addition that makes a row which is already over its side no worse is not to blame.
-        blocked &= (value > 0) | (self.activity[row] <= self._upper[row])
-        was = self._entry_blocked[first:last]
-        change = blocked.astype(np.int64) - was
+        blocked = self._blocked(row, self._rows.data[first:last])
+        change = blocked.astype(np.int64) - self._entry_blocked[first:last]
         self._n_blocking[self._rows.indices[first:last]] += change
         self._entry_blocked[first:last] = blocked
+
+    def _blocked(self, row: int | IntArray, value: FloatArray) -> BoolArray:
+        """Return for which entries of `row` the row forbids to add their variable."""
+        activity, upper, lower = self.activity[row], self._upper[row], self._lower[row]
+        after = activity + value
+        # An addition that makes a row which is already over its side no worse is not to blame.
+        blocked = (after > upper) & ((value > 0) | (activity <= upper))
+        return np.asarray(blocked | (np.isfinite(lower) & (value < 0) & (after < lower)))
 
 
 def _relative_size(structure: Structure) -> FloatArray:

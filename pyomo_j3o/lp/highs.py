@@ -127,22 +127,16 @@ class HighsProgram:
 
     def basis(self) -> Any:
         """Return the basis of the last optimum."""
-        return self._highs.getBasis(), len(self._lower), len(self._row_lower)
+        return _Basis(self._highs.getBasis(), len(self._lower), len(self._row_lower))
 
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; what it does not know yet starts out of it."""
-        # (Reading a status list of HiGHS copies it: the sizes are kept beside it.)
-        basis, columns, rows = basis
-        columns, rows = len(self._lower) - columns, len(self._row_lower) - rows
+        columns, rows = len(self._lower) - basis.columns, len(self._row_lower) - basis.rows
         if columns or rows:
-            wider = highspy.HighsBasis()
-            wider.col_status = [*basis.col_status, *[highspy.HighsBasisStatus.kLower] * columns]
-            wider.row_status = [*basis.row_status, *[highspy.HighsBasisStatus.kBasic] * rows]
-            wider.valid = True
-            basis = wider
+            basis.extend(columns, rows)
         if self._devex:
             self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1)
-        _check(self._highs.setBasis(basis))
+        _check(self._highs.setBasis(basis.statuses))
 
     def farkas(self) -> FloatArray | None:
         """Return what the rows are multiplied with to show that the last LP was infeasible, if it is known."""
@@ -249,6 +243,23 @@ class HighsProgram:
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._interrupted.is_set():
             event.interrupt()
+
+
+@dataclass(slots=True)
+class _Basis:
+    """A basis and its size, kept beside it since reading a status list of HiGHS copies it."""
+
+    statuses: highspy.HighsBasis
+    columns: int
+    rows: int
+
+    def extend(self, columns: int, rows: int) -> None:
+        """Let so many columns and rows more be known, and be out of it."""
+        wider = highspy.HighsBasis()
+        wider.col_status = [*self.statuses.col_status, *[highspy.HighsBasisStatus.kLower] * columns]
+        wider.row_status = [*self.statuses.row_status, *[highspy.HighsBasisStatus.kBasic] * rows]
+        wider.valid = True
+        self.statuses, self.columns, self.rows = wider, self.columns + columns, self.rows + rows
 
 
 @dataclass(frozen=True, slots=True)
