@@ -185,6 +185,6 @@ def _highs(c, matrix, problem):
 
 
 def tighten(problem, backend=None, cuts=True):
-    """Return the structure of a linear problem and its relaxation with cuts, None where that has no optimum."""
+    """Return the structure of a linear problem and its relaxation with cuts, None where it has no optimum."""
     structure = analyse(problem)
     return structure, relax(structure, backend or HighsBackend(), cuts, lambda: INF).tightened
