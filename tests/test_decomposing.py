@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import INF, brute_force, linear_problems, permuted, problem_of
 
+from pyomo_j3o.bounding import relax, together
 from pyomo_j3o.decomposing import split
+from pyomo_j3o.lp import HighsBackend, LPStatus
+from pyomo_j3o.structure import analyse
 
 
 def beside(one, other):
@@ -27,7 +30,7 @@ def beside(one, other):
 
 def test_servers_without_a_common_row_are_apart(two_servers_three_models):
     """Two servers that share nothing are two parts; the first has the same numbers as in the whole."""
-    parts = split(two_servers_three_models)
+    parts = split(two_servers_three_models, smallest=0)
     assert [part.onloading.tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]
     assert [len(part.rows) for part in parts] == [8, 7]
     first = parts[0].problem
@@ -38,37 +41,112 @@ def test_servers_without_a_common_row_are_apart(two_servers_three_models):
 def test_the_largest_part_comes_first():
     """Parts are sorted by the number of onloading variables."""
     rows = [({"b": 1, "c": 1}, -INF, 1), ({"a": -1, "y": 1}, -INF, 0)]
-    assert [p.onloading.tolist() for p in split(problem_of({"a": 0, "b": 0, "c": 0}, {"y": 1}, rows))] == [
-        [1, 2],
-        [0],
-    ]
+    parts = split(problem_of({"a": 0, "b": 0, "c": 0}, {"y": 1}, rows), smallest=1)
+    assert [p.onloading.tolist() for p in parts] == [[1, 2], [0]]
 
 
-def test_a_routing_row_of_its_own_is_left_out():
-    """Columns and rows that no x reaches are in no part."""
-    (part,) = split(problem_of({"a": 1}, {"p": 1, "q": 1}, [({"p": 1, "q": 1}, -INF, 1)]))
-    assert part.offloading.tolist() == []
-    assert part.rows.tolist() == []
+def test_what_no_x_reaches_is_the_last_part():
+    """Columns and rows without any x in their component are one part, the last, without x."""
+    rows = [({"p": 1, "q": 1}, -INF, 1), ({"r": 1}, -INF, 1), ({"a": 1, "s": 1}, -INF, 1)]
+    problem = problem_of({"a": 1}, {"p": 1, "q": 1, "r": 1, "s": 1}, rows)
+    for smallest in (0, 1, 200):
+        mine, rest = split(problem, smallest)
+        assert (mine.onloading.tolist(), mine.offloading.tolist(), mine.rows.tolist()) == ([0], [3], [2])
+        assert (rest.onloading.tolist(), rest.offloading.tolist(), rest.rows.tolist()) == (
+            [],
+            [0, 1, 2],
+            [0, 1],
+        )
 
 
-def test_nothing_to_place_has_no_parts():
-    """Without onloading variables there is nothing to search."""
-    assert split(problem_of({}, {"y": 1}, [({"y": 2}, -INF, 1)])) == []
+def test_a_row_without_columns_is_in_the_last_part():
+    """A row that holds nothing may still be impossible: it is not lost."""
+    _, rest = split(problem_of({"a": 1}, {}, [({}, 1, 2)]), smallest=0)
+    assert rest.rows.tolist() == [0]
+    assert brute_force(rest.problem) == -INF
+
+
+def test_nothing_to_place_is_the_rest_alone():
+    """Without onloading variables everything is one part; its objective has no constant."""
+    (part,) = split(problem_of({}, {"y": 1}, [({"y": 2}, -INF, 1)], constant=7.0))
+    assert part.onloading.tolist() == []
+    assert part.offloading.tolist() == [0]
+    assert part.rows.tolist() == [0]
+    assert part.problem.objective_constant == 0.0
+
+
+def test_one_part_is_the_problem_itself():
+    """What is in one piece stays as it is, but for the constant."""
+    problem = problem_of({"a": 1}, {"y": 1}, [({"a": -1, "y": 2}, -INF, 1)], constant=7.0)
+    (part,) = split(problem, smallest=0)
+    assert part.problem.onloading_rows is problem.onloading_rows
+    assert part.problem.objective_constant == 0.0
+    assert split(problem_of({}, {})) == []
+
+
+def islands(n, size=1):
+    """Return `n` components of one x and `size` y each."""
+    x, y, rows = {}, {}, []
+    for k in range(n):
+        x[f"x{k}"] = 1
+        y |= {f"y{k}.{j}": 1 for j in range(size)}
+        rows.append(({f"x{k}": -1} | {f"y{k}.{j}": 1 for j in range(size)}, -INF, 0))
+    return problem_of(x, y, rows)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "most"), [(0, 30), (1, 30), (2, 30), (4, 30), (20, 4), (60, 2), (61, 1), (200, 1)]
+)
+def test_small_components_share_a_part(smallest, most):
+    """30 components of 2 columns each: no part is cut short, and there are no more than asked for."""
+    parts = split(islands(30), smallest)
+    assert len(parts) <= most
+    assert sorted(np.concatenate([p.onloading for p in parts])) == list(range(30))
+    sizes = [len(p.onloading) + len(p.offloading) for p in parts]
+    assert sizes == sorted(sizes, reverse=True)
+    if smallest <= 2:
+        assert len(parts) == 30
+    # All but the first and the last bin have as many columns as asked for.
+    assert sum(size < smallest for size in sizes) <= 2
+
+
+def test_large_components_stay_by_themselves():
+    """A component of enough columns shares its part with none, whatever lies between small ones."""
+    problem = beside(beside(islands(3), islands(1, 9)), beside(islands(2), islands(1, 12)))
+    parts = split(problem, smallest=10)
+    together = [(len(p.onloading), len(p.offloading)) for p in parts]
+    assert (1, 9) in together
+    assert (1, 12) in together
+    assert sum(x for x, _ in together) == 7
 
 
 @settings(deadline=None, max_examples=60)
-@given(one=linear_problems(3, 3, 4), other=linear_problems(2, 2, 3), data=st.data())
-def test_the_parts_optima_add_up(one, other, data):
-    """Each x is in one part, no row crosses parts, and the best values add up to the best of the whole."""
+@given(
+    one=linear_problems(3, 3, 4),
+    other=linear_problems(2, 2, 3),
+    smallest=st.sampled_from([0, 1, 3, 5, 200]),
+    data=st.data(),
+)
+def test_the_parts_optima_and_bounds_add_up(one, other, smallest, data):
+    """Each x, y and row is in one part, no row crosses parts, and the optima add up to that of the whole.
+
+    So do bounds: their sum is none below the optimum, nor above the relaxation of the whole without cuts.
+    """
     whole = beside(one, other)
     orders = [
         np.array(data.draw(st.permutations(range(n))), dtype=np.int64)
         for n in (whole.n_onloading, whole.n_offloading, whole.n_rows)
     ]
     whole = permuted(whole, *orders)
-    parts = split(whole)
-    assert sorted(np.concatenate([part.onloading for part in parts])) == list(range(whole.n_onloading))
-    assert len(parts) >= 2
+    parts = split(whole, smallest)
+    for name, n in (
+        ("onloading", whole.n_onloading),
+        ("offloading", whole.n_offloading),
+        ("rows", whole.n_rows),
+    ):
+        assert sorted(np.concatenate([getattr(part, name) for part in parts])) == list(range(n))
+    assert len(parts) >= (2 if smallest <= 1 else 1)
+    assert all(len(part.onloading) for part in parts[:-1])
     for part in parts:
         for matrix, mine in (
             (whole.onloading_rows.toarray(), part.onloading),
@@ -76,11 +154,8 @@ def test_the_parts_optima_add_up(one, other, data):
         ):
             others = np.setdiff1d(np.arange(matrix.shape[1]), mine)
             assert not matrix[np.ix_(part.rows, others)].any()
-    # What no x reaches is the same at every placement: it is a part, too, of an all-routing problem.
-    left_y = np.setdiff1d(np.arange(whole.n_offloading), np.concatenate([p.offloading for p in parts]))
-    left_rows = np.setdiff1d(np.arange(whole.n_rows), np.concatenate([p.rows for p in parts]))
-    rest = _only_routing(whole, left_y, left_rows)
-    values = [brute_force(part.problem) for part in parts] + [brute_force(rest)]
+            assert part.problem.objective_constant == 0.0
+    values = [brute_force(part.problem) for part in parts]
     total = brute_force(whole)
     if -INF in values:
         assert total == -INF
@@ -88,9 +163,15 @@ def test_the_parts_optima_add_up(one, other, data):
         assert total == INF
     else:
         assert total == pytest.approx(whole.objective_constant + sum(values), abs=1e-6)
-
-
-def _only_routing(problem, ys, rows):
-    from pyomo_j3o.decomposing import _part
-
-    return _part(problem, np.zeros(0, dtype=np.int64), ys, rows).problem
+    relaxations = [relax(analyse(part.problem), HighsBackend(), True, lambda: INF) for part in parts]
+    merged = together(whole, parts, relaxations)
+    plain = relax(analyse(whole), HighsBackend(), False, lambda: INF)
+    if merged.status is LPStatus.INFEASIBLE:
+        assert total == -INF
+    elif merged.status is LPStatus.OPTIMAL:
+        assert merged.bound == pytest.approx(
+            whole.objective_constant + sum(relaxation.bound for relaxation in relaxations)
+        )
+        assert merged.bound >= total - 1e-6 * max(1.0, abs(total)) or total == -INF
+        assert plain.status is LPStatus.OPTIMAL
+        assert merged.bound <= plain.bound + 1e-6 * max(1.0, abs(plain.bound))
