@@ -1,0 +1,264 @@
+"""Improving a part: never worse, a bound that holds, reports as promised; idle models leave without loss."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_problems import SHAPES, by_placement, random_problem
+from small_problems import INF, linear_problems, location_problems, problem_of
+
+from pyomo_j3o.bounding import relax
+from pyomo_j3o.improving import drop_idle, improve
+from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.offloading import OffloadingStep
+from pyomo_j3o.problem import evaluate, violations
+from pyomo_j3o.structure import analyse
+
+LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
+
+
+def without_constant(problem):
+    """Return the problem as improvement gets it: a part has no constant."""
+    return replace(problem, objective_constant=0.0)
+
+
+class Listener:
+    """What `improve` says while it is at work; it may be told to raise at some report."""
+
+    def __init__(self, raise_at=None):
+        self.reports, self.steps = [], []
+        self._raise_at = raise_at
+
+    def report(self, name, routing, bound):
+        """Note a better routing."""
+        self.reports.append((name, routing, bound))
+        if len(self.reports) - 1 == self._raise_at:
+            raise InterruptedError
+
+    def done(self, step):
+        """Note a step that is over."""
+        self.steps.append(step)
+
+
+def run(problem, x, listener, seconds=INF, with_relaxation=True, backend=None, rel_gap=1e-4, prices=None):
+    """Improve from `x`."""
+    structure, backend = analyse(problem), backend or HighsBackend()
+
+    def relaxation():
+        return relax(structure, backend, True, lambda: INF).tightened if with_relaxation else None
+
+    left = seconds if callable(seconds) else lambda: seconds
+    prices = prices or [np.zeros(problem.n_rows)]
+    return improve(structure, backend, x, prices, relaxation, left, listener.report, listener.done, rel_gap)
+
+
+def check(problem, rng, seconds=INF, **given):
+    """Assert the laws of `improve` from a random placement that the rows over x admit."""
+    problem = without_constant(problem)
+    structure = analyse(problem)
+    every, values = by_placement(problem)
+    starts = [p for p, x in enumerate(every) if structure.placeable(x)]
+    if not starts or values.max() == INF:
+        return None
+    p = int(rng.choice(starts))
+    table = {x.tobytes(): value for x, value in zip(every, values, strict=True)}
+    listener = Listener()
+    improved = run(problem, every[p], listener, seconds, **given)
+    optimum = values.max()
+    slack = 1e-6 * max(1.0, abs(optimum)) if np.isfinite(optimum) else 0.0
+    after = table[improved.x.tobytes()]
+    assert structure.placeable(improved.x)
+    assert after >= values[p] - slack
+    # Within the gap asked for, the bound may leave out what is no better than that (see test_branching).
+    assert improved.bound >= optimum - 1e-4 * max(1.0, abs(optimum)) or optimum == -INF
+    if not listener.reports:
+        return None
+    name, first, bound = listener.reports[0]
+    assert (name, bound) == ("", INF)
+    assert np.array_equal(first.x, every[p])
+    assert {name for name, _, _ in listener.reports[1:]} <= {"swaps", "kernel"}
+    for (_, earlier, loose), (_, later, tight) in zip(listener.reports, listener.reports[1:], strict=False):
+        assert later.better_than(earlier) or later is earlier
+        assert tight <= loose
+        assert tight >= optimum - 1e-4 * max(1.0, abs(optimum)) or optimum == -INF
+    for _, routing, _ in listener.reports:
+        if routing.feasible:
+            assert routing.objective == pytest.approx(table[routing.x.tobytes()], abs=1e-6)
+    last = listener.reports[-1][1]
+    assert np.array_equal(last.x, improved.x)
+    assert [step.name for step in listener.steps] in (
+        ["swaps"], ["swaps", "kernel"], ["swaps", "kernel", "swaps"]
+    )  # fmt: skip
+    assert all(step.gained >= 0 and step.lowered >= 0 and step.seconds >= 0 for step in listener.steps)
+    if first.feasible:
+        gained = sum(step.gained for step in listener.steps)
+        assert gained == pytest.approx(last.objective - first.objective, abs=1e-6)
+    elif last.feasible:
+        assert INF in [step.gained for step in listener.steps]
+    return optimum, after, improved.bound
+
+
+@settings(deadline=None, max_examples=100)
+@given(problem=st.one_of(linear_problems(), location_problems("any")), seed=st.integers(0, 2**16))
+def test_never_worse_and_a_bound_that_holds(problem, seed):
+    """From any placement: the result is at least as good, what is reported is true, and so is the bound."""
+    check(problem, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("shape", LINEAR)
+def test_larger_problems_reach_the_optimum_mostly(shape):
+    """The same laws with more columns; nearly all of them end at the optimum, and say so."""
+    optimal = proven = total = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        found = check(random_problem(rng, shape, n_x=7, n_y=9), rng)
+        if found is not None and np.isfinite(found[0]):
+            optimum, after, bound = found
+            total += 1
+            optimal += after >= optimum - 1e-3
+            proven += bound <= optimum + 1e-3 * max(1.0, abs(optimum))
+    assert total >= 3
+    assert optimal >= 0.8 * total
+    assert proven >= 0.8 * total
+
+
+def test_every_lp_solver(backend):
+    """The same on each LP solver."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        check(random_problem(rng, "capacity", n_x=6, n_y=8), rng, backend=backend)
+
+
+def test_without_a_relaxation_there_is_no_bound():
+    """Where the relaxation could not be solved, the descent is all there is."""
+    bounds = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        found = check(random_problem(rng, "gated"), rng, with_relaxation=False)
+        bounds += [] if found is None else [found[2]]
+    assert len(bounds) >= 3
+    assert set(bounds) == {INF}
+
+
+def test_time_may_run_out_at_any_moment():
+    """Whenever the clock says so, what was found so far comes back, with a bound that holds."""
+    for seed in range(4):
+        for calls in (0, 1, 2, 4, 8, 16, 32):
+            rng = np.random.default_rng(seed)
+            left = iter([INF] * calls)
+            check(random_problem(rng, "capacity", n_x=6, n_y=8), rng, lambda left=left: next(left, 0.0))
+
+
+def test_no_time_leaves_the_start_as_it_is():
+    """Without any time nothing is reported, and nothing proven."""
+    listener = Listener()
+    problem = without_constant(random_problem(np.random.default_rng(0), "gated"))
+    start = np.zeros(problem.n_onloading, dtype=bool)
+    improved = run(problem, start, listener, 0.0)
+    assert np.array_equal(improved.x, start)
+    assert improved.bound == INF
+    assert listener.reports == []
+    assert listener.steps == []
+
+
+def test_a_step_that_is_interrupted_is_counted():
+    """A report that raises ends the improvement; the step at work is handed over with what it gained."""
+    interrupted = set()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        problem = without_constant(random_problem(rng, "capacity", n_x=7, n_y=9))
+        start = np.zeros(problem.n_onloading, dtype=bool)
+        if not analyse(problem).placeable(start):
+            continue
+        whole = Listener()
+        run(problem, start, whole)
+        for number in range(1, len(whole.reports)):
+            listener = Listener(raise_at=number)
+            with pytest.raises(InterruptedError):
+                run(problem, start, listener)
+            assert listener.steps
+            first, last = listener.reports[0][1], listener.reports[-1][1]
+            if first.feasible:
+                gained = sum(step.gained for step in listener.steps)
+                assert gained == pytest.approx(last.objective - first.objective, abs=1e-6)
+            interrupted.add(listener.reports[-1][0])
+    assert "swaps" in interrupted
+
+
+def test_a_start_without_a_routing_is_left_for_one():
+    """From a placement that cannot be routed, the step that finds the first plan gains without end."""
+    # The demand can be met from b alone; a is in its way, and pays for it.
+    rows = [({"a": 1, "b": 1}, -INF, 1), ({"y": 1, "b": -1}, -INF, 0), ({"y": 1, "z": 1}, 1, 1)]
+    problem = problem_of({"a": 1, "b": -1}, {"y": 1, "z": (0, 0, 0.5)}, rows)
+    listener = Listener()
+    improved = run(problem, np.array([True, False]), listener)
+    assert improved.x.tolist() == [False, True]
+    assert improved.bound >= -1e-9
+    assert INF in [step.gained for step in listener.steps]
+
+
+def drop(problem, x):
+    """Route `x` at its best and drop what is idle; None without a routing."""
+    structure = analyse(problem)
+    step = OffloadingStep(structure, HighsBackend())
+    routing = step(x)
+    step.close()
+    return (routing, drop_idle(problem, routing)) if routing.feasible else (None, None)
+
+
+def check_drop(problem):
+    """Assert the laws of `drop_idle` at every placement; return how many variables left."""
+    left = 0
+    every, values = by_placement(problem)
+    for x in every[np.isfinite(values)]:
+        before, after = drop(problem, x)
+        if before is None:
+            continue
+        assert np.all(after.x <= before.x)
+        assert np.all(after.x >= problem.onloading_lower)
+        assert np.array_equal(after.y, before.y)
+        point = after.x.astype(float)
+        missed = violations(problem, point, after.y)
+        assert np.all(missed <= violations(problem, x.astype(float), before.y) + 1e-8)
+        assert after.objective == pytest.approx(evaluate(problem, point, after.y), abs=1e-7)
+        assert after.objective >= before.objective
+        left += int(np.sum(before.x & ~after.x))
+        if np.any(before.x != after.x):
+            # What is left is needed: a second pass drops nothing.
+            assert np.array_equal(drop_idle(problem, after).x, after.x)
+    return left
+
+
+@settings(deadline=None, max_examples=60)
+@given(problem=st.one_of(linear_problems(), location_problems("any")))
+def test_dropping_keeps_the_plan(problem):
+    """Without what is idle a plan is as feasible and at least as good, at the same routing."""
+    check_drop(problem)
+
+
+def test_dropping_drops_something():
+    """Models that answer nothing leave; those that answer, are required, or pay, stay."""
+    rows = [
+        ({"y": 1, "serves": -1}, -INF, 0),
+        ({"z": 1, "idle": -1}, -INF, 0),
+        ({"y": 1, "z": 1}, -INF, 1),
+        ({"needed": 1}, 1, INF),
+    ]
+    problem = problem_of(
+        {"serves": -1, "idle": -2, "free": 0, "pays": 3, "needed": -1, "fixed": (-1, 1, 1)},
+        {"y": 5, "z": 1},
+        rows,
+    )
+    _, after = drop(problem, np.ones(6, dtype=bool))
+    assert after.x.tolist() == [True, False, False, True, True, True]
+    assert after.objective == pytest.approx(5 - 1 + 3 - 1 - 1)
+    assert sum(check_drop(random_problem(np.random.default_rng(seed), "gated")) for seed in range(5)) > 20
+
+
+def test_of_two_that_do_the_same_one_stays():
+    """One after the other: the second is needed once the first has left."""
+    problem = problem_of({"a": 0, "b": 0}, {"y": 1}, [({"y": 1, "a": -1, "b": -1}, -INF, 0)])
+    _, after = drop(problem, np.array([True, True]))
+    assert after.x.sum() == 1
