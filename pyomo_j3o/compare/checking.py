@@ -1,4 +1,4 @@
-"""Put a plan to the test on a fresh model that no solver has touched."""
+"""Put a plan to the test on a fresh copy of the model that no solver has touched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pyomo.common.numeric_types import value
 from pyomo.core.base.block import Block, BlockData
 from pyomo.core.base.constraint import Constraint
-from pyomo.core.base.objective import Objective, ObjectiveData
+from pyomo.core.base.objective import Objective, maximize
 from pyomo.core.base.var import Var
 
 from pyomo_j3o.compare.records import CompareError, Instance
@@ -19,12 +19,12 @@ _STRANGE = ("SOSConstraint", "LogicalConstraint", "Disjunct", "Disjunction", "Co
 
 
 class Referee:
-    """Keeps a model of its own, and checks plans on it.
+    """Keeps the model as it was built, and checks every plan on a fresh copy of it.
 
     Parameters
     ----------
     model
-        Built as the solvers' models are, and given to none of them.
+        Stays as it is: `copy` hands out copies.
     name, size, seed
         Of the instance.
 
@@ -36,33 +36,35 @@ class Referee:
 
     def __init__(self, model: BlockData, name: str, size: str, seed: int) -> None:
         self._model = model
-        objectives = list(model.component_data_objects(Objective, active=True, descend_into=True))
+        objectives = list(model.component_data_objects(Objective, active=True, descend_into=Block))
         if len(objectives) != 1:
             raise CompareError(f"{name}: {len(objectives)} objectives are active; one is needed")
         strange = {c.ctype.__name__ for c in model.component_objects(active=True)} & set(_STRANGE)
         if strange:
             raise CompareError(
-                f"{name}: its {' and '.join(sorted(strange))} cannot be checked here; write constraints instead"
+                f"{name}: its {' and '.join(sorted(strange))} cannot be checked here; "
+                "write constraints instead"
             )
-        self._objective: ObjectiveData = objectives[0]
+        objective = objectives[0]
         variables = list(_variables(model))
         self.instance = Instance(
             name,
             size,
             seed,
-            1 if self._objective.sense == -1 else -1,  # Pyomo's maximize is -1
+            1 if objective.sense == maximize else -1,
             len(variables),
             sum(variable.is_integer() for variable in variables),
-            sum(1 for _ in model.component_data_objects(Constraint, active=True, descend_into=True)),
+            sum(1 for _ in _rows(model)),
         )
-
-    def linear(self) -> bool:
-        """Return whether the objective and all rows are linear."""
-        rows = self._model.component_data_objects(Constraint, active=True, descend_into=True)
-        bodies = [self._objective.expr, *(row.body for row in rows)]
-        return all(
+        bodies = [objective.expr, *(row.body for row in _rows(model))]
+        #: Whether the objective and all rows are linear.
+        self.linear = all(
             not hasattr(body, "polynomial_degree") or body.polynomial_degree() in (0, 1) for body in bodies
         )
+
+    def copy(self) -> BlockData:
+        """Return a fresh copy of the model, for a solver to work on."""
+        return self._model.clone()
 
     def check(
         self, solved: BlockData, claimed: float | None, tolerance: float
@@ -83,55 +85,54 @@ class Referee:
         tuple
             The objective, computed here (None if it cannot be), and what is wrong.
         """
-        self._take_values(solved)
-        complaints = [*_first_of(self._bad_values(tolerance)), *_first_of(self._broken_rows(tolerance))]
-        objective = _evaluate(self._objective.expr)
+        fresh = self.copy()
+        found = {variable.name: variable.value for variable in _variables(solved)}
+        for variable in _variables(fresh):
+            if not variable.fixed:  # what the model fixes is no solver's to decide
+                variable.set_value(found.get(variable.name), skip_validation=True)
+        complaints = [*_worst(_bad_values(fresh, tolerance)), *_worst(_broken_rows(fresh, tolerance))]
+        goal = next(fresh.component_data_objects(Objective, active=True))
+        objective = _evaluate(goal.expr)
         if objective is None:
-            complaints.append(f"objective '{self._objective.name}' has a variable without a value")
+            complaints.append(f"objective '{goal.name}' has a variable without a value")
         elif claimed is not None and not abs(claimed - objective) <= tolerance * max(1.0, abs(objective)):
             complaints.append(f"its objective is {objective:.8g}, not {claimed:.8g} as the solver says")
         return objective, tuple(complaints)
 
-    def _take_values(self, solved: BlockData) -> None:
-        ours = list(self._model.component_objects(Var, descend_into=True))
-        theirs = list(solved.component_objects(Var, descend_into=True))
-        if [(v.name, list(v.keys())) for v in ours] != [(v.name, list(v.keys())) for v in theirs]:
-            raise CompareError(
-                f"{self.instance.name}: two models built one after the other have different variables; seed what "
-                "is random in it"
-            )
-        for mine, other in zip(ours, theirs, strict=True):
-            for index, variable in mine.items():
-                if not variable.fixed:
-                    variable.set_value(other[index].value, skip_validation=True)
 
-    def _bad_values(self, tolerance: float) -> Iterator[tuple[float, str]]:
-        for variable in _variables(self._model):
-            held = variable.value
-            if held is None or variable.fixed:
-                continue  # what no row and no objective reads has no value; what is fixed was not decided
-            if not math.isfinite(held):
-                yield math.inf, f"'{variable.name}' is {held}"
-                continue
-            if variable.is_integer() and not abs(held - round(held)) <= tolerance:
-                yield abs(held - round(held)), f"'{variable.name}' is {held:.8g}, which is no whole number"
-            missed = _missed(held, *variable.bounds, tolerance)
-            if missed:
-                yield missed, f"'{variable.name}' is {held:.8g}, outside its bounds"
-
-    def _broken_rows(self, tolerance: float) -> Iterator[tuple[float, str]]:
-        for row in self._model.component_data_objects(Constraint, active=True, descend_into=True):
-            body = _evaluate(row.body)
-            if body is None:
-                yield math.inf, f"constraint '{row.name}' has a variable without a value"
-                continue
-            missed = _missed(body, value(row.lower), value(row.upper), tolerance)
-            if missed:
-                yield missed, f"constraint '{row.name}' is missed by {missed:.2g}"
+def _variables(model: BlockData) -> Iterator[Any]:
+    yield from model.component_data_objects(Var, descend_into=Block)
 
 
-def _variables(model: BlockData) -> Iterable[Any]:
-    return model.component_data_objects(Var, descend_into=Block)
+def _rows(model: BlockData) -> Iterator[Any]:
+    yield from model.component_data_objects(Constraint, active=True, descend_into=Block)
+
+
+def _bad_values(model: BlockData, tolerance: float) -> Iterator[tuple[float, str]]:
+    for variable in _variables(model):
+        held = variable.value
+        if held is None or variable.fixed:
+            continue  # a missing value is told of by the rows and the objective that need it
+        if not math.isfinite(held):
+            yield math.inf, f"'{variable.name}' is {held}"
+            continue
+        if variable.is_integer() and not abs(held - round(held)) <= tolerance:
+            yield abs(held - round(held)), f"'{variable.name}' is {held:.8g}, which is no whole number"
+        lower, upper = variable.bounds
+        missed = _missed(held, lower, upper, tolerance)
+        if missed:
+            yield missed, f"'{variable.name}' is {held:.8g}, outside its bounds"
+
+
+def _broken_rows(model: BlockData, tolerance: float) -> Iterator[tuple[float, str]]:
+    for row in _rows(model):
+        body = _evaluate(row.body)
+        if body is None:
+            yield math.inf, f"constraint '{row.name}' has a variable without a value"
+            continue
+        missed = _missed(body, value(row.lower), value(row.upper), tolerance)
+        if missed:
+            yield missed, f"constraint '{row.name}' is missed by {missed:.2g}"
 
 
 def _evaluate(expression: Any) -> float | None:
@@ -151,7 +152,7 @@ def _missed(held: float, lower: float | None, upper: float | None, tolerance: fl
     return worst
 
 
-def _first_of(found: Iterable[tuple[float, str]]) -> list[str]:
+def _worst(found: Iterable[tuple[float, str]]) -> list[str]:
     """Return the worst finding, with the number of the others."""
     everything = sorted(found, key=lambda pair: -pair[0])
     if not everything:

@@ -1,8 +1,8 @@
 """Solvers as they take part: found by name, told the same things in their own words, timed alike.
 
-A solver that is in no table here takes part as well. One of Pyomo's new interface is told of time limit, gap and
-threads by the names that all of them share, and of the seed if it has an option of that name, as ``j3o`` has. What
-cannot be told is said, never dropped in silence.
+A solver that is in no table here takes part as well. One of Pyomo's new interface is told of time limit, gap
+and threads by the names that all of them share, and of the seed if it has an option of that name, as ``j3o``
+has. What cannot be told is said, never dropped in silence.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Dialect:
     gap, threads, seed
         The solver's own names of these settings. The new interface has its own for the first two.
     quiet
-        Options that keep it from writing a log. Pyomo reads a log through a pipe; a solver that fills the pipe
-        while it keeps Python from running, as SCIP does, would wait for ever.
+        Options that keep it from writing a log. Pyomo reads a log through a pipe; a solver that fills the
+        pipe while it keeps Python from running, as SCIP does, would wait for ever.
     complaint
         Says what is wrong with an option, for solvers whose interface does not.
     strict
@@ -235,7 +235,7 @@ class _ClassicInterface:
 
     def missing(self) -> str:
         if not self._solver.available(exception_flag=False):
-            return "no solver of this name is known to Pyomo with its executable or library found"
+            return "Pyomo finds no executable or library for a solver of this name"
         if not self._solver.license_is_valid():
             return "no valid licence"
         self.version = _dotted(self._solver.version)
@@ -336,13 +336,12 @@ class Contestant:
             except (J3OError, RuntimeError, ImportError, ApplicationError) as error:
                 self.missing = first_line(error)
             if self.missing or self._found is None:
-                remedy = f" ({self.dialect.install})" if self.dialect.install else ""
-                self.missing += remedy
+                self.missing += f" ({self.dialect.install})" if self.dialect.install else ""
                 return Entrant(self.label, self.name, missing=self.missing)
             self._require_known_options()
             told, untold = self._prepare(self._found, settings, seed, self.options)
             self._warm_up(settings, seed)
-        return Entrant(self.label, self.name, self._found.version, told, tuple(untold))
+        return Entrant(self.label, self.name, self._found.version, told, tuple(untold), self.missing)
 
     def ready(self, settings: Settings, seed: int, linear: bool) -> Callable[[BlockData], Answer]:
         """Return a fresh solver, told everything, as a function of the model."""
@@ -393,8 +392,9 @@ class Contestant:
         try:
             plainly.solve(small_example())
         except Exception as error:
-            # Not fit for the smallest model: its runs would all end like this.
-            self.missing = first_line(error)
+            # Without a licence it has no part in the comparison. Whatever else is wrong, its runs will tell.
+            if outcome_of(error) == "licence":
+                self.missing = first_line(error)
             return
         if not self.options:
             return
@@ -403,7 +403,8 @@ class Contestant:
         except Exception as error:
             shown = ", ".join(f"{option}={given!r}" for option, given in self.options.items())
             raise CompareError(
-                f"solver {self.label!r} does not take {shown}: {first_line(error)}; correct the option, or leave it out"
+                f"solver {self.label!r} does not take {shown}: {first_line(error)}; "
+                "correct the option, or leave it out"
             ) from error
 
 
@@ -417,7 +418,7 @@ def outcome_of(error: Exception) -> str:
 
 
 def label_apart(contestants: list[Contestant]) -> None:
-    """Number those of the same label, so that no two are alike."""
+    """Add a number to a label that was there before, so that no two are alike."""
     seen: dict[str, int] = {}
     for contestant in contestants:
         seen[contestant.label] = seen.get(contestant.label, 0) + 1

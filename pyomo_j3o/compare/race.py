@@ -20,7 +20,7 @@ from pyomo_j3o.compare.contestants import (
     outcome_of,
     quietly,
 )
-from pyomo_j3o.compare.records import CompareError, Entrant, Run, Settings
+from pyomo_j3o.compare.records import Entrant, Run, Settings
 from pyomo_j3o.compare.sources import Source
 from pyomo_j3o.compare.verdicts import Block, Summary, judge, summarise
 
@@ -86,11 +86,11 @@ def compare(
     sources: Sequence[Source],
     contestants: list[Contestant],
     settings: Settings,
-    reference: str,
     observer: Observer,
 ) -> Comparison:
     """Run every solver on every instance.
 
+    Times are compared with those of the first solver that can run and is not ours: an exact one, as a rule.
     Ctrl-C ends the comparison: what has been found until then is returned, marked as interrupted.
 
     Raises
@@ -100,7 +100,7 @@ def compare(
     """
     label_apart(contestants)
     entrants = [contestant.enter(settings, sources[0].seed) for contestant in contestants]
-    comparison = Comparison(settings, _reference(reference, contestants), entrants)
+    comparison = Comparison(settings, _reference(contestants), entrants)
     observer.begin(comparison, len(sources))
     with _noticing_interrupts() as interrupted:
         try:
@@ -123,10 +123,9 @@ def _one_instance(
 ) -> None:
     settings, runs = comparison.settings, []
     referee = Referee(source.build(), source.name, source.size, source.seed)
-    linear = referee.linear()
     for contestant in contestants:
         observer.running(source.name, contestant.label)
-        run = _one_run(source, contestant, settings, referee, linear)
+        run = _one_run(contestant, settings, referee)
         if run.condition == "interrupted" or run.outcome == "interrupted":
             interrupted.set()  # some solvers take Ctrl-C themselves, and only say so
         runs.append(run)
@@ -140,15 +139,13 @@ def _one_instance(
             return
 
 
-def _one_run(
-    source: Source, contestant: Contestant, settings: Settings, referee: Referee, linear: bool
-) -> Run:
+def _one_run(contestant: Contestant, settings: Settings, referee: Referee) -> Run:
     """Solve one instance by one solver, and check the plan."""
     label = contestant.label
     if contestant.missing:
         return Run(label, "absent", reason=contestant.missing)
-    model = source.build()
-    solve = contestant.ready(settings, source.seed, linear)
+    model = referee.copy()
+    solve = contestant.ready(settings, referee.instance.seed, referee.linear)
     new_start_for_highs()
     gc.collect()  # the rubbish of the last run is not this solver's
     with quietly() as notes:
@@ -176,14 +173,10 @@ def _one_run(
     return Run(label, "plan", objective=objective, complaints=complaints, **found)
 
 
-def _reference(asked: str, contestants: Sequence[Contestant]) -> str:
-    """Choose the solver that the times refer to: the first that can run and is not ours, unless one is asked for."""
-    labels = [contestant.label for contestant in contestants]
-    if asked and asked not in labels:
-        raise CompareError(f"--reference {asked!r} is none of the solvers; choose one of {', '.join(labels)}")
+def _reference(contestants: Sequence[Contestant]) -> str:
     able = [contestant for contestant in contestants if not contestant.missing] or contestants
     others = [contestant for contestant in able if contestant.name.partition(".")[0] != "j3o"]
-    return asked or (others or able)[0].label
+    return (others or able)[0].label
 
 
 @contextmanager

@@ -61,28 +61,26 @@ class TerminalReport:
 
     Parameters
     ----------
-    stream
-        Where to print; standard output if not given.
     save
         Called after every run, so that what was measured is on disk whatever happens then.
     """
 
-    def __init__(
-        self, stream: TextIO | None = None, save: Callable[[Comparison], None] | None = None
-    ) -> None:
+    def __init__(self, save: Callable[[Comparison], None]) -> None:
         self._save = save
-        self._own = None
-        if stream is None:
-            # Pyomo's interfaces redirect standard output while they solve; a copy of it stays where it is.
-            stream = self._own = _copy_of_stdout()
-        terminal = stream.isatty()
+        # Pyomo's interfaces redirect standard output while they solve; a copy of it stays where it is.
+        self._copy = _copy_of_stdout()
+        stream = self._copy or sys.stdout
         self._console = Console(
             file=stream,
-            width=None if terminal or "COLUMNS" in os.environ else 120,
+            width=None if stream.isatty() or "COLUMNS" in os.environ else 104,
             highlight=False,
-            soft_wrap=False,
-            safe_box=True,
         )
+        self._labels: list[str] = []
+        self._now, self._done, self._total = "", 0, 0
+        self._block: Block | None = None
+        self._clock: Callable[[], float] = self._console.get_time
+        self._since = 0.0
+        self._first = True
         self._live = Live(
             console=self._console,
             # One change a second costs the solver, which shares the processor, next to nothing.
@@ -92,12 +90,6 @@ class TerminalReport:
             transient=True,
             get_renderable=self._progress,
         )
-        self._labels: list[str] = []
-        self._now, self._done, self._total = "", 0, 0
-        self._block: Block | None = None
-        self._clock: Callable[[], float] = self._console.get_time
-        self._since = 0.0
-        self._first = True
 
     def __enter__(self) -> TerminalReport:
         if self._console.is_terminal:
@@ -107,13 +99,9 @@ class TerminalReport:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
-
-    def close(self) -> None:
-        """Give back the copy of standard output."""
-        if self._own is not None:
-            self._own.close()
+        self._live.stop()
+        if self._copy is not None:
+            self._copy.close()
 
     def begin(self, comparison: Comparison, instances: int) -> None:
         """Print what every solver is told."""
@@ -123,7 +111,7 @@ class TerminalReport:
         self._console.print(
             f"{instances} instance{_s(instances)}, {len(self._labels)} solver{_s(len(self._labels))}; "
             f"time limit {settings.time_limit:g} s, gap {settings.gap:g}, {settings.threads} "
-            f"thread{_s(settings.threads)}; times beside those of {comparison.reference}"
+            f"thread{_s(settings.threads)}; times are compared with those of {comparison.reference}"
         )
         for entrant in comparison.entrants:
             self._console.print(_told(entrant, max(map(len, self._labels))))
@@ -142,11 +130,11 @@ class TerminalReport:
             self._console.print(self._table(block, header=self._first))
             self._first = False
         self._refresh()
-        if self._save is not None:
-            self._save(comparison)
+        self._save(comparison)
 
     def end(self, comparison: Comparison) -> None:
         """Print the summary and all faults."""
+        self._live.stop()
         if self._block is not None:  # stopped amid an instance
             self._console.print(self._table(self._block, header=self._first))
             self._block = None
@@ -188,8 +176,8 @@ class TerminalReport:
             ("bound", 11),
             ("gap", 8),
             ("time", 9),
-            ("of ref.", 8),
-            ("ratio", 8),
+            ("time/ref", 8),
+            ("obj/best", 8),
         ):
             table.add_column(name, width=columns, justify="right", no_wrap=True)
         for row in block.rows:
@@ -209,7 +197,8 @@ class TerminalReport:
         remarks = [
             Text(f"  {row.run.solver}: {text}", style=_BAD if row.faults else _PALE)
             for row in block.rows
-            for text in (row.faults or ((row.run.reason,) if row.run.reason else ()))
+            for text in row.faults or (row.run.reason,)
+            if text and row.run.outcome != "absent"  # why it is absent stands above all tables
         ]
         lines: list[Any] = [table, *remarks, Text()]
         title = Text(f"{_described(block.instance)}; {_best(block)}", style="bold")
@@ -219,33 +208,32 @@ class TerminalReport:
         table = self._new_table(show_header=True)
         width = max([*map(len, self._labels), 6])
         table.add_column("solver", width=min(width, 28), overflow="fold")
-        names = ["plans", "proven", "ratio", "worst", "gap", "max gap", "time"]
-        hard = [f"ref.>{limit:g}s" for limit in HARD]
-        for name in names + hard:
+        for name in (
+            *("plans", "proven", "obj/best", "worst", "gap", "max gap"),
+            *("time", "time/ref", f"ref > {HARD:g} s"),
+        ):
             table.add_column(name, justify="right", no_wrap=True)
         for one in comparison.summaries():
             cells = [
                 f"{one.plans}/{one.runs}",
                 str(one.proven),
-                _percent(one.mean_ratio, digits=3),
-                _percent(one.worst_ratio, digits=3),
+                _percent(one.mean_ratio),
+                _percent(one.worst_ratio),
                 _percent(one.mean_gap),
                 _percent(one.max_gap),
                 f"{one.seconds:.1f} s" if one.runs else "-",
-                *(_percent(share, digits=1) + (f" ({n})" if n else "") for n, share in one.hard.values()),
+                _percent(one.share, digits=1),
+                _percent(one.hard_share, digits=1) + (f" ({one.hard})" if one.hard else ""),
             ]
             table.add_row(escape(one.solver), *cells, style=_BAD if one.wrong else None)
-        return Group(
-            Text("Summary", style="bold"),
-            table,
-            Text(
-                "  ratio, worst: objective beside the best known value, mean and least; gap, max gap: certified, mean "
-                f"and largest; time: summed; {' and '.join(hard)}: summed time over that of {comparison.reference} "
-                "(on how many instances), where the latter needs more than that",
-                style=_PALE,
-            ),
-            Text(),
+        explained = (
+            "plans: passed the check, of how many runs. obj/best, worst: the objective as a share of the "
+            "best known value (a proven optimum, else the best bound), mean and least. gap, max gap: "
+            f"certified, mean and largest. time: summed; time/ref: over that of {comparison.reference}; "
+            f"ref > {HARD:g} s: the same, where {comparison.reference} needs more than that (on how many "
+            "instances)."
         )
+        return Group(Text("Summary", style="bold"), table, Text(explained, style=_PALE), Text())
 
     def _new_table(self, show_header: bool) -> Table:
         style = box.SIMPLE_HEAD if self._console.is_terminal and self._console.encoding == "utf-8" else None
@@ -275,16 +263,7 @@ def write_json(comparison: Comparison, path: Path) -> None:
         "interrupted": comparison.interrupted,
         "solvers": [asdict(entrant) for entrant in comparison.entrants],
         "runs": _rows(comparison),
-        "summary": [
-            {
-                **{name: given for name, given in asdict(one).items() if name != "hard"},
-                **{
-                    f"reference_over_{limit:g}_s": {"instances": n, "share": share}
-                    for limit, (n, share) in one.hard.items()
-                },
-            }
-            for one in comparison.summaries()
-        ],
+        "summary": [asdict(one) for one in comparison.summaries()],
         "faults": [
             dict(zip(("instance", "solver", "fault"), fault, strict=True)) for fault in comparison.faults()
         ],
@@ -317,11 +296,11 @@ def _version_of(package: str) -> str:
     return version(package)
 
 
-def _copy_of_stdout() -> TextIO:
+def _copy_of_stdout() -> TextIO | None:
     try:
         number = os.dup(sys.stdout.fileno())
     except (OSError, ValueError):
-        return sys.stdout  # no file behind it, as under a test: nothing to keep apart
+        return None  # no file behind it, as in a notebook: nothing to keep apart
     return open(number, "w", encoding=sys.stdout.encoding, errors="replace", buffering=1)
 
 

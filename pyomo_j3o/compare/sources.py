@@ -32,7 +32,7 @@ _MODULE = "_pyomo_j3o_compared_model"
 
 @dataclass(frozen=True)
 class Source:
-    """Builds one instance, anew at every call of `build`.
+    """Builds one instance.
 
     Attributes
     ----------
@@ -40,6 +40,8 @@ class Source:
         As shown.
     seed
         Of the drawing, if there is one, and of the solvers.
+    build
+        Returns the model.
     """
 
     name: str
@@ -52,21 +54,18 @@ def from_suite(
     suite: str,
     clients: Sequence[int],
     edges: Sequence[int],
-    drop: Sequence[bool],
+    droppable: bool,
     seeds: Sequence[int],
-    **options: Any,
 ) -> list[Source]:
-    """Return the instances of a suite: every size with every number of edge servers, drop and seed.
+    """Return the instances of a suite: every size with every number of edge servers and every seed.
 
     Parameters
     ----------
     suite
         One of `SUITES`.
-    clients, edges, drop, seeds
-        As the builders of the library take them, and several of each. Of ``quality``, which has its own edge
+    clients, edges, droppable, seeds
+        As the builders of the library take them, several of most. Of ``quality``, which has its own edge
         servers, drops and seeds, `clients` chooses the sizes; all of them if there are none.
-    **options
-        Passed on to the builder: ``form``, ``memory``, ``compute``, ``uplink``.
     """
     if suite == "quality":
         chosen = [(n, a) for n, a in library.instances() if not clients or a["clients"] in clients]
@@ -78,29 +77,29 @@ def from_suite(
                 name,
                 f"{given['clients']} clients",
                 given["seed"],
-                partial(library.taskonomy, **given, **options),
+                partial(library.taskonomy, **given),
             )
             for name, given in chosen
         ]
-    sources = []
-    for n in clients or (10, 20):
-        for k in edges or (2,):
-            for droppable in drop:
-                for seed in seeds:
-                    build = partial(
-                        _BUILDERS[suite], clients=n, edges=k, seed=seed, droppable=droppable, **options
-                    )
-                    name = f"{suite}-{n}-{k}{'-drop' if droppable else ''}-seed{seed}"
-                    sources.append(Source(name, f"{n} clients", seed, build))
-    return sources
+    return [
+        Source(
+            f"{suite}-{n}-{k}{'-drop' if droppable else ''}-seed{seed}",
+            f"{n} clients",
+            seed,
+            partial(_BUILDERS[suite], clients=n, edges=k, seed=seed, droppable=droppable),
+        )
+        for n in clients or (10, 20)
+        for k in edges or (2,)
+        for seed in seeds
+    ]
 
 
-def from_file(path: Path, data: Path | None, seeds: Iterable[int]) -> list[Source]:
+def from_file(path: Path, seeds: Iterable[int]) -> list[Source]:
     """Return one instance per seed of the model in a Python file.
 
-    The file is run anew for every model. It has a function ``create_model()``, or ``pyomo_create_model(options,
-    model_options)``, or a model as a variable: ``model``, or the only one of any name, as for the `pyomo`
-    command. A function with a parameter ``seed`` is given the seed.
+    The file has a function ``create_model()``, or ``pyomo_create_model(options, model_options)``, or a model
+    as a variable: ``model``, or the only one of any name, as for the `pyomo` command. A function with a
+    parameter ``seed`` is given the seed.
     """
     if not path.is_file():
         raise CompareError(f"{path}: there is no such file; give a .py file, or a suite by --suite")
@@ -110,24 +109,20 @@ def from_file(path: Path, data: Path | None, seeds: Iterable[int]) -> list[Sourc
             f"{path.stem}-seed{seed}" if len(seeds) > 1 else path.stem,
             path.stem,
             seed,
-            partial(_build, path, data, seed),
+            partial(_build, path, seed),
         )
         for seed in seeds
     ]
 
 
-def _build(path: Path, data: Path | None, seed: int) -> BlockData:
+def _build(path: Path, seed: int) -> BlockData:
     try:
         model = _model_of(_run(path), path, seed)
         if not isinstance(model, BlockData):
             raise CompareError(
                 f"{path}: it gives a {type(model).__name__}, not a Pyomo model; return the model"
             )
-        if data is not None and model.is_constructed():
-            raise CompareError(
-                f"{path}: its model is a concrete one, which takes no --data; leave --data out"
-            )
-        return model if model.is_constructed() else model.create_instance(None if data is None else str(data))
+        return model if model.is_constructed() else model.create_instance()
     except CompareError:
         raise
     except (Exception, SystemExit) as error:
@@ -164,8 +159,8 @@ def _model_of(module: Any, path: Path, seed: int) -> Any:
     if len(models) == 1:
         return next(iter(models.values()))
     raise CompareError(
-        f"{path}: it has {len(models) or 'no'} models and neither create_model() nor pyomo_create_model(); call "
-        "the one to solve 'model', or return it from create_model()"
+        f"{path}: it has {len(models) or 'no'} models and neither create_model() nor pyomo_create_model(); "
+        "call the one to solve 'model', or return it from create_model()"
     )
 
 

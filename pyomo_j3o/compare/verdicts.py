@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pyomo_j3o.compare.records import Entrant, Instance, Run, Settings
 
-#: The summary adds up times over the instances on which the reference needs more than so many seconds.
-HARD = (5.0, 60.0)
+#: The summary compares times on all instances, and on those where the reference needs more seconds than this.
+HARD = 5.0
 
 #: Outcomes of a solver that had no part in the instance, through no fault of its own.
 ASIDE = ("absent", "licence", "unsupported")
@@ -23,8 +23,8 @@ class Row:
     ----------
     run : Run
     status : str
-        In a word or two: ``"proven"``, ``"time limit"``, ``"ended"``, ``"WRONG PLAN"``, ``"WRONG BOUND"``, or
-        the outcome of a run without a plan.
+        In a word or two: ``"proven"``, ``"time limit"``, ``"feasible"``, ``"WRONG PLAN"``,
+        ``"WRONG BOUND"``, or the outcome of a run without a plan.
     gap : float or None
         ``|bound - objective| / max(|objective|, 1e-10)``.
     ratio : float or None
@@ -83,9 +83,11 @@ class Summary:
         Over the right plans. A plan without a bound has an infinite gap.
     seconds : float
         Summed.
-    hard : dict of float to tuple of (int, float or None)
-        Per limit of `HARD`: on how many instances the reference needs more and both have a time, and this
-        solver's summed seconds there over the reference's.
+    share, hard_share : float or None
+        The summed seconds over those of the reference: on all instances where both have a time, and on those
+        of them where the reference needs more than `HARD` seconds.
+    hard : int
+        How many the latter are.
     """
 
     solver: str
@@ -98,14 +100,16 @@ class Summary:
     mean_gap: float | None
     max_gap: float | None
     seconds: float
-    hard: dict[float, tuple[int, float | None]]
+    share: float | None
+    hard_share: float | None
+    hard: int
 
 
 def judge(instance: Instance, runs: Sequence[Run], reference: str, settings: Settings) -> Block:
     """Put the runs of one instance beside each other.
 
-    A bound is wrong if a plan that passed the check is better, whoever found it; so is the claim that there is
-    no plan at all. Both are told of by the run that made them.
+    A bound is wrong if a plan that passed the check is better, whoever found it; so is the claim that there
+    is no plan at all. The fault is that of the run that made the claim.
     """
     sense, slack = instance.sense, settings.tolerance
     right = [run for run in runs if run.objective is not None and not run.complaints]
@@ -172,19 +176,12 @@ def _summary(blocks: list[Block], label: str, reference: str) -> Summary:
     plans = [row for row in rows if row.run.objective is not None and not row.run.complaints]
     ratios = [row.ratio for row in plans if row.ratio is not None]
     gaps = [math.inf if row.gap is None else row.gap for row in plans]
-    hard: dict[float, tuple[int, float | None]] = {}
-    for limit in HARD:
-        pairs = [
-            (row.run.seconds, other.run.seconds)
-            for row, other in by_block
-            if row is not None
-            and other is not None
-            and row.run.seconds is not None
-            and other.run.seconds is not None
-            and other.run.seconds > limit
-        ]
-        theirs = sum(pair[1] for pair in pairs)
-        hard[limit] = (len(pairs), sum(pair[0] for pair in pairs) / theirs if pairs else None)
+    pairs = [
+        (row.run.seconds, other.run.seconds)
+        for row, other in by_block
+        if row is not None and row.run.seconds and other is not None and other.run.seconds
+    ]
+    hard = [(ours, theirs) for ours, theirs in pairs if theirs > HARD]
     return Summary(
         label,
         len(rows),
@@ -196,8 +193,14 @@ def _summary(blocks: list[Block], label: str, reference: str) -> Summary:
         _mean(gaps),
         max(gaps, default=None),
         sum(row.run.seconds or 0.0 for row in rows),
-        hard,
+        _share(pairs),
+        _share(hard),
+        len(hard),
     )
+
+
+def _share(pairs: list[tuple[float, float]]) -> float | None:
+    return sum(ours for ours, _ in pairs) / sum(theirs for _, theirs in pairs) if pairs else None
 
 
 def _row_of(block: Block, label: str) -> Row | None:
@@ -213,7 +216,7 @@ def _status(run: Run, wrong_bound: bool, gap: float) -> str:
         return run.outcome
     if _closed(run.objective, run.bound, gap):
         return "proven"
-    return {"maxTimeLimit": "time limit", "interrupted": "interrupted"}.get(run.condition, "ended")
+    return {"maxTimeLimit": "time limit", "interrupted": "interrupted"}.get(run.condition, "feasible")
 
 
 def _closed(plan: float | None, bound: float | None, gap: float) -> bool:
