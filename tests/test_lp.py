@@ -1,6 +1,7 @@
 """One battery for every LP backend: answers, signs of duals, changes of bounds, limits, and isolation."""
 
 import threading
+from dataclasses import replace
 
 import highspy
 import numpy as np
@@ -312,8 +313,6 @@ def test_agrees_with_scipy_and_certifies_itself(backend_class, model):
 @given(data=st.data())
 def test_a_kept_basis_never_changes_the_answer(backend_class, data):
     """After any sequence of changes of bounds the warm answer is the cold one."""
-    from dataclasses import replace
-
     model = data.draw(models())
     backend = backend_class()
     program = backend.open(model)
@@ -338,6 +337,323 @@ def test_a_kept_basis_never_changes_the_answer(backend_class, data):
             assert_certified(changed, warm)
     program.close()
     backend.close()
+
+
+# --- bases, cutoffs, limits of iterations, proofs of infeasibility -----------------------------------------
+
+
+def routing_like(seed=0, n=40, m=25):
+    """Return an LP that takes a simplex method some dozens of iterations from scratch."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(1, 20, (m, n)) * (rng.random((m, n)) < 0.4)
+    return model_of(rng.integers(5, 50, n), matrix, [-INF] * m, rng.integers(30, 90, m), upper=1)
+
+
+def without_presolve(backend_class):
+    """Return a backend whose every solve is one of the simplex method from the basis given."""
+    options = {"gurobi": {"Presolve": 0, "Method": 1}, "highs": {"presolve": "off"}}
+    return backend_class(options[backend_class.name])
+
+
+def test_iterations_are_counted(backend_class):
+    """A solve from scratch takes some, the next none: the number is that of this solve alone."""
+    backend = without_presolve(backend_class)
+    program = backend.open(routing_like())
+    first = program.solve()
+    assert first.iterations >= 10
+    assert program.solve().iterations == 0
+    program.set_objective(np.roll(routing_like().objective, 1))
+    assert program.solve().iterations > 0
+    program.close()
+    backend.close()
+
+
+def test_a_basis_brings_back_its_optimum(backend_class):
+    """A basis taken earlier makes its LP a matter of no iterations, wherever the solver has been since."""
+    backend = without_presolve(backend_class)
+    model = routing_like()
+    program = backend.open(model)
+    first = program.solve()
+    basis = program.basis()
+    shut = np.where(first.values > 0.5, 0.0, model.upper)
+    for restore in (False, True):
+        program.set_column_bounds(model.lower, shut)
+        assert program.solve().iterations > 0
+        program.set_column_bounds(model.lower, model.upper)
+        if restore:
+            program.set_basis(basis)
+        again = program.solve()
+        assert (again.iterations == 0) == restore
+        assert again.objective == pytest.approx(first.objective)
+        assert again.values == pytest.approx(first.values)
+        assert again.row_duals == pytest.approx(first.row_duals)
+    program.close()
+    backend.close()
+
+
+def test_a_basis_from_before_rows_were_added(backend_class):
+    """It is extended: rows that the optimum keeps cost no iteration, one that cuts it off is obeyed.
+
+    A basis may be used as often as one likes.
+    """
+    backend = without_presolve(backend_class)
+    model = routing_like()
+    program = backend.open(model)
+    first = program.solve()
+    basis = program.basis()
+    ones = sparse.csr_array(np.ones((1, model.n_columns)))
+    total = float(first.values.sum())
+    program.add_rows(ones, np.array([-INF]), np.array([total + 1.0]))
+    program.add_rows(ones, np.array([total - 1.0]), np.array([total + 2.0]))  # a range
+    for _ in range(2):
+        program.set_column_bounds(model.lower, 0.5 * model.upper)
+        assert program.solve().iterations > 0
+        program.set_column_bounds(model.lower, model.upper)
+        program.set_basis(basis)
+        again = program.solve()
+        assert again.iterations == 0
+        assert again.objective == pytest.approx(first.objective)
+    program.add_rows(ones, np.array([-INF]), np.array([total - 0.5]))
+    program.set_basis(basis)
+    cut = program.solve()
+    assert cut.iterations > 0
+    assert cut.objective < first.objective - 1e-6
+    assert cut.values.sum() == pytest.approx(total - 0.5)
+    program.close()
+    backend.close()
+
+
+def test_a_basis_in_a_program_with_more_columns():
+    """An LP with columns and rows appended starts from the basis of the smaller one: one that pays enters."""
+    backend = without_presolve(HighsBackend)
+    model = routing_like()
+    narrow = backend.open(model)
+    first = narrow.solve()
+    basis = narrow.basis()
+    narrow.close()
+    n, m = model.n_columns, model.n_rows
+    matrix = sparse.csr_array(
+        sparse.block_array([[model.matrix, np.ones((m, 2))], [None, np.array([[1.0, 1.0]])]], format="csr")
+    )
+    for worth, rise in ((-1.0, 0.0), (1e4, 1.0)):
+        wide = LinearModel(
+            np.append(model.objective, [worth, worth]),
+            matrix,
+            np.append(model.row_lower, -INF),
+            np.append(model.row_upper, 1.0),
+            np.append(model.lower, [0.0, 0.0]),
+            np.append(model.upper, [1.0, 1.0]),
+        )
+        program = backend.open(wide)
+        program.set_basis(basis)
+        found = program.solve()
+        assert_certified(wide, found)
+        assert (found.iterations > 0) == (rise > 0)
+        assert found.values[n:].sum() == pytest.approx(rise)
+        if not rise:
+            assert found.objective == pytest.approx(first.objective)
+        program.close()
+    backend.close()
+
+
+def test_a_basis_survives_a_change_of_objective():
+    """A basis that is set after the objective was changed is started from."""
+    backend = without_presolve(HighsBackend)
+    model = routing_like()
+    program = backend.open(model)
+    program.solve()
+    basis = program.basis()
+    program.set_objective(-model.objective)
+    assert program.solve().iterations > 0
+    program.set_objective(model.objective)
+    program.set_basis(basis)
+    assert program.solve().iterations == 0
+    program.close()
+    backend.close()
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=FIXTURE_ONCE)
+@given(model=models(), data=st.data())
+def test_any_basis_is_safe(backend_class, model, data):
+    """Whatever state a basis was taken in, at whatever bounds, the answer from it is the cold one."""
+    backend = backend_class()
+    program = backend.open(model)
+    bases = []
+    for _ in range(4):
+        width = [data.draw(st.integers(0, 3)) for _ in range(model.n_columns)]
+        low = np.array([data.draw(st.integers(-1, 1)) for _ in range(model.n_columns)], dtype=float)
+        changed = replace(model, lower=low, upper=low + width)
+        program.set_column_bounds(changed.lower, changed.upper)
+        if bases:
+            program.set_basis(data.draw(st.sampled_from(bases)))
+        found, expected = program.solve(), by_scipy(changed)
+        assert found.objective == expected or found.objective == pytest.approx(expected, abs=1e-6)
+        if found.status is LPStatus.OPTIMAL:
+            assert_certified(changed, found)
+            bases.append(program.basis())
+    program.close()
+    backend.close()
+
+
+def dual_value(model, duals):
+    """Return what `duals` prove: no point of the LP has a larger objective."""
+    costs = model.objective - model.matrix.T @ duals
+    sides = np.where(duals > 0, model.row_upper, model.row_lower)
+    ends = np.where(costs > 0, model.upper, model.lower)
+    return sum(d * side for d, side in zip(duals, sides, strict=True) if d) + sum(
+        c * end for c, end in zip(costs, ends, strict=True) if c
+    )
+
+
+def test_a_cutoff_stops_what_falls_below_it(backend_class):
+    """It is `STOPPED` where the maximum is lower, with duals that prove so much; else it is the optimum.
+
+    An LP solver may also go on to the optimum.
+    """
+    backend = without_presolve(backend_class)
+    model = routing_like()
+    program = backend.open(model)
+    free = program.solve()
+    basis = program.basis()
+    upper = np.where(free.values > 0.5, 0.0, model.upper)
+    program.set_column_bounds(model.lower, upper)
+    shut = program.solve()
+    assert shut.objective < free.objective - 1.0
+    early = 0
+    for cutoff in (shut.objective - 5.0, shut.objective + 1.0, free.objective - 1e-3, free.objective + 50.0):
+        program.set_basis(basis)
+        found = program.solve(cutoff=cutoff)
+        if cutoff < shut.objective or found.status is LPStatus.OPTIMAL:
+            assert found.status is LPStatus.OPTIMAL
+            assert found.objective == pytest.approx(shut.objective)
+            continue
+        assert found.status is LPStatus.STOPPED
+        assert np.isnan(found.objective)
+        assert len(found.values) == 0
+        assert found.iterations <= shut.iterations if cutoff < free.objective - 1.0 else found.iterations < 3
+        proven = dual_value(replace(model, upper=upper), found.row_duals)
+        assert shut.objective - 1e-6 <= proven <= cutoff + 1e-6
+        early += 1
+    assert early == (3 if backend.name == "highs" else 0)
+    # The cutoff was that of one call.
+    program.set_basis(basis)
+    assert program.solve().objective == pytest.approx(shut.objective)
+    program.close()
+    backend.close()
+
+
+def test_a_limit_of_iterations(backend_class):
+    """After so many iterations it is `STOPPED`, with duals good for a bound; it can go on from there.
+
+    An LP solver may also go on to the optimum at once.
+    """
+    backend = without_presolve(backend_class)
+    model = routing_like()
+    program = backend.open(model)
+    free = program.solve()
+    basis = program.basis()
+    changed = replace(model, upper=np.where(free.values > 0.5, 0.0, model.upper))
+    program.set_column_bounds(changed.lower, changed.upper)
+    shut = program.solve()
+    assert shut.iterations >= 4
+    bounds = []
+    for limit in (0, 1, 3, shut.iterations + 1):
+        program.set_basis(basis)
+        found = program.solve(iterations=limit)
+        if limit > shut.iterations or backend.name == "gurobi":
+            assert found.status is LPStatus.OPTIMAL
+            assert found.objective == pytest.approx(shut.objective)
+            continue
+        assert found.status is LPStatus.STOPPED
+        assert found.iterations == limit
+        bounds.append(dual_value(changed, found.row_duals))
+    assert all(bound >= shut.objective - 1e-6 for bound in bounds)
+    assert bounds == sorted(bounds, reverse=True)
+    # The limit was that of one call: what was left undone is done.
+    program.set_basis(basis)
+    program.solve(iterations=1)
+    assert program.solve().objective == pytest.approx(shut.objective)
+    program.close()
+    backend.close()
+
+
+def assert_proves_infeasible(model, ray):
+    """Assert that the rows, multiplied by `ray`, contradict the bounds of the columns."""
+    assert ray.shape == (model.n_rows,)
+    assert np.all(np.isfinite(ray))
+    ray = ray / np.abs(ray).max()
+    row = np.where(np.abs(ray) > 1e-9, ray, 0.0)
+    costs = np.where(np.abs(model.matrix.T @ row) > 1e-9, model.matrix.T @ row, 0.0)
+    allowed = sum(r * (high if r > 0 else low) for r, low, high in
+                  zip(row, model.row_lower, model.row_upper, strict=True) if r)  # fmt: skip
+    least = sum(c * (low if c > 0 else high) for c, low, high in
+                zip(costs, model.lower, model.upper, strict=True) if c)  # fmt: skip
+    assert allowed < least - 1e-9
+
+
+def test_a_proof_of_infeasibility(backend_class):
+    """Two demands of 1 against room for one: the proof multiplies these three rows and not the fourth."""
+    rows = [[1, 0, 1, 0], [0, 1, 0, 1], [1, 1, 1, 1], [1, -1, 0, 0]]
+    model = model_of([1, 2, 3, 4], rows, [1, 1, -INF, -2], [1, INF, 1.5, 2], upper=1)
+    backend = without_presolve(backend_class)
+    program = backend.open(model)
+    assert program.solve().status is LPStatus.INFEASIBLE
+    ray = program.farkas()
+    if backend.name == "highs":
+        assert_proves_infeasible(model, ray)
+        assert np.sign(ray).tolist() == [-1, -1, 1, 0]
+    else:
+        assert ray is None
+    program.close()
+    backend.close()
+
+
+@settings(deadline=None, max_examples=100)
+@given(model=models(), data=st.data())
+def test_every_ray_is_a_proof(model, data):
+    """Of HiGHS: after changes of bounds as well, and none is there where the LP has an optimum."""
+    backend = HighsBackend()
+    program = backend.open(model)
+    program.solve()
+    for _ in range(3):
+        shift = np.array([data.draw(st.integers(-4, 4)) for _ in range(model.n_rows)], dtype=float)
+        changed = replace(
+            model,
+            upper=np.minimum(model.upper, 1.0),
+            lower=np.maximum(model.lower, -1.0),
+            row_lower=model.row_lower + shift,
+            row_upper=model.row_upper + shift,
+        )
+        program.set_column_bounds(changed.lower, changed.upper)
+        program.set_row_bounds(changed.row_lower, changed.row_upper)
+        found, ray = program.solve(), program.farkas()
+        if found.status is LPStatus.OPTIMAL:
+            assert ray is None
+        elif ray is not None:
+            assert_proves_infeasible(changed, ray)
+    program.close()
+
+
+def test_rays_are_there_for_most_infeasible_lps():
+    """Of HiGHS, from a basis of a feasible neighbour, which is how branch and bound gets there."""
+    rays = infeasible = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        model = routing_like(seed, 15, 8)
+        model = replace(model, row_lower=np.where(rng.random(8) < 0.5, 5.0, -INF))
+        program = HighsBackend().open(model)
+        program.solve()
+        changed = replace(model, upper=np.where(rng.random(15) < 0.85, 0.0, model.upper))
+        program.set_column_bounds(changed.lower, changed.upper)
+        if program.solve().status is LPStatus.INFEASIBLE:
+            infeasible += 1
+            ray = program.farkas()
+            if ray is not None:
+                rays += 1
+                assert_proves_infeasible(changed, ray)
+        program.close()
+    assert infeasible >= 8
+    assert rays >= 0.8 * infeasible
 
 
 # --- living beside the user's own HiGHS ------------------------------------------------------------------
@@ -409,8 +725,6 @@ def test_milps_leave_the_users_highs_alone():
 
     def story():
         model = model_of([1, 1], [[2, 2]], [-INF], [3], upper=1)
-        from dataclasses import replace
-
         assert solve_milp(replace(model, integer=np.array([True, True]))).objective == pytest.approx(1)
         assert users_own(2) == 3
         assert solve_milp(replace(model, integer=np.array([True, False]))).objective == pytest.approx(1.5)
@@ -458,8 +772,6 @@ def test_errors_are_ours():
 
 def test_milp_infeasible_unbounded_and_first():
     """`solve_milp` tells infeasible from unbounded and stops at a first point when asked to."""
-    from dataclasses import replace
-
     whole = np.array([True])
     assert (
         solve_milp(replace(model_of([1], [[1]], [0.2], [0.8]), integer=whole)).status is LPStatus.INFEASIBLE
