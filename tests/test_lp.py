@@ -47,7 +47,7 @@ def solve(backend, model, **given):
         program.close()
 
 
-def by_scipy(model):
+def by_scipy(model, box=INF):
     """Return the optimum by scipy: -inf if infeasible, +inf if unbounded."""
     matrix = model.matrix.toarray()
     over, under = np.isfinite(model.row_upper), np.isfinite(model.row_lower)
@@ -55,9 +55,13 @@ def by_scipy(model):
         -model.objective,
         np.vstack([matrix[over], -matrix[under]]) if model.n_rows else None,
         np.concatenate([model.row_upper[over], -model.row_lower[under]]) if model.n_rows else None,
-        bounds=np.column_stack([model.lower, model.upper]),
+        bounds=np.column_stack([np.maximum(model.lower, -box), np.minimum(model.upper, box)]),
         options={"presolve": False},
     )
+    if found.status == 4 and box == INF:
+        # Undecided: with coefficients this small, what is unbounded reaches far into a large box.
+        value = by_scipy(model, 1e5)
+        return INF if value > 1e3 else value
     return {0: -found.fun if found.status == 0 else None, 2: -INF, 3: INF}[found.status]
 
 
