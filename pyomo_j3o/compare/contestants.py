@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyomo.environ as pyo
-from pyomo.common.errors import ApplicationError
 from pyomo.contrib.solver.common.factory import SolverFactory as NewFactory
 from pyomo.contrib.solver.common.results import Results
 from pyomo.contrib.solver.common.util import IncompatibleModelError
@@ -29,7 +28,7 @@ from pyomo.opt import SolverFactory as ClassicFactory
 from pyomo.opt import TerminationCondition as ClassicCondition
 
 from pyomo_j3o.compare.records import CompareError, Entrant, Settings
-from pyomo_j3o.errors import J3OError, ModelError, OptionError
+from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.library import small_example
 
 #: Settings that an option of the same name replaces for one solver.
@@ -40,6 +39,7 @@ _REFUSED = re.compile(
     r"^.*(?:no match for|unknown option|invalid option|unrecognized option|not a valid option).*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_POSSIBLE = re.compile(r"\(best possible ([-+.\de]+)\)")
 
 
 @dataclass(frozen=True)
@@ -272,6 +272,10 @@ class _ClassicInterface:
         lower, upper = results.problem.lower_bound, results.problem.upper_bound
         maximise = next(model.component_data_objects(pyo.Objective, active=True)).sense == pyo.maximize
         claimed, bound = (lower, upper) if maximise else (upper, lower)
+        possible = _POSSIBLE.findall(text)
+        if maximise and self._name == "cbc" and possible:
+            # CBC minimises what is to be maximised; Pyomo takes this bound from its log without turning it.
+            bound = -float(possible[-1])
         load = None
         if len(results.solution) and condition not in (
             ClassicCondition.infeasible,
@@ -333,7 +337,7 @@ class Contestant:
             try:
                 self._found = self._look_up(linear=True)
                 self.missing = self._found.missing()
-            except (J3OError, RuntimeError, ImportError, ApplicationError) as error:
+            except Exception as error:
                 self.missing = first_line(error)
             if self.missing or self._found is None:
                 self.missing += f" ({self.dialect.install})" if self.dialect.install else ""
@@ -345,9 +349,8 @@ class Contestant:
 
     def ready(self, settings: Settings, seed: int, linear: bool) -> Callable[[BlockData], Answer]:
         """Return a fresh solver, told everything, as a function of the model."""
-        with quietly():
-            interface = self._look_up(linear)
-            self._prepare(interface, settings, seed, self.options)
+        interface = self._look_up(linear)
+        self._prepare(interface, settings, seed, self.options)
         return interface.solve
 
     def _look_up(self, linear: bool) -> _Interface:

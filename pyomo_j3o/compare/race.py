@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pyomo_j3o.compare.checking import Referee
@@ -126,8 +126,12 @@ def _one_instance(
     for contestant in contestants:
         observer.running(source.name, contestant.label)
         run = _one_run(contestant, settings, referee)
-        if run.condition == "interrupted" or run.outcome == "interrupted":
+        if run.condition == "interrupted":
             interrupted.set()  # some solvers take Ctrl-C themselves, and only say so
+        if interrupted.is_set():
+            # Its time says nothing about the solver; neither does a failure.
+            outcome = run.outcome if run.outcome == "plan" else "interrupted"
+            run = replace(run, outcome=outcome, condition="interrupted", reason="", seconds=None)
         runs.append(run)
         block = judge(referee.instance, runs, comparison.reference, settings)
         if len(runs) > 1:
@@ -145,17 +149,17 @@ def _one_run(contestant: Contestant, settings: Settings, referee: Referee) -> Ru
     if contestant.missing:
         return Run(label, "absent", reason=contestant.missing)
     model = referee.copy()
-    solve = contestant.ready(settings, referee.instance.seed, referee.linear)
-    new_start_for_highs()
     gc.collect()  # the rubbish of the last run is not this solver's
     with quietly() as notes:
-        begin = time.perf_counter()
         try:
+            solve = contestant.ready(settings, referee.instance.seed, referee.linear)
+            new_start_for_highs()
+            begin = time.perf_counter()
             answer = solve(model)
             if answer.load is not None:
                 answer.load()
         except KeyboardInterrupt:
-            return Run(label, "interrupted", reason="interrupted", seconds=time.perf_counter() - begin)
+            return Run(label, "interrupted", condition="interrupted")
         except Exception as error:
             return Run(label, outcome_of(error), reason=first_line(error), notes=tuple(notes))
         seconds = time.perf_counter() - begin

@@ -140,7 +140,7 @@ class TerminalReport:
             self._block = None
         if comparison.interrupted:
             self._console.print(
-                f"Interrupted after {self._done} of {self._total} runs; this is what was found until then.\n",
+                f"Interrupted in run {self._done} of {self._total}; this is what was found until then.\n",
                 style="yellow",
             )
         if comparison.blocks:
@@ -318,8 +318,8 @@ def _told(entrant: Entrant, width: int) -> Text:
 
 def _described(instance: Instance) -> str:
     return (
-        f"{instance.name}: {instance.variables:,} variables ({instance.integers:,} whole), "
-        f"{instance.constraints:,} constraints"
+        f"{instance.name}: {instance.variables:,} variables ({instance.integers:,} integer), "
+        f"{instance.constraints:,} rows"
     )
 
 
@@ -330,7 +330,7 @@ def _best(block: Block) -> str:
         return f"optimum {block.best:.7g}"
     if block.bound is None:
         return f"best plan known {block.best:.7g}, no bound"
-    return f"best bound {block.bound:.7g}, optimum not proven"
+    return f"best bound {block.bound:.7g}"
 
 
 def _figure(number: float | None, style: str = "") -> Text:

@@ -11,8 +11,8 @@ from pyomo_j3o.compare.records import Entrant, Instance, Run, Settings
 #: The summary compares times on all instances, and on those where the reference needs more seconds than this.
 HARD = 5.0
 
-#: Outcomes of a solver that had no part in the instance, through no fault of its own.
-ASIDE = ("absent", "licence", "unsupported")
+#: Outcomes of a run that counts for nothing, through no fault of the solver.
+ASIDE = ("absent", "licence", "unsupported", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
