@@ -88,9 +88,8 @@ def check(problem, rng, seconds=INF, **given):
             assert routing.objective == pytest.approx(table[routing.x.tobytes()], abs=1e-6)
     last = listener.reports[-1][1]
     assert np.array_equal(last.x, improved.x)
-    assert [step.name for step in listener.steps] in (
-        ["swaps"], ["swaps", "kernel"], ["swaps", "kernel", "swaps"]
-    )  # fmt: skip
+    assert {step.name for step in listener.steps} <= {"swaps", "kernel"}
+    assert {name for name, _, _ in listener.reports[1:]} <= {step.name for step in listener.steps}
     assert all(step.gained >= 0 and step.lowered >= 0 and step.seconds >= 0 for step in listener.steps)
     if first.feasible:
         gained = sum(step.gained for step in listener.steps)
