@@ -224,9 +224,6 @@ def check_drop(problem):
         assert after.objective == pytest.approx(evaluate(problem, point, after.y), abs=1e-7)
         assert after.objective >= before.objective
         left += int(np.sum(before.x & ~after.x))
-        if np.any(before.x != after.x):
-            # What is left is needed: a second pass drops nothing.
-            assert np.array_equal(drop_idle(problem, after).x, after.x)
     return left
 
 
