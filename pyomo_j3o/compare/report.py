@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -125,6 +124,7 @@ class TerminalReport:
     def update(self, comparison: Comparison, block: Block, finished: bool) -> None:
         """Show the runs of the instance so far; print them for good if it is finished."""
         self._done += 1
+        self._now = ""
         self._block = None if finished else block
         if finished:
             self._console.print(self._table(block, header=self._first))
@@ -167,15 +167,15 @@ class TerminalReport:
         return Group(*parts)
 
     def _table(self, block: Block, header: bool) -> Group:
-        table = self._new_table(show_header=header)
+        table = _new_table(show_header=header)
         width = max([*map(len, self._labels), 6])
         table.add_column("solver", width=min(width, 28), overflow="fold")
         table.add_column("status", width=11)
         for name, columns in (
             ("objective", 11),
             ("bound", 11),
-            ("gap", 8),
-            ("time", 9),
+            ("gap", 7),
+            ("time", 8),
             ("time/ref", 8),
             ("obj/best", 8),
         ):
@@ -192,7 +192,7 @@ class TerminalReport:
                 _percent(row.gap),
                 "-" if run.seconds is None else f"{run.seconds:.2f} s",
                 _percent(row.share, digits=1),
-                _percent(row.ratio, digits=3),
+                _percent(row.ratio),
             )
         remarks = [
             Text(f"  {row.run.solver}: {text}", style=_BAD if row.faults else _PALE)
@@ -205,7 +205,7 @@ class TerminalReport:
         return Group(title, *lines)
 
     def _summary(self, comparison: Comparison) -> Group:
-        table = self._new_table(show_header=True)
+        table = _new_table(show_header=True)
         width = max([*map(len, self._labels), 6])
         table.add_column("solver", width=min(width, 28), overflow="fold")
         for name in (
@@ -235,9 +235,9 @@ class TerminalReport:
         )
         return Group(Text("Summary", style="bold"), table, Text(explained, style=_PALE), Text())
 
-    def _new_table(self, show_header: bool) -> Table:
-        style = box.SIMPLE_HEAD if self._console.is_terminal and self._console.encoding == "utf-8" else None
-        return Table(box=style, show_header=show_header, show_edge=False, pad_edge=True, padding=(0, 1, 0, 1))
+
+def _new_table(show_header: bool) -> Table:
+    return Table(box=None, show_header=show_header, padding=(0, 1, 0, 0))
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
@@ -337,7 +337,7 @@ def _figure(number: float | None, style: str = "") -> Text:
     return Text("-" if number is None else f"{number:.7g}", style=style)
 
 
-def _percent(share: float | None, digits: int = 3) -> str:
+def _percent(share: float | None, digits: int = 2) -> str:
     if share is None:
         return "-"
     if not math.isfinite(share):
