@@ -23,6 +23,8 @@ SHAPES = (
     "x only",
     "y only",
     "equality",
+    "knapsacks",
+    "charges",
 )
 
 
@@ -55,6 +57,11 @@ def random_problem(rng, shape, n_x=5, n_y=6, sense=1):
             rows.append((dict.fromkeys(some(xs), 1.0), 1.0, INF))
         if shape == "x only":
             x |= {k: (float(rng.integers(1, 12)), 0, 1) for k in xs}
+        if shape == "knapsacks":
+            for _ in range(3):
+                load = sizes(some(xs, 2))
+                rows.append((load, -INF, float(np.floor(rng.uniform(0.4, 0.9) * sum(load.values())))))
+            rows.append((dict.fromkeys(some(xs, 2), 1.0), 1.0, INF))
         if shape == "equality":
             chosen = sizes(some(xs, 2), 1, 5)
             rows.append((chosen, *[float(rng.integers(1, 1 + int(sum(chosen.values()))))] * 2))
@@ -73,6 +80,12 @@ def random_problem(rng, shape, n_x=5, n_y=6, sense=1):
             rows.append((sizes(some(ys, 2)), -INF, float(rng.integers(2, 10))))
     if shape == "equality" and ys:
         rows.append((dict.fromkeys(some(ys, 2), 1.0), 1.0, 1.0))
+    if shape == "charges":
+        # Every y has a capacity that costs a fixed charge, and all together have a demand to meet.
+        x |= {k: (-float(rng.integers(1, 9)), 0, 1) for k in xs}
+        for group, k in zip(np.array_split(rng.permutation(ys), max(1, n_x)), xs, strict=False):
+            rows.append((dict.fromkeys(map(str, group), 1.0) | {k: -float(rng.integers(1, 3))}, -INF, 0.0))
+        rows.append((dict.fromkeys(ys, 1.0), float(rng.integers(1, 3)), INF))
     if shape == "capacity":
         rows += [(sizes(some(ys, 2)) | {k: -float(rng.integers(3, 12))}, -INF, 0.0) for k in xs[:2]]
     if shape == "mixed":

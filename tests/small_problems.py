@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -200,6 +200,18 @@ def permuted(problem, x_order, y_order, row_order):
         ),
         problem.sense,
     )
+
+
+def beside(one, other):
+    """Return both problems side by side as one, with no row in common."""
+    merged = {}
+    for field in fields(one):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if sparse.issparse(a):
+            merged[field.name] = sparse.csr_array(sparse.block_diag([a, b], format="csr"))
+        elif isinstance(a, np.ndarray):
+            merged[field.name] = np.concatenate([a, b])
+    return replace(one, objective_constant=one.objective_constant + other.objective_constant, **merged)
 
 
 # --- random problems -----------------------------------------------------------------------------------

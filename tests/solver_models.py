@@ -94,6 +94,22 @@ def infeasible(x_alone=False):
     return m
 
 
+def hard_to_place(n=40, rows=5):
+    """Return a model for which a first plan is hard to find: market split (Cornuéjols and Dawande 1999)."""
+    rng = np.random.default_rng(3)
+    m = pyo.ConcreteModel("market split")
+    m.x = pyo.Var(range(n), domain=pyo.Binary)
+    m.y = pyo.Var(bounds=(0, 1))
+    weight = rng.integers(0, 100, (rows, n)).tolist()
+    m.split = pyo.Constraint(
+        range(rows),
+        rule=lambda m, r: pyo.quicksum(w * m.x[i] for i, w in enumerate(weight[r])) == sum(weight[r]) // 2,
+    )
+    m.gain = pyo.Objective(expr=m.x[0] + m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
 def optimum(model):
     """Return the proven optimum of a linear model, by HiGHS's branch and bound."""
     copy = model.clone()

@@ -4,28 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_problems import INF, brute_force, linear_problems, permuted, problem_of
+from small_problems import INF, beside, brute_force, linear_problems, permuted, problem_of
 
 from pyomo_j3o.bounding import relax, together
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.structure import analyse
-
-
-def beside(one, other):
-    """Return both problems side by side as one, with no row in common."""
-    from dataclasses import fields, replace
-
-    from scipy import sparse
-
-    merged = {}
-    for field in fields(one):
-        a, b = getattr(one, field.name), getattr(other, field.name)
-        if sparse.issparse(a):
-            merged[field.name] = sparse.csr_array(sparse.block_diag([a, b], format="csr"))
-        elif isinstance(a, np.ndarray):
-            merged[field.name] = np.concatenate([a, b])
-    return replace(one, objective_constant=one.objective_constant + other.objective_constant, **merged)
 
 
 def test_servers_without_a_common_row_are_apart(two_servers_three_models):

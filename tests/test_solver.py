@@ -21,6 +21,7 @@ from pyomo.repn import generate_standard_repn
 from solver_models import (
     brute_force,
     classic,
+    hard_to_place,
     infeasible,
     knapsack,
     new,
@@ -417,22 +418,6 @@ def test_a_real_interrupt_keeps_the_incumbent(listening):
     if results.incumbent_objective is not None:
         results.solution_loader.load_vars()
         assert worst_violation(m) <= 1e-6
-
-
-def hard_to_place(n=40, rows=5):
-    """Return a model for which a first plan is hard to find: market split (Cornuéjols and Dawande 1999)."""
-    rng = np.random.default_rng(3)
-    m = pyo.ConcreteModel("market split")
-    m.x = pyo.Var(range(n), domain=pyo.Binary)
-    m.y = pyo.Var(bounds=(0, 1))
-    weight = rng.integers(0, 100, (rows, n)).tolist()
-    m.split = pyo.Constraint(
-        range(rows),
-        rule=lambda m, r: pyo.quicksum(w * m.x[i] for i, w in enumerate(weight[r])) == sum(weight[r]) // 2,
-    )
-    m.gain = pyo.Objective(expr=m.x[0] + m.y, sense=pyo.maximize)
-    annotate(m, onloading=m.x, offloading=m.y)
-    return m
 
 
 def test_an_interrupt_while_a_first_plan_is_sought(listening):
