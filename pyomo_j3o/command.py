@@ -159,9 +159,11 @@ def _require_writable(options: argparse.Namespace) -> None:
             f"{options.plot}: no picture is written so; use a name that ends in {', '.join(_PICTURES)}"
         )
     for path in filter(None, (options.csv, options.json, options.plot)):
+        new = not path.exists()
         try:
-            with open(path, "a", encoding="utf-8"):
-                pass
+            path.open("a").close()
+            if new:
+                path.unlink()
         except OSError as cause:
             raise CompareError(f"{path}: {cause.strerror}; give a file that can be written") from cause
 

@@ -129,7 +129,7 @@ def _draw_boxes(
 def _distance_axis(ax: Axes) -> None:
     """Show distances in per cent, the best value on top."""
     ax.set_yscale("symlog", linthresh=_LINEAR, linscale=0.5)
-    furthest = max(ax.get_ylim()[1], 0.1)
+    furthest = max(ax.get_ylim()[1], 1.0)
     ticks = [tick for tick in (0.0, 0.01, 0.1, 1.0, 10.0, 100.0) if tick <= furthest]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_yticks([], minor=True)

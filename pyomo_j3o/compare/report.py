@@ -195,7 +195,10 @@ class TerminalReport:
                 _percent(row.ratio),
             )
         remarks = [
-            Text(f"  {row.run.solver}: {text}", style=_BAD if row.faults else _PALE)
+            # A fault is told in full; of why a solver takes no part, the beginning is enough.
+            Text(f"  {row.run.solver}: {text}", style=_BAD)
+            if row.faults
+            else Text(f"  {row.run.solver}: {text}", style=_PALE, no_wrap=True, overflow="ellipsis")
             for row in block.rows
             for text in row.faults or (row.run.reason,)
             if text and row.run.outcome != "absent"  # why it is absent stands above all tables
