@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -100,7 +101,8 @@ class TerminalReport:
     ) -> None:
         self._live.stop()
         if self._copy is not None:
-            self._copy.close()
+            with contextlib.suppress(BrokenPipeError):  # who read it, as `head` does, may have gone
+                self._copy.close()
 
     def begin(self, comparison: Comparison, instances: int) -> None:
         """Print what every solver is told."""
