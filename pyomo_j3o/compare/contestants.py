@@ -83,8 +83,13 @@ def _complaint_of_highs(name: str, given: Any) -> str:
     # Pyomo drops what HiGHS does not know without a word.
     import highspy
 
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
+    class Quiet(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            # The constructor's last call: a HiGHS that is not silent by then prints a banner.
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()
+
+    highs = Quiet()
     if highs.getOptionType(name)[0] == highspy.HighsStatus.kError:
         return f"HiGHS has no option {name!r}"
     if highs.setOptionValue(name, given) == highspy.HighsStatus.kError:
