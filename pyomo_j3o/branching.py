@@ -30,8 +30,14 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 #: After so many solved children a variable's pseudo-costs replace strong branching.
 _RELIABLE = 2
 
-#: Effort in simplex iterations, in those of the relaxation, at this relative gap; more where it is wider.
-_EFFORT, _AT_GAP, _LEAST_EFFORT = 2.0, 0.005, 3000
+#: Effort in simplex iterations, in those of the relaxation, at this relative gap, and at the least.
+_EFFORT, _AT_GAP, _LEAST_EFFORT = 1.0, 0.005, 2000
+
+#: The effort grows with the square of the gap, within these factors.
+_LEAST_FACTOR, _LARGEST_FACTOR = 0.3, 16.0
+
+#: Dives start after so many nodes.
+_DIVES = (3, 15, 63, 255, 1023)
 
 #: Nodes within this part of the incumbent wait until all others are done.
 _MARGIN = 1e-3
@@ -118,6 +124,7 @@ class Tree:
         first = _Node(0.0, next(self._number), model.lower[:n_x].copy(), model.upper[:n_x].copy(), root)
         self._open: list[_Node] = [first]
         self._parked: list[_Node] = []
+        self._at_work: list[_Node] = []
 
     def close(self) -> None:
         """Free the LPs."""
@@ -128,29 +135,40 @@ class Tree:
         """No plan is better than this (without the problem's constant)."""
         bounds = [self._given_up, self.incumbent]
         bounds += [node.bound for node in self._open[:1]]
-        bounds += [node.bound for node in self._parked]
+        bounds += [node.bound for node in (*self._parked, *self._at_work)]
         return max(bounds)
 
     def search(self) -> None:
         """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is."""
         while self._remaining() > 0:
-            if not self._open and not self._unpark():
+            while not self._open and self._parked:
+                self._unpark()
+            if not self._open:
                 return
             gap = self.bound - self.incumbent
-            share = np.clip(gap / self._scale / _AT_GAP, 0.3, 3.0)
-            if gap <= self._rel_gap * abs(self.incumbent) or self.kernel.iterations > share * self._effort:
+            factor = np.clip((gap / self._scale / _AT_GAP) ** 2, _LEAST_FACTOR, _LARGEST_FACTOR)
+            closed = np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent)
+            if closed or self.kernel.iterations > factor * self._effort:
                 return
             node = heapq.heappop(self._open)
-            if node.point is None and not self._solve(node):
-                continue
-            if self._open and node.bound < self._open[0].bound:
-                self._push(node)
-                continue
-            # Dives get rarer: after 1, 2, 4, 8, ... nodes; without a plan every node is worth one.
-            if self.nodes & (self.nodes + 1) == 0 or self.incumbent == -np.inf:
-                self._dive(node)
-            self.nodes += 1
-            self._branch(node)
+            # Whatever ends the search from inside, the bound still counts this box.
+            self._at_work = [node]
+            self._work(node)
+            self._at_work = []
+
+    def _work(self, node: _Node) -> None:
+        """Solve a box unless that was done, put it back if others are better now, or branch on it."""
+        if node.point is None and not self._solve(node):
+            return
+        if self._open and node.bound < self._open[0].bound:
+            self._push(node)
+            return
+        # After 3, 15, 63, ... nodes the best box is a better place to dive from than the root, measured;
+        # without a plan every node is worth a dive.
+        if self.nodes in _DIVES or self.incumbent == -np.inf:
+            self._dive(node)
+        self.nodes += 1
+        self._branch(node)
 
     def _cutoff(self) -> float:
         return self.incumbent + self._margin * abs(self.incumbent) if np.isfinite(self.incumbent) else -np.inf
@@ -170,13 +188,12 @@ class Tree:
         else:
             heapq.heappush(self._open, node)
 
-    def _unpark(self) -> bool:
-        """Go on with nodes close to the incumbent, the margin being a tenth; return whether there are any."""
+    def _unpark(self) -> None:
+        """Go on with nodes close to the incumbent: the margin becomes a tenth, in the end nothing."""
         waiting, self._parked = self._parked, []
-        self._margin *= 0.1
+        self._margin = 0.1 * self._margin if self._margin > 1e-12 else 0.0
         for node in waiting:
             self._push(node)
-        return bool(self._open or self._parked)
 
     def _solve(self, node: _Node) -> bool:
         """Solve a node's LP; return whether there is something to branch on."""
@@ -206,7 +223,9 @@ class Tree:
             node.point = None
             self._push(node)
             return False
-        fix_by_reduced_cost(node.lower, node.upper, point.costs, point.bound, self._settled())
+        settled = self._settled()
+        if fix_by_reduced_cost(node.lower, node.upper, point.costs, point.bound, settled):
+            self._given_up = max(self._given_up, settled)
         return True
 
     def _offer(self, point: Point, lower: FloatArray, upper: FloatArray) -> None:
@@ -284,7 +303,7 @@ class Tree:
         """Return per x what its links are worth at the LP's prices, (N,): how much hangs on it."""
         links = self.kernel.links
         worth = np.maximum(point.duals[links.row], 0.0) * links.opening
-        return np.bincount(links.x, worth, minlength=self._n_x)
+        return np.bincount(links.x, worth, minlength=self._n_x).astype(float)
 
 
 class _PseudoCosts:

@@ -168,7 +168,7 @@ def descend(
     report
         Called with each better routing.
     patience
-        So many moves in a row may fail where F_α is an estimate only.
+        So many moves in a row may fail.
     """
     best = start
     if not best.solved:
@@ -183,7 +183,7 @@ def descend(
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
             threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
-            if not len(candidates) or (failures >= patience and not structure.exact):
+            if not len(candidates) or failures >= patience:
                 return best
             batch = candidates[:1].tolist()
             if size > 1:

@@ -57,8 +57,8 @@ def propagate(structure: Structure, lower: FloatArray, upper: FloatArray, rounds
 
 def fix_by_reduced_cost(
     lower: FloatArray, upper: FloatArray, costs: FloatArray, bound: float, cutoff: float
-) -> None:
-    """Fix, in place, every x whose other value brings the bound down to `cutoff` or below.
+) -> bool:
+    """Fix, in place, every x whose other value brings the bound down to `cutoff` or below; return if any.
 
     Parameters
     ----------
@@ -76,3 +76,4 @@ def fix_by_reduced_cost(
     one = free & (costs > 0) & (bound - costs <= cutoff)
     upper[zero] = 0.0
     lower[one] = 1.0
+    return bool(zero.any() or one.any())

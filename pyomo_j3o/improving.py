@@ -12,6 +12,7 @@ from scipy import sparse
 from pyomo_j3o.bounding import Tightened
 from pyomo_j3o.branching import Tree
 from pyomo_j3o.descending import descend
+from pyomo_j3o.diving import INTEGRAL
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
@@ -25,6 +26,9 @@ _NEAR = 0.01
 
 #: So many moves in a row may fail in a descent from a rounded placement.
 _FAILURES_NEARBY = 6
+
+#: Farther from the bound than this, a descent comes before branch and bound.
+_FAR = 0.02
 
 #: What improvement reports: the step ("" for the start), the best routing, and the bound.
 Report = Callable[[str, Routing, float], None]
@@ -58,8 +62,8 @@ def improve(
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
-    A descent from `x`; branch and bound on the kernel, whose relaxations are rounded; a descent from the
-    best placement if that is another one.
+    If `x` is far from the bound, a descent from the rounded relaxation, or else from `x`; branch and bound
+    on the kernel, whose relaxations are rounded; a descent from the best placement.
 
     Parameters
     ----------
@@ -90,13 +94,11 @@ def improve(
         report("", start, np.inf)
         surrogates = [price(structure, vector) for vector in prices]
         search = _Search(structure, step, start, surrogates, remaining, report, done)
-        search.descend("swaps")
         tightened = relaxation() if remaining() > 0 else None
         if tightened is not None and remaining() > 0:
-            before = search.best
+            search.approach(tightened)
             search.branch(backend, tightened, rel_gap)
-            if search.best is not before:
-                search.descend("swaps")
+        search.descend()
         return Improved(search.best.x, search.bound)
     finally:
         step.close()
@@ -125,9 +127,22 @@ class _Search:
         self._report = report
         self._tried: set[bytes] = set()
 
-    def descend(self, name: str) -> None:
-        """Descend from the best routing."""
-        self._timed(name, lambda: self._keep(name, self._descent(self.best, name)))
+    def approach(self, tightened: Tightened) -> None:
+        """Come near the bound if the best routing is none, or far from it: a search from afar costs more."""
+        n_x = self.structure.problem.n_onloading
+        model, solution = tightened.model, tightened.solution
+
+        def approach() -> None:
+            if self._is_far(tightened):
+                rounded = self._round(
+                    solution.values[:n_x], solution.row_duals, model.lower[:n_x], model.upper[:n_x]
+                )
+                if rounded is not None:
+                    self._keep("swaps", self._descent(rounded, "swaps"))
+            if self._is_far(tightened):
+                self._keep("swaps", self._descent(self.best, "swaps"))
+
+        self._timed("swaps", approach)
 
     def branch(self, backend: Backend, tightened: Tightened, rel_gap: float) -> None:
         """Branch and bound on the kernel of `tightened`."""
@@ -151,6 +166,14 @@ class _Search:
 
         self.bound = min(self.bound, tightened.bound)
         self._timed("kernel", search)
+
+    def descend(self) -> None:
+        """Descend from the best routing."""
+        self._timed("swaps", lambda: self._keep("swaps", self._descent(self.best, "swaps")))
+
+    def _is_far(self, tightened: Tightened) -> bool:
+        gap = tightened.bound - self.best.objective
+        return not self.best.feasible or gap > _FAR * max(abs(tightened.bound), 1e-9)
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
         """Do the work and note what it brought."""
@@ -181,21 +204,30 @@ class _Search:
             self._report(name, routing, self.bound)
 
     def _propose(self, x: FloatArray, duals: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
-        """Round a fractional placement, fill it greedily at the LP's prices, and route it."""
-        surrogate = price(self.structure, duals[: self.structure.problem.n_rows])
-        start = ((x > 0.5) & (upper > 0.5)) | (lower > 0.5)
-        rounded = greedy(surrogate, by_density=False, start=start)
-        if not self.structure.placeable(rounded):
-            rounded = greedy(surrogate, by_density=False)
-        if self.structure.placeable(rounded) and rounded.tobytes() not in self._tried:
-            self._tried.add(rounded.tobytes())
-            found = self._step(rounded, self._remaining())
+        """Round a fractional placement, and descend from it if that comes near the best."""
+        found = self._round(x, duals, lower, upper)
+        if found is not None:
             near = found.merit > self.best.merit - _NEAR * abs(self.best.merit)
-            if found.solved and near and found.feasible >= self.best.feasible:
+            if near and found.feasible >= self.best.feasible:
                 found = self._descent(found, "kernel", _FAILURES_NEARBY)
-            if found.solved:
-                self._keep("kernel", found)
+            self._keep("kernel", found)
         return self.best.objective
+
+    def _round(
+        self, x: FloatArray, duals: FloatArray, lower: FloatArray, upper: FloatArray
+    ) -> Routing | None:
+        """Round a fractional placement, fill it greedily at the LP's prices, and route it; None if known."""
+        rounded = ((x > 0.5) & (upper > 0.5)) | (lower > 0.5)
+        if np.any(np.abs(x - rounded) > INTEGRAL) or not self.structure.placeable(rounded):
+            surrogate = price(self.structure, duals[: self.structure.problem.n_rows])
+            rounded = greedy(surrogate, by_density=False, start=rounded)
+            if not self.structure.placeable(rounded):
+                rounded = greedy(surrogate, by_density=False)
+        if not self.structure.placeable(rounded) or rounded.tobytes() in self._tried:
+            return None
+        self._tried.add(rounded.tobytes())
+        found = self._step(rounded, self._remaining())
+        return found if found.solved else None
 
 
 def drop_idle(problem: Problem, routing: Routing) -> Routing:
@@ -216,7 +248,10 @@ def drop_idle(problem: Problem, routing: Routing) -> Routing:
     body = problem.onloading_rows @ x.astype(float) + problem.offloading_rows @ routing.y
     slack = 1e-9 * np.maximum(1.0, np.abs(body))
     candidates = x & (problem.onloading_lower < 0.5) & (problem.onloading_objective <= 0.0)
-    for k in np.flatnonzero(candidates):
+    # What requires another comes later in the list as often as not: a second pass sees it gone.
+    for k in np.tile(np.flatnonzero(candidates), 2):
+        if not x[k]:
+            continue
         entries = slice(columns.indptr[k], columns.indptr[k + 1])
         rows, value = columns.indices[entries], columns.data[entries]
         after = body[rows] - value

@@ -179,7 +179,8 @@ class Kernel:
         found = program.solve(time_limit, cutoff, iterations)
         self.iterations += found.iterations
         nobody = np.zeros(0, dtype=bool)
-        if not len(found.row_duals):
+        usable = found.status in (LPStatus.OPTIMAL, LPStatus.STOPPED, LPStatus.INFEASIBLE)
+        if not usable or len(found.row_duals) != len(self._row_numbers):
             proven = found.status is LPStatus.INFEASIBLE and self._inside.all()
             return _without(found.status, -np.inf if proven else np.inf, basis), 0.0, nobody
         duals = np.zeros(self.model.n_rows)
@@ -215,10 +216,8 @@ class Kernel:
         raises[y[(raises[x] | inside[x]) & (upper[x] > 0)]] = True
         return costs, raises
 
-    def _make_possible(
-        self, lower: FloatArray, upper: FloatArray, time_limit: float
-    ) -> tuple[bool, bool]:
-        """Return whether the box may be feasible for the whole LP, and whether columns were let in for that."""
+    def _make_possible(self, lower: FloatArray, upper: FloatArray, time_limit: float) -> tuple[bool, bool]:
+        """Return whether the box may be feasible for the whole LP, and whether columns were let in for it."""
         assert self._program is not None
         ray = self._program.farkas()
         if ray is not None:

@@ -101,7 +101,7 @@ class GreedyState:
         problem = structure.problem
         self.surrogate = surrogate
         self.structure = structure
-        # Where columns fill a part of their group's demand, its value depends on the order in which they open.
+        # Where columns fill a part of their group's demand, its value depends on the order of opening.
         one_by_one = bool(np.any(structure.share < 1.0))
         self.x = np.zeros(problem.n_onloading, dtype=bool) if one_by_one else start.copy()
         self.best = surrogate.base.copy()

@@ -535,6 +535,10 @@ def _in_own_units(outcome: Outcome, row_factors: FloatArray, factor: float) -> O
         plan=None if plan is None else replace(plan, objective=plan.objective / factor),
         bound=outcome.bound / factor,
         duals=None if duals is None else duals * row_factors / factor,
+        steps=tuple(
+            replace(step, gained=step.gained / factor, lowered=step.lowered / factor)
+            for step in outcome.steps
+        ),
     )
 
 

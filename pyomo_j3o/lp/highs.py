@@ -37,7 +37,7 @@ _STATUS = {
 
 def version() -> tuple[int, int, int]:
     """Return the version of the HiGHS library in use."""
-    highs = highspy.Highs()
+    highs = QuietHighs()
     return (highs.versionMajor(), highs.versionMinor(), highs.versionPatch())
 
 
@@ -139,11 +139,13 @@ class HighsProgram:
         _check(self._highs.setBasis(basis.statuses))
 
     def farkas(self) -> FloatArray | None:
-        """Return what the rows are multiplied with to show that the last LP was infeasible, if it is known."""
-        _, known = self._highs.getDualRayExist()
+        """Return multipliers of the rows that show that the last LP was infeasible, if they are known."""
+        # The methods are missing in the stubs of highspy.
+        highs: Any = self._highs
+        _, known = highs.getDualRayExist()
         if not known:
             return None
-        _, known, ray = self._highs.getDualRay()
+        _, known, ray = highs.getDualRay()
         return -np.array(ray) if known else None
 
     def solve(
@@ -204,6 +206,8 @@ class HighsProgram:
             # A numerically lost basis: once more, from scratch.
             highs.clearSolver()
             status = self._run_in_thread(time_limit)
+        if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            return self._without_objective(time_limit)
         if status not in statuses:
             raise BackendError(
                 f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
@@ -310,9 +314,17 @@ def solve_milp(
         program.close()
 
 
+class QuietHighs(highspy.Highs):
+    """HiGHS without the banner that setting up its callbacks would print."""
+
+    def enableCallbacks(self) -> None:
+        """Set up the callbacks with the output off."""
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
 def _new_highs(options: SolverOptions) -> highspy.Highs:
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
+    highs = QuietHighs()
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
     highs.setOptionValue("small_matrix_value", 1e-12)
