@@ -23,8 +23,9 @@ from pyomo.version import version as pyomo_version
 
 import pyomo_j3o
 from pyomo_j3o import library
-from pyomo_j3o.bounding import relax, relaxation_model
+from pyomo_j3o.bounding import relaxation_model
 from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.lp import HighsBackend, solve_milp
 from pyomo_j3o.structure import analyse

@@ -30,8 +30,8 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 #: After so many solved children a variable's pseudo-costs replace strong branching.
 _RELIABLE = 2
 
-#: Effort in simplex iterations, in those of the relaxation, at this relative gap, and at the least.
-_EFFORT, _AT_GAP, _LEAST_EFFORT = 1.0, 0.005, 2000
+#: Effort in simplex iterations at this relative gap: those of the relaxation, within these limits.
+_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.005, 2000, 3000
 
 #: The effort grows with the square of the gap, within these factors.
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.3, 16.0
@@ -111,7 +111,7 @@ class Tree:
         root = tightened.bound
         self._scale = max(abs(root), 1e-9)
         self._gap = np.clip(root - incumbent, 1e-9 * self._scale, _WIDEST_GAP * self._scale)
-        self._effort = max(_EFFORT * tightened.iterations, _LEAST_EFFORT)
+        self._effort = float(np.clip(tightened.iterations, _LEAST_EFFORT, _LARGEST_EFFORT))
         columns = kernel_columns(tightened, _KERNEL * self._gap)
         columns[: self._n_x] |= keep
         self.kernel = Kernel(tightened, backend, self._n_x, columns)
@@ -202,7 +202,7 @@ class Tree:
         point = self.kernel.solve(
             node.lower, node.upper, node.basis, _SLACK * self._gap, self._cutoff(), self._remaining
         )
-        if point.bound == -np.inf or (point.status is LPStatus.INFEASIBLE and not len(point.x)):
+        if point.bound == -np.inf or (point.status is LPStatus.INFEASIBLE and not len(point.values)):
             return False
         node.bound = min(node.bound, point.bound)
         node.basis = point.basis
@@ -224,12 +224,14 @@ class Tree:
             self._push(node)
             return False
         settled = self._settled()
-        if fix_by_reduced_cost(node.lower, node.upper, point.costs, point.bound, settled):
+        if fix_by_reduced_cost(node.lower, node.upper, point.costs[: self._n_x], point.bound, settled):
             self._given_up = max(self._given_up, settled)
         return True
 
     def _offer(self, point: Point, lower: FloatArray, upper: FloatArray) -> None:
-        self.incumbent = max(self.incumbent, self._propose(point.x, point.duals, lower, upper))
+        self.incumbent = max(
+            self.incumbent, self._propose(point.values[: self._n_x], point.duals, lower, upper)
+        )
 
     def _dive(self, node: _Node) -> None:
         assert node.point is not None
@@ -248,7 +250,7 @@ class Tree:
     def _branch(self, node: _Node) -> None:
         """Replace a node by two, or by one if a variable has no choice."""
         assert node.point is not None
-        x = node.point.x
+        x = node.point.values[: self._n_x]
         fractional = np.flatnonzero((x > INTEGRAL) & (x < 1.0 - INTEGRAL) & (node.lower < node.upper))
         if not len(fractional):
             # An integral relaxation: its plan is known, and nothing in the box is better than its bound.
@@ -288,7 +290,7 @@ class Tree:
         lower[k] = upper[k] = value
         if not propagate(self.structure, lower, upper):
             return None
-        distance = abs(node.point.x[k] - value)
+        distance = abs(node.point.values[k] - value)
         child = _Node(
             0.0, next(self._number), lower, upper, node.bound, node.basis, None, k, distance, node.bound
         )

@@ -19,9 +19,6 @@ _MEMORY = 12
 #: Exchange each placed variable with so many of the best absent ones of its rows.
 _ALTERNATIVES = 12
 
-#: So many moves in a row may fail.
-_FAILURES = 15
-
 #: So many of the best moves are looked through for some that can be made together.
 _TOGETHER = 64
 
@@ -146,7 +143,8 @@ def descend(
     surrogates: list[Surrogate],
     remaining: Callable[[], float],
     report: Callable[[Routing], None] = lambda routing: None,
-    patience: int = _FAILURES,
+    patience: int = 15,
+    worth: float = 0.0,
 ) -> Routing:
     """Return a routing that no single addition, removal or exchange improves, or the best in time.
 
@@ -168,12 +166,14 @@ def descend(
     report
         Called with each better routing.
     patience
-        So many moves in a row may fail.
+        The descent ends when so many LPs in a row gained no more than `worth` together.
+    worth
+        In units of the objective.
     """
     best = start
     if not best.solved:
         return best
-    failures = 0
+    reached = [best.merit]
     surrogates.append(price(structure, start.duals))
     while remaining() > 0:
         neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x)
@@ -183,7 +183,8 @@ def descend(
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
             threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
-            if not len(candidates) or failures >= patience:
+            stuck = len(reached) > patience and best.merit - reached[-1 - patience] <= worth
+            if not len(candidates) or stuck:
                 return best
             batch = candidates[:1].tolist()
             if size > 1:
@@ -197,13 +198,15 @@ def descend(
                 return best
             surrogates.append(price(structure, routing.duals))
             if routing.better_than(best):
-                best, improved, failures = routing, True, 0
+                if routing.feasible and not best.feasible:
+                    reached.clear()  # merits with a penalty in them are no measure any more
+                best, improved = routing, True
                 report(best)
             else:
-                failures += 1
                 neighbourhood.learn(surrogates[-1:])
                 if len(batch) == 1:
                     neighbourhood.moves.reach[batch[0]] = -np.inf
+            reached.append(best.merit)
     return best
 
 

@@ -17,6 +17,9 @@ INTEGRAL = 1e-6
 #: Values above this are rounded up together.
 _SURE = 0.8
 
+#: A dive ends after so many LPs and one for every second fractional x.
+_LPS = 30
+
 
 def dive(
     structure: Structure,
@@ -26,7 +29,6 @@ def dive(
     upper: FloatArray,
     cutoff: float,
     remaining: Callable[[], float],
-    most: int = 30,
 ) -> tuple[Point, FloatArray, FloatArray] | None:
     """Fix x upwards until the relaxation is integral; where that fails, fewer at a time, then one downwards.
 
@@ -44,26 +46,27 @@ def dive(
         The dive ends where nothing better than this can be reached.
     remaining
         Returns the seconds left.
-    most
-        The largest number of LPs.
 
     Returns
     -------
     (Point, FloatArray, FloatArray) or None
-        The last optimum and its bounds; x may still be fractional after `most` LPs. None if the dive died.
+        The last optimum and its bounds; x is fractional still if the LPs ran out. None if the dive died.
     """
     point, together = start, structure.problem.n_onloading
+    x = start.values[: len(lower)]
+    most = _LPS + int(np.sum((x > INTEGRAL) & (x < 1.0 - INTEGRAL))) // 2
     for _ in range(most):
-        positive = (lower < upper) & (point.x > INTEGRAL)
-        fractional = np.flatnonzero(positive & (point.x < 1.0 - INTEGRAL))
+        x = point.values[: len(lower)]
+        positive = (lower < upper) & (x > INTEGRAL)
+        fractional = np.flatnonzero(positive & (x < 1.0 - INTEGRAL))
         if not len(fractional) or remaining() <= 0:
             break
-        order = fractional[np.argsort(-point.x[fractional], kind="stable")]
-        batch = order[: max(1, min(together, int(np.sum(point.x[order] >= _SURE))))]
+        order = fractional[np.argsort(-x[fractional], kind="stable")]
+        batch = order[: max(1, min(together, int(np.sum(x[order] >= _SURE))))]
         up = lower.copy()
         up[batch] = 1.0
         if together == len(lower):
-            up[positive & (point.x >= 1.0 - INTEGRAL)] = 1.0
+            up[positive & (x >= 1.0 - INTEGRAL)] = 1.0
         found = _solve(structure, kernel, point, up, upper.copy(), cutoff, remaining)
         if found is not None:
             point, lower, upper = found

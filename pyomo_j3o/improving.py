@@ -24,8 +24,11 @@ from pyomo_j3o.surrogate import Surrogate, price
 #: A rounded placement within this part of the incumbent is descended from.
 _NEAR = 0.01
 
-#: So many moves in a row may fail in a descent from a rounded placement.
-_FAILURES_NEARBY = 6
+#: So many LPs in a row may bring nothing in a descent, and in one from a rounded placement.
+_FAILURES, _FAILURES_NEARBY = 15, 6
+
+#: On the way to the bound they must bring this part of what counts as far.
+_WORTH = 0.05
 
 #: Farther from the bound than this, a descent comes before branch and bound.
 _FAR = 0.02
@@ -132,15 +135,17 @@ class _Search:
         n_x = self.structure.problem.n_onloading
         model, solution = tightened.model, tightened.solution
 
+        gap = _FAR * abs(tightened.bound)
+
         def approach() -> None:
             if self._is_far(tightened):
                 rounded = self._round(
                     solution.values[:n_x], solution.row_duals, model.lower[:n_x], model.upper[:n_x]
                 )
                 if rounded is not None:
-                    self._keep("swaps", self._descent(rounded, "swaps"))
+                    self._keep("swaps", self._descent(rounded, "swaps", worth=_WORTH * gap))
             if self._is_far(tightened):
-                self._keep("swaps", self._descent(self.best, "swaps"))
+                self._keep("swaps", self._descent(self.best, "swaps", worth=_WORTH * gap))
 
         self._timed("swaps", approach)
 
@@ -186,8 +191,7 @@ class _Search:
             self._done(Step(name, gained, lowered, time.perf_counter() - start))
         self._report(name, self.best, self.bound)
 
-    def _descent(self, start: Routing, name: str, failures: int | None = None) -> Routing:
-        patience = {} if failures is None else {"patience": failures}
+    def _descent(self, start: Routing, name: str, patience: int = _FAILURES, worth: float = 0.0) -> Routing:
         return descend(
             self.structure,
             self._step,
@@ -195,7 +199,8 @@ class _Search:
             self._surrogates,
             self._remaining,
             lambda routing: self._keep(name, routing),
-            **patience,
+            patience,
+            worth,
         )
 
     def _keep(self, name: str, routing: Routing) -> None:

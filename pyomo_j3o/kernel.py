@@ -21,20 +21,20 @@ class Point:
     Attributes
     ----------
     status : LPStatus
-        ``STOPPED`` if it was cut off, or an iteration limit ended it: `x` is empty then.
+        ``STOPPED`` if it was cut off, or an iteration limit ended it: the arrays are empty then.
     bound : float
         No plan within the bounds is better, whatever column of the whole LP it uses.
-    x : (N,), fractional
-    duals : (rows of the whole LP,)
-    costs : (N,)
-        Reduced costs of x that `bound` comes from.
+    values : (n,), fractional
+    duals : (m,)
+    costs : (n,)
+        Reduced costs that `bound` comes from.
     basis : Any
         To start related LPs from; None if there is none.
     """
 
     status: LPStatus
     bound: float
-    x: FloatArray
+    values: FloatArray
     duals: FloatArray
     costs: FloatArray
     basis: Any
@@ -42,7 +42,7 @@ class Point:
     @property
     def solved(self) -> bool:
         """Whether the LP was solved to its optimum."""
-        return self.status is LPStatus.OPTIMAL and len(self.x) > 0
+        return self.status is LPStatus.OPTIMAL and len(self.values) > 0
 
 
 class Kernel:
@@ -84,7 +84,11 @@ class Kernel:
         linked[self.links.y] = True
         model = self.model
         must = (model.lower != 0.0) | ~(np.isfinite(model.upper) | linked)
-        self._grow(columns | must)
+        columns = columns | must
+        # A y behind an x that is left out would be 0 all the same.
+        shut = np.zeros(len(columns), dtype=bool)
+        shut[self.links.y[~columns[self.links.x]]] = True
+        self._grow((columns & ~shut) | must)
 
     def close(self) -> None:
         """Free the LPs."""
@@ -96,6 +100,26 @@ class Kernel:
     def size(self) -> int:
         """Number of columns inside."""
         return len(self._columns)
+
+    def add_rows(self, rows: sparse.csr_array, upper: FloatArray) -> None:
+        """Append rows ``rows @ (x, y) <= upper`` to the whole LP, (k, n) and (k,)."""
+        nothing = np.full(len(upper), -np.inf)
+        first = self.model.n_rows
+        self._rows = sparse.csr_array(sparse.vstack([self._rows, rows], format="csr"))
+        self.model = replace(
+            self.model,
+            matrix=self._rows,
+            row_lower=np.concatenate([self.model.row_lower, nothing]),
+            row_upper=np.concatenate([self.model.row_upper, upper]),
+        )
+        self._nothing = replace(self.model, objective=np.zeros(self.model.n_columns))
+        self._row_numbers = np.concatenate([self._row_numbers, first + np.arange(len(upper))])
+        self._row_inside = np.concatenate([self._row_inside, np.ones(len(upper), dtype=bool)])
+        if self._whole is not None:
+            self._whole.close()
+            self._whole = None
+        assert self._program is not None
+        self._program.add_rows(sparse.csr_array(rows[:, self._columns]), nothing, upper)
 
     def probe(
         self,
@@ -171,7 +195,7 @@ class Kernel:
         time_limit: float,
     ) -> tuple[Point, float, BoolArray]:
         """Solve once; return also what absent columns add to the bound, and which of them do."""
-        program, n_x = self._program, self.n_onloading
+        program = self._program
         assert program is not None
         program.set_column_bounds(lower[self._columns], upper[self._columns])
         if basis is not None:
@@ -191,10 +215,9 @@ class Kernel:
             bound = -np.inf
         if found.status is not LPStatus.OPTIMAL:
             return _without(found.status, bound, program.basis()), 0.0, raises
-        x = np.zeros(n_x)
-        mine = self._columns < n_x
-        x[self._columns[mine]] = found.values[mine]
-        point = Point(found.status, bound, x, duals, costs[:n_x], program.basis())
+        values = np.zeros(self.model.n_columns)
+        values[self._columns] = found.values
+        point = Point(found.status, bound, values, duals, costs, program.basis())
         return point, bound - found.objective, raises
 
     def _complete(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_j3o.alternating import alternate
-from pyomo_j3o.bounding import Relaxation, Tightened, relax, together, unbounded_columns
+from pyomo_j3o.bounding import Relaxation, Tightened, together, unbounded_columns
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.improving import drop_idle, improve

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from small_problems import INF, brute_force, linear_problems, problem_of
 
-from pyomo_j3o.bounding import relax
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.structure import analyse
 

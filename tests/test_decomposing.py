@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import INF, beside, brute_force, linear_problems, permuted, problem_of
 
-from pyomo_j3o.bounding import relax, together
+from pyomo_j3o.bounding import together
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.structure import analyse

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from small_problems import INF, best_routing, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.bounding import relax
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.descending import Moves, Neighbourhood, descend, keeps_rows
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.lp import HighsBackend

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from random_problems import SHAPES, by_placement, random_problem
 from small_problems import INF, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.bounding import relax
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.offloading import OffloadingStep

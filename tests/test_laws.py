@@ -17,7 +17,7 @@ from small_problems import (
     solve,
 )
 
-from pyomo_j3o.bounding import relax
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.linearize import linearize
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.results import Ending

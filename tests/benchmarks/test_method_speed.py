@@ -4,8 +4,8 @@ import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o import library
-from pyomo_j3o.bounding import relax
 from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.cutting import relax
 from pyomo_j3o.linearize import linearize
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.offloading import OffloadingStep

@@ -1,0 +1,163 @@
+"""The LP relaxation, tightened by cuts round by round on its kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.bounding import Relaxation, Tightened, proven_bound, relaxation_model
+from pyomo_j3o.covers import Knapsacks, separate
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.kernel import Kernel, kernel_columns
+from pyomo_j3o.lp.base import Backend, LPSolution, LPStatus
+from pyomo_j3o.problem import FloatArray
+from pyomo_j3o.rounding import BaseRows, separate_rounding
+from pyomo_j3o.structure import Structure
+
+#: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
+_WORTH = 5e-3
+
+#: Cuts whose coefficients are further apart than this are left to nobody's tolerances.
+_WIDEST = 1e6
+
+#: Parts of the bound: reduced costs of columns in the first kernel, and what absent ones may add.
+_KERNEL, _SLACK = 1e-3, 1e-5
+
+
+def relax(
+    structure: Structure,
+    backend: Backend,
+    cuts: bool,
+    remaining: Callable[[], float],
+    rounds: int = 20,
+) -> Relaxation:
+    """Solve the LP relaxation, and tighten it by cuts while that pays.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    backend
+        The LP solver.
+    cuts
+        Whether to add lifted cover cuts and mixed-integer rounding cuts; without them, the bound is that of
+        the plain LP relaxation.
+    remaining
+        Returns the seconds left.
+    rounds
+        The largest number of rounds of cuts.
+    """
+    problem = structure.problem
+    model = relaxation_model(problem)
+    program = backend.open(model)
+    try:
+        solution = program.solve(remaining())
+    finally:
+        program.close()
+    tightened = Tightened(model, solution, np.inf, solution.iterations)
+    n_x = problem.n_onloading
+    if solution.status is LPStatus.OPTIMAL:
+        tightened = replace(tightened, bound=proven_bound(model, solution))
+        if cuts and n_x:
+            tightened = _tighten(structure, backend, tightened, remaining, rounds)
+    solution = tightened.solution
+    if solution.status is not LPStatus.OPTIMAL:
+        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
+        zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
+        return Relaxation(solution.status, bound, *zeros)
+    return Relaxation(
+        LPStatus.OPTIMAL,
+        tightened.bound + problem.objective_constant,
+        solution.values[:n_x],
+        solution.values[n_x:],
+        solution.row_duals[: problem.n_rows],
+        tightened,
+    )
+
+
+def _tighten(
+    structure: Structure,
+    backend: Backend,
+    start: Tightened,
+    remaining: Callable[[], float],
+    rounds: int,
+) -> Tightened:
+    """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
+    knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
+    n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
+    scale = abs(start.bound)
+    lower, upper = start.model.lower[:n_x], start.model.upper[:n_x]
+    values, best = start.solution.values, start
+    kernel: Kernel | None = None
+    try:
+        for _ in range(rounds):
+            cuts, limit = _separate(knapsacks, base, values[:n_x], values[n_x:])
+            if not len(limit) or remaining() <= 0:
+                break
+            if kernel is None:
+                kernel = Kernel(start, backend, n_x, kernel_columns(start, _KERNEL * scale))
+            kernel.add_rows(cuts, limit)
+            point = kernel.solve(lower, upper, None, _SLACK * scale, -np.inf, remaining)
+            iterations = start.iterations + kernel.iterations
+            if point.status is LPStatus.INFEASIBLE and point.bound == -np.inf:
+                empty = LPSolution.without_values(LPStatus.INFEASIBLE)
+                return Tightened(kernel.model, empty, -np.inf, iterations)
+            if not point.solved:
+                break
+            values = point.values
+            solution = LPSolution(
+                LPStatus.OPTIMAL,
+                float(kernel.model.objective @ values),
+                values,
+                point.duals,
+                point.costs,
+                iterations,
+            )
+            gained = best.bound - point.bound
+            # By rounding, duals may prove less than those before; the last LP is the tightest all the same.
+            best = Tightened(kernel.model, solution, min(point.bound, best.bound), iterations)
+            if gained < _WORTH * (start.bound - best.bound):
+                break
+    except BackendError:
+        # More rows than its licence takes, or more than its numerics: what is proven stays proven.
+        pass
+    finally:
+        if kernel is not None:
+            kernel.close()
+    return _binding(best, n_rows)
+
+
+def _separate(
+    knapsacks: Knapsacks, base: BaseRows, x: FloatArray, y: FloatArray
+) -> tuple[sparse.csr_array, FloatArray]:
+    """Return all cuts of one round over the columns (x, y)."""
+    covers, cover_limit = separate(knapsacks, x)
+    rounded, rounded_limit = separate_rounding(base, x, y)
+    wide = sparse.csr_array(
+        (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
+    )
+    cuts = sparse.csr_array(sparse.vstack([wide, rounded], format="csr"))
+    row = np.repeat(np.arange(cuts.shape[0]), np.diff(cuts.indptr))
+    largest = np.zeros(cuts.shape[0])
+    np.maximum.at(largest, row, np.abs(cuts.data))
+    smallest = np.full(cuts.shape[0], np.inf)
+    np.minimum.at(smallest, row, np.abs(cuts.data))
+    fine = np.flatnonzero((largest <= _WIDEST * smallest) & (largest <= _WIDEST))
+    return cuts[fine], np.concatenate([cover_limit, rounded_limit])[fine]
+
+
+def _binding(tightened: Tightened, n_rows: int) -> Tightened:
+    """Return the LP without the cuts, rows from `n_rows` on, that have slack at its optimum."""
+    model, solution = tightened.model, tightened.solution
+    side = model.row_upper[n_rows:]
+    slack = side - (model.matrix @ solution.values)[n_rows:]
+    binds = np.ones(model.n_rows, dtype=bool)
+    binds[n_rows:] = (slack <= 1e-7 * np.maximum(1.0, np.abs(side))) | (solution.row_duals[n_rows:] != 0.0)
+    keep = np.flatnonzero(binds)
+    model = replace(
+        model, matrix=model.matrix[keep], row_lower=model.row_lower[keep], row_upper=model.row_upper[keep]
+    )
+    return replace(tightened, model=model, solution=replace(solution, row_duals=solution.row_duals[keep]))
