@@ -31,7 +31,7 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 _RELIABLE = 2
 
 #: Effort in simplex iterations at this relative gap: those of the relaxation, within these limits.
-_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.005, 2000, 3000
+_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.005, 3000, 4000
 
 #: The effort grows with the square of the gap, within these factors.
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.3, 16.0

@@ -605,7 +605,7 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
         limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
         return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
     gap = relative_gap(outcome.plan.objective, outcome.bound)
-    certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else "no bound asked for"
+    certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
     value = f"objective {solved.problem.sense * outcome.plan.objective:.8g}"
     if outcome.ending is Ending.GAP:
         return f"Optimal: {value}, {certainty}, proven."
