@@ -310,13 +310,14 @@ class _Run:
         progress = _Progress(self, start)
         numbers = [k for k, part in enumerate(self.parts) if part.problem.n_onloading]
 
-        def work(number: int, left: Callable[[], float]) -> None:
+        def work(number: int, left: Callable[[], float]) -> bool:
             self._improve_part(numbers[number], left, progress)
+            return left() <= 0
 
         try:
             with self.timings.phase("improve"):
-                share(work, self._weights(numbers), self.remaining, self._threads())
-            if self.remaining() <= 0:
+                out_of_time = share(work, self._weights(numbers), self.remaining, self._threads())
+            if any(out_of_time):
                 ending = Ending.TIME
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED

@@ -172,12 +172,17 @@ class J3OConfig(BranchAndBoundConfig):
             ),
             ("max_iterations", 50, _Number("max_iterations", 1, whole=True), "Limit of the alternation."),
             ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP solver."),
-            ("improve", True, _Truth("improve"), "Swaps and drops after the alternation."),
+            (
+                "improve",
+                True,
+                _Truth("improve"),
+                "Swaps and branch and bound after the alternation.",
+            ),
             (
                 "bound",
                 "cuts",
                 _OneOf("bound", ("cuts", "lp", "none")),
-                "How hard to certify: the LP relaxation with or without cover cuts, or not at all.",
+                "How hard to certify: LP relaxation with cuts and branching, as it is, or not at all.",
             ),
             ("warm_start", False, _Truth("warm_start"), "Start from the placement that the variables hold."),
             ("strict", False, _Truth("strict"), "Refuse a model without any annotation."),
@@ -610,6 +615,10 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     if outcome.ending is Ending.GAP:
         return f"Optimal: {value}, {certainty}, proven."
     return f"Feasible plan: {value}, {certainty}; ended by: {outcome.ending.value}."
+
+
+def _no_bound(config: Any) -> str:
+    return "no bound asked for" if config.bound == "none" else "no bound proven in time"
 
 
 def _portable(config: ConfigDict) -> ConfigDict:

@@ -6,6 +6,8 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo_j3o import library
 from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.cutting import relax
+from pyomo_j3o.decomposing import split
+from pyomo_j3o.improving import improve
 from pyomo_j3o.linearize import linearize
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.offloading import OffloadingStep
@@ -13,12 +15,17 @@ from pyomo_j3o.onloading import greedy_onloading
 from pyomo_j3o.structure import analyse
 
 
-@pytest.fixture(params=[10, 40])
+@pytest.fixture(params=[10, 100, 1000], scope="module")
 def instance(request):
-    """Return a model, its structure, and its relaxation with cuts."""
-    model = library.taskonomy(clients=request.param, edges=2, seed=1)
+    """Return a model of ten clients to an edge server, its structure, and its relaxation with cuts."""
+    model = library.taskonomy(clients=request.param, edges=request.param // 10, seed=1)
     structure = analyse(linearize(compile_model(model)[0]).problem)
     return model, structure, relax(structure, HighsBackend(), cuts=True, remaining=lambda: float("inf"))
+
+
+def test_compile(benchmark, instance):
+    """From the Pyomo model to arrays."""
+    benchmark.pedantic(compile_model, (instance[0],), rounds=3, iterations=1)
 
 
 def test_onloading_step(benchmark, instance):
@@ -41,10 +48,37 @@ def test_offloading_step(benchmark, instance):
     step.close()
 
 
-def test_bound(benchmark, instance):
+def test_certify(benchmark, instance):
     """The LP relaxation with its cuts."""
     _, structure, _ = instance
     benchmark.pedantic(relax, (structure, HighsBackend(), True, lambda: float("inf")), rounds=3, iterations=1)
+
+
+def test_improve(benchmark, instance):
+    """Swaps, and branch and bound on the kernel, of all independent parts after one another."""
+    _, structure, _ = instance
+    backend = HighsBackend()
+    starts = []
+    for part in split(structure.problem):
+        of_part = analyse(part.problem)
+        relaxation = relax(of_part, backend, True, lambda: float("inf"))
+        starts.append((of_part, relaxation, greedy_onloading(of_part, relaxation.duals)))
+
+    def every():
+        for of_part, relaxation, x in starts:
+            improve(
+                of_part,
+                backend,
+                x,
+                [relaxation.duals],
+                lambda tightened=relaxation.tightened: tightened,
+                lambda: float("inf"),
+                lambda *_: None,
+                lambda _: None,
+                1e-4,
+            )
+
+    benchmark.pedantic(every, rounds=1, iterations=1)
 
 
 def test_whole_solve(benchmark, instance):
