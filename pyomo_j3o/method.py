@@ -260,7 +260,10 @@ class _Run:
             if self._onload_at_start is not None:
                 x, self._onload_at_start = self._onload_at_start, None
             elif self.settings.onloading_step is None:
-                x = greedy_onloading(self.structure, prices)
+                x = np.zeros(self.structure.problem.n_onloading, dtype=bool)
+                for part, structure in zip(self.parts, self.part_structures, strict=True):
+                    if len(part.onloading):
+                        x[part.onloading] = greedy_onloading(structure, prices[part.rows])
             else:
                 x = _as_placement(
                     self.settings.onloading_step(self.structure, prices.copy()),

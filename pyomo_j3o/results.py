@@ -22,7 +22,7 @@ class Ending(enum.Enum):
 
     GAP = "the gap is closed"
     FIXED_POINT = "a placement came again"
-    STALLED = "no better plan in the last iterations"
+    STALLED = "hardly any progress in the last iterations"
     USER = "the stopping rule given by the user"
     ITERATIONS = "iteration limit"
     TIME = "time limit"

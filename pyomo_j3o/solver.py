@@ -62,8 +62,9 @@ _CONDITIONS = {
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6
 
-#: Without a better plan in so many iterations the alternation ends.
-_PATIENCE = 3
+#: The alternation ends when so many iterations close no more than this share of the gap: what follows it
+#: closes more in less time. Without improvement, they must bring nothing.
+_PATIENCE, _LEAST_PROGRESS = 3, 0.02
 
 
 class _Option(ConfigValue):
@@ -447,7 +448,7 @@ class J3O(SolverBase):
                 *([stopping.user_rule(config.stop)] if config.stop is not None else []),
                 stopping.placement_repeated(),
                 stopping.iteration_limit(config.max_iterations),
-                stopping.stalled(_PATIENCE),
+                stopping.stalled(_PATIENCE, _LEAST_PROGRESS if config.improve else 0.0),
             ]
             settings = method.Settings(
                 stopping.first_of(*rules),

@@ -31,13 +31,18 @@ def placement_repeated() -> Stop:
     return lambda trace: Ending.FIXED_POINT if trace[-1].repeated else None
 
 
-def stalled(patience: int) -> Stop:
-    """Stop when the incumbent is the same as `patience` iterations ago."""
+def stalled(patience: int, share: float = 0.0) -> Stop:
+    """Stop when the last `patience` iterations closed no more than this share of the gap."""
 
     def stop(trace: Sequence[Record]) -> Ending | None:
-        if len(trace) <= patience or not np.isfinite(trace[-1].incumbent):
+        if len(trace) <= patience:
             return None
-        return Ending.STALLED if trace[-1].incumbent == trace[-1 - patience].incumbent else None
+        last, before = trace[-1], trace[-1 - patience]
+        if not np.isfinite(before.incumbent):
+            return None
+        gained = abs(last.incumbent - before.incumbent)
+        gap = abs(last.bound - before.incumbent)
+        return Ending.STALLED if gained <= (share * gap if np.isfinite(gap) else 0.0) else None
 
     return stop
 

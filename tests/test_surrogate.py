@@ -166,6 +166,7 @@ def test_no_move_reaches_more_than_its_bound(kind, data):
     assume(structure.exact)
     n = problem.n_onloading
     x = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    x = (x & (problem.onloading_upper > 0.5)) | (problem.onloading_lower > 0.5)
     surrogates = [price(structure, draw_prices(data, problem)) for _ in range(2)]
     moves = Neighbourhood(structure, surrogates, x).moves
     for out, into, reach in zip(moves.out, moves.into, moves.reach, strict=True):
