@@ -160,7 +160,7 @@ def descend(
     start
         The routing to begin with; may be infeasible, its merit then counts.
     surrogates
-        F_α for price vectors known so far; extended here.
+        F_α for price vectors known so far; the latest are kept in it.
     remaining
         Returns the seconds left.
     report
@@ -197,6 +197,7 @@ def descend(
             if not routing.solved:
                 return best
             surrogates.append(price(structure, routing.duals))
+            del surrogates[:-_MEMORY]  # hundreds of LPs would otherwise hold hundreds of price vectors
             if routing.better_than(best):
                 if routing.feasible and not best.feasible:
                     reached.clear()  # merits with a penalty in them are no measure any more
