@@ -162,8 +162,19 @@ def dual_bound(model: LinearModel, duals: FloatArray, lower: FloatArray, upper: 
     lower, upper
         (n,) each, in place of the bounds of `model`.
     """
-    duals = np.where(np.isfinite(np.where(duals > 0, model.row_upper, model.row_lower)), duals, 0.0)
-    costs = model.objective - model.matrix.T @ duals
+    duals = usable_duals(model, duals)
+    return bound_at(model, duals, model.objective - model.matrix.T @ duals, lower, upper)
+
+
+def usable_duals(model: LinearModel, duals: FloatArray) -> FloatArray:
+    """Return the duals, 0 on an open side of their row."""
+    return np.where(np.isfinite(np.where(duals > 0, model.row_upper, model.row_lower)), duals, 0.0)
+
+
+def bound_at(
+    model: LinearModel, duals: FloatArray, costs: FloatArray, lower: FloatArray, upper: FloatArray
+) -> float:
+    """Return what usable `duals`, with the reduced `costs` that they leave, prove within column bounds."""
     sides = np.where(duals > 0, model.row_upper, model.row_lower)
     ends = np.where(costs > 0, upper, lower)
     return float(np.sum(duals[duals != 0] * sides[duals != 0]) + np.sum(costs[costs != 0] * ends[costs != 0]))

@@ -30,14 +30,21 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 #: After so many solved children a variable's pseudo-costs replace strong branching.
 _RELIABLE = 2
 
-#: Effort in simplex iterations at this relative gap: those of the relaxation, within these limits.
-_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.005, 3000, 4000
+#: Effort in simplex iterations at this relative gap: those of the relaxation, within these limits. An LP costs
+#: about as much besides as so many iterations.
+_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT, _PER_LP = 0.008, 3000, 4000, 25
 
-#: The effort grows with the square of the gap, within these factors.
-_LEAST_FACTOR, _LARGEST_FACTOR = 0.3, 16.0
+#: The effort  of the gap, within these factors.
+_POWER, _LEAST_FACTOR, _LARGEST_FACTOR = 4, 0.1, 16.0
 
-#: Dives start after so many nodes.
-_DIVES = (3, 15, 63, 255, 1023)
+#: While the effort doubles, the gap has to fall to this part.
+_NARROWED = 0.9
+
+#: A dive starts after so many nodes, and so many after one that found a better plan.
+_DIVE = 2
+
+#: After one that did not, so many times as many nodes have to be done.
+_WAIT = 2
 
 #: Nodes within this part of the incumbent wait until all others are done.
 _MARGIN = 1e-3
@@ -104,6 +111,7 @@ class Tree:
         self.structure = structure
         self.incumbent = incumbent
         self.nodes = 0
+        self._next_dive = _DIVE
         self._n_x = structure.problem.n_onloading
         self._propose = propose
         self._remaining = remaining
@@ -139,17 +147,26 @@ class Tree:
         return max(bounds)
 
     def search(self) -> None:
-        """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is."""
+        """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is.
+
+        It ends earlier where twice the effort did not narrow a gap by much.
+        """
+        checkpoint, gap_before = self._effort, np.inf
         while self._remaining() > 0:
             while not self._open and self._parked:
                 self._unpark()
             if not self._open:
                 return
             gap = self.bound - self.incumbent
-            factor = np.clip((gap / self._scale / _AT_GAP) ** 2, _LEAST_FACTOR, _LARGEST_FACTOR)
+            factor = np.clip((gap / self._scale / _AT_GAP) ** _POWER, _LEAST_FACTOR, _LARGEST_FACTOR)
             closed = np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent)
-            if closed or self.kernel.iterations > factor * self._effort:
+            spent = self.kernel.iterations + _PER_LP * self.kernel.solves
+            if closed or spent > factor * self._effort:
                 return
+            if spent > checkpoint:
+                if gap > _NARROWED * gap_before:
+                    return
+                checkpoint, gap_before = 2.0 * spent, gap
             node = heapq.heappop(self._open)
             # Whatever ends the search from inside, the bound still counts this box.
             self._at_work = [node]
@@ -163,10 +180,12 @@ class Tree:
         if self._open and node.bound < self._open[0].bound:
             self._push(node)
             return
-        # After 3, 15, 63, ... nodes the best box is a better place to dive from than the root, measured;
-        # without a plan every node is worth a dive.
-        if self.nodes in _DIVES or self.incumbent == -np.inf:
+        # After some nodes the best box is a better place to dive from than the root, measured; without a plan
+        # every node is worth a dive.
+        if self.nodes >= self._next_dive or self.incumbent == -np.inf:
+            before = self.incumbent
             self._dive(node)
+            self._next_dive = self.nodes + _DIVE if self.incumbent > before else _WAIT * (self.nodes + 1)
         self.nodes += 1
         self._branch(node)
 

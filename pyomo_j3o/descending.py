@@ -11,13 +11,13 @@ from scipy import sparse
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.structure import Structure
-from pyomo_j3o.surrogate import Surrogate, marginals, price
+from pyomo_j3o.surrogate import Marginals, Surrogate, marginals, price
 
 #: So many price vectors, the latest, bound a neighbourhood when it is set up.
 _MEMORY = 12
 
-#: Exchange each placed variable with so many of the best absent ones of its rows.
-_ALTERNATIVES = 12
+#: Of two that leave or enter together, the partners are so many of the best of their rows.
+_PARTNERS = 12
 
 #: So many of the best moves are looked through for some that can be made together.
 _TOGETHER = 64
@@ -25,7 +25,14 @@ _TOGETHER = 64
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Moves: take `out` away and put `into` in, -1 for none; `reach` bounds the objective; (moves,) each."""
+    """Moves: take the variables `out` away, put `into` in; `reach` bounds the objective.
+
+    Attributes
+    ----------
+    out, into : (moves, 2)
+        -1 for none.
+    reach : (moves,)
+    """
 
     out: IntArray
     into: IntArray
@@ -40,7 +47,10 @@ class Moves:
 
 
 class Neighbourhood:
-    """The additions, removals and exchanges at one placement, each with a bound of what it can reach.
+    """Moves at one placement, each with a bound of what it can reach.
+
+    *Single* moves are additions, removals, and exchanges of two variables of one row. *Double* moves exchange
+    two variables of a row for one or one for two, which a budget full of items of different sizes needs.
 
     Every price vector α >= 0 bounds the objective at every placement: F_α(S') plus what the prices pay for
     the shared budgets (Lagrangian duality). The least of these bounds over all price vectors that LPs have
@@ -54,9 +64,13 @@ class Neighbourhood:
         F_α for the price vectors known, the most telling last; at least one.
     x
         The placement, (N,) bool.
+    double
+        The double moves instead of the single ones.
     """
 
-    def __init__(self, structure: Structure, surrogates: Sequence[Surrogate], x: BoolArray) -> None:
+    def __init__(
+        self, structure: Structure, surrogates: Sequence[Surrogate], x: BoolArray, double: bool = False
+    ) -> None:
         self.structure = structure
         self.x = x
         problem = structure.problem
@@ -64,24 +78,17 @@ class Neighbourhood:
         can_leave = x & (problem.onloading_lower < 0.5)
         can_enter = ~x & (problem.onloading_upper > 0.5)
         latest = marginals(surrogates[-1:], x)
-        leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
-        interacting = can_leave[latest.out] & can_enter[latest.into]
-        row_out, row_into = _pairs_in_rows(structure, can_leave, can_enter, latest.addition[0])
-        pairs = np.union1d(
-            latest.out[interacting] * self._n + latest.into[interacting], row_out * self._n + row_into
-        )
-        nobody = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
-        moves = Moves(
-            np.concatenate([leaving, nobody[: len(entering)], pairs // self._n]),
-            np.concatenate([nobody[: len(leaving)], entering, pairs % self._n]),
-            np.full(len(leaving) + len(entering) + len(pairs), np.inf),
-        )
+        listed = _doubles if double else _singles
+        out, into = listed(structure, can_leave, can_enter, latest)
+        moves = Moves(out, into, np.full(len(out), np.inf))
         self.moves = moves.take(np.flatnonzero(keeps_rows(structure, x, moves)))
-        self._leaves, self._enters = self.moves.out >= 0, self.moves.into >= 0
-        both = self._leaves & self._enters
-        key = np.where(both, self.moves.out * self._n + self.moves.into, -1)
-        self._by_key = np.argsort(key, kind="stable")
-        self._keys = key[self._by_key]
+        out, into = self.moves.out, self.moves.into
+        # All pairs of a variable that leaves and one that enters, by their place in a sorted list of keys.
+        key = np.where(
+            (out[:, :, None] >= 0) & (into[:, None, :] >= 0), out[:, :, None] * self._n + into[:, None, :], -1
+        )
+        keys, place = np.unique(key, return_inverse=True)
+        self._keys, self._place = keys, place.reshape(len(self.moves), 4)
         self.learn(surrogates)
 
     def learn(self, surrogates: Sequence[Surrogate]) -> None:
@@ -90,13 +97,19 @@ class Neighbourhood:
         if not len(moves):
             return
         change = marginals(surrogates, self.x)
-        reach = np.repeat(change.bound[:, None], len(moves), axis=1)
-        reach[:, self._leaves] += change.removal[:, moves.out[self._leaves]]
-        reach[:, self._enters] += change.addition[:, moves.into[self._enters]]
         key = change.out * self._n + change.into
-        place = np.minimum(np.searchsorted(self._keys, key), len(moves) - 1)
+        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
         same = self._keys[place] == key
-        np.add.at(reach, (change.which[same], self._by_key[place[same]]), change.interaction[same])
+        interaction = np.zeros((len(surrogates), len(self._keys)))
+        np.add.at(interaction, (change.which[same], place[same]), change.interaction[same])
+        nothing = np.zeros((len(surrogates), 1))
+        removal, addition = (np.hstack([gain, nothing]) for gain in (change.removal, change.addition))
+        reach = np.repeat(change.bound[:, None], len(moves), axis=1)
+        for k in range(2):
+            reach += removal[:, moves.out[:, k]]
+            reach += addition[:, moves.into[:, k]]
+        for k in range(4):
+            reach += interaction[:, self._place[:, k]]
         np.minimum(moves.reach, reach.min(axis=0), out=moves.reach)
 
     def promising(self, threshold: float) -> IntArray:
@@ -106,23 +119,22 @@ class Neighbourhood:
 
 
 def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
-    """Return which single moves keep every placement row satisfied, (moves,)."""
+    """Return which moves keep every placement row satisfied, (moves,)."""
     rows = structure.placement_rows
     if not len(rows) or not len(moves):
         return np.ones(len(moves), dtype=bool)
     matrix = structure.placement_columns
     number = np.arange(len(moves))
-    enters, leaves = moves.into >= 0, moves.out >= 0
-    shape = (len(moves), len(x))
+    sides = [(sign, side[:, k]) for sign, side in ((1.0, moves.into), (-1.0, moves.out)) for k in range(2)]
     change = sparse.csr_array(
         (
-            np.concatenate([np.ones(enters.sum()), -np.ones(leaves.sum())]),
+            np.concatenate([np.full(np.sum(column >= 0), sign) for sign, column in sides]),
             (
-                np.concatenate([number[enters], number[leaves]]),
-                np.concatenate([moves.into[enters], moves.out[leaves]]),
+                np.concatenate([number[column >= 0] for _, column in sides]),
+                np.concatenate([column[column >= 0] for _, column in sides]),
             ),
         ),
-        shape=shape,
+        shape=(len(moves), len(x)),
     )
     effect = sparse.coo_array(change @ matrix.T)
     activity = structure.placement_matrix @ x.astype(float)
@@ -144,9 +156,9 @@ def descend(
     remaining: Callable[[], float],
     report: Callable[[Routing], None] = lambda routing: None,
     patience: int = 15,
-    worth: float = 0.0,
+    double: bool = True,
 ) -> Routing:
-    """Return a routing that no single addition, removal or exchange improves, or the best in time.
+    """Return a routing that no move of a `Neighbourhood` improves, or the best in time.
 
     Moves that touch different rows and groups are tried together; if that fails, the better half of
     them, and so on. Each LP, also a failed one, adds its prices to what is known of all other moves.
@@ -166,9 +178,9 @@ def descend(
     report
         Called with each better routing.
     patience
-        The descent ends when so many LPs in a row gained no more than `worth` together.
-    worth
-        In units of the objective.
+        The descent ends when so many LPs in a row gained nothing.
+    double
+        Whether double moves are tried where no single one is left.
     """
     best = start
     if not best.solved:
@@ -178,14 +190,22 @@ def descend(
     while remaining() > 0:
         neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x)
         size = len(neighbourhood.moves)
-        improved = False
+        improved = doubled = False
         while not improved and remaining() > 0:
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
             threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
-            stuck = len(reached) > patience and best.merit - reached[-1 - patience] <= worth
-            if not len(candidates) or stuck:
+            stuck = len(reached) > patience and best.merit <= reached[-1 - patience]
+            if stuck or ((doubled or not double) and not len(candidates)):
                 return best
+            if not len(candidates):
+                neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x, double=True)
+                size, doubled = len(neighbourhood.moves), True
+                continue
+            ahead = best.x.copy()
+            entering = neighbourhood.moves.into[candidates[:_TOGETHER]]
+            ahead[entering[entering >= 0]] = True
+            step.expect(ahead)
             batch = candidates[:1].tolist()
             if size > 1:
                 batch = _independent(structure, neighbourhood.moves, candidates[:_TOGETHER])[:size]
@@ -212,10 +232,9 @@ def descend(
 
 
 def _apply(moves: Moves, k: int, x: BoolArray) -> None:
-    if moves.out[k] >= 0:
-        x[moves.out[k]] = False
-    if moves.into[k] >= 0:
-        x[moves.into[k]] = True
+    out, into = moves.out[k], moves.into[k]
+    x[out[out >= 0]] = False
+    x[into[into >= 0]] = True
 
 
 def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> list[int]:
@@ -226,7 +245,7 @@ def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> li
     chosen = []
     for k in candidates:
         rows, groups = [], []
-        for variable in (moves.out[k], moves.into[k]):
+        for variable in (*moves.out[k], *moves.into[k]):
             if variable < 0:
                 continue
             rows.append(matrix.indices[matrix.indptr[variable] : matrix.indptr[variable + 1]])
@@ -242,20 +261,86 @@ def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> li
     return chosen
 
 
-def _pairs_in_rows(
-    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, addition: FloatArray
+def _singles(
+    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, latest: Marginals
 ) -> tuple[IntArray, IntArray]:
-    """Return pairs (leaving, entering) of each placement row, entering among the best of the row."""
+    """Return the single moves, (moves, 2) each; exchanges within rows, and of those that serve one group."""
+    n = max(len(can_leave), 1)
+    leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
+    interacting = can_leave[latest.out] & can_enter[latest.into]
+    (row_out, out), (row_into, into) = _members(structure, can_leave), _members(structure, can_enter)
+    left, right = _join(row_out, row_into)
+    pairs = np.union1d(latest.out[interacting] * n + latest.into[interacting], out[left] * n + into[right])
+    nobody = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
+    first_out = np.concatenate([leaving, nobody[: len(entering)], pairs // n])
+    first_into = np.concatenate([nobody[: len(leaving)], entering, pairs % n])
+    none = np.full(len(first_out), -1, dtype=np.int64)
+    return np.stack([first_out, none], axis=1), np.stack([first_into, none], axis=1)
+
+
+def _doubles(
+    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, latest: Marginals
+) -> tuple[IntArray, IntArray]:
+    """Return the double moves within rows, (moves, 2) each, among the best of every row."""
+    n = max(len(can_leave), 1)
+    row_out, out = _best(*_members(structure, can_leave), latest.removal[0])
+    row_into, into = _best(*_members(structure, can_enter), latest.addition[0])
+    # Two leave for one.
+    first, second = _twice(row_out)
+    pair, enters = _join(row_out[first], row_into)
+    two_out = np.stack([out[first[pair]], out[second[pair]]], axis=1)
+    one_into = np.stack([into[enters], np.full(len(enters), -1, dtype=np.int64)], axis=1)
+    # One leaves for two: the best to take its own place.
+    row_all, all_into = _members(structure, can_enter)
+    left, right = _join(row_out, row_all)
+    key = latest.out * n + latest.into
+    order = np.argsort(key, kind="stable")
+    total = np.concatenate([[0.0], np.cumsum(latest.interaction[order])])
+    wanted = out[left] * n + all_into[right]
+    between = np.searchsorted(key[order], wanted, "right"), np.searchsorted(key[order], wanted, "left")
+    worth = latest.addition[0][all_into[right]] + total[between[0]] - total[between[1]]
+    best = np.lexsort((-worth, left))
+    best = best[_rank(left[best]) < _PARTNERS]
+    first, second = _twice(left[best])
+    one_out = out[left[best[first]]]
+    two_into = np.stack([all_into[right[best[first]]], all_into[right[best[second]]]], axis=1)
+    one_out = np.stack([one_out, np.full(len(one_out), -1, dtype=np.int64)], axis=1)
+    moves = np.unique(
+        np.concatenate([np.hstack([two_out, one_into]), np.hstack([one_out, two_into])]), axis=0
+    )
+    return moves[:, :2], moves[:, 2:]
+
+
+def _members(structure: Structure, chosen: BoolArray) -> tuple[IntArray, IntArray]:
+    """Return the chosen variables of every placement row: rows, ascending, and variables."""
     part = structure.placement_matrix
     row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-    column = part.indices
-    enters = np.flatnonzero(can_enter[column])
-    order = enters[np.lexsort((-addition[column[enters]], row[enters]))]
-    rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    order = order[rank < _ALTERNATIVES]
-    leaves = np.flatnonzero(can_leave[column])
-    # Join the two lists by row.
-    first = np.searchsorted(row[order], row[leaves], side="left")
-    count = np.searchsorted(row[order], row[leaves], side="right") - first
+    keep = chosen[part.indices]
+    return row[keep], part.indices[keep].astype(np.int64)
+
+
+def _best(row: IntArray, variable: IntArray, worth: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return the partners of each row: those of most worth."""
+    order = np.lexsort((-worth[variable], row))
+    order = order[_rank(row[order]) < _PARTNERS]
+    return row[order], variable[order]
+
+
+def _rank(key: IntArray) -> IntArray:
+    """Return the position of each entry among those of its key; `key` is sorted."""
+    return np.arange(len(key)) - np.searchsorted(key, key)
+
+
+def _join(left: IntArray, right: IntArray) -> tuple[IntArray, IntArray]:
+    """Return all positions (i, j) with ``left[i] == right[j]``; `right` is sorted."""
+    first = np.searchsorted(right, left, side="left")
+    count = np.searchsorted(right, left, side="right") - first
     offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return column[np.repeat(leaves, count)], column[order[np.repeat(first, count) + offset]]
+    return np.repeat(np.arange(len(left)), count), np.repeat(first, count) + offset
+
+
+def _twice(key: IntArray) -> tuple[IntArray, IntArray]:
+    """Return all positions i < j with the same key; `key` is sorted."""
+    first, second = _join(key, key)
+    before = first < second
+    return first[before], second[before]

@@ -13,6 +13,7 @@ from pyomo_j3o.bounding import Tightened
 from pyomo_j3o.branching import Tree
 from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
+from pyomo_j3o.lp import solve_milp
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
@@ -25,13 +26,10 @@ from pyomo_j3o.surrogate import Surrogate, price
 _NEAR = 0.01
 
 #: So many LPs in a row may bring nothing in a descent, and in one from a rounded placement.
-_FAILURES, _FAILURES_NEARBY = 15, 6
+_FAILURES, _FAILURES_NEARBY = 10, 4
 
-#: On the way to the bound they must bring this part of what counts as far.
-_WORTH = 0.05
-
-#: Farther from the bound than this, a descent comes before branch and bound.
-_FAR = 0.02
+#: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at the other gap, or nodes.
+_WIDE, _SMALL, _CLOSE, _NODES = 0.04, 20_000, 1e-3, 2000
 
 #: What improvement reports: the step ("" for the start), the best routing, and the bound.
 Report = Callable[[str, Routing, float], None]
@@ -65,8 +63,8 @@ def improve(
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
-    If `x` is far from the bound, a descent from the rounded relaxation, or else from `x`; branch and bound
-    on the kernel, whose relaxations are rounded; a descent from the best placement.
+    If `x` has no routing, a descent from the rounded relaxation, or else from `x`; branch and bound on the kernel, whose relaxations are rounded; a descent from the best placement. Where all that leaves a
+    wide gap, a MILP solver gets a part that is small enough for it.
 
     Parameters
     ----------
@@ -102,6 +100,8 @@ def improve(
             search.approach(tightened)
             search.branch(backend, tightened, rel_gap)
         search.descend()
+        if tightened is not None and remaining() > 0:
+            search.solve_milp(tightened, rel_gap)
         return Improved(search.best.x, search.bound)
     finally:
         step.close()
@@ -131,23 +131,21 @@ class _Search:
         self._tried: set[bytes] = set()
 
     def approach(self, tightened: Tightened) -> None:
-        """Come near the bound if the best routing is none, or far from it: a search from afar costs more."""
+        """Look for a first plan from the rounded relaxation, or else from the best placement without one."""
         n_x = self.structure.problem.n_onloading
         model, solution = tightened.model, tightened.solution
 
-        gap = _FAR * abs(tightened.bound)
-
         def approach() -> None:
-            if self._is_far(tightened):
-                rounded = self._round(
-                    solution.values[:n_x], solution.row_duals, model.lower[:n_x], model.upper[:n_x]
-                )
-                if rounded is not None:
-                    self._keep("swaps", self._descent(rounded, "swaps", worth=_WORTH * gap))
-            if self._is_far(tightened):
-                self._keep("swaps", self._descent(self.best, "swaps", worth=_WORTH * gap))
+            rounded = self._round(
+                solution.values[:n_x], solution.row_duals, model.lower[:n_x], model.upper[:n_x]
+            )
+            if rounded is not None:
+                self._keep("swaps", self._descent(rounded, "swaps"))
+            if not self.best.feasible:
+                self._keep("swaps", self._descent(self.best, "swaps"))
 
-        self._timed("swaps", approach)
+        if not self.best.feasible:
+            self._timed("swaps", approach)
 
     def branch(self, backend: Backend, tightened: Tightened, rel_gap: float) -> None:
         """Branch and bound on the kernel of `tightened`."""
@@ -174,11 +172,32 @@ class _Search:
 
     def descend(self) -> None:
         """Descend from the best routing."""
-        self._timed("swaps", lambda: self._keep("swaps", self._descent(self.best, "swaps")))
+        self._timed("swaps", lambda: self._keep("swaps", self._descent(self.best, "swaps", double=True)))
 
-    def _is_far(self, tightened: Tightened) -> bool:
-        gap = tightened.bound - self.best.objective
-        return not self.best.feasible or gap > _FAR * max(abs(tightened.bound), 1e-9)
+    def solve_milp(self, tightened: Tightened, rel_gap: float) -> None:
+        """Leave a part that is none for the steps before, flows or big-M rows, say, to HiGHS's MILP solver."""
+        best = self.best
+        gap = min(self.bound, tightened.bound) - best.objective
+        wide = not best.feasible or gap > max(_WIDE, rel_gap) * abs(best.objective)
+        model, n_x = tightened.model, self.structure.problem.n_onloading
+        if not wide or model.matrix.nnz > _SMALL:
+            return
+
+        def solve() -> None:
+            found = solve_milp(
+                model,
+                self._remaining(),
+                options={"mip_max_nodes": _NODES, "mip_rel_gap": max(rel_gap, _CLOSE)},
+                start=np.concatenate([best.x, best.y]) if best.feasible else None,
+            )
+            if len(found.values):
+                routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), 1.0))
+                if routing.solved:
+                    self._keep("milp", routing)
+            margin = 1e-7 * max(1.0, abs(found.bound))
+            self.bound = min(self.bound, found.bound + margin)
+
+        self._timed("milp", solve)
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
         """Do the work and note what it brought."""
@@ -191,7 +210,13 @@ class _Search:
             self._done(Step(name, gained, lowered, time.perf_counter() - start))
         self._report(name, self.best, self.bound)
 
-    def _descent(self, start: Routing, name: str, patience: int = _FAILURES, worth: float = 0.0) -> Routing:
+    def _descent(
+        self,
+        start: Routing,
+        name: str,
+        patience: int = _FAILURES,
+        double: bool = False,
+    ) -> Routing:
         return descend(
             self.structure,
             self._step,
@@ -200,7 +225,7 @@ class _Search:
             self._remaining,
             lambda routing: self._keep(name, routing),
             patience,
-            worth,
+            double,
         )
 
     def _keep(self, name: str, routing: Routing) -> None:

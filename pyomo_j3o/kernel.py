@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.bounding import Tightened, dual_bound
+from pyomo_j3o.bounding import Tightened, bound_at, usable_duals
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPStatus
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 
@@ -67,17 +67,17 @@ class Kernel:
     def __init__(self, tightened: Tightened, backend: Backend, n_onloading: int, columns: BoolArray) -> None:
         self.model = tightened.model
         self.n_onloading = n_onloading
-        #: Simplex iterations so far.
-        self.iterations = 0
+        #: Simplex iterations and LPs so far.
+        self.iterations, self.solves = 0, 0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
-        self._nothing = replace(self.model, objective=np.zeros(self.model.n_columns))
         self.links = _Links.of(self.model, n_onloading)
         self._columns = np.zeros(0, dtype=np.int64)
         self._row_numbers = np.zeros(0, dtype=np.int64)
         self._inside = np.zeros(self.model.n_columns, dtype=bool)
         self._row_inside = np.zeros(self.model.n_rows, dtype=bool)
         self._program: LinearProgram | None = None
+        self._basis: Any = None
         self._whole: LinearProgram | None = None
         # Only a column that may be 0, and whose worth has an end, can be left out.
         linked = np.zeros(self.model.n_columns, dtype=bool)
@@ -112,7 +112,6 @@ class Kernel:
             row_lower=np.concatenate([self.model.row_lower, nothing]),
             row_upper=np.concatenate([self.model.row_upper, upper]),
         )
-        self._nothing = replace(self.model, objective=np.zeros(self.model.n_columns))
         self._row_numbers = np.concatenate([self._row_numbers, first + np.arange(len(upper))])
         self._row_inside = np.concatenate([self._row_inside, np.ones(len(upper), dtype=bool)])
         if self._whole is not None:
@@ -198,10 +197,12 @@ class Kernel:
         program = self._program
         assert program is not None
         program.set_column_bounds(lower[self._columns], upper[self._columns])
-        if basis is not None:
+        if basis is not None and basis is not self._basis:
             program.set_basis(basis)
+        self._basis = None
         found = program.solve(time_limit, cutoff, iterations)
         self.iterations += found.iterations
+        self.solves += 1
         nobody = np.zeros(0, dtype=bool)
         usable = found.status in (LPStatus.OPTIMAL, LPStatus.STOPPED, LPStatus.INFEASIBLE)
         if not usable or len(found.row_duals) != len(self._row_numbers):
@@ -209,15 +210,18 @@ class Kernel:
             return _without(found.status, -np.inf if proven else np.inf, basis), 0.0, nobody
         duals = np.zeros(self.model.n_rows)
         duals[self._row_numbers] = found.row_duals
+        duals = usable_duals(self.model, duals)
         costs, raises = self._complete(self.model.objective, duals, upper)
-        bound = dual_bound(self.model, duals, lower, upper)
+        bound = bound_at(self.model, duals, costs, lower, upper)
         if found.status is LPStatus.INFEASIBLE and self._inside.all():
             bound = -np.inf
+        # The program goes on from it by itself.
+        self._basis = program.basis()
         if found.status is not LPStatus.OPTIMAL:
-            return _without(found.status, bound, program.basis()), 0.0, raises
+            return _without(found.status, bound, self._basis), 0.0, raises
         values = np.zeros(self.model.n_columns)
         values[self._columns] = found.values
-        point = Point(found.status, bound, values, duals, costs, program.basis())
+        point = Point(found.status, bound, values, duals, costs, self._basis)
         return point, bound - found.objective, raises
 
     def _complete(
@@ -246,8 +250,9 @@ class Kernel:
         if ray is not None:
             duals = np.zeros(self.model.n_rows)
             duals[self._row_numbers] = ray / np.abs(ray).max(initial=1e-300)
-            _, raises = self._complete(self._nothing.objective, duals, upper)
-            if dual_bound(self._nothing, duals, lower, upper) < -1e-9 * (1.0 + np.abs(duals).sum()):
+            duals = usable_duals(self.model, duals)
+            costs, raises = self._complete(np.zeros(self.model.n_columns), duals, upper)
+            if bound_at(self.model, duals, costs, lower, upper) < -1e-9 * (1.0 + np.abs(duals).sum()):
                 return False, False
             if self._grow(raises):
                 return True, True
@@ -285,6 +290,7 @@ class Kernel:
         if self._program is not None:
             self._program.close()
         model = self.model
+        self._basis = None
         self._program = self._backend.open(
             LinearModel(
                 model.objective[self._columns],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.problem import BoolArray, FloatArray, Plan
 from pyomo_j3o.structure import Structure
 
@@ -77,8 +78,9 @@ class Routing:
 class OffloadingStep:
     """Routes for one placement after the other in one LP whose bounds move, so that its basis is kept.
 
-    The LP has the K columns of y and the routing rows only: link rows are bounds once x is fixed. For
-    each row it also has slack columns, closed except when the elastic form is asked for.
+    The LP has the routing rows only: link rows are bounds once x is fixed. Of the K columns of y it has those
+    that some placement so far has opened; one that is not open is 0. For each row it also has slack columns,
+    closed except when the elastic form is asked for.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ class OffloadingStep:
     def __init__(self, structure: Structure, backend: Backend) -> None:
         self._structure = structure
         problem = structure.problem
-        matrix = structure.routing_matrix
+        n_rows = len(structure.routing_rows)
         lower, upper = (side[structure.routing_rows] for side in (problem.row_lower, problem.row_upper))
         self._over, self._under = np.flatnonzero(np.isfinite(upper)), np.flatnonzero(np.isfinite(lower))
         n_slacks = len(self._over) + len(self._under)
@@ -100,20 +102,21 @@ class OffloadingStep:
                 np.concatenate([-np.ones(len(self._over)), np.ones(len(self._under))]),
                 (np.concatenate([self._over, self._under]), np.arange(n_slacks)),
             ),
-            shape=(matrix.shape[0], n_slacks),
+            shape=(n_rows, n_slacks),
         )
         self._penalty = np.concatenate([structure.penalty[side] for side in (self._over, self._under)])
         self._no_slack = np.zeros(n_slacks)
-        self._lp = backend.open(
-            LinearModel(
-                np.concatenate([problem.offloading_objective, -self._penalty]),
-                sparse.csr_array(sparse.hstack([matrix, slacks], format="csr")),
-                lower,
-                upper,
-                np.concatenate([problem.offloading_lower, self._no_slack]),
-                np.concatenate([problem.offloading_upper, np.full(n_slacks, np.inf)]),
-            )
-        )
+        self._backend = backend
+        self._slacks, self._sides = slacks, (lower, upper)
+        self._columns = np.zeros(0, dtype=np.int64)
+        self._inside = np.zeros(problem.n_offloading, dtype=bool)
+        self._next: BoolArray | None = None
+        self._basis: Any = None
+        self._lp: LinearProgram | None = None
+
+    def expect(self, x: BoolArray) -> None:
+        """Say which placement, (N,) bool, holds all that are asked for next: its columns come in together."""
+        self._next = x
 
     def __call__(self, x: BoolArray, time_limit: float = np.inf, at_least: float = -np.inf) -> Routing:
         """Return the best routing for placement `x`, or elastic prices if there is none.
@@ -134,6 +137,8 @@ class OffloadingStep:
         structure = self._structure
         start = time.perf_counter()
         lower, upper = structure.column_bounds(x)
+        self._let_in((lower != 0.0) | (upper != 0.0))
+        assert self._lp is not None
         self._lp.set_row_bounds(*structure.routing_bounds(x))
         crossed = bool(np.any(lower > upper))
         if crossed:
@@ -150,7 +155,7 @@ class OffloadingStep:
             return self._routing(x, plain.status, plain, lower, upper)
         if elastic.status is not LPStatus.OPTIMAL:
             return self._routing(x, elastic.status, elastic, lower, upper)
-        slack = elastic.values[len(lower) :]
+        slack = elastic.values[: len(self._no_slack)]
         if not crossed and slack.max(initial=0.0) <= 1e-9:
             return self._routing(x, LPStatus.OPTIMAL, elastic, lower, upper)
         routing = self._routing(x, LPStatus.INFEASIBLE, elastic, lower, upper)
@@ -164,15 +169,51 @@ class OffloadingStep:
 
     def close(self) -> None:
         """Free the LP."""
-        self._lp.close()
+        if self._lp is not None:
+            self._lp.close()
+
+    def _let_in(self, columns: BoolArray) -> None:
+        """Open the LP anew if some of `columns`, (K,) bool, are not in it, from the basis it had."""
+        if self._lp is not None and not np.any(columns & ~self._inside):
+            return
+        if self._next is not None:
+            lower, upper = self._structure.column_bounds(self._next)
+            columns = columns | (lower != 0.0) | (upper != 0.0)
+        new = np.flatnonzero(columns & ~self._inside)
+        self._inside[new] = True
+        self._columns = np.concatenate([self._columns, new])
+        structure, problem = self._structure, self._structure.problem
+        # The slacks come first, so that a basis knows its columns again when others are appended.
+        program = self._backend.open(
+            LinearModel(
+                np.concatenate([-self._penalty, problem.offloading_objective[self._columns]]),
+                sparse.csr_array(
+                    sparse.hstack([self._slacks, structure.routing_matrix[:, self._columns]], format="csr")
+                ),
+                *self._sides,
+                np.concatenate([self._no_slack, problem.offloading_lower[self._columns]]),
+                np.concatenate(
+                    [np.full(len(self._no_slack), np.inf), problem.offloading_upper[self._columns]]
+                ),
+            )
+        )
+        if self._lp is not None:
+            if self._basis is not None:
+                program.set_basis(self._basis)
+            self._lp.close()
+        self._lp = program
 
     def _solve(
         self, lower: FloatArray, upper: FloatArray, slack_upper: FloatArray, time_limit: float
     ) -> LPSolution:
+        assert self._lp is not None
         self._lp.set_column_bounds(
-            np.concatenate([lower, self._no_slack]), np.concatenate([upper, slack_upper])
+            np.concatenate([self._no_slack, lower[self._columns]]),
+            np.concatenate([slack_upper, upper[self._columns]]),
         )
-        return self._lp.solve(time_limit)
+        found = self._lp.solve(time_limit)
+        self._basis = self._lp.basis() if found.status is LPStatus.OPTIMAL else None
+        return found
 
     def _routing(
         self, x: BoolArray, status: LPStatus, solution: LPSolution, lower: FloatArray, upper: FloatArray
@@ -183,12 +224,15 @@ class OffloadingStep:
         if solution.status is not LPStatus.OPTIMAL:
             return Routing(x, status, -np.inf, np.zeros(0), duals, np.zeros(n_columns))
         duals[structure.routing_rows] = solution.row_duals
-        reduced_costs = solution.reduced_costs[:n_columns].copy()
+        reduced_costs = problem.offloading_objective - structure.routing_matrix.T @ solution.row_duals
+        reduced_costs[self._columns] = solution.reduced_costs[len(self._no_slack) :]
         self._move_to_links(x, duals, reduced_costs, lower, upper)
         if status is not LPStatus.OPTIMAL:
             merit = solution.objective + problem.objective_constant + problem.onloading_objective @ x
             return Routing(x, status, -np.inf, np.zeros(0), duals, reduced_costs, float(merit))
-        y = np.clip(solution.values[:n_columns], lower, upper)
+        y = np.zeros(n_columns)
+        y[self._columns] = solution.values[len(self._no_slack) :]
+        y = np.clip(y, lower, upper)
         objective = (
             problem.objective_constant + problem.onloading_objective @ x + problem.offloading_objective @ y
         )

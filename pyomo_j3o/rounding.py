@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -20,43 +20,29 @@ _NEAR_INTEGER = 0.01
 
 @dataclass(frozen=True, slots=True)
 class BaseRows:
-    """Rows ``a x + d y <= b`` with y >= 0 that can be rounded, as flat entries sorted by row.
+    """Rows ``x_rows @ x + y_rows @ y <= budget`` with y >= 0 that can be rounded.
 
     Attributes
     ----------
+    x_rows : (rows, N) CSR
+    y_rows : (rows, K) CSR
     budget : (rows,)
-        b, with the rounding that a plan is forgiven.
-    pair_row, pair_x : (pairs,)
-        The (row, x) that occur, directly or through a link of one of the row's y.
-    pair_value : (pairs,)
-        a, 0 where x comes in through links only.
-    y_row, y_column, y_value : (entries,)
-        d.
-    y_pair : (entries,)
-        The pair of the x that opens y; -1 for a y that no single x opens.
-    y_cap : (entries,)
-        u of the link y <= u x; inf without one.
-    n_onloading, n_offloading : int
-        N, K.
+    opener : (K,)
+        The x of the link y <= u x; -1 for a y that no single x opens.
+    cap : (K,)
+        u; inf without a link.
     """
 
+    x_rows: sparse.csr_array
+    y_rows: sparse.csr_array
     budget: FloatArray
-    pair_row: IntArray
-    pair_x: IntArray
-    pair_value: FloatArray
-    y_row: IntArray
-    y_column: IntArray
-    y_value: FloatArray
-    y_pair: IntArray
-    y_cap: FloatArray
-    n_onloading: int
-    n_offloading: int
+    opener: IntArray
+    cap: FloatArray
 
     @staticmethod
     def of(structure: Structure) -> BaseRows:
         """Collect both sides of every placement and routing row, and priced rows less their demand rows."""
         problem = structure.problem
-        n_x = problem.n_onloading
         opener, cap = _single_openers(structure)
         x_rows, y_rows, budget = _stacked(
             [*_both_sides(structure), *_without_ungated(structure, opener)], problem
@@ -66,29 +52,11 @@ class BaseRows:
         negative = np.bincount(row, problem.offloading_lower[column] < 0, minlength=n_rows) > 0
         gated = np.bincount(row, opener[column] >= 0, minlength=n_rows) > 0
         keep = np.flatnonzero(~negative & (gated | (np.diff(x_rows.indptr) > 0)))
-        x_rows, y_rows, budget = x_rows[keep], y_rows[keep], budget[keep]
-        x_row, x_column = _positions(x_rows)
-        y_row, y_column = _positions(y_rows)
-        opened = np.flatnonzero(opener[y_column] >= 0)
-        key = np.concatenate([x_row * n_x + x_column, y_row[opened] * n_x + opener[y_column[opened]]])
-        pairs, pair = np.unique(key, return_inverse=True)
-        value = np.zeros(len(pairs))
-        value[pair[: x_rows.nnz]] = x_rows.data
-        y_pair = np.full(len(y_row), -1, dtype=np.int64)
-        y_pair[opened] = pair[x_rows.nnz :]
-        return BaseRows(
-            budget + 1e-9 * np.maximum(1.0, np.abs(budget)),
-            pairs // max(n_x, 1),
-            pairs % max(n_x, 1),
-            value,
-            y_row,
-            y_column,
-            y_rows.data,
-            y_pair,
-            cap[y_column],
-            n_x,
-            problem.n_offloading,
-        )
+        return BaseRows(x_rows, y_rows, budget, opener, cap).take(keep)
+
+    def take(self, rows: IntArray) -> BaseRows:
+        """Return the rows numbered `rows`."""
+        return replace(self, x_rows=self.x_rows[rows], y_rows=self.y_rows[rows], budget=self.budget[rows])
 
 
 def separate_rounding(
@@ -117,10 +85,79 @@ def separate_rounding(
     cuts : (cuts, N + K) CSR
     limit : (cuts,)
     """
-    if not len(base.budget):
-        return sparse.csr_array((0, base.n_onloading + base.n_offloading)), np.zeros(0)
-    rows = _Rounded(base, np.clip(x, 0.0, 1.0), np.maximum(y, 0.0))
-    return rows.cuts(*rows.choose(), violation)
+    x, y = np.clip(x, 0.0, 1.0), np.maximum(y, 0.0)
+    # What is 0 takes no part in the choice of complements and divisors: they are chosen without it.
+    near = replace(base, x_rows=_only(base.x_rows, x > 0.0), y_rows=_only(base.y_rows, y > 0.0))
+    rows = _Rounded(_Entries.of(near), x, y)
+    flip, divisor = rows.choose()
+    deep = np.flatnonzero(rows.round(flip, divisor)[0] > violation)
+    place = np.full(len(divisor), -1, dtype=np.int64)
+    place[deep] = np.arange(len(deep))
+    whole = _Rounded(_Entries.of(base.take(deep)), x, y)
+    width = max(len(x), 1)
+    flipped = place[rows.entries.pair_row[flip]] * width + rows.entries.pair_x[flip]
+    key = whole.entries.pair_row * width + whole.entries.pair_x
+    return whole.cuts(np.isin(key, flipped), divisor[deep], violation)
+
+
+def _only(matrix: sparse.csr_array, columns: BoolArray) -> sparse.csr_array:
+    """Return the matrix with the entries of these columns only, (columns,) bool; its shape stays."""
+    keep = columns[matrix.indices]
+    start = np.concatenate([[0], np.cumsum(keep)])[matrix.indptr]
+    return sparse.csr_array((matrix.data[keep], matrix.indices[keep], start), shape=matrix.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Some rows over some columns, as flat entries sorted by row.
+
+    Attributes
+    ----------
+    budget : (rows,)
+        With the rounding that a plan is forgiven.
+    pair_row, pair_x : (pairs,)
+        The (row, x) that occur, directly or through a link of one of the row's y.
+    pair_value : (pairs,)
+        0 where x comes in through links only.
+    y_row, y_column, y_value : (entries,)
+    y_pair : (entries,)
+        The pair of the x that opens y; -1 for a y that no single x opens.
+    y_cap : (entries,)
+    """
+
+    budget: FloatArray
+    pair_row: IntArray
+    pair_x: IntArray
+    pair_value: FloatArray
+    y_row: IntArray
+    y_column: IntArray
+    y_value: FloatArray
+    y_pair: IntArray
+    y_cap: FloatArray
+
+    @staticmethod
+    def of(base: BaseRows) -> _Entries:
+        (x_row, x_column), (y_row, y_column) = _positions(base.x_rows), _positions(base.y_rows)
+        n_x = max(base.x_rows.shape[1], 1)
+        opener = base.opener[y_column]
+        opened = np.flatnonzero(opener >= 0)
+        key = np.concatenate([x_row * n_x + x_column, y_row[opened] * n_x + opener[opened]])
+        pairs, pair = np.unique(key, return_inverse=True)
+        value = np.zeros(len(pairs))
+        value[pair[: len(x_row)]] = base.x_rows.data
+        y_pair = np.full(len(y_row), -1, dtype=np.int64)
+        y_pair[opened] = pair[len(x_row) :]
+        return _Entries(
+            base.budget + 1e-9 * np.maximum(1.0, np.abs(base.budget)),
+            pairs // n_x,
+            pairs % n_x,
+            value,
+            y_row,
+            y_column,
+            base.y_rows.data,
+            y_pair,
+            base.cap[y_column],
+        )
 
 
 class _Rounded:
@@ -130,23 +167,26 @@ class _Rounded:
     ``u x - y``. Only the negative ones stay in a cut.
     """
 
-    def __init__(self, base: BaseRows, x: FloatArray, y: FloatArray) -> None:
-        self.base = base
-        self.n_rows = len(base.budget)
-        self.x = x[base.pair_x]
-        y_value = y[base.y_column]
-        gated = base.y_pair >= 0
+    def __init__(self, entries: _Entries, x: FloatArray, y: FloatArray) -> None:
+        self.entries = entries
+        self.n_columns = len(x), len(y)
+        self.n_rows = len(entries.budget)
+        self.x = x[entries.pair_x]
+        y_value = y[entries.y_column]
+        gated = entries.y_pair >= 0
         room = np.full(len(y_value), np.inf)
-        room[gated] = np.maximum(base.y_cap[gated] * self.x[base.y_pair[gated]] - y_value[gated], 0.0)
-        self.by_link = gated & (room <= y_value)
+        room[gated] = np.maximum(entries.y_cap[gated] * self.x[entries.y_pair[gated]] - y_value[gated], 0.0)
+        # Where both ends are as near (mostly y and x are 0), the one that leaves nothing in the cut.
+        tie = np.abs(room - y_value) <= 1e-9
+        self.by_link = gated & np.where(tie, entries.y_value < 0, room < y_value)
         into = np.flatnonzero(self.by_link)
-        self.value = base.pair_value + np.bincount(
-            base.y_pair[into], base.y_value[into] * base.y_cap[into], minlength=len(base.pair_row)
+        self.value = entries.pair_value + np.bincount(
+            entries.y_pair[into], entries.y_value[into] * entries.y_cap[into], minlength=len(entries.pair_row)
         )
-        rest = np.where(self.by_link, -base.y_value, base.y_value)
+        rest = np.where(self.by_link, -entries.y_value, entries.y_value)
         self.negative = np.flatnonzero(rest < 0)
         self.rest = rest[self.negative]
-        rest_row = base.y_row[self.negative]
+        rest_row = entries.y_row[self.negative]
         self._rest_row = rest_row
         amount = np.where(self.by_link, np.where(gated, room, 0.0), y_value)[self.negative]
         self._rest_amount = np.bincount(rest_row, self.rest * amount, minlength=self.n_rows)
@@ -156,11 +196,11 @@ class _Rounded:
         self, flip: BoolArray, divisor: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return depth (-inf where there is no cut), coefficients, factor of the rest, and limit, by row."""
-        row = self.base.pair_row
+        row = self.entries.pair_row
         value = np.where(flip, -self.value, self.value) / divisor[row]
         x = np.where(flip, 1.0 - self.x, self.x)
         moved = np.bincount(row, np.where(flip, self.value, 0.0), minlength=self.n_rows)
-        budget = (self.base.budget - moved) / divisor
+        budget = (self.entries.budget - moved) / divisor
         limit = np.floor(budget)
         part = budget - limit
         useful = (part > _NEAR_INTEGER) & (part < 1.0 - _NEAR_INTEGER)
@@ -206,7 +246,7 @@ class _Rounded:
 
     def _trials(self) -> list[IntArray]:
         """Return the most fractional x of every row, the second most, ...; (rows,) each, -1 for none."""
-        row = self.base.pair_row
+        row = self.entries.pair_row
         fractional = (self.x > 1e-6) & (self.x < 1 - 1e-6) & (np.abs(self.value) > 1e-9)
         order = np.flatnonzero(fractional)
         order = order[np.lexsort((np.abs(self.x[order] - 0.5), row[order]))]
@@ -223,30 +263,30 @@ class _Rounded:
         self, flip: BoolArray, divisor: FloatArray, violation: float
     ) -> tuple[sparse.csr_array, FloatArray]:
         """Return the rounded rows that are deep enough, in the columns (x, y)."""
-        base = self.base
+        entries, (n_x, n_y) = self.entries, self.n_columns
         depth, coefficient, factor, limit = self.round(flip, divisor)
         deep = np.flatnonzero(depth > violation)
         number = np.full(self.n_rows, -1, dtype=np.int64)
         number[deep] = np.arange(len(deep))
-        limit = limit - np.bincount(base.pair_row, np.where(flip, coefficient, 0.0), minlength=self.n_rows)
+        limit = limit - np.bincount(entries.pair_row, np.where(flip, coefficient, 0.0), minlength=self.n_rows)
         on_x = np.where(flip, -coefficient, coefficient)
         on_rest = self.rest * factor[self._rest_row]
         room = self.by_link[self.negative]
-        column, pair = base.y_column[self.negative], base.y_pair[self.negative]
+        column, pair = entries.y_column[self.negative], entries.y_pair[self.negative]
         on_x = on_x + np.bincount(
-            pair[room], on_rest[room] * base.y_cap[self.negative][room], minlength=len(on_x)
+            pair[room], on_rest[room] * entries.y_cap[self.negative][room], minlength=len(on_x)
         )
-        of_x = np.flatnonzero((number[base.pair_row] >= 0) & (np.abs(on_x) > 1e-12))
+        of_x = np.flatnonzero((number[entries.pair_row] >= 0) & (np.abs(on_x) > 1e-12))
         of_y = np.flatnonzero(number[self._rest_row] >= 0)
         matrix = sparse.csr_array(
             (
                 np.concatenate([on_x[of_x], np.where(room, -on_rest, on_rest)[of_y]]),
                 (
-                    np.concatenate([number[base.pair_row[of_x]], number[self._rest_row[of_y]]]),
-                    np.concatenate([base.pair_x[of_x], base.n_onloading + column[of_y]]),
+                    np.concatenate([number[entries.pair_row[of_x]], number[self._rest_row[of_y]]]),
+                    np.concatenate([entries.pair_x[of_x], n_x + column[of_y]]),
                 ),
             ),
-            shape=(len(deep), base.n_onloading + base.n_offloading),
+            shape=(len(deep), n_x + n_y),
         )
         side = limit[deep]
         return matrix, side + 1e-9 * np.maximum(1.0, np.abs(side))

@@ -64,7 +64,7 @@ _FEASIBILITY = 1e-6
 
 #: The alternation ends when so many iterations close no more than this share of the gap: what follows it
 #: closes more in less time. Without improvement, they must bring nothing.
-_PATIENCE, _LEAST_PROGRESS = 3, 0.02
+_PATIENCE, _LEAST_PROGRESS = 2, 0.1
 
 
 class _Option(ConfigValue):
