@@ -30,11 +30,10 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 #: After so many solved children a variable's pseudo-costs replace strong branching.
 _RELIABLE = 2
 
-#: Effort in simplex iterations at this relative gap: those of the relaxation, within these limits. An LP costs
-#: about as much besides as so many iterations.
-_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT, _PER_LP = 0.008, 3000, 4000, 25
+#: Effort at this relative gap, in simplex iterations: those of the relaxation, within these limits.
+_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.008, 3000, 4000
 
-#: The effort  of the gap, within these factors.
+#: The effort grows with this power of the gap, within these factors.
 _POWER, _LEAST_FACTOR, _LARGEST_FACTOR = 4, 0.1, 16.0
 
 #: While the effort doubles, the gap has to fall to this part.
@@ -160,7 +159,7 @@ class Tree:
             gap = self.bound - self.incumbent
             factor = np.clip((gap / self._scale / _AT_GAP) ** _POWER, _LEAST_FACTOR, _LARGEST_FACTOR)
             closed = np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent)
-            spent = self.kernel.iterations + _PER_LP * self.kernel.solves
+            spent = self.kernel.work
             if closed or spent > factor * self._effort:
                 return
             if spent > checkpoint:

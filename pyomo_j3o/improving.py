@@ -28,7 +28,7 @@ _NEAR = 0.01
 #: So many LPs in a row may bring nothing in a descent, and in one from a rounded placement.
 _FAILURES, _FAILURES_NEARBY = 10, 4
 
-#: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at the other gap, or nodes.
+#: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at a gap, or after nodes.
 _WIDE, _SMALL, _CLOSE, _NODES = 0.04, 20_000, 1e-3, 2000
 
 #: What improvement reports: the step ("" for the start), the best routing, and the bound.
@@ -63,8 +63,9 @@ def improve(
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
-    If `x` has no routing, a descent from the rounded relaxation, or else from `x`; branch and bound on the kernel, whose relaxations are rounded; a descent from the best placement. Where all that leaves a
-    wide gap, a MILP solver gets a part that is small enough for it.
+    If `x` has no routing, a descent from the rounded relaxation, or else from `x`; branch and bound on the
+    kernel, whose relaxations are rounded; a descent from the best placement. Where all that leaves a wide
+    gap, a MILP solver gets a part that is small enough for it.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ class _Search:
         self._timed("swaps", lambda: self._keep("swaps", self._descent(self.best, "swaps", double=True)))
 
     def solve_milp(self, tightened: Tightened, rel_gap: float) -> None:
-        """Leave a part that is none for the steps before, flows or big-M rows, say, to HiGHS's MILP solver."""
+        """Leave a part that the steps before are not made for, flows, say, to HiGHS's MILP solver."""
         best = self.best
         gap = min(self.bound, tightened.bound) - best.objective
         wide = not best.feasible or gap > max(_WIDE, rel_gap) * abs(best.objective)

@@ -13,6 +13,9 @@ from pyomo_j3o.bounding import Tightened, bound_at, usable_duals
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPStatus
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 
+#: An LP costs about as much besides as so many simplex iterations; a small one this part of a large one.
+_PER_LP, _LEAST_SIZE = 25, 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -67,8 +70,8 @@ class Kernel:
     def __init__(self, tightened: Tightened, backend: Backend, n_onloading: int, columns: BoolArray) -> None:
         self.model = tightened.model
         self.n_onloading = n_onloading
-        #: Simplex iterations and LPs so far.
-        self.iterations, self.solves = 0, 0
+        #: Simplex iterations so far, and the work in units of one at a thousand columns.
+        self.iterations, self.work = 0, 0.0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
         self.links = _Links.of(self.model, n_onloading)
@@ -202,7 +205,7 @@ class Kernel:
         self._basis = None
         found = program.solve(time_limit, cutoff, iterations)
         self.iterations += found.iterations
-        self.solves += 1
+        self.work += (found.iterations + _PER_LP) * min(max(self.size / 1000, _LEAST_SIZE), 1.0)
         nobody = np.zeros(0, dtype=bool)
         usable = found.status in (LPStatus.OPTIMAL, LPStatus.STOPPED, LPStatus.INFEASIBLE)
         if not usable or len(found.row_duals) != len(self._row_numbers):

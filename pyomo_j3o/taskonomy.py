@@ -156,35 +156,35 @@ def taskonomy_data(
 
 
 def instances() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name the thirty instances of comparisons: 5–40 clients, 1–4 edge servers, with drops and without.
+    """Name the thirty instances of comparisons: 5–60 clients, 1–6 edge servers, with drops and without.
 
     Yields
     ------
     tuple
         A name and the keyword arguments of `pyomo_j3o.library.taskonomy`.
     """
+    # Clients, edge servers, and the seed without drops; the one with drops is the next.
     sizes = (
-        (5, 1),
-        (8, 1),
-        (10, 1),
-        (10, 2),
-        (12, 2),
-        (15, 2),
-        (16, 2),
-        (20, 2),
-        (20, 3),
-        (24, 3),
-        (25, 2),
-        (30, 3),
-        (32, 4),
-        (36, 4),
-        (40, 4),
+        (5, 1, 0),
+        (8, 1, 2),
+        (10, 1, 4),
+        (10, 2, 6),
+        (12, 2, 8),
+        (15, 2, 10),
+        (20, 2, 14),
+        (20, 3, 16),
+        (24, 3, 18),
+        (25, 2, 20),
+        (30, 3, 22),
+        (36, 4, 26),
+        (40, 4, 28),
+        (50, 5, 30),
+        (60, 6, 32),
     )
-    for k, (clients, edges) in enumerate(sizes):
+    for clients, edges, first in sizes:
         for droppable in (False, True):
-            seed = 2 * k + droppable
             kind = "drop" if droppable else "serve"
             yield (
                 f"taskonomy-{clients}-{edges}-{kind}",
-                {"clients": clients, "edges": edges, "seed": seed, "droppable": droppable},
+                {"clients": clients, "edges": edges, "seed": first + droppable, "droppable": droppable},
             )

@@ -1,5 +1,7 @@
 """Improvement: never worse, never beyond the rows, and done only where no single move helps."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -45,12 +47,12 @@ def descended(problem, x):
     return found
 
 
-def neighbours(structure, x, surrogate):
-    """Return every placement one addition, removal or listed exchange away that keeps the rows."""
-    moves = Neighbourhood(structure, [surrogate], x).moves
+def neighbours(structure, x, surrogate, double=False):
+    """Return every placement one listed move away that keeps the rows."""
+    moves = Neighbourhood(structure, [surrogate], x, double).moves
     for out, into in zip(moves.out, moves.into, strict=True):
         other = x.copy()
-        other[[k for k in (out, into) if k >= 0]] ^= True
+        other[[k for k in (*out, *into) if k >= 0]] ^= True
         yield other
 
 
@@ -94,6 +96,26 @@ def test_without_time_nothing_changes(two_servers_three_models, bits):
     assert np.array_equal(improved(two_servers_three_models, x, lambda: 0.0), x)
 
 
+def test_two_small_ones_for_a_large_one_and_back(bits):
+    """A full budget is left by no single move; two leave for one, or one for two, where that is better."""
+
+    def knapsack(large):
+        rows = [({"y" + k: 1, k: -1}, -INF, 0) for k in "abc"]
+        rows += [({"a": 2, "b": 2, "c": 4}, -INF, 4), ({"ya": 1, "yb": 1, "yc": 1}, -INF, 9)]
+        return problem_of({"a": 0, "b": 0, "c": 0}, {"ya": 3, "yb": 3, "yc": large}, rows)
+
+    for large, start, end in ((7, "110", "001"), (5, "001", "110")):
+        problem = knapsack(large)
+        structure = analyse(problem)
+        step = OffloadingStep(structure, HighsBackend())
+        surrogates = [price(structure, np.zeros(problem.n_rows))]
+        single = descend(structure, step, step(bits(start)), list(surrogates), forever, double=False)
+        double = descend(structure, step, step(bits(start)), list(surrogates), forever)
+        step.close()
+        assert np.array_equal(single.x, bits(start))
+        assert np.array_equal(double.x, bits(end))
+
+
 def test_fixed_variables_stay(bits):
     """An x that must be 1 is never taken out, one that must be 0 never put in."""
     problem = problem_of({"a": (-5, 1, 1), "b": (5, 0, 0), "c": 1}, {}, [])
@@ -116,8 +138,8 @@ def test_never_worse_and_never_beyond_a_row(problem, data):
 
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.filter_too_much])
 @given(problem=location_problems("any"), data=st.data())
-def test_where_a_descent_ends_no_single_move_helps(problem, data):
-    """Where F_α is a bound, a descent ends where no addition, removal or listed exchange is better."""
+def test_where_a_descent_ends_no_move_helps(problem, data):
+    """Where F_α is a bound, a descent ends where no single move and no double one is better."""
     structure = analyse(problem)
     assume(structure.exact)
     bits = st.lists(st.booleans(), min_size=problem.n_onloading, max_size=problem.n_onloading)
@@ -127,7 +149,9 @@ def test_where_a_descent_ends_no_single_move_helps(problem, data):
     assert structure.placeable(found.x)
     surrogate = price(structure, found.duals)
     if found.feasible:
-        for other in neighbours(structure, found.x, surrogate):
+        for other in itertools.chain(
+            neighbours(structure, found.x, surrogate), neighbours(structure, found.x, surrogate, double=True)
+        ):
             assert best_routing(problem, other) <= found.objective + 1e-6 * max(1.0, abs(found.objective))
 
 
@@ -140,7 +164,9 @@ def test_moves_keep_the_rows(problem, data):
     x = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     assume(structure.placeable(x))
     out, into = np.append(np.flatnonzero(x), -1), np.append(np.flatnonzero(~x), -1)
-    pairs = [(j, k) for j in out for k in into if max(j, k) >= 0]
+    leave, enter = (list(itertools.combinations([*side, -1], 2)) for side in (out, into))
+    pairs = [(j, k) for j in leave for k in enter if max(*j, *k) >= 0]
+    assume(pairs)
     moves = Moves(
         *(np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True)), np.zeros(len(pairs))
     )
@@ -148,7 +174,7 @@ def test_moves_keep_the_rows(problem, data):
     rows = structure.placement_rows
     for (j, k), keeps in zip(pairs, kept, strict=True):
         other = x.copy()
-        other[[v for v in (j, k) if v >= 0]] ^= True
+        other[[v for v in (*j, *k) if v >= 0]] ^= True
         within = np.all(structure.placement_violation(other) <= structure.placement_tolerance())
         assert keeps == (within or not len(rows))
 

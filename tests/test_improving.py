@@ -78,7 +78,7 @@ def check(problem, rng, seconds=INF, **given):
     name, first, bound = listener.reports[0]
     assert (name, bound) == ("", INF)
     assert np.array_equal(first.x, every[p])
-    assert {name for name, _, _ in listener.reports[1:]} <= {"swaps", "kernel"}
+    assert {name for name, _, _ in listener.reports[1:]} <= {"swaps", "kernel", "milp"}
     for (_, earlier, loose), (_, later, tight) in zip(listener.reports, listener.reports[1:], strict=False):
         assert later.better_than(earlier) or later is earlier
         assert tight <= loose
@@ -88,7 +88,7 @@ def check(problem, rng, seconds=INF, **given):
             assert routing.objective == pytest.approx(table[routing.x.tobytes()], abs=1e-6)
     last = listener.reports[-1][1]
     assert np.array_equal(last.x, improved.x)
-    assert {step.name for step in listener.steps} <= {"swaps", "kernel"}
+    assert {step.name for step in listener.steps} <= {"swaps", "kernel", "milp"}
     assert {name for name, _, _ in listener.reports[1:]} <= {step.name for step in listener.steps}
     assert all(step.gained >= 0 and step.lowered >= 0 and step.seconds >= 0 for step in listener.steps)
     if first.feasible:

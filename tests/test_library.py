@@ -251,12 +251,12 @@ def test_wrong_sizes_are_named(arguments, message):
 
 
 def test_thirty_named_instances():
-    """Names and seeds differ; 5 to 40 clients, 1 to 4 edge servers, half of them with drops."""
+    """Names and seeds differ; 5 to 60 clients, 1 to 6 edge servers, half of them with drops."""
     named = dict(instances())
     assert len(named) == 30
     assert len({kwargs["seed"] for kwargs in named.values()}) == 30
-    assert {kwargs["clients"] for kwargs in named.values()} >= {5, 40}
-    assert {kwargs["edges"] for kwargs in named.values()} == {1, 2, 3, 4}
+    assert {kwargs["clients"] for kwargs in named.values()} >= {5, 60}
+    assert {kwargs["edges"] for kwargs in named.values()} == {1, 2, 3, 4, 5, 6}
     assert sum(kwargs["droppable"] for kwargs in named.values()) == 15
     build_model(taskonomy_data(**{k: v for k, v in named["taskonomy-5-1-drop"].items() if k != "droppable"}))
 

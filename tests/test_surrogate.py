@@ -156,10 +156,11 @@ def test_bound_is_never_below_the_lp_where_the_structure_is_exact(problem, data)
         assert surrogate.bound(x) >= best_routing(problem, x) - 1e-7
 
 
+@pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("kind", ["one", "any", "linear"])
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data())
-def test_no_move_reaches_more_than_its_bound(kind, data):
+def test_no_move_reaches_more_than_its_bound(kind, double, data):
     """The bound by which a neighbourhood leaves moves out is never below what the move's LP reaches."""
     problem = data.draw(linear_problems() if kind == "linear" else location_problems(kind))
     structure = analyse(problem)
@@ -168,13 +169,11 @@ def test_no_move_reaches_more_than_its_bound(kind, data):
     x = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     x = (x & (problem.onloading_upper > 0.5)) | (problem.onloading_lower > 0.5)
     surrogates = [price(structure, draw_prices(data, problem)) for _ in range(2)]
-    moves = Neighbourhood(structure, surrogates, x).moves
+    moves = Neighbourhood(structure, surrogates, x, double).moves
     for out, into, reach in zip(moves.out, moves.into, moves.reach, strict=True):
         other = x.copy()
-        if out >= 0:
-            other[out] = False
-        if into >= 0:
-            other[into] = True
+        other[out[out >= 0]] = False
+        other[into[into >= 0]] = True
         assert reach >= best_routing(problem, other) - 1e-7
 
 

@@ -246,7 +246,7 @@ class HighsProgram:
 
 
 class _Worker:
-    """A thread that runs one function at a time for a caller who waits: an executor takes ten times as long."""
+    """A thread that runs one function at a time for a caller who waits, with less ado than an executor."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[Callable[[], object], list[BaseException], Any] | None] = SimpleQueue()
