@@ -63,8 +63,8 @@ _CONDITIONS = {
 _FEASIBILITY = 1e-6
 
 #: The alternation ends when so many iterations close no more than this share of the gap: what follows it
-#: closes more in less time. Without improvement, they must bring nothing.
-_PATIENCE, _LEAST_PROGRESS = 2, 0.1
+#: closes more in less time. Without improvement, so many iterations must bring nothing.
+_PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
 
 
 class _Option(ConfigValue):
@@ -448,7 +448,9 @@ class J3O(SolverBase):
                 *([stopping.user_rule(config.stop)] if config.stop is not None else []),
                 stopping.placement_repeated(),
                 stopping.iteration_limit(config.max_iterations),
-                stopping.stalled(_PATIENCE, _LEAST_PROGRESS if config.improve else 0.0),
+                stopping.stalled(_PATIENCE, _LEAST_PROGRESS)
+                if config.improve
+                else stopping.stalled(_PATIENCE_ALONE),
             ]
             settings = method.Settings(
                 stopping.first_of(*rules),
