@@ -86,9 +86,13 @@ class HighsProgram:
         # Steepest-edge weights are computed anew for a basis from outside: that costs more than they save.
         self._devex = "simplex_dual_edge_weight_strategy" not in (options or {})
         # The simplex method also serves small changes of bounds from the last basis.
+        self._asks = []
         if model.n_columns + model.n_rows > _LARGE:
-            self._highs.cbSimplexInterrupt.subscribe(self._check_interrupt)
-        self._highs.cbMipInterrupt.subscribe(self._check_interrupt)
+            self._asks.append(self._highs.cbSimplexInterrupt)
+        if integer:
+            self._asks.append(self._highs.cbMipInterrupt)
+        for callback in self._asks:
+            callback.subscribe(self._check_interrupt)
         _pass_model(self._highs, model, integer)
 
     def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
@@ -194,6 +198,9 @@ class HighsProgram:
     def close(self) -> None:
         """End the thread and free the model."""
         self._thread.close()
+        # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
+        for callback in self._asks:
+            callback.unsubscribe(self._check_interrupt)
         self._highs.clear()
 
     def _run(
