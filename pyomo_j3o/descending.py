@@ -156,6 +156,7 @@ def descend(
     remaining: Callable[[], float],
     report: Callable[[Routing], None] = lambda routing: None,
     patience: int = 15,
+    worth: float = 0.0,
     double: bool = True,
 ) -> Routing:
     """Return a routing that no move of a `Neighbourhood` improves, or the best in time.
@@ -178,7 +179,9 @@ def descend(
     report
         Called with each better routing.
     patience
-        The descent ends when so many LPs in a row gained nothing.
+        The descent ends when so many LPs in a row gained no more than `worth` together.
+    worth
+        In units of the objective.
     double
         Whether double moves are tried where no single one is left.
     """
@@ -195,7 +198,7 @@ def descend(
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
             threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
-            stuck = len(reached) > patience and best.merit <= reached[-1 - patience]
+            stuck = len(reached) > patience and best.merit - reached[-1 - patience] <= worth
             if stuck or ((doubled or not double) and not len(candidates)):
                 return best
             if not len(candidates):

@@ -28,6 +28,9 @@ _NEAR = 0.01
 #: So many LPs in a row may bring nothing in a descent, and in one from a rounded placement.
 _FAILURES, _FAILURES_NEARBY = 10, 4
 
+#: Farther from the bound than this, a descent comes before branch and bound, as long as it brings this part.
+_FAR, _WORTH = 0.02, 0.2
+
 #: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at a gap, or after nodes.
 _WIDE, _SMALL, _CLOSE, _NODES = 0.04, 20_000, 1e-3, 2000
 
@@ -63,8 +66,8 @@ def improve(
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
-    If `x` has no routing, a descent from the rounded relaxation, or else from `x`; branch and bound on the
-    kernel, whose relaxations are rounded; a descent from the best placement. Where all that leaves a wide
+    If `x` is far from the bound, a descent from the rounded relaxation, or else from `x`; branch and bound on
+    the kernel, whose relaxations are rounded; a descent from the best placement. Where all that leaves a wide
     gap, a MILP solver gets a part that is small enough for it.
 
     Parameters
@@ -132,21 +135,26 @@ class _Search:
         self._tried: set[bytes] = set()
 
     def approach(self, tightened: Tightened) -> None:
-        """Look for a first plan from the rounded relaxation, or else from the best placement without one."""
+        """Come near the bound if the best routing is none, or far from it: a search from afar costs more."""
         n_x = self.structure.problem.n_onloading
         model, solution = tightened.model, tightened.solution
+        worth = _WORTH * _FAR * abs(tightened.bound)
 
         def approach() -> None:
             rounded = self._round(
                 solution.values[:n_x], solution.row_duals, model.lower[:n_x], model.upper[:n_x]
             )
             if rounded is not None:
-                self._keep("swaps", self._descent(rounded, "swaps"))
-            if not self.best.feasible:
-                self._keep("swaps", self._descent(self.best, "swaps"))
+                self._keep("swaps", self._descent(rounded, "swaps", worth=worth))
+            if self._is_far(tightened):
+                self._keep("swaps", self._descent(self.best, "swaps", worth=worth))
 
-        if not self.best.feasible:
+        if self._is_far(tightened):
             self._timed("swaps", approach)
+
+    def _is_far(self, tightened: Tightened) -> bool:
+        gap = tightened.bound - self.best.objective
+        return not self.best.feasible or gap > _FAR * max(abs(tightened.bound), 1e-9)
 
     def branch(self, backend: Backend, tightened: Tightened, rel_gap: float) -> None:
         """Branch and bound on the kernel of `tightened`."""
@@ -216,6 +224,7 @@ class _Search:
         start: Routing,
         name: str,
         patience: int = _FAILURES,
+        worth: float = 0.0,
         double: bool = False,
     ) -> Routing:
         return descend(
@@ -226,6 +235,7 @@ class _Search:
             self._remaining,
             lambda routing: self._keep(name, routing),
             patience,
+            worth,
             double,
         )
 

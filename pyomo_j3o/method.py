@@ -16,7 +16,7 @@ from pyomo_j3o.errors import OptionError
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LPStatus
-from pyomo_j3o.offloading import OffloadingStep, Routing
+from pyomo_j3o.offloading import OffloadingByParts, Routing
 from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem
 from pyomo_j3o.repairing import first_plan, nearest_placement
@@ -135,7 +135,7 @@ class _Run:
         self.tightened: list[Tightened | None] = [None] * len(self.parts)
         self.prices: list[FloatArray] = []
         self.best: Routing | None = None
-        self._step: OffloadingStep | None = None
+        self._step: OffloadingByParts | None = None
         self._onload_at_start = settings.start
         # Where no budget forbids it, closing from everything open is a descent of its own.
         self._starts = [structure.problem.onloading_upper > 0.5]
@@ -191,9 +191,10 @@ class _Run:
                 return ending
             prices = relaxation.duals
         self.prices.append(prices)
-        self._step = OffloadingStep(self.structure, self.backend)
+        self._step = OffloadingByParts(self.structure.problem, self.parts, self.part_structures, self.backend)
         routing, ending = alternate(self._onload, self._offload, prices, self._observe)
-        self.best = routing
+        self._keep(routing)
+        assert self.best is not None
         if ending is Ending.UNBOUNDED:
             return self._unbounded()
         if ending in (Ending.GAP, Ending.TIME):
@@ -285,7 +286,9 @@ class _Run:
         return routing
 
     def _observe(self, routing: Routing, best: Routing, repeated: bool) -> Ending | None:
-        self.best = best
+        self._keep(best)
+        assert self.best is not None
+        best = self.best
         sense = self.structure.problem.sense
         record = Record(
             len(self.trace) + 1,
@@ -302,6 +305,13 @@ class _Run:
         if self.settings.callback is not None:
             self.settings.callback(record)
         return self.settings.stop(tuple(self.trace))
+
+    def _keep(self, routing: Routing) -> None:
+        """Keep the better of this routing and the best ones of all parts, each from whatever iteration."""
+        assert self._step is not None
+        for found in (routing, self._step.best):
+            if found is not None and (self.best is None or found.better_than(self.best)):
+                self.best = found
 
     def _improve(self, ending: Ending) -> Ending:
         """Improve every part by itself, and take over what that found and proved."""
@@ -376,9 +386,7 @@ class _Run:
         assert self.best is not None
         for x in self._starts:
             if self.structure.placeable(x) and self.remaining() > 0:
-                routing = self._offload(x, -np.inf)
-                if routing.better_than(self.best):
-                    self.best = routing
+                self._keep(self._offload(x, -np.inf))
         self._count_improvement()
 
     def _find_first(self, ending: Ending) -> Ending:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.decomposing import Part
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
-from pyomo_j3o.problem import BoolArray, FloatArray, Plan
+from pyomo_j3o.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.structure import Structure
+
+#: What one part says of the whole.
+_WORST_FIRST = (LPStatus.UNBOUNDED, LPStatus.TIME_LIMIT, LPStatus.INFEASIBLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,3 +273,72 @@ class OffloadingStep:
         holders = holders[first]
         duals[rows[holders]] = cost[holders] / scale[holders]
         reduced_costs[column[holders]] = 0.0
+
+
+class OffloadingByParts:
+    """The offloading step of a problem in independent parts, one LP each; it keeps the best routing of each.
+
+    Parameters
+    ----------
+    problem
+        Linear; the whole.
+    parts
+        Its independent parts.
+    structures
+        Of the parts.
+    backend
+        The LP solver.
+    """
+
+    def __init__(
+        self, problem: Problem, parts: Sequence[Part], structures: Sequence[Structure], backend: Backend
+    ) -> None:
+        self._problem = problem
+        self._parts = parts
+        self._steps = [OffloadingStep(structure, backend) for structure in structures]
+        self._best: list[Routing | None] = [None] * len(parts)
+
+    def __call__(self, x: BoolArray, time_limit: float = np.inf, at_least: float = -np.inf) -> Routing:
+        """Return the routing of placement `x`; see `OffloadingStep`."""
+        start = time.perf_counter()
+        found = []
+        for k, (part, step) in enumerate(zip(self._parts, self._steps, strict=True)):
+            before = self._best[k]
+            if len(self._parts) > 1:
+                at_least = before.objective if before is not None and before.feasible else -np.inf
+            left = time_limit - (time.perf_counter() - start)
+            routing = step(x[part.onloading], left, at_least)
+            if routing.solved and (before is None or routing.better_than(before)):
+                self._best[k] = routing
+            found.append(routing)
+        return self._together(found)
+
+    @property
+    def best(self) -> Routing | None:
+        """The best routings of all parts so far as one; None if a part has none yet."""
+        known = [routing for routing in self._best if routing is not None]
+        return self._together(known) if len(known) == len(self._parts) else None
+
+    def close(self) -> None:
+        """Free the LPs."""
+        for step in self._steps:
+            step.close()
+
+    def _together(self, routings: Sequence[Routing]) -> Routing:
+        problem = self._problem
+        x = np.zeros(problem.n_onloading, dtype=bool)
+        y, costs = np.zeros(problem.n_offloading), np.zeros(problem.n_offloading)
+        duals = np.zeros(problem.n_rows)
+        feasible = all(routing.feasible for routing in routings)
+        for part, routing in zip(self._parts, routings, strict=True):
+            x[part.onloading], duals[part.rows] = routing.x, routing.duals
+            costs[part.offloading] = routing.reduced_costs
+            if feasible:
+                y[part.offloading] = routing.y
+        statuses = [routing.status for routing in routings]
+        status = next((one for one in _WORST_FIRST if one in statuses), LPStatus.OPTIMAL)
+        merit = problem.objective_constant + sum(routing.merit for routing in routings)
+        objective = problem.objective_constant + sum(routing.objective for routing in routings)
+        if not feasible:
+            y, objective = np.zeros(0), -np.inf
+        return Routing(x, status, objective, y, duals, costs, merit)
