@@ -203,8 +203,8 @@ class _Search:
                 routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), 1.0))
                 if routing.solved:
                     self._keep("milp", routing)
-            margin = 1e-7 * max(1.0, abs(found.bound))
-            self.bound = min(self.bound, found.bound + margin)
+            if np.isfinite(found.bound):
+                self.bound = min(self.bound, found.bound + 1e-7 * max(1.0, abs(found.bound)))
 
         self._timed("milp", solve)
 

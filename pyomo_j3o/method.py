@@ -94,6 +94,8 @@ def solve(
     list of Record
         One per iteration; the last also counts what the improvement gained.
     """
+    if settings.time_limit <= timings.elapsed():
+        return Outcome(None, np.inf, Ending.TIME), []
     structure = analyse(problem)
     if settings.onloading_step is not None:
         structure.freeze()

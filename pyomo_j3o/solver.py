@@ -59,6 +59,9 @@ _CONDITIONS = {
     Ending.UNBOUNDED: TerminationCondition.unbounded,
 }
 
+#: What ends the alternation, and not what follows it.
+_OF_ALTERNATION = (Ending.FIXED_POINT, Ending.STALLED, Ending.USER, Ending.ITERATIONS)
+
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6
 
@@ -617,7 +620,10 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     value = f"objective {solved.problem.sense * outcome.plan.objective:.8g}"
     if outcome.ending is Ending.GAP:
         return f"Optimal: {value}, {certainty}, proven."
-    return f"Feasible plan: {value}, {certainty}; ended by: {outcome.ending.value}."
+    ended = f"ended by: {outcome.ending.value}"
+    if outcome.steps and outcome.ending in _OF_ALTERNATION:
+        ended = f"the alternation {ended}; the improvement by its limit of effort"
+    return f"Feasible plan: {value}, {certainty}; {ended}."
 
 
 def _no_bound(config: Any) -> str:

@@ -1,6 +1,8 @@
 """One battery for every LP backend: answers, signs of duals, changes of bounds, limits, and isolation."""
 
+import gc
 import threading
+import weakref
 from dataclasses import replace
 
 import highspy
@@ -20,6 +22,7 @@ from pyomo_j3o.lp import (
     gurobi,
     solve_milp,
 )
+from pyomo_j3o.lp.highs import HighsProgram, _Worker
 
 INF = np.inf
 FIXTURE_ONCE = [HealthCheck.function_scoped_fixture]
@@ -745,6 +748,49 @@ def test_no_thread_is_left_behind(backend):
 
 
 # --- the choice among backends ----------------------------------------------------------------------------
+
+
+def test_ctrl_c_just_after_an_lp_does_not_wait_for_ever(monkeypatch):
+    """An interrupt that arrives when the lock of a finished LP is already held still gets through."""
+    worker, interrupted, real = _Worker(), threading.Event(), threading.Lock
+    worker.run(lambda: None, interrupted)
+
+    class LateInterrupt:
+        def __init__(self):
+            self.lock = real()
+
+        def acquire(self, timeout=-1):
+            if self.lock.acquire(timeout=timeout) and timeout >= 0:
+                raise KeyboardInterrupt
+            return True
+
+        def release(self):
+            self.lock.release()
+
+    ran = []
+    monkeypatch.setattr(threading, "Lock", LateInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        worker.run(lambda: ran.append(1), interrupted)
+    monkeypatch.undo()
+    assert ran == [1]
+    assert interrupted.is_set()
+    worker.run(lambda: ran.append(2), interrupted)
+    assert ran == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        worker.run(lambda: 1 / 0, interrupted)
+    worker.close()
+
+
+def test_a_closed_program_leaves_no_memory_behind():
+    """HiGHS is freed with its program, although its callbacks refer to it."""
+    for integer in (False, True):
+        program = HighsProgram(model_of([1, 1], [[1, 2]], [-INF], [3]), integer=integer)
+        program.solve()
+        freed = weakref.ref(program._highs)
+        program.close()
+        del program
+        gc.collect()
+        assert freed() is None
 
 
 def test_auto_takes_gurobi_where_the_licence_reaches_and_says_why(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -256,7 +257,8 @@ class _Worker:
     """A thread that runs one function at a time for a caller who waits, with less ado than an executor."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[tuple[Callable[[], object], list[BaseException], Any] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Callable[[], object], list[BaseException | None], Any] | None]
+        self._jobs = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def run(self, function: Callable[[], object], interrupted: threading.Event) -> None:
@@ -264,20 +266,24 @@ class _Worker:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="j3o-highs", daemon=True)
             self._thread.start()
-        errors: list[BaseException] = []
+        outcome: list[BaseException | None] = []
         done = threading.Lock()
         done.acquire()
-        self._jobs.put((function, errors, done))
+        sent = False
         try:
+            self._jobs.put((function, outcome, done))
+            sent = True
             # Waking now and then: with Gurobi in the process, a signal does not end the wait by itself.
             while not done.acquire(timeout=0.2):
                 pass
         except KeyboardInterrupt:
             interrupted.set()
-            done.acquire()
+            # Not by the lock: Ctrl-C may have come just after it was acquired.
+            while sent and not outcome:
+                time.sleep(1e-3)
             raise
-        if errors:
-            raise errors[0]
+        if outcome[0] is not None:
+            raise outcome[0]
 
     def close(self) -> None:
         """End the thread."""
@@ -287,11 +293,13 @@ class _Worker:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            function, errors, done = job
+            function, outcome, done = job
+            error: BaseException | None = None
             try:
                 function()
-            except BaseException as error:  # it belongs to the caller, whatever it is
-                errors.append(error)
+            except BaseException as raised:  # it belongs to the caller, whatever it is
+                error = raised
+            outcome.append(error)
             done.release()
 
 
