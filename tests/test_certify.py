@@ -6,12 +6,14 @@ import math
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
 from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from small_problems import INF, beside, permuted, problem_of
 from solver_models import classic, hard_to_place, new, objective_value, optimum, worst_violation
 
 import pyomo_j3o.method
+from pyomo_j3o import annotate
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.library import taskonomy
 from pyomo_j3o.linearize import linearize
@@ -474,3 +476,32 @@ def test_a_plan_that_is_too_hard_to_find_in_time():
     assert results.incumbent_objective is None
     assert 1.0 <= results.objective_bound <= 2.0 + 1e-6
     assert all(v.value is None for v in model.x.values())
+
+
+def test_what_the_other_steps_cannot_close_goes_to_a_milp_solver():
+    """Lot sizing, whose relaxation says little: plan and bound meet, by the step named for it."""
+    rng = np.random.default_rng(0)
+    demand = rng.integers(0, 20, (3, 20))
+    m = pyo.ConcreteModel()
+    m.made, m.kept = (pyo.Var(range(3), range(20), bounds=(0, None)) for _ in range(2))
+    m.setup = pyo.Var(range(3), range(20), domain=pyo.Binary)
+    m.stock = pyo.Constraint(
+        range(3),
+        range(20),
+        rule=lambda m, i, t: (
+            (m.kept[i, t - 1] if t else 0) + m.made[i, t] - m.kept[i, t] == int(demand[i, t])
+        ),
+    )
+    m.opens = pyo.Constraint(
+        range(3), range(20), rule=lambda m, i, t: m.made[i, t] <= int(demand[i, t:].sum()) * m.setup[i, t]
+    )
+    m.room = pyo.Constraint(range(20), rule=lambda m, t: sum(m.made[:, t]) <= 60)
+    m.cost = pyo.Objective(expr=50 * sum(m.setup[...]) + sum(m.kept[...]) + 2 * sum(m.made[...]))
+    annotate(m, onloading=[m.setup], offloading=[m.made, m.kept])
+    results = new(lp_solver="highs").solve(m, **QUIET)
+    steps = {step.name: step for step in results.extra_info.improvement}
+    assert results.extra_info.relative_gap <= 2e-3
+    assert steps["milp"].lowered > 0.01 * results.objective_bound
+    exact = SolverFactory("highs").solve(m, rel_gap=1e-6, load_solutions=False)
+    slack = 1e-6 * exact.incumbent_objective
+    assert results.objective_bound - slack <= exact.incumbent_objective <= results.incumbent_objective + slack

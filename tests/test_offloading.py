@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_problems import INF, at_placement, best_routing, linear_problems, placements, problem_of
+from small_problems import INF, at_placement, beside, best_routing, linear_problems, placements, problem_of
 
+from pyomo_j3o.decomposing import split
 from pyomo_j3o.lp import HighsBackend, LPStatus
-from pyomo_j3o.offloading import OffloadingStep, Routing
+from pyomo_j3o.offloading import OffloadingByParts, OffloadingStep, Routing
 from pyomo_j3o.problem import violations
 from pyomo_j3o.structure import analyse
 
@@ -179,3 +180,44 @@ def test_the_elastic_merit_is_never_below_the_routing(problem):
         if structure.placeable(x):
             assert step(x).merit >= best_routing(problem, x) - 1e-6
     step.close()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    one=linear_problems(most_x=3, bounded=True), other=linear_problems(most_x=3, bounded=True), data=st.data()
+)
+def test_parts_keep_their_best(one, other, data):
+    """Routed apart, a placement has its value; the best of all parts is a plan no worse than any of them."""
+    problem = beside(one, other)
+    structure, parts = analyse(problem), split(problem, smallest=0)
+    step = OffloadingByParts(problem, parts, [analyse(part.problem) for part in parts], HighsBackend())
+    assert step.best is None
+    every = [x for x in placements(problem) if structure.placeable(x)]
+    best = -INF
+    for x in data.draw(st.permutations(every))[:12]:
+        routing, value = step(x), best_routing(problem, x)
+        best = max(best, value)
+        if routing.feasible:
+            assert routing.objective == pytest.approx(value, abs=1e-6)
+            assert np.array_equal(routing.x, x)
+    if np.isfinite(best):
+        together = step.best
+        assert together.feasible
+        assert together.objective >= best - 1e-6
+        assert together.objective == pytest.approx(best_routing(problem, together.x), abs=1e-6)
+        assert violations(problem, together.x.astype(float), together.y).max(initial=0.0) <= 1e-6
+    step.close()
+
+
+def test_columns_come_in_when_they_are_opened(two_servers_three_models, bits):
+    """Whatever was routed before, or announced, a placement has the value of its LP."""
+    structure = analyse(two_servers_three_models)
+    order = [x for x in placements(two_servers_three_models) if structure.placeable(x)]
+    order += order[::-1]
+    expected = [best_routing(two_servers_three_models, x) for x in order]
+    for announced in (None, "111111", "000000"):
+        step = OffloadingStep(structure, HighsBackend())
+        if announced is not None:
+            step.expect(bits(announced))
+        assert [step(x).objective for x in order] == pytest.approx(expected)
+        step.close()
