@@ -397,6 +397,8 @@ class _Run:
         assert self._step is not None
         if self.best.feasible or ending is Ending.INTERRUPTED:
             return ending
+        if self.remaining() <= 0:
+            return Ending.TIME
         status, plan = first_plan(self.structure.problem, self.remaining())
         if plan is None:
             return _WITHOUT_PLAN.get(status, Ending.TIME)
