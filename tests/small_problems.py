@@ -108,6 +108,10 @@ def best_routing(problem, x):
     found = linprog(-c, inequalities, sides, bounds=bounds) if len(sides) else linprog(-c, bounds=bounds)
     if found.status not in (0, 2, 3):
         found = linprog(-c, inequalities, sides, bounds=bounds, options={"presolve": False})
+    if found.status == 2 and len(sides):
+        # "Infeasible or unbounded" is reported as infeasible: without an objective it cannot be unbounded.
+        feasible = linprog(0 * c, inequalities, sides, bounds=bounds, options={"presolve": False}).status == 0
+        return INF if feasible else -INF
     return {0: constant - (found.fun if found.status == 0 else 0.0), 2: -INF, 3: INF}[found.status]
 
 
