@@ -36,10 +36,10 @@ _AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.008, 3000, 4000
 #: The effort grows with this power of the gap, within these factors.
 _POWER, _LEAST_FACTOR, _LARGEST_FACTOR = 4, 0.1, 16.0
 
-#: While the effort doubles, the gap has to fall to this part.
-_NARROWED = 0.9
+#: While the effort doubles, a gap wider than this part of the bound has to fall to the other part.
+_HOPELESS, _NARROWED = 0.12, 0.9
 
-#: A dive starts after so many nodes, and so many after one that found a better plan.
+#: A dive starts after so many nodes, and so many after one that found a better plan or while none is near.
 _DIVE = 2
 
 #: After one that did not, so many times as many nodes have to be done.
@@ -148,7 +148,7 @@ class Tree:
     def search(self) -> None:
         """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is.
 
-        It ends earlier where twice the effort did not narrow a gap by much.
+        It ends earlier where twice the effort hardly narrowed a very wide gap.
         """
         checkpoint, gap_before = self._effort, np.inf
         while self._remaining() > 0:
@@ -163,7 +163,7 @@ class Tree:
             if closed or spent > factor * self._effort:
                 return
             if spent > checkpoint:
-                if gap > _NARROWED * gap_before:
+                if gap > max(_NARROWED * gap_before, _HOPELESS * self._scale):
                     return
                 checkpoint, gap_before = 2.0 * spent, gap
             node = heapq.heappop(self._open)
@@ -184,7 +184,9 @@ class Tree:
         if self.nodes >= self._next_dive or self.incumbent == -np.inf:
             before = self.incumbent
             self._dive(node)
-            self._next_dive = self.nodes + _DIVE if self.incumbent > before else _WAIT * (self.nodes + 1)
+            far = self.bound - self.incumbent > _WIDEST_GAP * self._scale
+            soon = far or self.incumbent > before
+            self._next_dive = self.nodes + _DIVE if soon else _WAIT * (self.nodes + 1)
         self.nodes += 1
         self._branch(node)
 
