@@ -214,7 +214,9 @@ class _Search:
         try:
             work()
         finally:
-            gained = self.best.merit - before.merit if before.feasible == self.best.feasible else np.inf
+            gained = 0.0
+            if self.best is not before:
+                gained = self.best.merit - before.merit if before.feasible == self.best.feasible else np.inf
             lowered = bound - self.bound if np.isfinite(bound) else 0.0
             self._done(Step(name, gained, lowered, time.perf_counter() - start))
         self._report(name, self.best, self.bound)
