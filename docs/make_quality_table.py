@@ -23,11 +23,12 @@ from pyomo.version import version as pyomo_version
 
 import pyomo_j3o
 from pyomo_j3o import library
-from pyomo_j3o.bounding import relaxation_model
 from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.cutting import relax
 from pyomo_j3o.decomposing import split
-from pyomo_j3o.lp import HighsBackend, solve_milp
+from pyomo_j3o.exact import mip_model
+from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.mip import HighsMIP, Limits
 from pyomo_j3o.structure import analyse
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ def optimum_by_parts(problem, limit: float) -> tuple[float, float]:
     """Return the best objective and the proven bound, each part of the problem solved apart."""
     objective, bound = problem.objective_constant, problem.objective_constant
     for part in split(problem):
-        found = solve_milp(relaxation_model(part.problem), limit, options={"mip_rel_gap": GAP})
+        found = HighsMIP().solve(mip_model(part.problem), Limits(limit, rel_gap=GAP, threads=1))
         objective, bound = objective + found.objective, bound + found.bound
     return objective, bound
 

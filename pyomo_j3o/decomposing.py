@@ -8,12 +8,12 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from pyomo_j3o.problem import IntArray, Problem
+from pyomo_j3o.problem import OBJECTIVE, IntArray, Problem, Products
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a linear problem that shares no row with the rest.
+    """A part of a problem that shares no row and no product with the rest.
 
     Attributes
     ----------
@@ -37,18 +37,17 @@ def split(problem: Problem, smallest: int = 200) -> list[Part]:
     Parameters
     ----------
     problem
-        Linear.
+        With or without products.
     smallest
         Components of fewer columns share a part until it has so many: a model of thousands of them does not
         become thousands of LPs.
     """
-    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
     m, n_x = problem.n_rows, problem.n_onloading
-    links = sparse.csr_array(
-        (np.ones(matrix.nnz, dtype=np.int8), matrix.indices, matrix.indptr), shape=matrix.shape
-    )
+    links = _links(problem)
     graph = sparse.block_array([[None, links], [links.T, None]], format="csr")
     n_components, label = connected_components(graph, directed=False)
+    # What stands for products is no row.
+    label = np.concatenate([label[:m], label[links.shape[0] :]])
     of_component, n_parts = _parts_of(label, m, n_x, n_components, smallest)
     label = of_component[label]
     row_label, x_label, y_label = label[:m], label[m : m + n_x], label[m + n_x :]
@@ -79,12 +78,39 @@ def _parts_of(label: IntArray, m: int, n_x: int, n_components: int, smallest: in
     return part, len(names) + int(not has_x.all())
 
 
+def _links(problem: Problem) -> sparse.csr_array:
+    """Return which columns (x, y) each row links; each product in the objective is one more row."""
+    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    links = sparse.csr_array(
+        (np.ones(matrix.nnz, dtype=np.int8), matrix.indices, matrix.indptr), shape=matrix.shape
+    )
+    terms = problem.products
+    if not len(terms):
+        return links
+    links = links.tocoo()
+    row = np.where(terms.row == OBJECTIVE, problem.n_rows + np.arange(len(terms)), terms.row)
+    row = np.concatenate([links.row, row, row])
+    column = np.concatenate([links.col, terms.onloading, terms.offloading + problem.n_onloading])
+    return sparse.csr_array(
+        (np.ones(len(row)), (row, column)), shape=(problem.n_rows + len(terms), matrix.shape[1])
+    )
+
+
 def _members(labels: IntArray, n_parts: int) -> list[IntArray]:
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.searchsorted(labels[order], np.arange(1, n_parts)))
 
 
 def _part(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Part:
+    terms = problem.products
+    if len(terms):
+        mine = np.isin(terms.onloading, xs)
+        terms = Products(
+            np.where(terms.row[mine] == OBJECTIVE, OBJECTIVE, np.searchsorted(rows, terms.row[mine])),
+            np.searchsorted(xs, terms.onloading[mine]),
+            np.searchsorted(ys, terms.offloading[mine]),
+            terms.coefficient[mine],
+        )
     part = replace(
         problem,
         onloading_objective=problem.onloading_objective[xs],
@@ -98,5 +124,6 @@ def _part(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Part:
         onloading_upper=problem.onloading_upper[xs],
         offloading_lower=problem.offloading_lower[ys],
         offloading_upper=problem.offloading_upper[ys],
+        products=terms,
     )
     return Part(part, xs, ys, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,8 @@ from pyomo_j3o.bounding import Tightened
 from pyomo_j3o.branching import Tree
 from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
-from pyomo_j3o.lp import solve_milp
-from pyomo_j3o.lp.base import Backend
+from pyomo_j3o.lp.base import Backend, LPStatus
+from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
 from pyomo_j3o.problem import BoolArray, FloatArray, Problem
@@ -63,6 +63,7 @@ def improve(
     report: Report,
     done: Callable[[Step], None],
     rel_gap: float,
+    mip_solvers: Callable[[], Iterable[MIPSolver]] | None,
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
@@ -90,6 +91,8 @@ def improve(
         Called with each step when it is over, whatever ended it.
     rel_gap
         The search ends at this relative gap.
+    mip_solvers
+        Returns the MIP solvers for the last step, best first; None to leave it out.
     """
     step = OffloadingStep(structure, backend)
     try:
@@ -104,8 +107,8 @@ def improve(
             search.approach(tightened)
             search.branch(backend, tightened, rel_gap)
         search.descend()
-        if tightened is not None and remaining() > 0:
-            search.solve_milp(tightened, rel_gap)
+        if tightened is not None and mip_solvers is not None and remaining() > 0:
+            search.solve_milp(tightened, rel_gap, mip_solvers)
         return Improved(search.best.x, search.bound)
     finally:
         step.close()
@@ -183,8 +186,10 @@ class _Search:
         """Descend from the best routing."""
         self._timed("swaps", lambda: self._keep("swaps", self._descent(self.best, "swaps", double=True)))
 
-    def solve_milp(self, tightened: Tightened, rel_gap: float) -> None:
-        """Leave a part that the steps before are not made for, flows, say, to HiGHS's MILP solver."""
+    def solve_milp(
+        self, tightened: Tightened, rel_gap: float, mip_solvers: Callable[[], Iterable[MIPSolver]]
+    ) -> None:
+        """Leave a part that the steps before are not made for, flows, say, to a MILP solver."""
         best = self.best
         gap = min(self.bound, tightened.bound) - best.objective
         wide = not best.feasible or gap > max(_WIDE, rel_gap) * abs(best.objective)
@@ -192,19 +197,29 @@ class _Search:
         if not wide or model.matrix.nnz > _SMALL:
             return
 
-        def solve() -> None:
-            found = solve_milp(
-                model,
-                self._remaining(),
-                options={"mip_max_nodes": _NODES, "mip_rel_gap": max(rel_gap, _CLOSE)},
-                start=np.concatenate([best.x, best.y]) if best.feasible else None,
+        def use(solver: MIPSolver) -> MIPSolution:
+            return solver.solve(
+                MIPModel(model),
+                Limits(
+                    self._remaining(),
+                    rel_gap=max(rel_gap, _CLOSE),
+                    nodes=_NODES,
+                    stop=lambda: self._remaining() <= 0,
+                    threads=1,
+                ),
+                Start(np.concatenate([best.x, best.y]).astype(float)) if best.feasible else None,
             )
-            if len(found.values):
+
+        def solve() -> None:
+            found = first_licensed(mip_solvers(), use)
+            if found.found:
                 routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), 1.0))
                 if routing.solved:
                     self._keep("milp", routing)
             if np.isfinite(found.bound):
                 self.bound = min(self.bound, found.bound + 1e-7 * max(1.0, abs(found.bound)))
+            if found.status is LPStatus.INTERRUPTED and self._remaining() > 0:
+                raise KeyboardInterrupt
 
         self._timed("milp", solve)
 

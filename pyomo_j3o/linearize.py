@@ -27,12 +27,14 @@ class Linearized:
 
     The first K columns of the linear problem are the original y, except that a y which occurs only in
     products with one x (`gate` is that x, else -1) is replaced by the product itself, z = x·y. Columns
-    from K on are products of the other y.
+    from K on are products of the other y: column K + p is x[pair_x[p]]·y[pair_y[p]].
     """
 
     problem: Problem
     original: Problem
     gate: IntArray
+    pair_x: IntArray
+    pair_y: IntArray
 
     def recover(self, x: BoolArray, columns: FloatArray) -> FloatArray:
         """Return the original y, shape (K,), at placement `x`; a y behind a closed x is put next to 0."""
@@ -41,6 +43,12 @@ class Linearized:
         closed = self._closed(x)
         y[closed] = np.clip(0.0, original.offloading_lower[closed], original.offloading_upper[closed])
         return y
+
+    def columns(self, x: BoolArray, y: FloatArray) -> FloatArray:
+        """Return the columns of the linear problem at a placement and the original y, (K,)."""
+        own = y.copy()
+        own[self._closed(x)] = 0.0
+        return np.concatenate([own, x[self.pair_x] * y[self.pair_y]])
 
     def _closed(self, x: BoolArray) -> BoolArray:
         """Return which y are behind an x that is 0, (K,)."""
@@ -69,7 +77,8 @@ def linearize(problem: Problem) -> Linearized:
     terms = problem.products
     no_gate = np.full(problem.n_offloading, -1, dtype=np.int64)
     if not len(terms):
-        return Linearized(problem, problem, no_gate)
+        no_pairs = np.zeros(0, dtype=np.int64)
+        return Linearized(problem, problem, no_gate, no_pairs, no_pairs)
 
     gate = _sole_gate(problem)
     substituted = gate[terms.offloading] >= 0
@@ -122,7 +131,7 @@ def linearize(problem: Problem) -> Linearized:
         pair_x, pair_y, n_old, own_lower[pair_y], own_upper[pair_y]
     )
     linear = _append_rows(replace(linear, offloading_lower=lower, offloading_upper=upper), extra)
-    return Linearized(linear, problem, gate)
+    return Linearized(linear, problem, gate, pair_x, pair_y)
 
 
 @dataclass(frozen=True, slots=True)

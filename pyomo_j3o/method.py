@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from pyomo_j3o.errors import OptionError
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LPStatus
+from pyomo_j3o.mip import MIPSolver
 from pyomo_j3o.offloading import OffloadingByParts, Routing
 from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem
@@ -55,7 +56,9 @@ class Settings:
     start
         A placement to begin with, (N,) bool, or None.
     threads
-        So many independent parts are worked on at a time.
+        So many independent parts are worked on at a time; None for one.
+    mip_solvers
+        Returns the MIP solvers that may finish the improvement, best first; None for none.
     """
 
     stop: Stop
@@ -67,7 +70,8 @@ class Settings:
     onloading_step: OnloadingStep | None
     callback: Callable[[Record], None] | None
     start: BoolArray | None
-    threads: int = 1
+    threads: int | None = None
+    mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
 
 
 def solve(
@@ -229,7 +233,7 @@ class _Run:
 
     def _threads(self) -> int:
         # Gurobi's environment serves one thread at a time.
-        return self.settings.threads if self.backend.name == "highs" else 1
+        return (self.settings.threads or 1) if self.backend.name == "highs" else 1
 
     def _read(self, relaxation: Relaxation) -> Ending | None:
         """Take over the bound, or say why there is nothing to search."""
@@ -377,6 +381,7 @@ class _Run:
             report,
             progress.add,
             self.settings.rel_gap,
+            self.settings.mip_solvers,
         )
 
     def _summed_bound(self) -> float:

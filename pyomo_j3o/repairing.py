@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o.bounding import relaxation_model
-from pyomo_j3o.lp import LinearModel, LPStatus, solve_milp
+from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution
 from pyomo_j3o.problem import BoolArray, Plan, Problem, evaluate
 from pyomo_j3o.structure import Structure
 
@@ -28,7 +29,7 @@ def nearest_placement(
     problem = structure.problem
     n = problem.n_onloading
     rows = structure.placement_rows
-    found = solve_milp(
+    found = _solve(
         LinearModel(
             np.where(x, 1.0, -1.0),
             structure.placement_matrix,
@@ -38,9 +39,9 @@ def nearest_placement(
             problem.onloading_upper,
             np.ones(n, dtype=bool),
         ),
-        time_limit,
+        Limits(time_limit),
     )
-    return found.status, (found.values > 0.5 if len(found.values) else None)
+    return found.status, (found.values > 0.5 if found.found else None)
 
 
 def first_plan(problem: Problem, time_limit: float) -> tuple[LPStatus, Plan | None]:
@@ -53,14 +54,21 @@ def first_plan(problem: Problem, time_limit: float) -> tuple[LPStatus, Plan | No
     Plan or None
     """
     model = relaxation_model(problem)
-    found = solve_milp(model, time_limit, first_incumbent=True)
+    limits = Limits(time_limit, first_incumbent=True)
+    found = _solve(model, limits)
     if found.status is LPStatus.UNBOUNDED:
         # A ray says nothing about a feasible point; without an objective there is none.
-        found = solve_milp(
-            replace(model, objective=np.zeros(model.n_columns)), time_limit, first_incumbent=True
-        )
-    if not len(found.values):
+        found = _solve(replace(model, objective=np.zeros(model.n_columns)), limits)
+    if not found.found:
         return found.status, None
     n = problem.n_onloading
     x, y = found.values[:n] > 0.5, found.values[n:]
     return found.status, Plan(x, y, evaluate(problem, x.astype(float), y))
+
+
+def _solve(model: LinearModel, limits: Limits) -> MIPSolution:
+    """Solve by HiGHS in one thread, without Gurobi's licence or SCIP."""
+    found = HighsMIP().solve(MIPModel(model), replace(limits, threads=1))
+    if found.status is LPStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    return found

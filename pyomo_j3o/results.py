@@ -14,7 +14,7 @@ import numpy as np
 from pyomo_j3o.problem import FloatArray, Plan
 
 #: The phases of a solve, as `timing_info` names them.
-PHASES = ("compile", "certify", "onload", "offload", "improve", "load")
+PHASES = ("compile", "certify", "onload", "offload", "improve", "exact", "load")
 
 
 class Ending(enum.Enum):
@@ -26,6 +26,7 @@ class Ending(enum.Enum):
     USER = "the stopping rule given by the user"
     ITERATIONS = "iteration limit"
     TIME = "time limit"
+    LIMIT = "a limit set in solver_options"
     INTERRUPTED = "interrupted"
     INFEASIBLE = "proven infeasible"
     UNBOUNDED = "unbounded"

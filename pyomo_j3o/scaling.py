@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.problem import FloatArray, Problem
+from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products
 
 #: Rows whose largest coefficient lies in between are left as they are.
 _SMALL, _LARGE = 1e-3, 1e6
@@ -22,7 +22,7 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     Parameters
     ----------
     problem
-        Linear.
+        With or without products.
 
     Returns
     -------
@@ -45,6 +45,7 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
             offloading_rows=sparse.csr_array(scale @ problem.offloading_rows),
             row_lower=problem.row_lower * factors,
             row_upper=problem.row_upper * factors,
+            products=_scaled_products(problem.products, np.append(factors, 1.0)),
         ),
         factors,
     )
@@ -60,9 +61,11 @@ def scale_objective(problem: Problem) -> tuple[Problem, float]:
     float
         The factor.
     """
+    terms = problem.products
     largest = max(
         float(np.abs(problem.onloading_objective).max(initial=0.0)),
         float(np.abs(problem.offloading_objective).max(initial=0.0)),
+        float(np.abs(terms.coefficient[terms.row == OBJECTIVE]).max(initial=0.0)),
     )
     if not largest > 0 or 1e-4 <= largest <= _LARGE:
         return problem, 1.0
@@ -73,10 +76,16 @@ def scale_objective(problem: Problem) -> tuple[Problem, float]:
             onloading_objective=problem.onloading_objective * factor,
             offloading_objective=problem.offloading_objective * factor,
             objective_constant=problem.objective_constant * factor,
+            products=_scaled_products(terms, np.append(np.ones(problem.n_rows), factor)),
             sense=problem.sense / factor,
         ),
         factor,
     )
+
+
+def _scaled_products(terms: Products, factors: FloatArray) -> Products:
+    """Return the products times the factor of their row; the last of `factors` is the objective's."""
+    return replace(terms, coefficient=terms.coefficient * factors[terms.row])
 
 
 def largest_coefficients(problem: Problem) -> FloatArray:

@@ -6,7 +6,7 @@ import datetime
 import io
 import logging
 import math
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,12 +34,14 @@ from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 from pyomo.opt.results.results_ import SolverResults
 
-from pyomo_j3o import method, stopping
+from pyomo_j3o import exact, method, stopping
 from pyomo_j3o.compiler import Inverse, compile_model
 from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
-from pyomo_j3o.linearize import Linearized, UnboundedProductError, linearize
+from pyomo_j3o.linearize import UnboundedProductError, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend
+from pyomo_j3o.mip import MIPSolver, Size
+from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.scaling import largest_coefficients, scale_objective, scale_rows
@@ -54,6 +56,7 @@ _CONDITIONS = {
     Ending.USER: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.ITERATIONS: TerminationCondition.iterationLimit,
     Ending.TIME: TerminationCondition.maxTimeLimit,
+    Ending.LIMIT: TerminationCondition.iterationLimit,
     Ending.INTERRUPTED: TerminationCondition.interrupted,
     Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
     Ending.UNBOUNDED: TerminationCondition.unbounded,
@@ -167,12 +170,29 @@ class J3OConfig(BranchAndBoundConfig):
     ) -> None:
         super().__init__(description, doc, implicit, implicit_domain, visibility)
         declared: tuple[tuple[str, Any, Any, str], ...] = (
-            ("algorithm", "auto", _OneOf("algorithm", ("auto", "j3o")), "How to solve."),
+            (
+                "algorithm",
+                "auto",
+                _OneOf("algorithm", ("auto", "j3o", "exact")),
+                "The heuristic j3o (auto), or a MIP solver to proven optimality.",
+            ),
             (
                 "lp_solver",
                 "auto",
                 _OneOf("lp_solver", ("auto", "highs", "gurobi")),
                 "Gurobi if licensed for the size, else HiGHS; or one of them.",
+            ),
+            (
+                "mip_solver",
+                "auto",
+                _OneOf("mip_solver", ("auto", "gurobi", "highs", "scip")),
+                "For exact, and for the improvement: Gurobi if licensed for the size, else HiGHS, else SCIP.",
+            ),
+            (
+                "mip_start",
+                "j3o",
+                _OneOf("mip_start", ("j3o", "none")),
+                "What exact starts from, unless warm_start is given: j3o's plan, or nothing.",
             ),
             ("max_iterations", 50, _Number("max_iterations", 1, whole=True), "Limit of the alternation."),
             ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP solver."),
@@ -319,10 +339,11 @@ class _Solved:
 
     problem: Problem
     inverse: Inverse
-    linearized: Linearized
     outcome: Outcome
     trace: list[Record]
+    algorithm: str
     lp_solver: str
+    proof: exact.Proof | None
 
 
 class J3O(SolverBase):
@@ -401,8 +422,15 @@ class J3O(SolverBase):
         log.line()
         results.solver_name = self.name
         results.solver_version = self.version()
-        results.extra_info.algorithm = "j3o"
+        results.extra_info.algorithm = _algorithm(config)
         results.extra_info.lp_solver = solved.lp_solver if solved is not None else None
+        if solved is not None and solved.proof is not None:
+            proof = solved.proof
+            results.extra_info.mip_solver = proof.solver
+            results.extra_info.mip_solver_choice = proof.description
+            results.extra_info.nodes = proof.nodes
+            started_from = solved.problem.sense * proof.start
+            results.extra_info.mip_start_objective = started_from if math.isfinite(proof.start) else None
         results.extra_info.trace = solved.trace if solved is not None else []
         results.extra_info.improvement = list(solved.outcome.steps) if solved is not None else []
         results.extra_info.message = message
@@ -420,22 +448,44 @@ class J3O(SolverBase):
         return results
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> _Solved:
-        """Compile, choose the LP solver, and run the method on arrays."""
+        """Compile, choose the solvers, and run the method on arrays."""
+        algorithm = _algorithm(config)
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
-            linearized = _linearize(problem, inverse)
-            linear, row_factors = scale_rows(linearized.problem)
-            linear, factor = scale_objective(linear)
+            scaled, row_factors = scale_rows(problem)
+            scaled, factor = scale_objective(scaled)
+            not_linear = ""
+            try:
+                instance = _linear_form(scaled, inverse)
+            except ModelError as error:
+                if algorithm != "exact" or config.mip_solver == "highs":
+                    raise
+                instance, not_linear = exact.Instance(scaled), str(error)
+        linear = scaled if instance.linear is None else instance.linear
+        options = dict(config.solver_options.value())
+
+        def mip_solvers() -> Iterator[MIPSolver]:
+            products = bool(len(problem.products)) and algorithm == "exact"
+            size = problem if products else linear
+            return choose_mip_solvers(
+                config.mip_solver,
+                Size(size.n_onloading + size.n_offloading, size.n_rows, products, not_linear),
+                options if algorithm == "exact" or config.mip_solver == backend.name else None,
+                config.seed,
+            )
+
         with ExitStack() as stack:
             backend = choose_backend(
                 config.lp_solver,
                 linear.n_onloading + linear.n_offloading,
                 linear.n_rows,
-                dict(config.solver_options.value()),
+                options if algorithm != "exact" else None,
                 config.threads,
                 config.seed,
             )
             stack.callback(backend.close)
+            if config.mip_solver != "auto":
+                next(mip_solvers())  # what cannot be used is an error before any work is done
             named = "" if model.name == "unknown" else f" on '{model.name}'"
             log.line(f"J3O {__version__}{named}")
             log.line(
@@ -443,33 +493,21 @@ class J3O(SolverBase):
                 f"{problem.n_rows} rows, {problem.n_nonzeros} nonzeros"
             )
             log.line(f"LP solver: {backend.description}")
-            log.header()
-            limit = math.inf if config.time_limit is None else config.time_limit
-            rules = [
-                stopping.gap_closed(config.rel_gap, config.abs_gap or 0.0),
-                stopping.time_limit(limit),
-                *([stopping.user_rule(config.stop)] if config.stop is not None else []),
-                stopping.placement_repeated(),
-                stopping.iteration_limit(config.max_iterations),
-                stopping.stalled(_PATIENCE, _LEAST_PROGRESS)
-                if config.improve
-                else stopping.stalled(_PATIENCE_ALONE),
-            ]
-            settings = method.Settings(
-                stopping.first_of(*rules),
-                config.rel_gap,
-                (config.abs_gap or 0.0) * factor,
-                limit,
-                config.improve,
-                config.bound,
-                config.onloading_step,
-                config.callback,
-                _start(inverse) if config.warm_start else None,
-                config.threads or 1,
-            )
-            outcome, trace = method.solve(linear, backend, settings, timings, log)
+            settings = _settings(config, factor, mip_solvers, exact_follows=algorithm == "exact")
+            given = _start(inverse) if config.warm_start else None
+            proof = None
+            if algorithm == "exact":
+                outcome, trace, proof = exact.solve(
+                    instance, mip_solvers(), backend, settings, given, config.mip_start == "j3o", timings, log
+                )
+                proof = replace(proof, start=proof.start / factor)
+            else:
+                log.header()
+                settings = replace(settings, start=given)
+                outcome, trace = method.solve(linear, backend, settings, timings, log)
+                outcome = instance.in_own_columns(outcome)
             outcome = _in_own_units(outcome, row_factors, factor)
-            return _Solved(problem, inverse, linearized, outcome, trace, backend.name)
+            return _Solved(problem, inverse, outcome, trace, algorithm, backend.name, proof)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
         """Turn the outcome into Pyomo's results, in the user's own sense."""
@@ -480,8 +518,7 @@ class J3O(SolverBase):
             results.objective_bound = sense * outcome.bound
         if outcome.plan is None:
             return results
-        x = outcome.plan.x
-        y = solved.linearized.recover(x, outcome.plan.y)
+        x, y = outcome.plan.x, outcome.plan.y
         _require_feasible(solved.problem, solved.inverse, x, y)
         value = evaluate(solved.problem, x.astype(float), y)
         bound = max(outcome.bound, value)
@@ -489,10 +526,11 @@ class J3O(SolverBase):
         results.incumbent_objective = sense * value
         results.objective_bound = sense * bound
         closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
+        # A MIP solver's word counts within its own tolerances.
+        closed = closed or (solved.proof is not None and outcome.ending is Ending.GAP)
         results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
-        duals = None if outcome.duals is None else outcome.duals[: solved.problem.n_rows]
-        results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, duals)
+        results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, outcome.duals)
         return results
 
     def _finish(self, results: Results, config: Any, timings: Timings, message: str) -> None:
@@ -553,9 +591,47 @@ def _in_own_units(outcome: Outcome, row_factors: FloatArray, factor: float) -> O
     )
 
 
-def _linearize(problem: Problem, inverse: Inverse) -> Linearized:
+def _algorithm(config: Any) -> str:
+    return "j3o" if config.algorithm == "auto" else str(config.algorithm)
+
+
+def _settings(
+    config: Any,
+    factor: float,
+    mip_solvers: Callable[[], Iterator[MIPSolver]],
+    exact_follows: bool,
+) -> method.Settings:
+    """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
+    limit = math.inf if config.time_limit is None else config.time_limit
+    rules = [
+        stopping.gap_closed(config.rel_gap, config.abs_gap or 0.0),
+        stopping.time_limit(limit),
+        *([stopping.user_rule(config.stop)] if config.stop is not None else []),
+        stopping.placement_repeated(),
+        stopping.iteration_limit(config.max_iterations),
+        stopping.stalled(_PATIENCE, _LEAST_PROGRESS) if config.improve else stopping.stalled(_PATIENCE_ALONE),
+    ]
+    return method.Settings(
+        stopping.first_of(*rules),
+        config.rel_gap,
+        (config.abs_gap or 0.0) * factor,
+        limit,
+        config.improve,
+        config.bound,
+        config.onloading_step,
+        config.callback,
+        None,
+        config.threads,
+        # What it could improve, the exact solver proves.
+        None if exact_follows else mip_solvers,
+    )
+
+
+def _linear_form(problem: Problem, inverse: Inverse) -> exact.Instance:
+    """Return the problem with its linear form; a bound that it lacks is an error in the user's names."""
     try:
-        return linearize(problem)
+        linearized = linearize(problem)
+        return exact.Instance(problem, linearized, *scale_rows(linearized.problem))
     except UnboundedProductError as error:
         variable = inverse.offloading[error.offloading]
         raise ModelError(
@@ -829,6 +905,32 @@ def _imports(model: BlockData, name: str) -> bool:
     return isinstance(suffix, Suffix) and suffix.import_enabled()
 
 
+def _preset(algorithm: str) -> J3OConfig:
+    """Return the options with another default of `algorithm`."""
+    config = J3OConfig()
+    config.get("algorithm").set_default_value(algorithm)
+    config.get("algorithm").reset()
+    return config
+
+
+class ExactJ3O(J3O):
+    """`J3O` with ``algorithm="exact"``: the same annotated model, solved by a MIP solver."""
+
+    CONFIG = _preset("exact")
+    name = "j3o.exact"
+
+
+class LegacyExactJ3O(LegacyJ3O, ExactJ3O):
+    """`ExactJ3O` behind Pyomo's classic interface."""
+
+    CONFIG = ExactJ3O.CONFIG
+    name = ExactJ3O.name
+
+
 SolverFactory.register(
     "j3o", doc="J3O: joint onloading (placement) and offloading (routing), with a proven bound"
 )(J3O, LegacyJ3O)
+SolverFactory.register(
+    "j3o.exact",
+    doc="The model of J3O as a MILP or MIQCP, by Gurobi, HiGHS or SCIP, with J3O's plan as a start",
+)(ExactJ3O, LegacyExactJ3O)

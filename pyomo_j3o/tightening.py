@@ -11,11 +11,12 @@ from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 
 
 def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Problem:
-    """Return the problem with the coefficient of x lowered in rows of one y and one x that need less.
+    """Return the problem with a smaller coefficient of x in rows of one x and any y that need less.
 
-    In ``a y - b x <= c`` a binary x at 1 lets y rise to (c + b)/a. If y cannot rise that far, by its own
-    bound or by the other rows, b is lowered to what y can reach: every plan stays, and the LP relaxation
-    gets tighter. (A huge M would also drown in the LP solver's tolerances.)
+    In ``a'y - b x <= c``, b > 0, a binary x at 1 lets a'y rise to c + b. If it cannot rise that far, by the
+    bounds of y, b is lowered to what it can reach; in ``a'y + b x <= c`` the row at x = 0 is lowered alike.
+    Every plan stays, and the LP relaxation gets tighter (coefficient tightening; Savelsbergh 1994, DOI
+    10.1287/ijoc.6.4.445). A huge M would also drown in the LP solver's tolerances.
 
     Parameters
     ----------
@@ -24,27 +25,45 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
     bounds
         Of y, (K,) each, as `implied_bounds` returns them.
     """
-    x_rows, y_rows = problem.onloading_rows, problem.offloading_rows
-    single = np.flatnonzero((np.diff(x_rows.indptr) == 1) & (np.diff(y_rows.indptr) == 1))
+    x_rows = problem.onloading_rows
+    single = np.flatnonzero((np.diff(x_rows.indptr) == 1) & (np.diff(problem.offloading_rows.indptr) >= 1))
     if not len(single):
         return problem
     entry = x_rows.indptr[single]
-    b, a = -x_rows.data[entry], y_rows.data[y_rows.indptr[single]]
-    column = y_rows.indices[y_rows.indptr[single]]
-    lower, upper = bounds
-    data = x_rows.data.copy()
-    for side, sign in ((problem.row_upper, 1.0), (problem.row_lower, -1.0)):
-        other = problem.row_lower if sign > 0 else problem.row_upper
+    low, high = _reach(problem.offloading_rows, bounds)
+    data, row_lower, row_upper = x_rows.data.copy(), problem.row_lower.copy(), problem.row_upper.copy()
+    for side, other, sign, reach in (
+        (row_upper, problem.row_lower, 1.0, high[single]),
+        (row_lower, problem.row_upper, -1.0, -low[single]),
+    ):
         # Only rows with one side: the other side of a range would move too.
         one_sided = np.isfinite(side[single]) & ~np.isfinite(other[single])
-        most = np.where(sign * a > 0, sign * a * upper[column], sign * a * lower[column])
-        needed = most - sign * np.where(one_sided, side[single], 0.0)
+        # As a row that is below its side.
+        coefficient, limit = sign * x_rows.data[entry], sign * np.where(one_sided, side[single], 0.0)
         # A grain more than needed, so that rounding takes no plan away.
-        needed = needed + 1e-9 * np.maximum(1.0, np.abs(most))
-        looser = one_sided & (sign * b > 0) & (needed > 0) & (needed < sign * b)
-        data[entry[looser]] = -sign * needed[looser]
-    rows = sparse.csr_array((data, x_rows.indices, x_rows.indptr), shape=x_rows.shape)
-    return replace(problem, onloading_rows=rows)
+        needed = reach + 1e-9 * np.maximum(1.0, np.abs(reach))
+        excess = limit + np.maximum(-coefficient, 0.0) - needed
+        looser = one_sided & (excess > 0) & (excess < np.abs(coefficient))
+        opens, closes = looser & (coefficient < 0), looser & (coefficient > 0)
+        data[entry[opens]] += sign * excess[opens]
+        data[entry[closes]] -= sign * excess[closes]
+        side[single[closes]] -= sign * excess[closes]
+    return replace(
+        problem,
+        onloading_rows=sparse.csr_array((data, x_rows.indices, x_rows.indptr), shape=x_rows.shape),
+        row_lower=row_lower,
+        row_upper=row_upper,
+    )
+
+
+def _reach(matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return the least and the largest value of every row of `matrix` within the column bounds."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    lower, upper = bounds
+    at_lower, at_upper = matrix.data * lower[matrix.indices], matrix.data * upper[matrix.indices]
+    ends = np.minimum(at_lower, at_upper), np.maximum(at_lower, at_upper)
+    low, high = (np.bincount(row, end, minlength=matrix.shape[0]).astype(float) for end in ends)
+    return low, high
 
 
 def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:

@@ -13,6 +13,7 @@ from pyomo_j3o import method, stopping
 from pyomo_j3o.linearize import linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.mip import HighsMIP
 from pyomo_j3o.problem import OBJECTIVE, Problem, Products, evaluate, violations
 from pyomo_j3o.results import Timings
 
@@ -160,6 +161,7 @@ def solve(problem, backend=None, stop=None, rel_gap=1e-6, time_limit=INF, **give
         "onloading_step": None,
         "callback": None,
         "start": None,
+        "mip_solvers": lambda: [HighsMIP()],
     }
     rules = [
         stopping.gap_closed(rel_gap),

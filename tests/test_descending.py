@@ -35,6 +35,7 @@ def improved(problem, x, seconds=forever):
         lambda name, routing, bound: None,
         lambda step: None,
         1e-6,
+        None,
     ).x
 
 

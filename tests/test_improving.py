@@ -12,6 +12,7 @@ from small_problems import INF, linear_problems, location_problems, problem_of
 from pyomo_j3o.cutting import relax
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.mip import HighsMIP
 from pyomo_j3o.offloading import OffloadingStep
 from pyomo_j3o.problem import evaluate, violations
 from pyomo_j3o.structure import analyse
@@ -51,7 +52,10 @@ def run(problem, x, listener, seconds=INF, with_relaxation=True, backend=None, r
 
     left = seconds if callable(seconds) else lambda: seconds
     prices = prices or [np.zeros(problem.n_rows)]
-    return improve(structure, backend, x, prices, relaxation, left, listener.report, listener.done, rel_gap)
+    report, done = listener.report, listener.done
+    return improve(
+        structure, backend, x, prices, relaxation, left, report, done, rel_gap, lambda: [HighsMIP()]
+    )
 
 
 def check(problem, rng, seconds=INF, **given):

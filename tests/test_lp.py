@@ -20,9 +20,10 @@ from pyomo_j3o.lp import (
     LPStatus,
     choose_backend,
     gurobi,
-    solve_milp,
 )
-from pyomo_j3o.lp.highs import HighsProgram, _Worker
+from pyomo_j3o.lp.highs import HighsProgram
+from pyomo_j3o.lp.worker import Worker
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel
 
 INF = np.inf
 FIXTURE_ONCE = [HealthCheck.function_scoped_fixture]
@@ -732,9 +733,14 @@ def test_milps_leave_the_users_highs_alone():
 
     def story():
         model = model_of([1, 1], [[2, 2]], [-INF], [3], upper=1)
-        assert solve_milp(replace(model, integer=np.array([True, True]))).objective == pytest.approx(1)
+
+        def best(integer, threads):
+            mip = MIPModel(replace(model, integer=np.array(integer)))
+            return HighsMIP().solve(mip, Limits(threads=threads)).objective
+
+        assert best([True, True], 1) == pytest.approx(1)
         assert users_own(2) == 3
-        assert solve_milp(replace(model, integer=np.array([True, False]))).objective == pytest.approx(1.5)
+        assert best([True, False], 2) == pytest.approx(1.5)
 
     in_a_fresh_thread(story)
 
@@ -752,8 +758,8 @@ def test_no_thread_is_left_behind(backend):
 
 def test_ctrl_c_just_after_an_lp_does_not_wait_for_ever(monkeypatch):
     """An interrupt that arrives when the lock of a finished LP is already held still gets through."""
-    worker, interrupted, real = _Worker(), threading.Event(), threading.Lock
-    worker.run(lambda: None, interrupted)
+    worker, interrupted, real = Worker(), threading.Event(), threading.Lock
+    worker.run(lambda: None, interrupted.set)
 
     class LateInterrupt:
         def __init__(self):
@@ -770,27 +776,26 @@ def test_ctrl_c_just_after_an_lp_does_not_wait_for_ever(monkeypatch):
     ran = []
     monkeypatch.setattr(threading, "Lock", LateInterrupt)
     with pytest.raises(KeyboardInterrupt):
-        worker.run(lambda: ran.append(1), interrupted)
+        worker.run(lambda: ran.append(1), interrupted.set)
     monkeypatch.undo()
     assert ran == [1]
     assert interrupted.is_set()
-    worker.run(lambda: ran.append(2), interrupted)
+    worker.run(lambda: ran.append(2), interrupted.set)
     assert ran == [1, 2]
     with pytest.raises(ZeroDivisionError):
-        worker.run(lambda: 1 / 0, interrupted)
+        worker.run(lambda: 1 / 0, interrupted.set)
     worker.close()
 
 
 def test_a_closed_program_leaves_no_memory_behind():
     """HiGHS is freed with its program, although its callbacks refer to it."""
-    for integer in (False, True):
-        program = HighsProgram(model_of([1, 1], [[1, 2]], [-INF], [3]), integer=integer)
-        program.solve()
-        freed = weakref.ref(program._highs)
-        program.close()
-        del program
-        gc.collect()
-        assert freed() is None
+    program = HighsProgram(model_of([1, 1], [[1, 2]], [-INF], [3]))
+    program.solve()
+    freed = weakref.ref(program._highs)
+    program.close()
+    del program
+    gc.collect()
+    assert freed() is None
 
 
 def test_auto_takes_gurobi_where_the_licence_reaches_and_says_why(monkeypatch):
@@ -818,16 +823,3 @@ def test_errors_are_ours():
     """An error of a backend can be caught as a J3OError."""
     with pytest.raises(J3OError):
         HighsBackend({"nonsense": 1})
-
-
-def test_milp_infeasible_unbounded_and_first():
-    """`solve_milp` tells infeasible from unbounded and stops at a first point when asked to."""
-    whole = np.array([True])
-    assert (
-        solve_milp(replace(model_of([1], [[1]], [0.2], [0.8]), integer=whole)).status is LPStatus.INFEASIBLE
-    )
-    assert solve_milp(replace(model_of([1]), integer=whole)).status is LPStatus.UNBOUNDED
-    first = solve_milp(replace(model_of([1], upper=3.5), integer=whole), first_incumbent=True)
-    assert len(first.values) == 1
-    assert 0 <= first.values[0] <= 3
-    assert first.bound >= 3 - 1e-9

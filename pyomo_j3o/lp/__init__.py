@@ -6,7 +6,7 @@ from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp import gurobi
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus, SolverOptions
 from pyomo_j3o.lp.gurobi import GurobiBackend
-from pyomo_j3o.lp.highs import HighsBackend, MILPSolution, solve_milp
+from pyomo_j3o.lp.highs import HighsBackend
 
 __all__ = [
     "Backend",
@@ -16,9 +16,7 @@ __all__ = [
     "LPStatus",
     "LinearModel",
     "LinearProgram",
-    "MILPSolution",
     "choose_backend",
-    "solve_milp",
 ]
 
 

@@ -21,6 +21,7 @@ class LPStatus(enum.Enum):
     UNBOUNDED = "unbounded"
     TIME_LIMIT = "time limit"
     STOPPED = "stopped early, as asked for"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class LinearModel:
     row_lower, row_upper : (m,), ±inf where open
     lower, upper : (n,), ±inf where open
     integer : (n,) bool, optional
-        Columns that must be integer; only `solve_milp` looks at it.
+        Columns that must be integer; only a MIP solver looks at it.
     """
 
     objective: FloatArray

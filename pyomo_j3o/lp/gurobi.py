@@ -17,21 +17,28 @@ from pyomo_j3o.problem import FloatArray
 #: What the licence that comes with gurobipy from PyPI allows, columns and rows each.
 FREE_SIZE = 2000
 
-_TOO_LARGE = 10010
+#: The same for columns of a model with products.
+FREE_PRODUCT_SIZE = 200
+
+#: Gurobi's error numbers: no licence, and a model too large for it.
+LICENCE_ERRORS = (10009, 10010)
 
 
-def unavailable(n_columns: int, n_rows: int) -> str:
-    """Return why Gurobi cannot take an LP of this size, or "" if it can."""
+def unavailable(n_columns: int, n_rows: int, products: bool = False) -> str:
+    """Return why Gurobi cannot take a model of this size, with or without products, or "" if it can."""
     try:
-        import gurobipy
+        import gurobipy  # noqa: F401
     except ImportError:
         return "gurobipy is not installed"
-    if max(n_columns, n_rows) <= FREE_SIZE:
+    columns = FREE_PRODUCT_SIZE if products else FREE_SIZE
+    if n_columns <= columns and n_rows <= FREE_SIZE:
         return _licence_problem(0)
     problem = _licence_problem(FREE_SIZE + 1)
-    if problem and gurobipy is not None:
-        return f"{problem}: the LP has {n_columns} columns and {n_rows} rows"
-    return problem
+    if not problem:
+        return ""
+    if products and max(n_columns, n_rows) <= FREE_SIZE:
+        problem = f"the Gurobi licence stops at {FREE_PRODUCT_SIZE} columns where there are products"
+    return f"{problem}: the model has {n_columns} columns and {n_rows} rows"
 
 
 def restore_ctrl_c() -> None:
@@ -48,7 +55,7 @@ def restore_ctrl_c() -> None:
 
 @functools.lru_cache(maxsize=2)
 def _licence_problem(n_columns: int) -> str:
-    """Return what the licence says to an LP of `n_columns`: asked once, since asking takes a licence."""
+    """Return what the licence says to `n_columns`: asked once, since asking takes a licence."""
     import gurobipy
 
     try:
@@ -57,10 +64,32 @@ def _licence_problem(n_columns: int) -> str:
                 model.addMVar(n_columns)
             model.optimize()
     except gurobipy.GurobiError as error:
-        if error.errno == _TOO_LARGE:
+        if error.errno == LICENCE_ERRORS[1]:
             return f"the Gurobi licence stops at {FREE_SIZE} columns and rows"
         return f"Gurobi has no valid licence ({error})"
     return ""
+
+
+def version() -> str:
+    """Return the version of Gurobi."""
+    import gurobipy
+
+    return ".".join(map(str, gurobipy.gurobi.version()))
+
+
+def environment(options: SolverOptions, seed: int) -> Any:
+    """Return a silent environment with these parameters; an unknown one is an `OptionError`."""
+    import gurobipy
+
+    env = gurobipy.Env(params={"OutputFlag": 0})
+    env.setParam("Seed", seed % 2_000_000_000)
+    for name, value in options.items():
+        try:
+            env.setParam(name, value)
+        except (gurobipy.GurobiError, ValueError, TypeError, OverflowError) as error:
+            env.close()
+            raise OptionError(f"Gurobi does not take {name}={value!r}: {error}; give another") from None
+    return env
 
 
 class GurobiBackend:
@@ -75,18 +104,8 @@ class GurobiBackend:
         seed: int = 0,
         reason: str = "",
     ) -> None:
-        import gurobipy
-
-        version = ".".join(map(str, gurobipy.gurobi.version()))
-        self.description = f"Gurobi {version}" + (f" ({reason})" if reason else "")
-        self._env = gurobipy.Env(params={"OutputFlag": 0})
-        self._env.setParam("Seed", seed % 2_000_000_000)
-        for name, value in {**({"Threads": threads} if threads else {}), **(options or {})}.items():
-            try:
-                self._env.setParam(name, value)
-            except (gurobipy.GurobiError, ValueError, TypeError, OverflowError) as error:
-                self._env.close()
-                raise OptionError(f"Gurobi does not take {name}={value!r}: {error}; give another") from None
+        self.description = f"Gurobi {version()}" + (f" ({reason})" if reason else "")
+        self._env = environment({**({"Threads": threads} if threads else {}), **(options or {})}, seed)
 
     def open(self, model: LinearModel) -> GurobiProgram:
         """Return a `GurobiProgram` loaded with `model`."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 from typing import Any
 
 import highspy
@@ -15,6 +13,7 @@ from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.problem import FloatArray
 
 #: What ends a solve that was asked to stop early.
@@ -25,7 +24,7 @@ _STOPPED = {
 
 #: Ctrl-C ends an LP of more columns and rows than this; a smaller one is over before it is asked at every
 #: iteration whether it should end.
-_LARGE = 20_000
+LARGE = 20_000
 
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
@@ -36,7 +35,6 @@ _STATUS = {
     highspy.HighsModelStatus.kInfeasible: LPStatus.INFEASIBLE,
     highspy.HighsModelStatus.kUnbounded: LPStatus.UNBOUNDED,
     highspy.HighsModelStatus.kTimeLimit: LPStatus.TIME_LIMIT,
-    highspy.HighsModelStatus.kSolutionLimit: LPStatus.TIME_LIMIT,
 }
 
 
@@ -54,7 +52,7 @@ class HighsBackend:
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
         self._options = {"random_seed": seed, **(options or {})}
         self.description = "HiGHS " + ".".join(map(str, version())) + (f" ({reason})" if reason else "")
-        _new_highs(self._options)  # an unknown option is an error here, before any work is done
+        new_highs(self._options)  # an unknown option is an error here, before any work is done
 
     def open(self, model: LinearModel) -> HighsProgram:
         """Return a `HighsProgram` loaded with `model`."""
@@ -73,28 +71,22 @@ class HighsProgram:
     take Ctrl-C, which stops the running solve.
     """
 
-    def __init__(
-        self, model: LinearModel, options: SolverOptions | None = None, integer: bool = False
-    ) -> None:
+    def __init__(self, model: LinearModel, options: SolverOptions | None = None) -> None:
         self.name = "HiGHS"
         self._objective = model.objective
         self._lower, self._upper = model.lower, model.upper
         self._row_lower, self._row_upper = model.row_lower, model.row_upper
         self._interrupted = threading.Event()
-        self._thread = _Worker()
-        self._highs = _new_highs(options or {})
+        self._thread = Worker()
+        self._highs = new_highs(options or {})
         self._iteration_limit = (options or {}).get("simplex_iteration_limit", _NO_LIMIT)
         # Steepest-edge weights are computed anew for a basis from outside: that costs more than they save.
         self._devex = "simplex_dual_edge_weight_strategy" not in (options or {})
         # The simplex method also serves small changes of bounds from the last basis.
-        self._asks = []
-        if model.n_columns + model.n_rows > _LARGE:
-            self._asks.append(self._highs.cbSimplexInterrupt)
-        if integer:
-            self._asks.append(self._highs.cbMipInterrupt)
-        for callback in self._asks:
-            callback.subscribe(self._check_interrupt)
-        _pass_model(self._highs, model, integer)
+        self._asks = model.n_columns + model.n_rows > LARGE
+        if self._asks:
+            self._highs.cbSimplexInterrupt.subscribe(self._check_interrupt)
+        pass_model(self._highs, model)
 
     def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
         """Replace the bounds of all columns."""
@@ -200,8 +192,8 @@ class HighsProgram:
         """End the thread and free the model."""
         self._thread.close()
         # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
-        for callback in self._asks:
-            callback.unsubscribe(self._check_interrupt)
+        if self._asks:
+            self._highs.cbSimplexInterrupt.unsubscribe(self._check_interrupt)
         self._highs.clear()
 
     def _run(
@@ -245,62 +237,12 @@ class HighsProgram:
         # HiGHS counts its limit from the first run of the object.
         limit = highs.getRunTime() + time_limit if np.isfinite(time_limit) else np.inf
         highs.setOptionValue("time_limit", limit)
-        self._thread.run(highs.run, self._interrupted)
+        self._thread.run(highs.run, self._interrupted.set)
         return highs.getModelStatus()
 
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._interrupted.is_set():
             event.interrupt()
-
-
-class _Worker:
-    """A thread that runs one function at a time for a caller who waits, with less ado than an executor."""
-
-    def __init__(self) -> None:
-        self._jobs: SimpleQueue[tuple[Callable[[], object], list[BaseException | None], Any] | None]
-        self._jobs = SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    def run(self, function: Callable[[], object], interrupted: threading.Event) -> None:
-        """Run it to its end; Ctrl-C meanwhile sets `interrupted`."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="j3o-highs", daemon=True)
-            self._thread.start()
-        outcome: list[BaseException | None] = []
-        done = threading.Lock()
-        done.acquire()
-        sent = False
-        try:
-            self._jobs.put((function, outcome, done))
-            sent = True
-            # Waking now and then: with Gurobi in the process, a signal does not end the wait by itself.
-            while not done.acquire(timeout=0.2):
-                pass
-        except KeyboardInterrupt:
-            interrupted.set()
-            # Not by the lock: Ctrl-C may have come just after it was acquired.
-            while sent and not outcome:
-                time.sleep(1e-3)
-            raise
-        if outcome[0] is not None:
-            raise outcome[0]
-
-    def close(self) -> None:
-        """End the thread."""
-        self._jobs.put(None)
-        if self._thread is not None:
-            self._thread.join()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            function, outcome, done = job
-            error: BaseException | None = None
-            try:
-                function()
-            except BaseException as raised:  # it belongs to the caller, whatever it is
-                error = raised
-            outcome.append(error)
-            done.release()
 
 
 @dataclass(slots=True)
@@ -320,61 +262,6 @@ class _Basis:
         self.statuses, self.columns, self.rows = wider, self.columns + columns, self.rows + rows
 
 
-@dataclass(frozen=True, slots=True)
-class MILPSolution:
-    """What HiGHS found of a MILP: `values` (n,) is empty without an incumbent; `bound` is proven."""
-
-    status: LPStatus
-    values: FloatArray
-    objective: float
-    bound: float
-
-
-def solve_milp(
-    model: LinearModel,
-    time_limit: float = np.inf,
-    first_incumbent: bool = False,
-    options: SolverOptions | None = None,
-    start: FloatArray | None = None,
-) -> MILPSolution:
-    """Solve a MILP with HiGHS.
-
-    Parameters
-    ----------
-    model
-        With `integer` set.
-    time_limit
-        In seconds.
-    first_incumbent
-        Stop at the first feasible point.
-    options
-        Passed to HiGHS.
-    start
-        A feasible point to begin with, (n,).
-    """
-    program = HighsProgram(model, options, integer=True)
-    highs = program._highs
-    try:
-        if start is not None:
-            known = highspy.HighsSolution()
-            known.col_value = start.tolist()
-            highs.setSolution(known)
-        if first_incumbent:
-            highs.setOptionValue("mip_max_improving_sols", 1)
-        status = program._run(max(time_limit, 1e-3))
-        info = highs.getInfo()
-        found = info.primal_solution_status == 2  # kSolutionStatusFeasible
-        values = np.array(highs.getSolution().col_value) if found else np.zeros(0)
-        objective = -info.objective_function_value if found else -np.inf
-        if status is LPStatus.INFEASIBLE:
-            bound = -np.inf
-        else:
-            bound = -info.mip_dual_bound if np.isfinite(info.mip_dual_bound) else np.inf
-        return MILPSolution(status, values, objective, bound)
-    finally:
-        program.close()
-
-
 class QuietHighs(highspy.Highs):
     """HiGHS without the banner that setting up its callbacks would print."""
 
@@ -384,7 +271,8 @@ class QuietHighs(highspy.Highs):
         super().enableCallbacks()
 
 
-def _new_highs(options: SolverOptions) -> highspy.Highs:
+def new_highs(options: SolverOptions) -> highspy.Highs:
+    """Return HiGHS in one thread, unless `options` say otherwise; an unknown option is an `OptionError`."""
     highs = QuietHighs()
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
@@ -398,7 +286,10 @@ def _new_highs(options: SolverOptions) -> highspy.Highs:
     return highs
 
 
-def _pass_model(highs: highspy.Highs, model: LinearModel, integer: bool) -> None:
+def pass_model(
+    highs: highspy.Highs, model: LinearModel, integer: bool = False, maximise: bool = False
+) -> None:
+    """Load `model` into HiGHS, maximised or its negative minimised, integer columns if `integer` says so."""
     matrix = model.matrix
     row_wise = isinstance(matrix, sparse.csr_array)
     integrality = np.zeros(model.n_columns, dtype=np.int32)
@@ -410,9 +301,9 @@ def _pass_model(highs: highspy.Highs, model: LinearModel, integer: bool) -> None
             model.n_rows,
             matrix.nnz,
             int(highspy.MatrixFormat.kRowwise if row_wise else highspy.MatrixFormat.kColwise),
-            int(highspy.ObjSense.kMinimize),
+            int(highspy.ObjSense.kMaximize if maximise else highspy.ObjSense.kMinimize),
             0.0,
-            -model.objective,
+            model.objective if maximise else -model.objective,
             model.lower,
             model.upper,
             model.row_lower,

@@ -76,6 +76,7 @@ def test_improve(benchmark, instance):
                 lambda *_: None,
                 lambda _: None,
                 1e-4,
+                None,
             )
 
     benchmark.pedantic(every, rounds=1, iterations=1)

@@ -1,0 +1,467 @@
+"""To proven optimality: J3O's plan as a MIP start, then a MIP solver on every independent part."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o import method
+from pyomo_j3o.bounding import relaxation_model, unbounded_columns
+from pyomo_j3o.decomposing import Part, split
+from pyomo_j3o.linearize import Linearized
+from pyomo_j3o.log import Log
+from pyomo_j3o.lp import Backend, LinearModel, LPStatus
+from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolver, Start
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate
+from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.sharing import share
+
+#: A start within this gap of its bound leaves a MIP solver nothing to look for but the proof.
+_NEAR = 0.02
+
+#: An absolute gap below this is rounding.
+_LEAST_GAP = 1e-9
+
+#: Part of a time limit that the search for a start may take.
+_SHARE_OF_START = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One problem in the forms that the solvers take.
+
+    Attributes
+    ----------
+    problem : Problem
+        As it is, with its products.
+    linearized : Linearized or None
+        Without; None if that cannot be done.
+    linear : Problem or None
+        The problem of `linearized`, scaled; None if that cannot be done.
+    row_factors : (M',)
+        By which the rows of `linear` are scaled.
+    """
+
+    problem: Problem
+    linearized: Linearized | None = None
+    linear: Problem | None = None
+    row_factors: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def in_own_columns(self, outcome: Outcome) -> Outcome:
+        """Return an outcome of `linear` in the columns and rows of `problem`."""
+        plan, duals = outcome.plan, outcome.duals
+        if plan is not None:
+            assert self.linearized is not None
+            plan = replace(plan, y=self.linearized.recover(plan.x, plan.y))
+        if duals is not None:
+            duals = (duals * self.row_factors)[: self.problem.n_rows]
+        return replace(outcome, plan=plan, duals=duals)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the MIP solver did.
+
+    Attributes
+    ----------
+    solver, description : str
+        Short name; name, version, and why it was taken.
+    nodes : int
+        Of all search trees.
+    start : float
+        Objective of the MIP start; -inf without one.
+    """
+
+    solver: str
+    description: str
+    nodes: int
+    start: float
+
+
+def solve(
+    instance: Instance,
+    solvers: Iterator[MIPSolver],
+    backend: Backend,
+    settings: method.Settings,
+    given: BoolArray | None,
+    with_start: bool,
+    timings: Timings,
+    log: Log,
+) -> tuple[Outcome, list[Record], Proof]:
+    """Solve a problem to proven optimality.
+
+    Parameters
+    ----------
+    instance
+        Maximised.
+    solvers
+        MIP solvers, best first; the next is taken if a licence turns out too small.
+    backend
+        The LP solver, for the start and for the last LP.
+    settings
+        Of the start; gaps, time limit and threads also are those of the MIP solver.
+    given
+        The placement to start from instead of J3O's, (N,) bool; None for J3O's.
+    with_start
+        Whether to start from a plan at all.
+    timings, log
+        As in `method.solve`.
+
+    Returns
+    -------
+    Outcome
+        With the plan in the columns of ``instance.problem``.
+    list of Record
+        Those of the start, and one more.
+    Proof
+    """
+    run = _Run(instance, backend, settings, timings, log)
+    solver = next(solvers)
+    proof = Proof(solver.name, solver.description, 0, -np.inf)
+    if settings.time_limit <= timings.elapsed():
+        return Outcome(None, np.inf, Ending.TIME), [], proof
+    log.line(f"MIP solver: {solver.description}")
+    if given is not None:
+        run.start_from(given)
+    elif with_start and instance.linear is not None:
+        log.header()
+        ending = run.start_from_j3o()
+        if ending is not None:
+            return run.outcome(ending), run.trace, replace(proof, start=run.objective)
+    proof = replace(proof, start=run.objective)
+    log.line()
+    log.line(run.described_start())
+    while True:
+        try:
+            with timings.phase("exact"):
+                ending = run.prove(solver)
+            break
+        except LicenceError as error:
+            following = next(solvers, None)
+            if following is None:
+                raise
+            solver = following
+            log.line(f"{error}")
+            log.line(f"MIP solver: {solver.description}")
+    proof = replace(proof, solver=solver.name, description=solver.description, nodes=run.nodes)
+    return run.outcome(ending), run.trace, proof
+
+
+def mip_model(problem: Problem) -> MIPModel:
+    """Return the problem over (x, y), products and all, as a `MIPModel`; linear links are tightened."""
+    terms = problem.products
+    if not len(terms):
+        return MIPModel(relaxation_model(problem), maximise=problem.sense > 0)
+    n_x, n_y = problem.n_onloading, problem.n_offloading
+    return MIPModel(
+        LinearModel(
+            np.concatenate([problem.onloading_objective, problem.offloading_objective]),
+            sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
+            problem.row_lower,
+            problem.row_upper,
+            np.concatenate([problem.onloading_lower, problem.offloading_lower]),
+            np.concatenate([problem.onloading_upper, problem.offloading_upper]),
+            np.concatenate([np.ones(n_x, dtype=bool), np.zeros(n_y, dtype=bool)]),
+        ),
+        replace(terms, offloading=terms.offloading + n_x),
+        problem.sense > 0,
+    )
+
+
+def routing_model(problem: Problem, x: BoolArray) -> LinearModel:
+    """Return the LP over y that is left of a problem, products and all, at placement `x`."""
+    terms, at = problem.products, x.astype(float)
+    objective = problem.offloading_objective.copy()
+    rows = problem.offloading_rows
+    if len(terms):
+        value = terms.coefficient * at[terms.onloading]
+        mine = terms.row == OBJECTIVE
+        np.add.at(objective, terms.offloading[mine], value[mine])
+        inside = ~mine
+        rows = sparse.csr_array(
+            rows
+            + sparse.csr_array(
+                (value[inside], (terms.row[inside], terms.offloading[inside])), shape=rows.shape
+            )
+        )
+    fixed = problem.onloading_rows @ at
+    return LinearModel(
+        objective,
+        rows,
+        problem.row_lower - fixed,
+        problem.row_upper - fixed,
+        problem.offloading_lower,
+        problem.offloading_upper,
+    )
+
+
+@dataclass(slots=True)
+class _PartState:
+    """What is known of one independent part."""
+
+    part: Part
+    model: MIPModel
+    start: FloatArray | None
+    status: LPStatus = LPStatus.TIME_LIMIT
+    bound: float = np.inf
+    nodes: int = 0
+
+    @property
+    def objective(self) -> float:
+        """The best so far; -inf without a point."""
+        return -np.inf if self.start is None else self.model.objective_at(self.start)
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of one solve: nothing of it outlives the call."""
+
+    instance: Instance
+    backend: Backend
+    settings: method.Settings
+    timings: Timings
+    log: Log
+    trace: list[Record] = field(default_factory=list)
+    bound: float = np.inf
+    nodes: int = 0
+    #: The best plan, in the columns of the problem as it is, and that which it came from.
+    plan: Plan | None = None
+    duals: FloatArray | None = None
+    ray: tuple[int, ...] = ()
+    outcome_of_start: Outcome | None = None
+    _linear_plan: Plan | None = None
+
+    @property
+    def objective(self) -> float:
+        """That of the best plan."""
+        return -np.inf if self.plan is None else self.plan.objective
+
+    # --- the start ----------------------------------------------------------------------------------------
+
+    def start_from(self, x: BoolArray) -> None:
+        """Route the placement that the user gave."""
+        with self.timings.phase("offload"):
+            self.plan, self.duals = self._route(x)
+
+    def start_from_j3o(self) -> Ending | None:
+        """Take over J3O's plan and bound, and return why the search ends with it, or None if it goes on."""
+        settings = self.settings
+        left = settings.time_limit - self.timings.elapsed()
+        limit = self.timings.elapsed() + _SHARE_OF_START * left
+        instance = self.instance
+        assert instance.linear is not None
+        found, self.trace = method.solve(
+            instance.linear, self.backend, replace(settings, time_limit=limit), self.timings, self.log
+        )
+        self.outcome_of_start = found
+        self.bound, self.ray = found.bound, found.ray
+        if found.plan is not None:
+            self._linear_plan = found.plan
+            own = instance.in_own_columns(found)
+            self.plan, self.duals = own.plan, own.duals
+        over = found.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED)
+        return found.ending if over else None
+
+    def described_start(self) -> str:
+        """Say what the MIP solver starts from."""
+        if self.plan is None:
+            return "MIP start: none"
+        gap = relative_gap(self.objective, self.bound)
+        known = f", gap {100 * gap:.2f}%" if np.isfinite(gap) else ""
+        return f"MIP start: objective {self.instance.problem.sense * self.objective:.8g}{known}"
+
+    # --- the proof ----------------------------------------------------------------------------------------
+
+    def prove(self, solver: MIPSolver) -> Ending:
+        """Solve every part; a part that is not proven well enough for the whole is solved once more."""
+        problem = self.instance.problem if solver.takes_products else self.instance.linear
+        assert problem is not None
+        states = self._states(problem)
+        interrupted = threading.Event()
+        gaps = (self.settings.rel_gap, 0.0) if len(states) > 1 else (self.settings.rel_gap,)
+        ending = Ending.GAP
+        try:
+            for gap in gaps:
+                allowed = self.settings.abs_gap if gap else self._allowed(states, problem)
+                absolute = max(allowed / max(len(states), 1), _LEAST_GAP)
+                todo = [state for state in states if gap or state.bound - state.objective > absolute]
+                self._solve_parts(solver, todo, gap, absolute, interrupted)
+                ending = self._ending(states)
+                if ending is not Ending.GAP or self._closed(states, problem):
+                    break
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
+        self._take_over(states, problem, solver)
+        if ending is Ending.UNBOUNDED and self.instance.linear is not None and not self.ray:
+            self.ray = unbounded_columns(self.instance.linear, self.backend)
+        return ending
+
+    def _states(self, problem: Problem) -> list[_PartState]:
+        plan = self.plan if problem is self.instance.problem else self._linear_start()
+        states = []
+        for part in split(problem):
+            if not len(part.onloading) + len(part.offloading):
+                continue  # rows of constants, which the compiler has checked
+            model = mip_model(part.problem)
+            start = None
+            if plan is not None:
+                start = np.concatenate([plan.x[part.onloading].astype(float), plan.y[part.offloading]])
+            states.append(_PartState(part, model, start))
+        return states
+
+    def _linear_start(self) -> Plan | None:
+        """Return the start in the columns of the linear form."""
+        if self._linear_plan is not None or self.plan is None:
+            return self._linear_plan
+        assert self.instance.linearized is not None
+        return replace(self.plan, y=self.instance.linearized.columns(self.plan.x, self.plan.y))
+
+    def _solve_parts(
+        self,
+        solver: MIPSolver,
+        states: Sequence[_PartState],
+        rel_gap: float,
+        abs_gap: float,
+        interrupted: threading.Event,
+    ) -> None:
+        settings = self.settings
+        near = relative_gap(self.objective, self.bound) <= _NEAR
+        side_by_side = min(settings.threads or 1, len(states)) if solver.name == "highs" else 1
+        threads = settings.threads if side_by_side == 1 else max(1, (settings.threads or 1) // side_by_side)
+
+        def work(k: int, left: Callable[[], float]) -> None:
+            state = states[k]
+            if left() <= 0 or interrupted.is_set():
+                return
+            linear = state.model.linear
+            which = f" on part {k + 1} of {len(states)}" if len(states) > 1 else ""
+            self.log.line(
+                f"{solver.title}{which}: {linear.n_rows} rows, {linear.n_columns} columns, "
+                f"{linear.matrix.nnz} nonzeros"
+                + (f", {len(state.model.products)} products" if len(state.model.products) else "")
+            )
+            prefix = f"{k + 1:>3} | " if side_by_side > 1 else "    "
+            found = solver.solve(
+                state.model,
+                Limits(
+                    left(),
+                    rel_gap=rel_gap,
+                    abs_gap=abs_gap,
+                    stop=lambda: left() <= 0 or interrupted.is_set(),
+                    threads=threads,
+                ),
+                None if state.start is None else Start(state.start, near),
+                lambda line: self.log.line(prefix + line),
+            )
+            if found.status is LPStatus.INTERRUPTED and left() <= 0:
+                found = replace(found, status=LPStatus.TIME_LIMIT)
+            state.status = found.status
+            state.nodes += found.nodes
+            state.bound = min(state.bound, found.bound)
+            if found.found and found.objective > state.objective:
+                state.start = found.values
+            if found.status is LPStatus.INTERRUPTED:
+                interrupted.set()
+
+        share(
+            work,
+            [1.0 + state.part.problem.n_nonzeros for state in states],
+            lambda: settings.time_limit - self.timings.elapsed(),
+            side_by_side,
+        )
+
+    def _ending(self, states: Sequence[_PartState]) -> Ending:
+        """Return how the worst of the parts ended."""
+        statuses = {state.status for state in states}
+        for status, ending in (
+            (LPStatus.INFEASIBLE, Ending.INFEASIBLE),
+            (LPStatus.INTERRUPTED, Ending.INTERRUPTED),
+            (LPStatus.TIME_LIMIT, Ending.TIME),
+            (LPStatus.STOPPED, Ending.LIMIT),
+            (LPStatus.UNBOUNDED, Ending.UNBOUNDED),
+        ):
+            if status in statuses:
+                return ending
+        return Ending.GAP
+
+    def _allowed(self, states: Sequence[_PartState], problem: Problem) -> float:
+        """Return by how much the whole plan may fall short of the bound."""
+        total = sum(state.objective for state in states) + problem.objective_constant
+        relative = self.settings.rel_gap * abs(total) if np.isfinite(total) else 0.0
+        return max(self.settings.abs_gap, relative)
+
+    def _closed(self, states: Sequence[_PartState], problem: Problem) -> bool:
+        gap = sum(state.bound - state.objective for state in states)
+        return bool(gap <= self._allowed(states, problem))
+
+    def _take_over(self, states: Sequence[_PartState], problem: Problem, solver: MIPSolver) -> None:
+        """Keep the better plan and the better bound, and note them in the trace."""
+        self.nodes += sum(state.nodes for state in states)
+        bounds = [state.bound for state in states]
+        if not np.isnan(sum(bounds)):
+            self.bound = min(self.bound, sum(bounds) + problem.objective_constant)
+        if all(state.start is not None for state in states):
+            x = np.zeros(problem.n_onloading, dtype=bool)
+            y = np.zeros(problem.n_offloading)
+            for state in states:
+                n = len(state.part.onloading)
+                assert state.start is not None
+                x[state.part.onloading] = state.start[:n] > 0.5
+                y[state.part.offloading] = state.start[n:]
+            if self.plan is None or not np.array_equal(x, self.plan.x):
+                self._keep(x, y, problem)
+        sense = self.instance.problem.sense
+        record = Record(
+            len(self.trace) + 1,
+            sense * self.objective,
+            sense * self.objective,
+            sense * max(self.bound, self.objective),
+            relative_gap(self.objective, self.bound),
+            0 if self.plan is None else int(self.plan.x.sum()),
+            False,
+            self.timings.elapsed(),
+        )
+        self.trace.append(record)
+        if self.settings.callback is not None:
+            self.settings.callback(record)
+
+    def _keep(self, x: BoolArray, y: FloatArray, problem: Problem) -> None:
+        """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""
+        plan, duals = self._route(x)
+        if plan is None:
+            # The MIP solver was content with an x that is not quite whole.
+            if problem is not self.instance.problem and self.instance.linearized is not None:
+                y = self.instance.linearized.recover(x, y)
+            plan = Plan(x, y, evaluate(self.instance.problem, x.astype(float), y))
+        if self.plan is None or plan.objective > self.plan.objective:
+            self.plan, self.duals = plan, duals
+
+    def _route(self, x: BoolArray) -> tuple[Plan | None, FloatArray | None]:
+        """Return the best plan of a placement and its duals; None if it has none."""
+        problem = self.instance.problem
+        model = routing_model(problem, x)
+        program = self.backend.open(model)
+        try:
+            found = program.solve(max(self.settings.time_limit - self.timings.elapsed(), 1.0))
+        finally:
+            program.close()
+        at = x.astype(float)
+        inside = np.all(at >= problem.onloading_lower) and np.all(at <= problem.onloading_upper)
+        if found.status is not LPStatus.OPTIMAL or not inside:
+            return None, None
+        y = np.clip(found.values, problem.offloading_lower, problem.offloading_upper)
+        return Plan(x, y, evaluate(problem, at, y)), found.row_duals
+
+    def outcome(self, ending: Ending) -> Outcome:
+        """Return what was found in all."""
+        steps = () if self.outcome_of_start is None else self.outcome_of_start.steps
+        if ending is Ending.INFEASIBLE:
+            return Outcome(None, -np.inf, ending, steps=steps)
+        if ending is Ending.UNBOUNDED:
+            return Outcome(None, np.inf, ending, ray=self.ray, steps=steps)
+        bound = max(self.bound, self.objective)
+        return Outcome(self.plan, bound, ending, self.duals, steps=steps)

@@ -1,0 +1,77 @@
+"""A thread of its own for a solver: the caller waits, can be interrupted, and reads on meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+
+
+class Worker:
+    """A thread that runs one function at a time for a caller who waits, with less ado than an executor."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[
+            tuple[Callable[[], object], list[BaseException | None], threading.Lock] | None
+        ]
+        self._jobs = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def run(
+        self,
+        function: Callable[[], object],
+        interrupt: Callable[[], None],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """Run `function` to its end.
+
+        Parameters
+        ----------
+        function
+            Run in the thread; what it raises is raised here.
+        interrupt
+            Called once at Ctrl-C, or if `meanwhile` fails, and must make `function` return soon: it is waited
+            for.
+        meanwhile
+            Called now and then while `function` runs.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="j3o-solver", daemon=True)
+            self._thread.start()
+        outcome: list[BaseException | None] = []
+        done = threading.Lock()
+        done.acquire()
+        sent = False
+        try:
+            self._jobs.put((function, outcome, done))
+            sent = True
+            # Waking now and then: with Gurobi in the process, a signal does not end the wait by itself.
+            while not done.acquire(timeout=0.2):
+                if meanwhile is not None:
+                    meanwhile()
+        except BaseException:
+            interrupt()
+            # Not by the lock: Ctrl-C may have come just after it was acquired.
+            while sent and not outcome:
+                time.sleep(1e-3)
+            raise
+        if outcome[0] is not None:
+            raise outcome[0]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, outcome, done = job
+            error: BaseException | None = None
+            try:
+                function()
+            except BaseException as raised:  # it belongs to the caller, whatever it is
+                error = raised
+            outcome.append(error)
+            done.release()

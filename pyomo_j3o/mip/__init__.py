@@ -1,0 +1,139 @@
+"""MIP solvers behind one small protocol, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.lp import gurobi as gurobi_lp
+from pyomo_j3o.lp.base import SolverOptions
+from pyomo_j3o.mip import scip
+from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
+from pyomo_j3o.mip.gurobi import GurobiMIP
+from pyomo_j3o.mip.highs import HighsMIP
+from pyomo_j3o.mip.scip import ScipMIP
+
+Result = TypeVar("Result")
+
+__all__ = [
+    "GurobiMIP",
+    "HighsMIP",
+    "LicenceError",
+    "Limits",
+    "MIPModel",
+    "MIPSolution",
+    "MIPSolver",
+    "ScipMIP",
+    "Size",
+    "Start",
+    "first_licensed",
+    "mip_solvers",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a model is, as the solvers would get it.
+
+    Attributes
+    ----------
+    columns, rows : int
+        Of the model as it is, with its products.
+    products : bool
+        Whether it has any.
+    not_linear : str
+        Why its products cannot be linearised, as HiGHS needs it; "" if they can.
+    """
+
+    columns: int
+    rows: int
+    products: bool = False
+    not_linear: str = ""
+
+
+def mip_solvers(
+    name: str,
+    size: Size,
+    options: SolverOptions | None = None,
+    seed: int = 0,
+) -> Iterator[MIPSolver]:
+    """Yield the MIP solvers that `name` asks for, best first; more than one only for ``"auto"``.
+
+    ``"auto"`` is Gurobi if it is installed and its licence covers the size, else HiGHS, else, if the products
+    cannot be linearised for HiGHS, SCIP. The next one is for when a licence turns out too small after all.
+
+    Parameters
+    ----------
+    name
+        ``"auto"``, ``"gurobi"``, ``"highs"`` or ``"scip"``.
+    size
+        Of the model.
+    options
+        Passed to the solver.
+    seed
+        Random seed of the solver.
+
+    Raises
+    ------
+    BackendError
+        The solver that was asked for, or every one, cannot take this model.
+    OptionError
+        The solver does not know one of the options.
+    """
+    if name in ("auto", "gurobi"):
+        problem = gurobi_lp.unavailable(size.columns, size.rows, size.products)
+        gurobi_lp.restore_ctrl_c()
+        if not problem:
+            reason = "auto: licensed for this size" if name == "auto" else ""
+            yield GurobiMIP(options, seed, reason)
+            problem = "its licence turned out too small"
+        elif name == "gurobi":
+            raise BackendError(
+                f"mip_solver='gurobi' cannot be used: {problem}; set mip_solver='highs', 'scip' or 'auto', "
+                "or install gurobipy with a licence for this size (pip install pyomo-j3o[gurobi])."
+            )
+        if name == "gurobi":
+            return
+    else:
+        problem = ""
+    reason = f"auto: {problem}" if problem else ""
+    if name in ("auto", "highs"):
+        if not size.not_linear:
+            yield HighsMIP(options, seed, reason)
+            return
+        if name == "highs":
+            raise BackendError(f"mip_solver='highs' cannot be used: {size.not_linear}.")
+        reason += f"; HiGHS cannot take the products: {size.not_linear}"
+    missing = scip.unavailable()
+    if not missing:
+        yield ScipMIP(options, seed, reason)
+    elif name == "scip":
+        raise BackendError(
+            f"mip_solver='scip' cannot be used: {missing}; install it (pip install pyomo-j3o[scip]), or set "
+            "mip_solver='highs' or 'auto'."
+        )
+    else:
+        raise BackendError(
+            f"No MIP solver takes this model. HiGHS: {size.not_linear}. Gurobi: {problem}. SCIP: {missing}; "
+            "install one (pip install pyomo-j3o[scip])."
+        )
+
+
+def first_licensed(solvers: Iterable[MIPSolver], use: Callable[[MIPSolver], Result]) -> Result:
+    """Return what `use` makes of the first of `solvers` whose licence covers the model.
+
+    Raises
+    ------
+    LicenceError
+        That of the last one, if none does.
+    """
+    failure: LicenceError | None = None
+    for solver in solvers:
+        try:
+            return use(solver)
+        except LicenceError as error:
+            failure = error
+    assert failure is not None
+    raise failure

@@ -1,0 +1,186 @@
+"""The protocol that every MIP solver behind j3o follows, what it is given, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.lp.base import LinearModel, LPStatus
+from pyomo_j3o.problem import OBJECTIVE, FloatArray, Products
+
+
+class LicenceError(BackendError):
+    """The licence of a MIP solver does not cover the model, as the solver itself found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class MIPModel:
+    """A mixed-integer model, maximised, with products of two columns if the solver takes them.
+
+    Attributes
+    ----------
+    linear : LinearModel
+        With `integer` set; (n,) columns, (m,) rows.
+    products : Products
+        Terms ``coefficient * v[onloading] * v[offloading]`` of rows, or of the objective; both numbers are
+        those of columns of `linear`.
+    maximise : bool
+        Whether the solver is to see it maximised, as here, or the negative of it minimised: what its log says
+        is then in the user's sense.
+    """
+
+    linear: LinearModel
+    products: Products = field(default_factory=Products.none)
+    maximise: bool = True
+
+    @property
+    def sign(self) -> float:
+        """What turns this objective into that which the solver sees."""
+        return 1.0 if self.maximise else -1.0
+
+    def objective_at(self, values: FloatArray) -> float:
+        """Return the objective at ``values`` (n,)."""
+        terms = self.products
+        mine = terms.row == OBJECTIVE
+        product = terms.coefficient * values[terms.onloading] * values[terms.offloading]
+        return float(self.linear.objective @ values + product[mine].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a MIP solver may use, and when it may stop.
+
+    Attributes
+    ----------
+    time
+        Seconds.
+    rel_gap, abs_gap
+        Gap of incumbent and bound; either is enough. None leaves the solver its own default.
+    nodes
+        Of the search tree; None for no limit.
+    first_incumbent
+        At the first feasible point.
+    stop
+        Asked now and then: True ends the solve as Ctrl-C does.
+    threads
+        None for the solver's own default.
+    """
+
+    time: float = np.inf
+    rel_gap: float | None = None
+    abs_gap: float | None = None
+    nodes: int | None = None
+    first_incumbent: bool = False
+    stop: Callable[[], bool] | None = None
+    threads: int | None = None
+
+    def as_options(self, rel_gap: str, abs_gap: str, nodes: str, solutions: str) -> dict[str, Any]:
+        """Return those that are set, by the names that a solver has for them."""
+        given = {
+            rel_gap: self.rel_gap,
+            abs_gap: self.abs_gap,
+            nodes: self.nodes,
+            solutions: 1 if self.first_incumbent else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A feasible point to begin with.
+
+    Attributes
+    ----------
+    values : (n,)
+    near_optimal : bool
+        It is known to be close to the optimum: the solver need not search for plans by heuristics of its own,
+        and all its time goes into the proof.
+    """
+
+    values: FloatArray
+    near_optimal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MIPSolution:
+    """What a MIP solver found.
+
+    Attributes
+    ----------
+    status : LPStatus
+        ``OPTIMAL`` within the gap that was asked for; ``STOPPED`` at a limit other than time.
+    values : (n,)
+        Of the incumbent; empty if there is none.
+    objective : float
+        Of the maximised model; -inf without an incumbent.
+    bound : float
+        Proven: no point is better. -inf if infeasible, +inf if nothing is proven.
+    nodes : int
+        Of the search tree.
+    """
+
+    status: LPStatus
+    values: FloatArray
+    objective: float
+    bound: float
+    nodes: int = 0
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an incumbent."""
+        return len(self.values) > 0
+
+    @staticmethod
+    def without_values(status: LPStatus, bound: float = np.inf, nodes: int = 0) -> MIPSolution:
+        """Return the record of a solve that ended without an incumbent."""
+        bound = -np.inf if status is LPStatus.INFEASIBLE else bound
+        return MIPSolution(status, np.zeros(0), -np.inf, bound, nodes)
+
+
+#: Takes one line of a solver's log.
+Write = Callable[[str], None]
+
+
+class MIPSolver(Protocol):
+    """Solves one mixed-integer model after the other, with one set of options."""
+
+    #: Short name as in the options ("gurobi", "highs", "scip").
+    name: str
+    #: Its name as people write it.
+    title: str
+    #: Name, version, and why this solver was taken; printed in the log.
+    description: str
+    #: Whether it takes products as they are.
+    takes_products: bool
+
+    def solve(
+        self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
+    ) -> MIPSolution:
+        """Solve `model`.
+
+        Ctrl-C ends it with the status ``INTERRUPTED`` and the best point so far.
+
+        Parameters
+        ----------
+        model
+            With products only if the solver takes them.
+        limits
+            When it may stop.
+        start
+            Handed over as a MIP start.
+        write
+            Takes the solver's log, line by line, while it runs.
+
+        Raises
+        ------
+        LicenceError
+            The licence does not cover the model.
+        BackendError
+            The solver failed.
+        OptionError
+            It does not take one of its options.
+        """

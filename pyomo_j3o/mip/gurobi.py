@@ -1,0 +1,201 @@
+"""Gurobi behind the MIP protocol: gurobipy's matrix interface; imported only where it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.lp.base import LPStatus, SolverOptions
+from pyomo_j3o.lp.gurobi import LICENCE_ERRORS, environment, version
+from pyomo_j3o.lp.worker import Worker
+from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, Start, Write
+from pyomo_j3o.mip.monitor import Monitor
+from pyomo_j3o.problem import OBJECTIVE
+
+#: From a start near the optimum on, time goes into the proof.
+_PROOF_ONLY = {"Heuristics": 0.0}
+
+
+class GurobiMIP:
+    """Solves MIPs with Gurobi; products of columns make them nonconvex MIQCPs.
+
+    Parameters
+    ----------
+    options
+        Gurobi's parameters.
+    seed
+        Random seed.
+    reason
+        Why Gurobi was taken, for the log.
+    """
+
+    name = "gurobi"
+    title = "Gurobi"
+    takes_products = True
+
+    def __init__(
+        self,
+        options: SolverOptions | None = None,
+        seed: int = 0,
+        reason: str = "",
+    ) -> None:
+        self._own = dict(options or {})
+        self._seed = seed
+        self.description = f"Gurobi {version()}" + (f" ({reason})" if reason else "")
+        environment(self._own, seed).close()  # an unknown option is an error here, before any work is done
+
+    def solve(
+        self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
+    ) -> MIPSolution:
+        """Solve `model`; see `MIPSolver`."""
+        import gurobipy
+
+        options: dict[str, Any] = {} if limits.threads is None else {"Threads": limits.threads}
+        if start is not None and start.near_optimal:
+            options.update(_PROOF_ONLY)
+        options.update(limits.as_options("MIPGap", "MIPGapAbs", "NodeLimit", "SolutionLimit"))
+        env = environment({**options, **self._own}, self._seed)
+        try:
+            with gurobipy.Model(env=env) as grb:
+                columns = _fill(grb, model)
+                if start is not None:
+                    columns.Start = start.values
+                return _solution(grb, columns, model, limits, write)
+        except gurobipy.GurobiError as error:
+            if error.errno in LICENCE_ERRORS:
+                raise LicenceError(
+                    f"Gurobi's licence does not cover this model ({error}); set mip_solver='auto', 'highs' "
+                    "or 'scip', or install a licence for this size."
+                ) from error
+            raise BackendError(f"Gurobi failed on the MIP ({error}); set another mip_solver.") from error
+        finally:
+            env.close()
+
+
+def _fill(grb: Any, model: MIPModel) -> Any:
+    """Put the arrays into a Gurobi model, and return its columns."""
+    import gurobipy
+
+    linear, terms = model.linear, model.products
+    n, m = linear.n_columns, linear.n_rows
+    kinds = np.full(n, gurobipy.GRB.CONTINUOUS)
+    if linear.integer is not None:
+        kinds[linear.integer] = gurobipy.GRB.INTEGER
+    columns = grb.addMVar(n, lb=linear.lower, ub=linear.upper, vtype=kinds)
+    grb.setMObjective(
+        model.sign * _quadratic(model, OBJECTIVE) if np.any(terms.row == OBJECTIVE) else None,
+        model.sign * linear.objective,
+        0.0,
+        columns,
+        columns,
+        columns,
+        gurobipy.GRB.MAXIMIZE if model.maximise else gurobipy.GRB.MINIMIZE,
+    )
+    matrix = sparse.csr_array(linear.matrix)
+    with_products = np.zeros(m, dtype=bool)
+    with_products[terms.row[terms.row != OBJECTIVE]] = True
+    equal = linear.row_lower == linear.row_upper
+    for sense, side, mask in (
+        ("=", linear.row_upper, equal),
+        ("<", linear.row_upper, ~equal & np.isfinite(linear.row_upper)),
+        (">", linear.row_lower, ~equal & np.isfinite(linear.row_lower)),
+    ):
+        rows = np.flatnonzero(mask & ~with_products)
+        if len(rows):
+            grb.addMConstr(matrix[rows], columns, sense, side[rows])
+        for row in np.flatnonzero(mask & with_products):
+            coefficients = np.zeros(n)
+            entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            coefficients[matrix.indices[entries]] = matrix.data[entries]
+            grb.addMQConstr(
+                _quadratic(model, int(row)), coefficients, sense, side[row], columns, columns, columns
+            )
+    return columns
+
+
+def _quadratic(model: MIPModel, row: int) -> sparse.csr_array:
+    """Return the matrix of the products in one row."""
+    terms, n = model.products, model.linear.n_columns
+    mine = terms.row == row
+    return sparse.csr_array(
+        (terms.coefficient[mine], (terms.onloading[mine], terms.offloading[mine])), shape=(n, n)
+    )
+
+
+def _solution(grb: Any, columns: Any, model: MIPModel, limits: Limits, write: Write | None) -> MIPSolution:
+    status = _run(grb, limits, write)
+    if status is None:
+        # Without its reductions, the presolve tells infeasible from unbounded.
+        grb.setParam("DualReductions", 0)
+        status = _run(grb, limits, write) or LPStatus.INFEASIBLE
+    nodes = int(grb.NodeCount)
+    if status is LPStatus.UNBOUNDED:
+        # A ray says nothing about a feasible point; without an objective there is none.
+        grb.setObjective(0.0)
+        again = _run(grb, limits, write)
+        return MIPSolution.without_values(
+            LPStatus.UNBOUNDED if again is LPStatus.OPTIMAL else again or status
+        )
+    try:
+        bound = model.sign * float(grb.ObjBound if grb.IsMIP or len(model.products) else grb.ObjVal)
+    except AttributeError:
+        bound = np.inf
+    if not grb.SolCount or status is LPStatus.INFEASIBLE:
+        return MIPSolution.without_values(status, bound if np.isfinite(bound) else np.inf, nodes)
+    values = np.array(columns.X)
+    return MIPSolution(status, values, model.objective_at(values), bound, nodes)
+
+
+def _run(grb: Any, limits: Limits, write: Write | None) -> LPStatus | None:
+    """Optimise in a thread of its own; None if Gurobi cannot tell infeasible from unbounded."""
+    import gurobipy
+
+    code = gurobipy.GRB
+    monitor = Monitor(write, limits.stop)
+
+    def take_text(_: Any, where: int) -> None:
+        if where == code.Callback.MESSAGE:
+            monitor.put(grb.cbGet(code.Callback.MSG_STRING))
+
+    grb.setParam("TimeLimit", min(max(limits.time, 0.0), code.INFINITY))
+    if monitor.listens:
+        grb.setParam("LogToConsole", 0)
+        grb.setParam("OutputFlag", 1)
+    worker = Worker()
+    try:
+        worker.run(lambda: grb.optimize(take_text if monitor.listens else None), grb.terminate, monitor)
+    except KeyboardInterrupt:
+        return LPStatus.INTERRUPTED
+    finally:
+        worker.close()
+        monitor.flush()
+    if grb.Status == code.INF_OR_UNBD:
+        return None
+    statuses = {
+        code.OPTIMAL: LPStatus.OPTIMAL,
+        code.SUBOPTIMAL: LPStatus.STOPPED,
+        code.INFEASIBLE: LPStatus.INFEASIBLE,
+        code.UNBOUNDED: LPStatus.UNBOUNDED,
+        code.TIME_LIMIT: LPStatus.TIME_LIMIT,
+        code.INTERRUPTED: LPStatus.INTERRUPTED,
+    }
+    at_limit = (
+        code.NODE_LIMIT,
+        code.SOLUTION_LIMIT,
+        code.ITERATION_LIMIT,
+        code.CUTOFF,
+        code.USER_OBJ_LIMIT,
+        code.WORK_LIMIT,
+        code.MEM_LIMIT,
+    )
+    if grb.Status in at_limit:
+        return LPStatus.STOPPED
+    if grb.Status not in statuses:
+        raise BackendError(
+            f"Gurobi stopped with status {grb.Status}; scale the model's coefficients, or set another "
+            "mip_solver."
+        )
+    return statuses[grb.Status]

@@ -1,0 +1,191 @@
+"""HiGHS behind the MIP protocol: highspy on arrays, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import highspy
+import numpy as np
+
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.lp.base import LPStatus, SolverOptions
+from pyomo_j3o.lp.highs import LARGE, new_highs, pass_model, version
+from pyomo_j3o.lp.worker import Worker
+from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
+from pyomo_j3o.mip.monitor import Monitor
+
+_MODEL_STATUS = highspy.HighsModelStatus
+
+_STATUS = {
+    _MODEL_STATUS.kOptimal: LPStatus.OPTIMAL,
+    _MODEL_STATUS.kModelEmpty: LPStatus.OPTIMAL,
+    _MODEL_STATUS.kInfeasible: LPStatus.INFEASIBLE,
+    _MODEL_STATUS.kUnbounded: LPStatus.UNBOUNDED,
+    _MODEL_STATUS.kTimeLimit: LPStatus.TIME_LIMIT,
+    _MODEL_STATUS.kSolutionLimit: LPStatus.STOPPED,
+    _MODEL_STATUS.kIterationLimit: LPStatus.STOPPED,
+    _MODEL_STATUS.kObjectiveBound: LPStatus.STOPPED,
+    _MODEL_STATUS.kObjectiveTarget: LPStatus.STOPPED,
+    _MODEL_STATUS.kMemoryLimit: LPStatus.STOPPED,
+    _MODEL_STATUS.kInterrupt: LPStatus.INTERRUPTED,
+}
+
+#: From a start near the optimum on, what HiGHS spends on sub-MIPs and on restarts of its root is a third to
+#: a half of its time, and finds what is there already.
+_PROOF_ONLY = {
+    "mip_heuristic_effort": 0.0,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+    "mip_allow_restart": False,
+}
+
+
+class HighsMIP:
+    """Solves MIPs with HiGHS; products are to be linearised first.
+
+    Parameters
+    ----------
+    options
+        Passed to HiGHS.
+    seed
+        Random seed.
+    reason
+        Why HiGHS was taken, for the log.
+    """
+
+    name = "highs"
+    title = "HiGHS"
+    takes_products = False
+
+    def __init__(
+        self,
+        options: SolverOptions | None = None,
+        seed: int = 0,
+        reason: str = "",
+    ) -> None:
+        self._own = dict(options or {})
+        self._seed = seed
+        self.description = "HiGHS " + ".".join(map(str, version())) + (f" ({reason})" if reason else "")
+        new_highs(self._own)  # an unknown option is an error here, before any work is done
+
+    def solve(
+        self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
+    ) -> MIPSolution:
+        """Solve `model`; see `MIPSolver`."""
+        if len(model.products):
+            raise BackendError("HiGHS does not take products; linearise the model first.")
+        # 0 leaves the number to HiGHS.
+        options: dict[str, Any] = {"random_seed": self._seed, "threads": limits.threads or 0}
+        if start is not None and start.near_optimal:
+            options.update(_PROOF_ONLY)
+        options.update(
+            limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
+        )
+        highs = new_highs({**options, **self._own})
+        pass_model(highs, model.linear, integer=True, maximise=model.maximise)
+        if start is not None:
+            known = highspy.HighsSolution()
+            known.col_value = start.values.tolist()
+            highs.setSolution(known)
+        run = _Run(highs, model, Monitor(write, limits.stop))
+        with run.listening():
+            return run.solution(limits.time)
+
+
+class _Run:
+    """One MIP in HiGHS while it is solved."""
+
+    def __init__(self, highs: highspy.Highs, model: MIPModel, monitor: Monitor) -> None:
+        self._highs = highs
+        self._model = model
+        self._monitor = monitor
+        self._interrupted = threading.Event()
+        self._thread = Worker()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Subscribe to HiGHS's callbacks, and free everything at the end."""
+        highs, linear = self._highs, self._model.linear
+        asks = [highs.cbMipInterrupt]
+        if linear.n_columns + linear.n_rows > LARGE:
+            asks.append(highs.cbSimplexInterrupt)
+        try:
+            for callback in asks:
+                callback.subscribe(self._check_interrupt)
+            if self._monitor.listens:
+                highs.cbLogging.subscribe(self._take_text)
+                highs.setOptionValue("log_to_console", False)
+                highs.setOptionValue("output_flag", True)
+            yield
+        finally:
+            self._thread.close()
+            # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
+            for callback in asks:
+                callback.unsubscribe(self._check_interrupt)
+            if self._monitor.listens:
+                highs.cbLogging.unsubscribe(self._take_text)
+            highs.clear()
+
+    def solution(self, time_limit: float) -> MIPSolution:
+        """Solve, and read what was found."""
+        highs = self._highs
+        status = self._solve(max(time_limit, 1e-3))
+        info = highs.getInfo()
+        nodes = max(int(info.mip_node_count), 0)
+        bound = self._model.sign * info.mip_dual_bound if np.isfinite(info.mip_dual_bound) else np.inf
+        if status is LPStatus.INFEASIBLE:
+            return MIPSolution.without_values(status, nodes=nodes)
+        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        if status is LPStatus.UNBOUNDED or not feasible:
+            return MIPSolution.without_values(status, bound, nodes)
+        values = np.array(highs.getSolution().col_value)
+        objective = self._model.objective_at(values)
+        if status is LPStatus.OPTIMAL and not np.any(self._model.linear.integer):
+            bound = objective  # HiGHS gives no bound of an LP
+        return MIPSolution(status, values, objective, bound, nodes)
+
+    def _solve(self, time_limit: float) -> LPStatus:
+        highs = self._highs
+        status = self._run(time_limit)
+        if status == _MODEL_STATUS.kUnboundedOrInfeasible:
+            highs.setOptionValue("presolve", "off")
+            status = self._run(time_limit)
+        if status in (_MODEL_STATUS.kUnboundedOrInfeasible, _MODEL_STATUS.kUnbounded):
+            # A ray says nothing about a feasible point; without an objective there is none.
+            n = self._model.linear.n_columns
+            highs.changeColsCost(n, np.arange(n, dtype=np.int32), np.zeros(n))
+            status = self._run(time_limit)
+            if status in (_MODEL_STATUS.kOptimal, _MODEL_STATUS.kSolutionLimit):
+                return LPStatus.UNBOUNDED
+        if status not in _STATUS:
+            raise BackendError(
+                f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
+                "coefficients, or set another mip_solver."
+            )
+        return _STATUS[status]
+
+    def _run(self, time_limit: float) -> highspy.HighsModelStatus:
+        highs = self._highs
+        if self._interrupted.is_set():
+            return _MODEL_STATUS.kInterrupt
+        # HiGHS counts its limit from the first run of the object.
+        limit = highs.getRunTime() + time_limit if np.isfinite(time_limit) else np.inf
+        highs.setOptionValue("time_limit", limit)
+        try:
+            self._thread.run(highs.run, self._interrupted.set, self._monitor)
+        except KeyboardInterrupt:
+            return _MODEL_STATUS.kInterrupt
+        finally:
+            self._monitor.flush()
+        return highs.getModelStatus()
+
+    def _take_text(self, event: highspy.highs.HighsCallbackEvent) -> None:
+        self._monitor.put(event.message)
+
+    def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
+        if self._interrupted.is_set():
+            event.interrupt()

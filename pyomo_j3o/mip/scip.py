@@ -1,0 +1,232 @@
+"""SCIP behind the MIP protocol: pyscipopt, imported only where it is used."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.errors import BackendError, OptionError
+from pyomo_j3o.lp.base import LPStatus, SolverOptions
+from pyomo_j3o.lp.worker import Worker
+from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
+from pyomo_j3o.mip.monitor import Monitor
+from pyomo_j3o.problem import OBJECTIVE, FloatArray
+
+#: What SCIP takes for infinite.
+_INFINITY = 1e20
+
+_STATUS = {
+    "optimal": LPStatus.OPTIMAL,
+    "gaplimit": LPStatus.OPTIMAL,
+    "infeasible": LPStatus.INFEASIBLE,
+    "unbounded": LPStatus.UNBOUNDED,
+    "timelimit": LPStatus.TIME_LIMIT,
+    "userinterrupt": LPStatus.INTERRUPTED,
+    "terminate": LPStatus.INTERRUPTED,
+}
+
+
+def unavailable() -> str:
+    """Return why SCIP cannot be used, or "" if it can."""
+    return "" if importlib.util.find_spec("pyscipopt") else "pyscipopt is not installed"
+
+
+class ScipMIP:
+    """Solves MIPs with SCIP, products as they are; in one thread.
+
+    Parameters
+    ----------
+    options
+        SCIP's parameters, by their full names ("limits/nodes").
+    seed
+        Shifts SCIP's random seeds.
+    reason
+        Why SCIP was taken, for the log.
+    """
+
+    name = "scip"
+    title = "SCIP"
+    takes_products = True
+
+    def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
+        self._own = dict(options or {})
+        self._seed = seed
+        known = _new_scip(self._own)  # an unknown option is an error here, before any work is done
+        version = ".".join(
+            map(str, (known.getMajorVersion(), known.getMinorVersion(), known.getTechVersion()))
+        )
+        self.description = f"SCIP {version}" + (f" ({reason})" if reason else "")
+
+    def solve(
+        self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
+    ) -> MIPSolution:
+        """Solve `model`; see `MIPSolver`."""
+        options: dict[str, Any] = {
+            # SCIP would take Ctrl-C away from Python.
+            "misc/catchctrlc": False,
+            "randomization/randomseedshift": self._seed,
+            "limits/time": min(max(limits.time, 0.0), _INFINITY),
+        }
+        options.update(
+            limits.as_options("limits/gap", "limits/absgap", "limits/totalnodes", "limits/solutions")
+        )
+        scip = _new_scip(options)
+        if start is not None and start.near_optimal:
+            from pyscipopt.scip import PY_SCIP_PARAMSETTING as SCIP_PARAMSETTING
+
+            scip.setHeuristics(SCIP_PARAMSETTING.OFF)
+        _set(scip, self._own)
+        columns, epigraph = _fill(scip, model)
+        if start is not None:
+            _hand_over(scip, model, columns, epigraph, start.values)
+        status = _run(scip, limits, write)
+        if status is LPStatus.UNBOUNDED:
+            # A ray says nothing about a feasible point; without an objective there is none.
+            scip.freeTransform()
+            scip.setObjective(0.0)
+            status = _run(scip, limits, write)
+            return MIPSolution.without_values(
+                LPStatus.UNBOUNDED if status in (LPStatus.OPTIMAL, LPStatus.UNBOUNDED) else status
+            )
+        nodes, bound = int(scip.getNTotalNodes()), model.sign * float(scip.getDualbound())
+        bound = bound if abs(bound) < _INFINITY else np.inf
+        if status is LPStatus.INFEASIBLE or not scip.getNSols():
+            return MIPSolution.without_values(status, bound, nodes)
+        best = scip.getBestSol()
+        values = np.array([best[column] for column in columns])
+        return MIPSolution(status, values, model.objective_at(values), bound, nodes)
+
+
+def _new_scip(options: SolverOptions) -> Any:
+    from pyscipopt import Model
+
+    scip = Model()
+    scip.hideOutput()
+    _set(scip, options)
+    return scip
+
+
+def _set(scip: Any, options: SolverOptions) -> None:
+    for name, value in options.items():
+        try:
+            scip.setParam(name, value)
+        except Exception as error:  # pyscipopt raises whatever it likes
+            raise OptionError(
+                f"SCIP does not take the option {name}={value!r} of solver_options: {error}; see "
+                "https://www.scipopt.org/doc/html/PARAMETERS.php"
+            ) from None
+
+
+def _fill(scip: Any, model: MIPModel) -> tuple[list[Any], Any]:
+    """Put the arrays into SCIP; return its columns, and the one that stands for a quadratic objective."""
+    from pyscipopt.scip import Expr, ExprCons, Term
+
+    linear, terms = model.linear, model.products
+    integer = np.zeros(linear.n_columns, dtype=bool) if linear.integer is None else linear.integer
+    columns = [
+        scip.addVar(vtype="I" if whole else "C", lb=_side(low), ub=_side(high), obj=cost)
+        for whole, low, high, cost in zip(
+            integer.tolist(),
+            linear.lower.tolist(),
+            linear.upper.tolist(),
+            (model.sign * linear.objective).tolist(),
+            strict=True,
+        )
+    ]
+    if model.maximise:
+        scip.setMaximize()
+    else:
+        scip.setMinimize()
+    single = [Term(column) for column in columns]
+    products: dict[int, dict[Any, float]] = {}
+    for row, one, other, coefficient in zip(
+        terms.row.tolist(),
+        terms.onloading.tolist(),
+        terms.offloading.tolist(),
+        terms.coefficient.tolist(),
+        strict=True,
+    ):
+        products.setdefault(row, {})[Term(columns[one], columns[other])] = coefficient
+    epigraph = None
+    if OBJECTIVE in products:
+        # SCIP's objective is linear: a column that is at most the products takes their place.
+        epigraph = scip.addVar(vtype="C", lb=None, ub=None, obj=model.sign)
+        negated = {term: -coefficient for term, coefficient in products.pop(OBJECTIVE).items()}
+        scip.addCons(ExprCons(Expr({Term(epigraph): 1.0, **negated}), None, 0.0))
+    matrix = sparse.csr_array(linear.matrix)
+    starts, indices, data = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
+    for row, (low, high) in enumerate(zip(linear.row_lower.tolist(), linear.row_upper.tolist(), strict=True)):
+        low, high = _side(low), _side(high)
+        if low is None and high is None:
+            continue
+        entries = range(starts[row], starts[row + 1])
+        body = {single[indices[entry]]: data[entry] for entry in entries}
+        body.update(products.get(row, {}))
+        scip.addCons(ExprCons(Expr(body), low, high))
+    return columns, epigraph
+
+
+def _side(bound: float) -> float | None:
+    return bound if abs(bound) < _INFINITY else None
+
+
+def _hand_over(scip: Any, model: MIPModel, columns: list[Any], epigraph: Any, values: FloatArray) -> None:
+    """Give SCIP a point to begin with."""
+    solution = scip.createSol()
+    for column, value in zip(columns, values.tolist(), strict=True):
+        scip.setSolVal(solution, column, value)
+    if epigraph is not None:
+        whole = model.objective_at(values)
+        scip.setSolVal(solution, epigraph, whole - float(model.linear.objective @ values))
+    scip.addSol(solution)
+
+
+def _run(scip: Any, limits: Limits, write: Write | None) -> LPStatus:
+    """Optimise in a thread of its own, its log read from a file meanwhile: SCIP knows no other way out."""
+    monitor = Monitor(write, limits.stop)
+    with tempfile.TemporaryDirectory(prefix="j3o-") as folder:
+        log: TextIO | None = None
+        if monitor.listens:
+            path = Path(folder, "scip.log")
+            path.touch()
+            scip.setLogfile(str(path))
+            log = path.open(encoding="utf-8", errors="replace")
+
+        def read_on() -> None:
+            if log is not None:
+                monitor.put(log.read())
+
+        def meanwhile() -> None:
+            read_on()
+            monitor()
+
+        worker = Worker()
+        interrupted = False
+        try:
+            worker.run(scip.optimizeNogil, scip.interruptSolve, meanwhile)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            worker.close()
+            if log is not None:
+                scip.setLogfile(None)
+                read_on()
+                monitor.flush()
+                log.close()
+    status = scip.getStatus()
+    if interrupted:
+        return LPStatus.INTERRUPTED
+    if status == "inforunbd":
+        return LPStatus.UNBOUNDED
+    if status in _STATUS:
+        return _STATUS[status]
+    if status.endswith("limit"):
+        return LPStatus.STOPPED
+    raise BackendError(
+        f"SCIP stopped with status '{status}'; scale the model's coefficients, or set another mip_solver."
+    )

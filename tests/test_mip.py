@@ -1,0 +1,345 @@
+"""One battery for all MIP solvers, and the choice among them."""
+
+import math
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from pyomo_j3o import mip
+from pyomo_j3o.errors import BackendError, OptionError
+from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.lp import gurobi as gurobi_lp
+from pyomo_j3o.mip import (
+    GurobiMIP,
+    HighsMIP,
+    LicenceError,
+    Limits,
+    MIPModel,
+    ScipMIP,
+    Size,
+    Start,
+    mip_solvers,
+)
+from pyomo_j3o.problem import OBJECTIVE, Products
+
+INF = math.inf
+
+SOLVERS = (GurobiMIP, HighsMIP, ScipMIP)
+
+
+@pytest.fixture(params=SOLVERS, ids=lambda kind: kind.name)
+def solver(request):
+    """One MIP solver after the other."""
+    return request.param()
+
+
+def model_of(objective, rows=(), lower=(), upper=(), integer=True, low=0.0, high=1.0, maximise=True):
+    """Return a MIP over columns within [low, high]."""
+    n = len(objective)
+    return MIPModel(
+        LinearModel(
+            np.array(objective, dtype=float),
+            sparse.csr_array(np.array(rows, dtype=float).reshape(len(rows), n)),
+            np.array(lower, dtype=float),
+            np.array(upper, dtype=float),
+            np.full(n, low),
+            np.full(n, high),
+            np.full(n, integer),
+        ),
+        maximise=maximise,
+    )
+
+
+def knapsack(n=30, rows=3, seed=0):
+    """Several knapsacks that take a while to prove."""
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(10, 100, (rows, n)).astype(float)
+    return model_of(
+        weight.mean(axis=0) + rng.integers(0, 10, n), weight, [-INF] * rows, weight.sum(axis=1) / 2
+    )
+
+
+def market_split(n=40, rows=5, seed=0):
+    """Equalities over binaries for which no point is found in any reasonable time."""
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(1, 100, (rows, n)).astype(float)
+    side = np.floor(weight.sum(axis=1) / 2)
+    return model_of(np.ones(n), weight, side, side)
+
+
+@pytest.mark.parametrize("maximise", [True, False])
+def test_optimum_point_and_bound(solver, maximise):
+    """Objective, values and bound of a knapsack are those of enumeration, whatever the solver's sense."""
+    model = knapsack(10, 2)
+    model = replace(model, maximise=maximise)
+    points = np.array(np.meshgrid(*[[0, 1]] * 10)).reshape(10, -1).T
+    inside = np.all(points @ model.linear.matrix.toarray().T <= model.linear.row_upper, axis=1)
+    best = (points @ model.linear.objective)[inside].max()
+    found = solver.solve(model, Limits(rel_gap=0.0))
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective == pytest.approx(best)
+    assert found.bound == pytest.approx(best)
+    assert found.objective == pytest.approx(model.linear.objective @ found.values)
+    assert np.all(model.linear.matrix @ found.values <= model.linear.row_upper + 1e-6)
+
+
+def test_ranges_equalities_and_free_columns(solver):
+    """A row with two sides, an equality and columns without ends are what they say."""
+    model = model_of([1, 1, 1], [[1, 1, 0], [0, 1, -1]], [-1, 2], [3, 2], integer=False, low=-INF, high=INF)
+    model.linear.lower[2], model.linear.upper[2] = -4.0, 5.5
+    model.linear.integer[2] = True
+    found = solver.solve(model, Limits())
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective == pytest.approx(8)  # v2 = 5, v1 = 7, v0 = -4
+    assert found.bound == pytest.approx(8)
+
+
+def test_infeasible_and_unbounded(solver):
+    """A fractional window is infeasible; a ray is unbounded, and infeasible where there is no point."""
+    assert solver.solve(model_of([1], [[1]], [0.2], [0.8]), Limits()).status is LPStatus.INFEASIBLE
+    ray = model_of([1, 0], [[0, 1]], [0.2], [INF], high=INF)
+    found = solver.solve(ray, Limits())
+    assert found.status is LPStatus.UNBOUNDED
+    assert not found.found
+    nowhere = model_of([1, 0], [[0, 1]], [0.2], [0.8], high=INF)
+    found = solver.solve(nowhere, Limits())
+    assert found.status is LPStatus.INFEASIBLE
+    assert found.bound == -INF
+
+
+def test_without_integer_columns(solver):
+    """An LP is a MIP, too."""
+    found = solver.solve(model_of([1, 2], [[1, 1]], [-INF], [1.5], integer=False), Limits())
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective == found.bound == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("kind", [GurobiMIP, ScipMIP])
+@pytest.mark.parametrize("maximise", [True, False])
+def test_products_in_rows_and_in_the_objective(kind, maximise):
+    """Terms x·y count in the row, and in the objective, that they are said to be in."""
+    linear = model_of([0, 1, -0.5], [[0, 0, 1]], [-INF], [5.0], low=0, high=4).linear
+    linear.integer[:] = [True, False, False]
+    linear.upper[0] = 1.0
+    terms = Products(np.array([OBJECTIVE, 0]), np.array([0, 0]), np.array([1, 1]), np.array([-3.0, 2.0]))
+    found = kind().solve(MIPModel(linear, terms, maximise), Limits(rel_gap=0.0))
+    assert found.objective == pytest.approx(4)  # x = 0: 4 + 0 - 0
+    terms = Products(np.array([OBJECTIVE, 0]), np.array([0, 0]), np.array([1, 1]), np.array([3.0, 2.0]))
+    found = kind().solve(MIPModel(linear, terms, maximise), Limits(rel_gap=0.0))
+    assert found.objective == pytest.approx(10)  # x = 1, 2 y <= 5: 2.5 + 3 * 2.5
+    assert found.bound == pytest.approx(10)
+
+
+def test_highs_refuses_products():
+    """HiGHS never solves a model without its products as if that were the model."""
+    terms = Products(np.array([OBJECTIVE]), np.array([0]), np.array([1]), np.array([1.0]))
+    with pytest.raises(BackendError, match="products"):
+        HighsMIP().solve(MIPModel(model_of([1, 1]).linear, terms), Limits())
+
+
+def test_a_start_is_taken(solver):
+    """A start within the gap ends the solve; one to go on from leads to the optimum."""
+    model = knapsack()
+    best = solver.solve(model, Limits(rel_gap=0.0))
+    values = best.values.copy()
+    values[np.flatnonzero(values > 0.5)[0]] = 0.0
+    found = solver.solve(model, Limits(rel_gap=10.0), Start(values))
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective >= float(model.linear.objective @ values) - 1e-6
+    found = solver.solve(model, Limits(rel_gap=0.0), Start(values, near_optimal=True))
+    assert found.objective == pytest.approx(best.objective)
+
+
+def test_a_wrong_start_does_no_harm(solver):
+    """A start that misses a row is dropped."""
+    model = knapsack(15)
+    best = solver.solve(model, Limits(rel_gap=0.0)).objective
+    assert solver.solve(model, Limits(rel_gap=0.0), Start(np.ones(15))).objective == pytest.approx(best)
+
+
+def test_limits_of_gap_nodes_and_points(solver):
+    """A wide gap ends early, and so do nodes and the first incumbent; the bound holds all the same."""
+    model = knapsack(60, 5)
+    best = solver.solve(model, Limits(30.0, rel_gap=2e-3))
+    for limits in (Limits(rel_gap=0.5), Limits(abs_gap=1e4), Limits(nodes=1), Limits(first_incumbent=True)):
+        found = solver.solve(model, replace(limits, time=30.0))
+        assert found.status in (LPStatus.OPTIMAL, LPStatus.STOPPED)
+        assert found.bound >= best.objective - 1e-6
+        assert found.objective <= best.bound + 1e-6
+
+
+def test_the_time_limit_binds(solver):
+    """Half a second is half a second, with or without an incumbent, and none at all is none."""
+    for seconds in (0.0, 0.5):
+        start = time.perf_counter()
+        found = solver.solve(market_split(), Limits(seconds))
+        assert time.perf_counter() - start < seconds + 2.0
+        assert found.status is LPStatus.TIME_LIMIT
+        assert not found.found
+        assert found.bound > 0
+
+
+def test_a_stop_from_elsewhere_is_an_interrupt(solver):
+    """Whoever says stop gets an answer soon."""
+    start = time.perf_counter()
+    found = solver.solve(market_split(), Limits(stop=lambda: time.perf_counter() - start > 0.5))
+    assert found.status is LPStatus.INTERRUPTED
+    assert time.perf_counter() - start < 5.0
+
+
+def test_the_log_arrives_while_it_runs(solver):
+    """Lines come one by one, whole, in the thread of the caller, and before the end."""
+    lines, threads, times = [], set(), []
+
+    def write(line):
+        lines.append(line)
+        threads.add(threading.current_thread())
+        times.append(time.perf_counter())
+
+    solver.solve(market_split(), Limits(1.5), write=write)
+    end = time.perf_counter()
+    assert threads == {threading.current_thread()}
+    assert all("\n" not in line for line in lines)
+    assert times[0] < end - 0.5
+    text = "\n".join(lines)
+    assert {"gurobi": "Root relaxation", "highs": "Presolving model", "scip": "presolving"}[
+        solver.name
+    ] in text
+
+
+def test_nothing_is_printed(solver, capfd):
+    """Without a reader, there is no output."""
+    solver.solve(knapsack(), Limits(rel_gap=0.01))
+    out, err = capfd.readouterr()
+    assert out + err == ""
+
+
+def test_what_the_reader_raises_reaches_the_caller(solver):
+    """A stream that fails ends the solve with its own error."""
+
+    def write(line):
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        solver.solve(market_split(), Limits(20.0), write=write)
+
+
+@pytest.mark.parametrize("kind", SOLVERS, ids=lambda kind: kind.name)
+def test_an_unknown_option_is_an_error_at_once(kind):
+    """It names the option."""
+    with pytest.raises(OptionError, match="nonsense"):
+        kind({"nonsense": 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (GurobiMIP, {"NodeLimit": 0}),
+        (HighsMIP, {"mip_max_nodes": 0}),
+        (ScipMIP, {"limits/nodes": 1}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_options_of_the_user_win(kind, options):
+    """What the user passes to the solver overrides what j3o would."""
+    found = kind(options).solve(knapsack(60, 5), Limits(30.0, rel_gap=0.0, nodes=10**6))
+    assert found.status is LPStatus.STOPPED
+
+
+@pytest.mark.parametrize("kind", SOLVERS, ids=lambda kind: kind.name)
+def test_same_seed_same_answer(kind):
+    """Twice the same, to the last bit."""
+    first, second = (kind(seed=3).solve(knapsack(), Limits(rel_gap=0.0, threads=1)) for _ in range(2))
+    assert np.array_equal(first.values, second.values)
+    assert first.bound == second.bound
+
+
+@pytest.mark.parametrize("name", ["highs", "scip", "gurobi"])
+def test_ctrl_c_returns_the_best_point(name):
+    """SIGINT while a solver works ends it with what it has; the process lives on and takes the next one."""
+    code = f"""
+import os, signal, sys, threading, time
+sys.path.insert(0, {str(__file__).rpartition("/")[0]!r})
+from test_mip import SOLVERS, knapsack
+from pyomo_j3o.mip import Limits
+solver = next(kind for kind in SOLVERS if kind.name == {name!r})()
+def interrupt():
+    time.sleep(1.5)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+found = solver.solve(knapsack(200, 40), Limits(60.0, rel_gap=0.0))
+print(found.status.name, found.found, found.bound < float("inf"))
+try:
+    threading.Thread(target=interrupt).start()
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("again")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    # Gurobi has a word of its own to say about Ctrl-C.
+    said = [line for line in done.stdout.split("\n") if line and "nterrupt request" not in line]
+    assert said == ["INTERRUPTED True True", "again"], done.stderr
+
+
+# --- the choice among solvers -----------------------------------------------------------------------------
+
+
+def names(name, size, **options):
+    """Return the short names of the solvers that are offered, best first."""
+    return [solver.name for solver in mip_solvers(name, size, **options)]
+
+
+SMALL, LARGE = Size(10, 10), Size(3000, 10)
+
+
+def test_auto_takes_gurobi_where_the_licence_reaches(monkeypatch):
+    """Gurobi within its licence and HiGHS behind it; HiGHS beyond; the description says why."""
+    monkeypatch.setattr(gurobi_lp, "unavailable", lambda n, m, products: "too large" if n > 2000 else "")
+    assert names("auto", SMALL) == ["gurobi", "highs"]
+    assert names("auto", LARGE) == ["highs"]
+    assert "too large" in next(mip_solvers("auto", LARGE)).description
+    assert names("highs", SMALL) == ["highs"]
+    assert names("scip", LARGE) == ["scip"]
+    with pytest.raises(BackendError, match=r"too large.*mip_solver="):
+        names("gurobi", LARGE)
+
+
+def test_auto_takes_scip_where_highs_cannot(monkeypatch):
+    """Products that have no linear form go to Gurobi or to SCIP; without both, the error names the remedy."""
+    monkeypatch.setattr(gurobi_lp, "unavailable", lambda n, m, products: "" if n <= 10 else "too large")
+    odd = Size(10, 10, True, "'y' has no bound")
+    assert names("auto", odd) == ["gurobi", "scip"]
+    assert names("auto", replace(odd, columns=11)) == ["scip"]
+    with pytest.raises(BackendError, match="'y' has no bound"):
+        names("highs", odd)
+    monkeypatch.setattr(mip.scip, "unavailable", lambda: "pyscipopt is not installed")
+    with pytest.raises(BackendError, match=r"'y' has no bound.*too large.*pyscipopt"):
+        names("auto", replace(odd, columns=11))
+    with pytest.raises(BackendError, match="pip install"):
+        names("scip", SMALL)
+
+
+def test_the_free_licence_takes_fewer_columns_with_products():
+    """What Gurobi itself says of a model just above its limits is what the choice foresees."""
+    if gurobi_lp.unavailable(10, 10) or not gurobi_lp.unavailable(5000, 10):
+        pytest.skip("needs the licence that comes with gurobipy")
+    assert not gurobi_lp.unavailable(200, 10, True)
+    assert "products" in gurobi_lp.unavailable(201, 10, True)
+    assert not gurobi_lp.unavailable(2000, 2000)
+    n = 201
+    linear = model_of(np.ones(n)).linear
+    one = np.zeros(1, dtype=np.int64)
+    terms = Products(one, one, one + 1, np.ones(1))
+    terms = replace(terms, row=np.full(1, OBJECTIVE))
+    with pytest.raises(LicenceError, match="mip_solver"):
+        GurobiMIP().solve(MIPModel(linear, terms), Limits())
+    small = model_of(np.ones(200)).linear
+    assert GurobiMIP().solve(MIPModel(small, terms), Limits()).objective == pytest.approx(201)
