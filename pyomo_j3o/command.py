@@ -27,6 +27,7 @@ _EXAMPLES = """\
 examples:
   pyomo-j3o compare --suite taskonomy --clients 10 20 --edges 2 --seeds 0 1
   pyomo-j3o compare my_model.py --solvers j3o highs gurobi scip --time-limit 120 --csv runs.csv
+  pyomo-j3o compare --clients 5 --solvers highs j3o exact
   pyomo-j3o compare --solvers j3o fast=j3o:improve=False highs:presolve=off --plot runs.png
 """
 
@@ -100,7 +101,8 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["j3o", "highs"],
         metavar="[LABEL=]NAME[:OPTION=VALUE,...]",
-        help="names that Pyomo knows, with options of their own; one may come several times (j3o highs)",
+        help="names that Pyomo knows, with options of their own; one may come several times. exact: j3o's "
+        "exact solver with HiGHS, with Gurobi and with SCIP; exact:highs: with one of them (j3o highs)",
     )
     solvers.add_argument("--time-limit", type=_amount, default=60.0, metavar="SECONDS", help="per run (60)")
     solvers.add_argument("--gap", type=_amount, default=1e-4, metavar="GAP", help="relative (1e-4)")
@@ -116,11 +118,15 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> int:
     # Rich and matplotlib are an extra, and Pyomo takes a second: no help text needs them.
     from pyomo_j3o.compare import race, report
-    from pyomo_j3o.compare.contestants import Contestant
+    from pyomo_j3o.compare.contestants import read
     from pyomo_j3o.compare.plot import write_plot
-    from pyomo_j3o.compare.records import Settings
+    from pyomo_j3o.compare.records import CompareError, Settings
     from pyomo_j3o.compare.sources import from_file, from_suite
 
+    of_suites = [name for name in ("clients", "edges", "droppable") if getattr(options, name)]
+    if of_suites and options.files and not options.suite:
+        given = " and ".join(f"--{name}" for name in of_suites)
+        raise CompareError(f"{given}: of a suite, not of a file; leave it out, or name the suite by --suite")
     sources = [source for file in options.files for source in from_file(file, options.seeds)]
     if options.suite or not options.files:
         sources += from_suite(
@@ -137,7 +143,7 @@ def _compare(options: argparse.Namespace) -> int:
     with report.TerminalReport(save=save) as terminal:
         comparison = race.compare(
             sources,
-            [Contestant(text) for text in options.solvers],
+            [contestant for text in options.solvers for contestant in read(text)],
             Settings(options.time_limit, options.gap, options.threads),
             terminal,
         )

@@ -40,9 +40,11 @@ def split(problem: Problem, smallest: int = 200) -> list[Part]:
         With or without products.
     smallest
         Components of fewer columns share a part until it has so many: a model of thousands of them does not
-        become thousands of LPs.
+        become thousands of LPs, and a whole with fewer columns is one part.
     """
     m, n_x = problem.n_rows, problem.n_onloading
+    if n_x and n_x + problem.n_offloading < smallest:
+        return [_everything(problem)]
     links = _links(problem)
     graph = sparse.block_array([[None, links], [links.T, None]], format="csr")
     n_components, label = connected_components(graph, directed=False)
@@ -52,8 +54,7 @@ def split(problem: Problem, smallest: int = 200) -> list[Part]:
     label = of_component[label]
     row_label, x_label, y_label = label[:m], label[m : m + n_x], label[m + n_x :]
     if n_parts == 1:
-        everything = replace(problem, objective_constant=0.0)
-        return [Part(everything, np.arange(n_x), np.arange(problem.n_offloading), np.arange(m))]
+        return [_everything(problem)]
     by_row, by_x, by_y = (_members(labels, n_parts) for labels in (row_label, x_label, y_label))
     return [_part(problem, by_x[k], by_y[k], by_row[k]) for k in range(n_parts)]
 
@@ -93,6 +94,15 @@ def _links(problem: Problem) -> sparse.csr_array:
     column = np.concatenate([links.col, terms.onloading, terms.offloading + problem.n_onloading])
     return sparse.csr_array(
         (np.ones(len(row)), (row, column)), shape=(problem.n_rows + len(terms), matrix.shape[1])
+    )
+
+
+def _everything(problem: Problem) -> Part:
+    return Part(
+        replace(problem, objective_constant=0.0),
+        np.arange(problem.n_onloading),
+        np.arange(problem.n_offloading),
+        np.arange(problem.n_rows),
     )
 
 

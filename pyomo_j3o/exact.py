@@ -329,7 +329,9 @@ class _Run:
         interrupted: threading.Event,
     ) -> None:
         settings = self.settings
-        near = relative_gap(self.objective, self.bound) <= _NEAR
+        start = self.outcome_of_start
+        near = start is not None and start.ending is not Ending.TIME
+        near = near and relative_gap(self.objective, self.bound) <= _NEAR
         side_by_side = min(settings.threads or 1, len(states)) if solver.name == "highs" else 1
         threads = settings.threads if side_by_side == 1 else max(1, (settings.threads or 1) // side_by_side)
 

@@ -68,6 +68,9 @@ _OF_ALTERNATION = (Ending.FIXED_POINT, Ending.STALLED, Ending.USER, Ending.ITERA
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6
 
+#: A model with no more nonzeros is solved by a MIP solver before a start for it is found.
+_SMALL = 2000
+
 #: The alternation ends when so many iterations close no more than this share of the gap: what follows it
 #: closes more in less time. Without improvement, so many iterations must bring nothing.
 _PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
@@ -190,9 +193,9 @@ class J3OConfig(BranchAndBoundConfig):
             ),
             (
                 "mip_start",
-                "j3o",
-                _OneOf("mip_start", ("j3o", "none")),
-                "What exact starts from, unless warm_start is given: j3o's plan, or nothing.",
+                "auto",
+                _OneOf("mip_start", ("auto", "j3o", "none")),
+                "What exact starts from, unless warm_start is given: j3o's plan, except in small models.",
             ),
             ("max_iterations", 50, _Number("max_iterations", 1, whole=True), "Limit of the alternation."),
             ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP solver."),
@@ -484,7 +487,7 @@ class J3O(SolverBase):
                 config.seed,
             )
             stack.callback(backend.close)
-            if config.mip_solver != "auto":
+            if config.mip_solver != "auto" and algorithm != "exact":
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             named = "" if model.name == "unknown" else f" on '{model.name}'"
             log.line(f"J3O {__version__}{named}")
@@ -495,10 +498,12 @@ class J3O(SolverBase):
             log.line(f"LP solver: {backend.description}")
             settings = _settings(config, factor, mip_solvers, exact_follows=algorithm == "exact")
             given = _start(inverse) if config.warm_start else None
+            large = problem.n_nonzeros > _SMALL
+            with_start = config.mip_start == "j3o" or (config.mip_start == "auto" and large)
             proof = None
             if algorithm == "exact":
                 outcome, trace, proof = exact.solve(
-                    instance, mip_solvers(), backend, settings, given, config.mip_start == "j3o", timings, log
+                    instance, mip_solvers(), backend, settings, given, with_start, timings, log
                 )
                 proof = replace(proof, start=proof.start / factor)
             else:
@@ -636,7 +641,8 @@ def _linear_form(problem: Problem, inverse: Inverse) -> exact.Instance:
         variable = inverse.offloading[error.offloading]
         raise ModelError(
             f"offloading variable '{variable.name}' is in a product but has no finite {error.side} "
-            f"bound, and none follows from the rows; call '{variable.name}'.setlb/.setub with one"
+            f"bound, and none follows from the rows; call '{variable.name}'.setlb/.setub with one, or take "
+            "algorithm='exact' with mip_solver='gurobi' or 'scip', which take products as they are"
         ) from None
 
 
@@ -682,9 +688,10 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
         variables = solved.inverse.offloading
         names = [f"'{variables[j].name}'" for j in outcome.ray if j < len(variables)]
         which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        along, them = (f" along {which}", "these") if names else ("", "the offloading")
         return (
-            f"The objective of model '{model.name}' is unbounded: it improves without end along {which}; "
-            "bound these variables, or check the sense of the objective."
+            f"The objective of model '{model.name}' is unbounded: it improves without end{along}; "
+            f"bound {them} variables, or check the sense of the objective."
         )
     if outcome.plan is None:
         if outcome.ending is Ending.INTERRUPTED:

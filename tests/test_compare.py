@@ -27,10 +27,11 @@ pytest.importorskip("matplotlib")
 
 from pyomo_j3o.command import FAULTY, FINE, INTERRUPTED, MISUSED, main
 from pyomo_j3o.compare.checking import Referee
-from pyomo_j3o.compare.contestants import Contestant, label_apart
+from pyomo_j3o.compare.contestants import label_apart, read
 from pyomo_j3o.compare.records import CompareError, Instance, Run, Settings
 from pyomo_j3o.compare.sources import from_file, from_suite
 from pyomo_j3o.compare.verdicts import judge, summarise
+from pyomo_j3o.lp import gurobi
 
 ROOT = Path(__file__).parents[1]
 
@@ -264,6 +265,73 @@ def test_j3o_beside_highs(tmp_path, capsys):
     assert all(word in out for word in ("objective", "bound", "gap", "time/ref", "obj/best", "fast"))
 
 
+def test_j3o_beside_its_exact_solver(tmp_path, capsys):
+    """A real run: j3o.exact proves one optimum with HiGHS and with SCIP, and j3o's plan and bound hold it."""
+    pytest.importorskip("pyscipopt")
+    table, picture = tmp_path / "runs.csv", tmp_path / "runs.png"
+    solvers = ["j3o", "exact:highs", "exact:scip"]
+    files = ["--csv", str(table), "--plot", str(picture)]
+    assert main(["compare", "--clients", "2", "--edges", "1", "--solvers", *solvers, *files]) == FINE
+    with open(table, newline="", encoding="utf-8") as file:
+        ours, highs, scip = csv.DictReader(file)
+    assert [row["solver"] for row in (ours, highs, scip)] == solvers
+    assert highs["status"] == scip["status"] == "proven"
+    assert float(highs["objective"]) == pytest.approx(float(scip["objective"]), rel=1e-4)
+    assert float(ours["objective"]) <= float(highs["objective"]) * (1 + 1e-4)
+    assert float(ours["bound"]) >= float(highs["objective"]) * (1 - 1e-4)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "time_limit=60.0 rel_gap=0.0001 threads=1 seed=0 mip_solver=scip" in out
+    assert "times are compared with those of exact:highs" in out
+
+
+@pytest.mark.parametrize("package", ["gurobipy", "pyscipopt"])
+def test_a_mip_solver_that_is_not_installed_is_absent(run, monkeypatch, package):
+    """`exact` without the package of one MIP solver shows that one as absent, with the reason; no fault."""
+    find = importlib.util.find_spec
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    solver = {"gurobipy": "exact:gurobi", "pyscipopt": "exact:scip"}[package]
+    code, rows, printed = run("exact", "right")
+    assert code == FINE
+    assert list(rows) == ["exact:highs", "exact:gurobi", "exact:scip", "right"]
+    assert rows[solver]["status"] == "absent"
+    assert f"{package} is not installed" in rows[solver]["reason"]
+    assert f"{package} is not installed" in " ".join(printed.split())
+    assert rows["exact:highs"]["status"] == "proven"
+    assert float(rows["exact:highs"]["objective"]) == 7
+
+
+def test_a_licence_too_small_for_an_instance_is_marked_there(tmp_path, capsys):
+    """`exact:gurobi` is marked `licence` where the model is too large for it, and there alone."""
+    pytest.importorskip("gurobipy")
+    if gurobi.unavailable(100, 100) or not gurobi.unavailable(3200, 2700):
+        pytest.skip("needs the licence that comes with gurobipy")
+    table = tmp_path / "runs.csv"
+    models = ["--clients", "2", "10", "--edges", "1"]
+    assert main(["compare", *models, "--solvers", "exact:gurobi", "right", "--csv", str(table)]) == FINE
+    with open(table, newline="", encoding="utf-8") as file:
+        small, large = (row for row in csv.DictReader(file) if row["solver"] == "exact:gurobi")
+    assert small["status"] == "proven"
+    assert (large["status"], large["faults"]) == ("licence", "")
+    assert "licence stops at 2000 columns" in large["reason"]
+    assert "1/1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("solvers", "reference"),
+    [
+        (["j3o", "exact:highs", "right"], "right"),
+        (["j3o", "exact:highs", "away"], "exact:highs"),
+        (["j3o", "fast=j3o:improve=False"], "j3o"),
+    ],
+)
+def test_the_reference_is_somebody_else_if_there_is_one(run, solvers, reference):
+    """Times refer to the first other solver; to the exact one of j3o only if nobody else can run."""
+    _, _, printed = run(*solvers)
+    assert f"times are compared with those of {reference}" in " ".join(printed.split())
+
+
 def test_options_are_told_or_refused(run, capsys):
     """What a solver is told is printed; an option that it does not know ends the command before any run."""
     for wrong in ("highs:no_such_option=1", "highs:presolve=perhaps", "j3o:no_such_option=1"):
@@ -277,14 +345,54 @@ def test_options_are_told_or_refused(run, capsys):
 
 def test_contestants_are_told_apart():
     """Two solvers with one label are numbered; labels, names and typed options are read from the text."""
-    several = [Contestant(text) for text in ("j3o", "j3o", "mine=j3o:improve=False,max_iterations=3")]
+    texts = ("j3o", "j3o", "mine=j3o:improve=False,max_iterations=3")
+    several = [contestant for text in texts for contestant in read(text)]
     label_apart(several)
     assert [one.label for one in several] == ["j3o", "j3o #2", "mine"]
     assert several[2].options == {"improve": False, "max_iterations": 3}
     with pytest.raises(CompareError, match="there is no name"):
-        Contestant("mine=")
+        read("mine=")
     with pytest.raises(CompareError, match="'quick' is no option"):
-        Contestant("j3o:quick")
+        read("j3o:quick")
+
+
+def test_exact_stands_for_one_contestant_per_mip_solver():
+    """`exact` is j3o.exact with HiGHS, Gurobi and SCIP; its options are for each, `exact:highs` is one."""
+
+    def read_as(text):
+        return [(one.label, one.name, one.options) for one in read(text)]
+
+    each = [{"mip_solver": name} for name in ("highs", "gurobi", "scip")]
+    assert read_as("exact") == [(f"exact:{one['mip_solver']}", "j3o.exact", one) for one in each]
+    assert read_as("exact:scip") == read_as("exact")[2:]
+    cold = {"mip_start": "none"}
+    assert read_as("exact:mip_start=none") == [
+        (f"exact:{one['mip_solver']}:mip_start=none", "j3o.exact", one | cold) for one in each
+    ]
+    assert [label for label, _, _ in read_as("cold=exact:mip_start=none")] == [
+        "cold:highs",
+        "cold:gurobi",
+        "cold:scip",
+    ]
+    assert read_as("cold=exact:highs:mip_start=none") == [("cold", "j3o.exact", each[0] | cold)]
+    assert read_as("exact=highs") == [("exact", "highs", {})]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exact:cbc", "exact has no 'cbc' behind it; write one of highs, gurobi, scip"),
+        ("exact:highs:fast", "'fast' is no option"),
+        ("exact:mip_solver=scip", "write exact:scip"),
+        ("exact:highs:no_such_option=1", "option 'no_such_option' is unknown to j3o"),
+        ("j3o.exact:presolve=off", "option 'presolve' is unknown to j3o"),
+        ("j3o.exact:mip_solver=cbc", "mip_solver='cbc' is unknown; choose one of"),
+    ],
+)
+def test_what_exact_does_not_know_is_refused(bag_file, capsys, text, message):
+    """A wrong MIP solver or option of j3o.exact ends the command before any run; none is passed on."""
+    assert main(["compare", str(bag_file), "--solvers", text]) == MISUSED
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -339,6 +447,9 @@ def test_wrong_use_has_status_two(tmp_path, capsys, bag_file):
     assert main(["compare", "--suite", "quality", "--clients", "7"]) == MISUSED
     assert main(["compare", str(bag_file), "--csv", str(tmp_path / "none" / "runs.csv")]) == MISUSED
     assert main(["compare", str(bag_file), "--plot", "runs.txt"]) == MISUSED
+    capsys.readouterr()
+    assert main(["compare", str(bag_file), "--clients", "7", "--droppable"]) == MISUSED
+    assert "--clients and --droppable: of a suite, not of a file" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["compare", str(bag_file), "--threads", "0"])
     capsys.readouterr()
@@ -381,7 +492,7 @@ def test_verdicts_when_minimising():
     assert (block.plan, block.bound, block.best, block.proven) == (8, 8, 8, True)
     assert [row.status for row in block.rows] == ["feasible", "proven", "WRONG BOUND"]
     assert [row.ratio for row in block.rows] == [0.8, 1, 0.5]
-    entrants = [Contestant(name).enter(Settings(), 0) for name in ("right",)]
+    entrants = [contestant.enter(Settings(), 0) for contestant in read("right")]
     assert summarise([block], entrants, "b")[0].runs == 0  # it was not in the race
 
 
@@ -412,7 +523,7 @@ def test_cbc_bound_of_a_maximum(monkeypatch):
             return results
 
     monkeypatch.setattr(contestants, "ClassicFactory", lambda name: Stopped())
-    cbc = Contestant("cbc")
+    (cbc,) = read("cbc")
     assert cbc.enter(Settings(), 0).told == {
         "timelimit": 60,
         "ratioGap": 1e-4,

@@ -28,8 +28,11 @@ from pyomo.opt import SolverFactory as ClassicFactory
 from pyomo.opt import TerminationCondition as ClassicCondition
 
 from pyomo_j3o.compare.records import CompareError, Entrant, Settings
-from pyomo_j3o.errors import ModelError, OptionError
+from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.library import small_example
+
+#: The name that stands for `EXACT`, j3o's exact solver, with each of these MIP solvers behind it.
+EVERY_EXACT, EXACT, BEHIND_EXACT = "exact", "j3o.exact", ("highs", "gurobi", "scip")
 
 #: Settings that an option of the same name replaces for one solver.
 _SHARED = {"time_limit": "time_limit", "gap": "gap", "rel_gap": "gap", "threads": "threads", "seed": "seed"}
@@ -63,6 +66,8 @@ class Dialect:
         Says what is wrong with an option, for solvers whose interface does not.
     strict
         All its options are declared: an unknown one is not passed on to another solver behind it.
+    behind
+        Its options that choose a solver behind it: without that one, it is not there either.
     install
         How to get it.
     """
@@ -76,6 +81,7 @@ class Dialect:
     quiet: Mapping[str, Any] = field(default_factory=dict)
     complaint: Callable[[str, Any], str] | None = None
     strict: bool = False
+    behind: tuple[str, ...] = ()
     install: str = ""
 
 
@@ -94,7 +100,7 @@ def _complaint_of_highs(name: str, given: Any) -> str:
 
 
 DIALECTS: dict[str, Dialect] = {
-    "j3o": Dialect(new=("j3o",), strict=True),
+    "j3o": Dialect(new=("j3o",), strict=True, behind=("lp_solver", "mip_solver")),
     "highs": Dialect(
         new=("highs",),
         seed="random_seed",
@@ -129,6 +135,7 @@ DIALECTS: dict[str, Dialect] = {
     "cplex": Dialect(classic=("cplex",), gap="mip_tolerances_mipgap", threads="threads", seed="randomseed"),
     "xpress": Dialect(classic=("xpress",), gap="miprelstop", threads="threads", seed="randomseed"),
 }
+DIALECTS[EXACT] = replace(DIALECTS["j3o"], new=(EXACT,))
 # Interfaces that are asked for by their own names speak as their solver does.
 for _name in ("gurobi_direct", "gurobi_direct_minlp", "gurobi_persistent"):
     DIALECTS[_name] = replace(DIALECTS["gurobi"], new=(_name,), products="")
@@ -299,27 +306,17 @@ class Contestant:
 
     Parameters
     ----------
-    text
-        ``[label=]name[:option=value,option=value]``, as on the command line.
-
-    Raises
-    ------
-    CompareError
-        If `text` cannot be read.
+    label
+        As shown.
+    name
+        The one that Pyomo knows.
+    options
+        Beside the settings that all are told.
     """
 
-    def __init__(self, text: str) -> None:
-        head, _, tail = text.partition(":")
-        label, _, name = head.rpartition("=")
-        self.name = name.strip()
-        self.options = _options(tail, text)
-        shown = ",".join(f"{option}={given}" for option, given in self.options.items())
-        self.label = label.strip() or (f"{self.name}:{shown}" if shown else self.name)
-        if not self.name:
-            raise CompareError(
-                f"solver {text!r}: there is no name; write NAME, NAME:OPTION=VALUE or LABEL=NAME"
-            )
-        self.dialect = DIALECTS.get(self.name, Dialect())
+    def __init__(self, label: str, name: str, options: Mapping[str, Any]) -> None:
+        self.label, self.name, self.options = label, name, dict(options)
+        self.dialect = DIALECTS.get(name, Dialect())
         self.missing = ""
         # Held as long as the comparison lasts: Gurobi's interface drops its licence with its last user.
         self._found: _Interface | None = None
@@ -392,12 +389,16 @@ class Contestant:
 
     def _warm_up(self, settings: Settings, seed: int) -> None:
         plainly = self._look_up(linear=True)
-        self._prepare(plainly, settings, seed, {})
+        chosen = {option: given for option, given in self.options.items() if option in self.dialect.behind}
+        self._prepare(plainly, settings, seed, chosen)
         try:
             plainly.solve(small_example())
+        except OptionError:
+            pass  # told below, with all options
         except Exception as error:
-            # Without a licence it has no part in the comparison. Whatever else is wrong, its runs will tell.
-            if outcome_of(error) == "licence":
+            # Without a licence, or the solver behind it, it has no part in the comparison. Whatever else is
+            # wrong, its runs will tell.
+            if outcome_of(error) == "licence" or isinstance(error, BackendError):
                 self.missing = first_line(error)
             return
         if not self.options:
@@ -410,6 +411,53 @@ class Contestant:
                 f"solver {self.label!r} does not take {shown}: {first_line(error)}; "
                 "correct the option, or leave it out"
             ) from error
+
+
+def read(text: str) -> list[Contestant]:
+    """Return whom one word of the command line stands for: ``exact`` for three, any other for one.
+
+    Parameters
+    ----------
+    text
+        ``[label=]name[:option=value,option=value]``. A MIP solver may follow the name ``exact`` after a colon
+        of its own: ``exact:highs:option=value`` is one contestant, too.
+
+    Raises
+    ------
+    CompareError
+        If `text` cannot be read.
+    """
+    head, _, tail = text.partition(":")
+    label, _, name = (part.strip() for part in head.rpartition("="))
+    if not name:
+        raise CompareError(f"solver {text!r}: there is no name; write NAME, NAME:OPTION=VALUE or LABEL=NAME")
+    if name != EVERY_EXACT:
+        options = _options(tail, text)
+        return [Contestant(label or _shown(name, options), name, options)]
+    first, _, rest = tail.partition(":")
+    alone = bool(first) and "=" not in first  # what comes first is no option: it is a solver
+    if alone and first not in BEHIND_EXACT:
+        raise CompareError(
+            f"solver {text!r}: exact has no {first!r} behind it; write one of {', '.join(BEHIND_EXACT)}"
+        )
+    options = _options(rest if alone else tail, text)
+    if "mip_solver" in options:
+        raise CompareError(
+            f"solver {text!r}: exact names its MIP solver itself; write exact:{options['mip_solver']}"
+        )
+    if alone:
+        labels = {first: label or _shown(f"{name}:{first}", options)}
+    else:
+        labels = {
+            behind: f"{label}:{behind}" if label else _shown(f"{name}:{behind}", options)
+            for behind in BEHIND_EXACT
+        }
+    return [Contestant(shown, EXACT, {"mip_solver": behind, **options}) for behind, shown in labels.items()]
+
+
+def _shown(name: str, options: Mapping[str, Any]) -> str:
+    own = ",".join(f"{option}={given}" for option, given in options.items())
+    return f"{name}:{own}" if own else name
 
 
 def outcome_of(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
+# One more than there are colours: the eighth solver has the first colour, with a mark of its own.
+_MARKERS = "osD^vPX<"
 _GREY = "#555555"
+
+#: How many letters fit below the picture, side by side.
+_LEGEND = 150
 
 #: Below this distance from the best known value (in %) the axis is linear, so that 0 is on it.
 _LINEAR = 0.01
@@ -75,7 +80,12 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     if any((row.run.seconds or 0.0) >= limit for block in comparison.blocks for row in block.rows):
         scatter.axvline(limit, color=_GREY, linewidth=0.8, linestyle=":")
         handles.append(Line2D([], [], color=_GREY, linestyle=":", label=f"time limit, {limit:g} s"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
+    # The longest label decides how many fit side by side.
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    most = max(1, min(6, _LEGEND // (longest + 6)))  # 6 letters: the mark and the spaces
+    lines = math.ceil(len(handles) / most)
+    columns = math.ceil(len(handles) / lines)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
     figure.savefig(path, dpi=150)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pyomo_j3o.compare.checking import Referee
 from pyomo_j3o.compare.contestants import (
+    EXACT,
     Contestant,
     first_line,
     label_apart,
@@ -91,6 +92,7 @@ def compare(
     """Run every solver on every instance.
 
     Times are compared with those of the first solver that can run and is not ours: an exact one, as a rule.
+    If all are ours, the first exact one comes before the others.
     Ctrl-C ends the comparison: what has been found until then is returned, marked as interrupted.
 
     Raises
@@ -179,8 +181,12 @@ def _one_run(contestant: Contestant, settings: Settings, referee: Referee) -> Ru
 
 def _reference(contestants: Sequence[Contestant]) -> str:
     able = [contestant for contestant in contestants if not contestant.missing] or contestants
-    others = [contestant for contestant in able if contestant.name.partition(".")[0] != "j3o"]
-    return (others or able)[0].label
+
+    def rank(contestant: Contestant) -> int:
+        ours = contestant.name.partition(".")[0] == "j3o"
+        return 0 if not ours else 1 if contestant.name == EXACT else 2
+
+    return min(able, key=rank).label  # the first of those with the least rank
 
 
 @contextmanager

@@ -114,8 +114,12 @@ class TerminalReport:
             f"time limit {settings.time_limit:g} s, gap {settings.gap:g}, {settings.threads} "
             f"thread{_s(settings.threads)}; times are compared with those of {comparison.reference}"
         )
+        table = Table.grid(padding=(0, 0, 0, 2), pad_edge=True)
+        table.add_column(overflow="fold", max_width=30)
+        table.add_column()  # a long line goes on below itself, and leaves the labels alone
         for entrant in comparison.entrants:
-            self._console.print(_told(entrant, max(map(len, self._labels))))
+            table.add_row(Text(entrant.label), _told(entrant))
+        self._console.print(table)
         self._console.print()
 
     def running(self, instance: str, solver: str) -> None:
@@ -309,11 +313,10 @@ def _copy_of_stdout() -> TextIO | None:
     return open(number, "w", encoding=sys.stdout.encoding, errors="replace", buffering=1)
 
 
-def _told(entrant: Entrant, width: int) -> Text:
-    line = Text(f"  {entrant.label:<{width}}  ")
+def _told(entrant: Entrant) -> Text:
     if entrant.missing:
-        return line.append(f"absent: {entrant.missing}", style="yellow")
-    line.append(
+        return Text(f"absent: {entrant.missing}", style="yellow")
+    line = Text(
         f"{entrant.version:<8} " + " ".join(f"{name}={given}" for name, given in entrant.told.items())
     )
     if entrant.untold:
