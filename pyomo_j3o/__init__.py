@@ -2,6 +2,7 @@
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.solver import J3O
+from pyomo_j3o.transformations import LinearizeProducts
 from pyomo_j3o.version import __version__
 
-__all__ = ["J3O", "OffloadingBlock", "OnloadingBlock", "__version__", "annotate"]
+__all__ = ["J3O", "LinearizeProducts", "OffloadingBlock", "OnloadingBlock", "__version__", "annotate"]

@@ -88,7 +88,7 @@ def solve(
     backend: Backend,
     settings: method.Settings,
     given: BoolArray | None,
-    with_start: bool,
+    mip_start: str,
     timings: Timings,
     log: Log,
 ) -> tuple[Outcome, list[Record], Proof]:
@@ -106,8 +106,8 @@ def solve(
         Of the start; gaps, time limit and threads also are those of the MIP solver.
     given
         The placement to start from instead of J3O's, (N,) bool; None for J3O's.
-    with_start
-        Whether to start from a plan at all.
+    mip_start
+        "j3o" to start from J3O's plan, "none" from nothing, "auto" from J3O's unless the model is small.
     timings, log
         As in `method.solve`.
 
@@ -127,7 +127,9 @@ def solve(
     log.line(f"MIP solver: {solver.description}")
     if given is not None:
         run.start_from(given)
-    elif with_start and instance.linear is not None:
+    elif instance.linear is not None and (
+        mip_start == "j3o" or (mip_start == "auto" and instance.problem.n_nonzeros > solver.small)
+    ):
         log.header()
         ending = run.start_from_j3o()
         if ending is not None:

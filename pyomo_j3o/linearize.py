@@ -20,6 +20,13 @@ class UnboundedProductError(ModelError):
         self.offloading = offloading
         self.side = side
 
+    def named(self, variable: str) -> ModelError:
+        """Return the error in the words of the user's model, whose name of the variable is `variable`."""
+        return ModelError(
+            f"offloading variable '{variable}' is in a product but has no finite {self.side} "
+            f"bound, and none follows from the rows; call '{variable}'.setlb/.setub with one"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Linearized:
@@ -74,44 +81,18 @@ def linearize(problem: Problem) -> Linearized:
     UnboundedProductError
         A bound that the rows need is infinite and does not follow from the model's rows.
     """
-    terms = problem.products
-    no_gate = np.full(problem.n_offloading, -1, dtype=np.int64)
-    if not len(terms):
+    gate = sole_gates(problem)
+    if not len(problem.products):
         no_pairs = np.zeros(0, dtype=np.int64)
-        return Linearized(problem, problem, no_gate, no_pairs, no_pairs)
-
-    gate = _sole_gate(problem)
-    substituted = gate[terms.offloading] >= 0
-    pairs = terms.onloading[~substituted] * problem.n_offloading + terms.offloading[~substituted]
-    unique_pairs, pair_of_term = np.unique(pairs, return_inverse=True)
-    pair_x, pair_y = unique_pairs // problem.n_offloading, unique_pairs % problem.n_offloading
-    n_old, n_new = problem.n_offloading, len(unique_pairs)
-
-    column = terms.offloading.copy()
-    column[~substituted] = n_old + pair_of_term
-    in_row = terms.row != OBJECTIVE
-    objective = np.concatenate([problem.offloading_objective, np.zeros(n_new)])
-    np.add.at(objective, column[~in_row], terms.coefficient[~in_row])
-    rows = _widen(problem.offloading_rows, n_new) + sparse.csr_array(
-        (terms.coefficient[in_row], (terms.row[in_row], column[in_row])),
-        shape=(problem.n_rows, n_old + n_new),
-    )
+        return Linearized(problem, problem, gate, no_pairs, no_pairs)
+    untied = substitute(problem, gate)
+    linear, pair_x, pair_y = untied.problem, untied.pair_x, untied.pair_y
+    n_old, n_new = problem.n_offloading, len(pair_x)
     gated = gate >= 0
-    lower, upper = problem.offloading_lower.copy(), problem.offloading_upper.copy()
-    lower[gated], upper[gated] = np.minimum(lower[gated], 0.0), np.maximum(upper[gated], 0.0)
-    lower = np.concatenate([lower, np.minimum(lower[pair_y], 0.0)])
-    upper = np.concatenate([upper, np.maximum(upper[pair_y], 0.0)])
+    lower, upper = linear.offloading_lower, linear.offloading_upper
 
     # z is 0 where x is, so that a gated column needs l and u of y itself; where the user gave none, what
     # the rows imply for z serves as well.
-    linear = replace(
-        problem,
-        offloading_objective=objective,
-        offloading_rows=sparse.csr_array(rows),
-        offloading_lower=lower,
-        offloading_upper=upper,
-        products=Products.none(),
-    )
     needs = np.concatenate([gated, np.zeros(n_new, dtype=bool)])
     needs[pair_y] = True
     if not np.all(np.isfinite(lower[needs]) & np.isfinite(upper[needs])):
@@ -134,17 +115,7 @@ def linearize(problem: Problem) -> Linearized:
     return Linearized(linear, problem, gate, pair_x, pair_y)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows to append, as triples: row number within the block, column, coefficient."""
-
-    count: int
-    x_entries: tuple[IntArray, IntArray, FloatArray]
-    y_entries: tuple[IntArray, IntArray, FloatArray]
-    upper: FloatArray
-
-
-def _sole_gate(problem: Problem) -> IntArray:
+def sole_gates(problem: Problem) -> IntArray:
     """Return per y the one x with which it occurs, or -1 if it also occurs alone or with another x."""
     terms = problem.products
     n = problem.n_offloading
@@ -155,6 +126,59 @@ def _sole_gate(problem: Problem) -> IntArray:
     alone = problem.offloading_objective != 0
     alone[problem.offloading_rows.indices] = True
     return np.where((least == most) & ~alone, most, -1)
+
+
+def substitute(problem: Problem, gate: IntArray) -> Linearized:
+    """Return the problem with a column in place of every product; no row ties the columns to x yet.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    gate
+        (K,), the x that gates a y whose column becomes that of the product, -1 for any other y: as
+        `sole_gates` returns it, or with fewer gates.
+    """
+    terms, n_old = problem.products, problem.n_offloading
+    gated = gate >= 0
+    apart = ~gated[terms.offloading]
+    pairs, pair_of_term = np.unique(
+        terms.onloading[apart] * n_old + terms.offloading[apart], return_inverse=True
+    )
+    pair_x, pair_y = pairs // max(n_old, 1), pairs % max(n_old, 1)
+    n_new = len(pairs)
+
+    column = terms.offloading.copy()
+    column[apart] = n_old + pair_of_term
+    in_row = terms.row != OBJECTIVE
+    objective = np.concatenate([problem.offloading_objective, np.zeros(n_new)])
+    np.add.at(objective, column[~in_row], terms.coefficient[~in_row])
+    rows = _widen(problem.offloading_rows, n_new) + sparse.csr_array(
+        (terms.coefficient[in_row], (terms.row[in_row], column[in_row])),
+        shape=(problem.n_rows, n_old + n_new),
+    )
+    # A product is 0 where its x is.
+    lower, upper = problem.offloading_lower.copy(), problem.offloading_upper.copy()
+    lower[gated], upper[gated] = np.minimum(lower[gated], 0.0), np.maximum(upper[gated], 0.0)
+    linear = replace(
+        problem,
+        offloading_objective=objective,
+        offloading_rows=sparse.csr_array(rows),
+        offloading_lower=np.concatenate([lower, np.minimum(lower[pair_y], 0.0)]),
+        offloading_upper=np.concatenate([upper, np.maximum(upper[pair_y], 0.0)]),
+        products=Products.none(),
+    )
+    return Linearized(linear, problem, gate, pair_x, pair_y)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows to append, as triples: row number within the block, column, coefficient."""
+
+    count: int
+    x_entries: tuple[IntArray, IntArray, FloatArray]
+    y_entries: tuple[IntArray, IntArray, FloatArray]
+    upper: FloatArray
 
 
 def _widen(matrix: sparse.csr_array, extra: int) -> sparse.csr_array:

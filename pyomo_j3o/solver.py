@@ -68,9 +68,6 @@ _OF_ALTERNATION = (Ending.FIXED_POINT, Ending.STALLED, Ending.USER, Ending.ITERA
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6
 
-#: A model with no more nonzeros is solved by a MIP solver before a start for it is found.
-_SMALL = 2000
-
 #: The alternation ends when so many iterations close no more than this share of the gap: what follows it
 #: closes more in less time. Without improvement, so many iterations must bring nothing.
 _PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
@@ -498,12 +495,10 @@ class J3O(SolverBase):
             log.line(f"LP solver: {backend.description}")
             settings = _settings(config, factor, mip_solvers, exact_follows=algorithm == "exact")
             given = _start(inverse) if config.warm_start else None
-            large = problem.n_nonzeros > _SMALL
-            with_start = config.mip_start == "j3o" or (config.mip_start == "auto" and large)
             proof = None
             if algorithm == "exact":
                 outcome, trace, proof = exact.solve(
-                    instance, mip_solvers(), backend, settings, given, with_start, timings, log
+                    instance, mip_solvers(), backend, settings, given, config.mip_start, timings, log
                 )
                 proof = replace(proof, start=proof.start / factor)
             else:

@@ -1,4 +1,4 @@
-"""Pyomo's own battery for solvers behind its new interface, run on j3o alone.
+"""Pyomo's own battery for solvers behind its new interface, run on j3o and j3o.exact alone.
 
 The battery reads its lists of solvers while its classes are made, so the lists are put into its source before
 it is executed. j3o takes LPs and binary programs without annotation; what it cannot take is listed below with
@@ -15,13 +15,18 @@ import pytest
 
 from pyomo_j3o import J3O
 from pyomo_j3o.errors import AnnotationError, ModelError
+from pyomo_j3o.solver import ExactJ3O
 
 pytest.importorskip("parameterized")
 
 #: What cannot apply to j3o: test → (what it raises, why).
 CANNOT = {
-    "test_no_objective_0_j3o": (ModelError, "a model without an objective is an error in j3o"),
-    "test_domain_with_integers_0_j3o": (AnnotationError, "j3o has no general integer variables"),
+    f"{case}_{solver}": reason
+    for solver in ("0_j3o", "1_j3o_exact")
+    for case, reason in (
+        ("test_no_objective", (ModelError, "a model without an objective is an error in j3o")),
+        ("test_domain_with_integers", (AnnotationError, "j3o has no general integer variables")),
+    )
 }
 
 #: Lists of the battery that stay empty: j3o takes neither squares, nor general nonlinear terms, nor SOS.
@@ -31,7 +36,7 @@ _LISTS = f"""
 class mark_parameterized(parameterized):
     expand = classmethod(lambda cls, input, **kwds: parameterized.expand(input, skip_on_empty=True, **kwds))
 
-all_solvers = mip_solvers = dual_solvers = [("j3o", J3O)]
+all_solvers = mip_solvers = dual_solvers = [("j3o", J3O), ("j3o.exact", ExactJ3O)]
 {" = ".join(WITHOUT_J3O)} = []
 nl_solvers_set = set()
 
@@ -51,7 +56,7 @@ def _battery_for_j3o():
     assert lists == 1
     assert names == 2
     module = types.ModuleType("battery_for_j3o")
-    module.J3O = J3O
+    module.J3O, module.ExactJ3O = J3O, ExactJ3O
     exec(compile(source, battery, "exec"), module.__dict__)
     return module
 

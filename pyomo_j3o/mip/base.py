@@ -156,6 +156,8 @@ class MIPSolver(Protocol):
     description: str
     #: Whether it takes products as they are.
     takes_products: bool
+    #: A model with no more nonzeros it solves before a start is found.
+    small: int
 
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None

@@ -35,6 +35,7 @@ class GurobiMIP:
     name = "gurobi"
     title = "Gurobi"
     takes_products = True
+    small = 10_000
 
     def __init__(
         self,

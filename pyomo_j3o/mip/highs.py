@@ -60,6 +60,7 @@ class HighsMIP:
     name = "highs"
     title = "HiGHS"
     takes_products = False
+    small = 2_000
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class ScipMIP:
     name = "scip"
     title = "SCIP"
     takes_products = True
+    small = 2_000
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
         self._own = dict(options or {})

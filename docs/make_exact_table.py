@@ -1,0 +1,228 @@
+"""Write docs/exact_table.md and a picture: how long MIP solvers need, with J3O's plan as a start and without.
+
+Run it from the root of the repository, on a quiet machine; it takes about half an hour. Instances are those
+of the library (Taskonomy), solved to a gap of 0.1 % in one thread, one after the other in one process. All
+times are from the call of `solve` to loaded values, the search for the start included.
+
+    python docs/make_exact_table.py [--limit SECONDS] [--only NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import threading
+import time
+from pathlib import Path
+
+import highspy
+import matplotlib
+import pyomo.environ  # noqa: F401  (registers HiGHS)
+from pyomo.contrib.solver.common.factory import SolverFactory
+from pyomo.version import version as pyomo_version
+
+import pyomo_j3o
+from pyomo_j3o import library
+from pyomo_j3o.compiler import compile_model
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+GAP = 1e-3
+#: SCIP is slower by so much that it gets the smaller instances only; Gurobi gets what its free licence takes.
+MOST_FOR_SCIP = 16_000
+FOR_GUROBI = [
+    (f"5-1-drop, seed {seed}", {"clients": 5, "edges": 1, "seed": seed, "droppable": True})
+    for seed in range(1, 7)
+]
+
+
+def timed(name: str, arguments: dict, limit: float, **options) -> tuple[float, bool]:
+    """Return the seconds from the call of `solve` to loaded values, and whether the gap was closed."""
+    model = library.taskonomy(**arguments)
+    begin = time.perf_counter()
+    results = SolverFactory(name).solve(
+        model,
+        time_limit=limit,
+        rel_gap=GAP,
+        threads=1,
+        raise_exception_on_nonoptimal_result=False,
+        load_solutions=False,
+        **options,
+    )
+    if results.incumbent_objective is not None:
+        results.solution_loader.load_vars()
+    seconds = time.perf_counter() - begin
+    return seconds, results.termination_condition.name == "convergenceCriteriaSatisfied"
+
+
+def pair(arguments: dict, limit: float, mip_solver: str) -> dict:
+    """Return the times of one MIP solver without and with the start."""
+    row = {}
+    for start in ("none", "j3o"):
+        row[start], row[f"{start}_closed"] = timed(
+            "j3o.exact", arguments, limit, mip_solver=mip_solver, mip_start=start, lp_solver="highs"
+        )
+    return row
+
+
+def shown(seconds: float, closed: bool) -> str:
+    """Return seconds, or that they were not enough."""
+    return f"{seconds:.1f}" if closed else f">{seconds:.0f}"
+
+
+def table(rows: list[dict], plain: bool) -> list[str]:
+    """Return rows as Markdown."""
+    head = [
+        "instance",
+        "nonzeros",
+        *(["HiGHS through Pyomo, s"] if plain else []),
+        "without a start, s",
+        "with J3O's start, s",
+        "time",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    for row in rows:
+        cells = [row["name"].removeprefix("taskonomy-"), f"{row['nonzeros']:,}"]
+        if plain:
+            cells.append(shown(row["plain"], row["plain_closed"]))
+        cells += [shown(row[start], row[f"{start}_closed"]) for start in ("none", "j3o")]
+        cells.append(f"{100 * row['j3o'] / row['none']:.0f} %")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def verdict(rows: list[dict], of: str, longer_than: float, what: str) -> str:
+    """Return in how many of the long ones the start, its own time included, saved time."""
+    long = [row for row in rows if row[of] > longer_than]
+    won = sum(row["j3o"] < row["none"] for row in long)
+    if not long:
+        return ""
+    total = sum(row["j3o"] for row in long) / sum(row["none"] for row in long)
+    return (
+        f"Of the {len(long)} instances that {what} needs more than {longer_than:.0f} s for, the start makes "
+        f"{won} faster; over them all, the time with it is {100 * total:.0f} % of that without."
+    )
+
+
+def overhead(clients: int, limit: float) -> str:
+    """Return what both ways to HiGHS spend outside of it, on one model."""
+    model = library.taskonomy(clients=clients, edges=10, seed=7)
+    run, inside, lock = highspy.Highs.run, [0.0], threading.Lock()
+
+    def counted(self):
+        begin = time.perf_counter()
+        try:
+            return run(self)
+        finally:
+            with lock:
+                inside[0] += time.perf_counter() - begin
+
+    spent = {}
+    highspy.Highs.run = counted
+    try:
+        for name, options in (
+            ("highs", {}),
+            ("j3o.exact", {"mip_solver": "highs", "lp_solver": "highs", "mip_start": "none"}),
+        ):
+            inside[0], begin = 0.0, time.perf_counter()
+            results = SolverFactory(name).solve(
+                model,
+                time_limit=limit,
+                threads=1,
+                raise_exception_on_nonoptimal_result=False,
+                load_solutions=False,
+                **options,
+            )
+            if results.incumbent_objective is not None:
+                results.solution_loader.load_vars()
+            spent[name] = time.perf_counter() - begin - inside[0]
+    finally:
+        highspy.Highs.run = run
+    return (
+        "Everything but the optimisation itself (from `solve` to loaded values, less the time inside HiGHS), "
+        f"{clients} clients: {spent['highs']:.2f} s through Pyomo's `highs`, {spent['j3o.exact']:.2f} s through "
+        f"`j3o.exact`, {spent['highs'] / spent['j3o.exact']:.1f} times less."
+    )
+
+
+def draw(rows: list[dict], limit: float) -> None:
+    """Draw the three times of every instance, side by side."""
+    figure, ax = plt.subplots(figsize=(8, 7), layout="constrained")
+    looks = (
+        ("plain", "HiGHS through Pyomo", "#9aa0a6"),
+        ("none", "j3o.exact, no start", "#4c78a8"),
+        ("j3o", "j3o.exact, J3O's plan as start", "#e45756"),
+    )
+    for shift, (key, label, colour) in enumerate(looks):
+        place = [number + 0.27 * (shift - 1) for number in range(len(rows))]
+        ax.barh(place, [row[key] for row in rows], 0.25, label=label, color=colour)
+        for y, row in zip(place, rows, strict=True):
+            if not row[f"{key}_closed"]:
+                ax.text(row[key] * 1.03, y, "stopped", va="center", fontsize=6.5)
+    ax.set_yticks(range(len(rows)), [row["name"].removeprefix("taskonomy-") for row in rows])
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.set_xlabel("time to a gap of 0.1 %, s (logarithmic)")
+    ax.set_ylabel("instance: clients-edge servers-what happens to queries that do not fit")
+    ax.legend(loc="lower right")
+    ax.grid(axis="x", alpha=0.3)
+    figure.savefig(HERE / "_static" / "exact_start.png", dpi=130)
+
+
+def main() -> None:
+    """Measure, print as it goes, and write table and picture."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--limit", type=float, default=60.0, help="time limit of every solve, s")
+    parser.add_argument("--only", nargs="*", help="names of instances")
+    options = parser.parse_args()
+    highs, scip, gurobi = [], [], []
+    for name, arguments in library.instances():
+        if options.only and name not in options.only:
+            continue
+        nonzeros = compile_model(library.taskonomy(**arguments))[0].n_nonzeros
+        row = {"name": name, "nonzeros": nonzeros, **pair(arguments, options.limit, "highs")}
+        row["plain"], row["plain_closed"] = timed("highs", arguments, options.limit)
+        highs.append(row)
+        print(
+            f"HiGHS {name:22} plain {row['plain']:6.2f} none {row['none']:6.2f} start {row['j3o']:6.2f}",
+            flush=True,
+        )
+        if nonzeros <= MOST_FOR_SCIP:
+            row = {"name": name, "nonzeros": nonzeros, **pair(arguments, options.limit, "scip")}
+            scip.append(row)
+            print(f"SCIP  {name:22} none {row['none']:6.2f} start {row['j3o']:6.2f}", flush=True)
+    for name, arguments in FOR_GUROBI:
+        nonzeros = compile_model(library.taskonomy(**arguments))[0].n_nonzeros
+        try:
+            row = {"name": name, "nonzeros": nonzeros, **pair(arguments, options.limit, "gurobi")}
+        except pyomo_j3o.errors.BackendError as error:
+            print(error)
+            break
+        gurobi.append(row)
+        print(f"Gurobi {name:22} none {row['none']:6.2f} start {row['j3o']:6.2f}", flush=True)
+    lines = ["### HiGHS", "", *table(highs, True), ""]
+    lines += [
+        verdict(highs, "plain", 10, "HiGHS through Pyomo"),
+        verdict(highs, "none", 10, "`j3o.exact` without a start"),
+        "",
+    ]
+    lines += ["### SCIP", "", *table(scip, False), "", verdict(scip, "none", 0, "SCIP"), ""]
+    lines += ["### Gurobi", "", *table(gurobi, False), "", verdict(gurobi, "none", 0, "Gurobi"), ""]
+    lines += ["### Outside of the solver", "", overhead(100, 20.0), ""]
+    lines += [
+        f"Limit of every solve: {options.limit:.0f} s; > marks where the gap was still open then, and that "
+        f"time then counts. j3o {pyomo_j3o.__version__}, HiGHS {highspy.Highs().version()}, Pyomo "
+        f"{pyomo_version}, Python {platform.python_version()}, {platform.machine()}, a shared machine "
+        "with 2 cores.",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if not options.only:
+        (HERE / "exact_table.md").write_text(text, encoding="utf-8")
+        draw(highs, options.limit)
+
+
+if __name__ == "__main__":
+    main()
