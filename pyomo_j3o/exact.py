@@ -297,7 +297,12 @@ class _Run:
                     break
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
-        self._take_over(states, problem, solver)
+        self._take_over(states, problem)
+        if self.settings.callback is not None:
+            try:
+                self.settings.callback(self.trace[-1])
+            except KeyboardInterrupt:
+                ending = Ending.INTERRUPTED
         if ending is Ending.UNBOUNDED and self.instance.linear is not None and not self.ray:
             self.ray = unbounded_columns(self.instance.linear, self.backend)
         return ending
@@ -402,7 +407,7 @@ class _Run:
         gap = sum(state.bound - state.objective for state in states)
         return bool(gap <= self._allowed(states, problem))
 
-    def _take_over(self, states: Sequence[_PartState], problem: Problem, solver: MIPSolver) -> None:
+    def _take_over(self, states: Sequence[_PartState], problem: Problem) -> None:
         """Keep the better plan and the better bound, and note them in the trace."""
         self.nodes += sum(state.nodes for state in states)
         bounds = [state.bound for state in states]
@@ -430,14 +435,15 @@ class _Run:
             self.timings.elapsed(),
         )
         self.trace.append(record)
-        if self.settings.callback is not None:
-            self.settings.callback(record)
 
     def _keep(self, x: BoolArray, y: FloatArray, problem: Problem) -> None:
         """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""
-        plan, duals = self._route(x)
+        try:
+            plan, duals = self._route(x)
+        except KeyboardInterrupt:
+            plan, duals = None, None
         if plan is None:
-            # The MIP solver was content with an x that is not quite whole.
+            # Interrupted, or the MIP solver was content with an x that is not quite whole.
             if problem is not self.instance.problem and self.instance.linearized is not None:
                 y = self.instance.linearized.recover(x, y)
             plan = Plan(x, y, evaluate(self.instance.problem, x.astype(float), y))

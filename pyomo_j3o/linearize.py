@@ -24,7 +24,8 @@ class UnboundedProductError(ModelError):
         """Return the error in the words of the user's model, whose name of the variable is `variable`."""
         return ModelError(
             f"offloading variable '{variable}' is in a product but has no finite {self.side} "
-            f"bound, and none follows from the rows; call '{variable}'.setlb/.setub with one"
+            f"bound, and none follows from the rows; call '{variable}'.setlb/.setub with one, or solve with "
+            "algorithm='exact' and mip_solver='gurobi' or 'scip', which take products as they are"
         )
 
 

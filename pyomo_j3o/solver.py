@@ -68,6 +68,8 @@ _OF_ALTERNATION = (Ending.FIXED_POINT, Ending.STALLED, Ending.USER, Ending.ITERA
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6
 
+_MIP_SOLVERS = ("gurobi", "highs", "scip")
+
 #: The alternation ends when so many iterations close no more than this share of the gap: what follows it
 #: closes more in less time. Without improvement, so many iterations must bring nothing.
 _PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
@@ -185,7 +187,7 @@ class J3OConfig(BranchAndBoundConfig):
             (
                 "mip_solver",
                 "auto",
-                _OneOf("mip_solver", ("auto", "gurobi", "highs", "scip")),
+                _OneOf("mip_solver", ("auto", *_MIP_SOLVERS)),
                 "For exact, and for the improvement: Gurobi if licensed for the size, else HiGHS, else SCIP.",
             ),
             (
@@ -470,7 +472,7 @@ class J3O(SolverBase):
             return choose_mip_solvers(
                 config.mip_solver,
                 Size(size.n_onloading + size.n_offloading, size.n_rows, products, not_linear),
-                options if algorithm == "exact" or config.mip_solver == backend.name else None,
+                dict.fromkeys(_MIP_SOLVERS if algorithm == "exact" else (backend.name,), options),
                 config.seed,
             )
 
@@ -633,12 +635,7 @@ def _linear_form(problem: Problem, inverse: Inverse) -> exact.Instance:
         linearized = linearize(problem)
         return exact.Instance(problem, linearized, *scale_rows(linearized.problem))
     except UnboundedProductError as error:
-        variable = inverse.offloading[error.offloading]
-        raise ModelError(
-            f"offloading variable '{variable.name}' is in a product but has no finite {error.side} "
-            f"bound, and none follows from the rows; call '{variable.name}'.setlb/.setub with one, or take "
-            "algorithm='exact' with mip_solver='gurobi' or 'scip', which take products as they are"
-        ) from None
+        raise error.named(inverse.offloading[error.offloading].name) from None
 
 
 def _start(inverse: Inverse) -> BoolArray | None:

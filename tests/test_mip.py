@@ -294,7 +294,7 @@ except KeyboardInterrupt:
 
 def names(name, size, **options):
     """Return the short names of the solvers that are offered, best first."""
-    return [solver.name for solver in mip_solvers(name, size, **options)]
+    return [solver.name for solver in mip_solvers(name, size, options)]
 
 
 SMALL, LARGE = Size(10, 10), Size(3000, 10)
@@ -305,7 +305,7 @@ def test_auto_takes_gurobi_where_the_licence_reaches(monkeypatch):
     monkeypatch.setattr(gurobi_lp, "unavailable", lambda n, m, products: "too large" if n > 2000 else "")
     assert names("auto", SMALL) == ["gurobi", "highs"]
     assert names("auto", LARGE) == ["highs"]
-    assert "too large" in next(mip_solvers("auto", LARGE)).description
+    assert "too large" in next(mip_solvers("auto", LARGE, {})).description
     assert names("highs", SMALL) == ["highs"]
     assert names("scip", LARGE) == ["scip"]
     with pytest.raises(BackendError, match=r"too large.*mip_solver="):

@@ -26,6 +26,9 @@ _STOPPED = {
 #: iteration whether it should end.
 LARGE = 20_000
 
+#: Smaller entries of a matrix count as 0.
+_SMALLEST = 1e-12
+
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
 
@@ -276,7 +279,7 @@ def new_highs(options: SolverOptions) -> highspy.Highs:
     highs = QuietHighs()
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
-    highs.setOptionValue("small_matrix_value", 1e-12)
+    highs.setOptionValue("small_matrix_value", _SMALLEST)
     for name, value in options.items():
         if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise OptionError(

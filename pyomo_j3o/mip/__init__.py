@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,7 +56,7 @@ class Size:
 def mip_solvers(
     name: str,
     size: Size,
-    options: SolverOptions | None = None,
+    options: Mapping[str, SolverOptions],
     seed: int = 0,
 ) -> Iterator[MIPSolver]:
     """Yield the MIP solvers that `name` asks for, best first; more than one only for ``"auto"``.
@@ -71,7 +71,7 @@ def mip_solvers(
     size
         Of the model.
     options
-        Passed to the solver.
+        By the name of the solver that they are passed to.
     seed
         Random seed of the solver.
 
@@ -87,7 +87,7 @@ def mip_solvers(
         gurobi_lp.restore_ctrl_c()
         if not problem:
             reason = "auto: licensed for this size" if name == "auto" else ""
-            yield GurobiMIP(options, seed, reason)
+            yield GurobiMIP(options.get("gurobi"), seed, reason)
             problem = "its licence turned out too small"
         elif name == "gurobi":
             raise BackendError(
@@ -101,14 +101,14 @@ def mip_solvers(
     reason = f"auto: {problem}" if problem else ""
     if name in ("auto", "highs"):
         if not size.not_linear:
-            yield HighsMIP(options, seed, reason)
+            yield HighsMIP(options.get("highs"), seed, reason)
             return
         if name == "highs":
             raise BackendError(f"mip_solver='highs' cannot be used: {size.not_linear}.")
         reason += f"; HiGHS cannot take the products: {size.not_linear}"
     missing = scip.unavailable()
     if not missing:
-        yield ScipMIP(options, seed, reason)
+        yield ScipMIP(options.get("scip"), seed, reason)
     elif name == "scip":
         raise BackendError(
             f"mip_solver='scip' cannot be used: {missing}; install it (pip install pyomo-j3o[scip]), or set "

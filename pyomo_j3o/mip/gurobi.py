@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ class GurobiMIP:
         if start is not None and start.near_optimal:
             options.update(_PROOF_ONLY)
         options.update(limits.as_options("MIPGap", "MIPGapAbs", "NodeLimit", "SolutionLimit"))
+        limits = replace(limits, time=min(limits.time, self._own.get("TimeLimit", np.inf)))
+        write = write if self._own.get("OutputFlag", 1) else None
         env = environment({**options, **self._own}, self._seed)
         try:
             with gurobipy.Model(env=env) as grb:

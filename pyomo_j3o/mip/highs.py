@@ -33,6 +33,9 @@ _STATUS = {
     _MODEL_STATUS.kInterrupt: LPStatus.INTERRUPTED,
 }
 
+#: Entries below this HiGHS drops by default; so it does here, unless the model has any.
+_DROPPED = 1e-9
+
 #: From a start near the optimum on, what HiGHS spends on sub-MIPs and on restarts of its root is a third to
 #: a half of its time, and finds what is there already.
 _PROOF_ONLY = {
@@ -81,6 +84,9 @@ class HighsMIP:
             raise BackendError("HiGHS does not take products; linearise the model first.")
         # 0 leaves the number to HiGHS.
         options: dict[str, Any] = {"random_seed": self._seed, "threads": limits.threads or 0}
+        if np.abs(model.linear.matrix.data).min(initial=1.0) >= _DROPPED:
+            # The limit holds for cuts as well, where what is below it is noise that costs time.
+            options["small_matrix_value"] = _DROPPED
         if start is not None and start.near_optimal:
             options.update(_PROOF_ONLY)
         options.update(
@@ -92,9 +98,10 @@ class HighsMIP:
             known = highspy.HighsSolution()
             known.col_value = start.values.tolist()
             highs.setSolution(known)
-        run = _Run(highs, model, Monitor(write, limits.stop))
+        silent = self._own.get("output_flag") is False
+        run = _Run(highs, model, Monitor(None if silent else write, limits.stop))
         with run.listening():
-            return run.solution(limits.time)
+            return run.solution(min(limits.time, self._own.get("time_limit", np.inf)))
 
 
 class _Run:
