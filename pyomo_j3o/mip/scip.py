@@ -71,7 +71,7 @@ class ScipMIP:
             # SCIP would take Ctrl-C away from Python.
             "misc/catchctrlc": False,
             "randomization/randomseedshift": self._seed,
-            "limits/time": min(max(limits.time, 0.0), _INFINITY),
+            "limits/time": min(max(limits.time, 0.0), self._own.get("limits/time", _INFINITY)),
         }
         options.update(
             limits.as_options("limits/gap", "limits/absgap", "limits/totalnodes", "limits/solutions")
@@ -81,7 +81,7 @@ class ScipMIP:
             from pyscipopt.scip import PY_SCIP_PARAMSETTING as SCIP_PARAMSETTING
 
             scip.setHeuristics(SCIP_PARAMSETTING.OFF)
-        _set(scip, self._own)
+        _set(scip, {name: value for name, value in self._own.items() if name != "limits/time"})
         columns, epigraph = _fill(scip, model)
         if start is not None:
             _hand_over(scip, model, columns, epigraph, start.values)
