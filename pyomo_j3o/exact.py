@@ -205,10 +205,12 @@ def routing_model(problem: Problem, x: BoolArray) -> LinearModel:
 class _PartState:
     """What is known of one independent part."""
 
+    number: int
     part: Part
     model: MIPModel
     start: FloatArray | None
     status: LPStatus = LPStatus.TIME_LIMIT
+    seconds: float = 0.0
     bound: float = np.inf
     nodes: int = 0
 
@@ -279,22 +281,34 @@ class _Run:
     # --- the proof ----------------------------------------------------------------------------------------
 
     def prove(self, solver: MIPSolver) -> Ending:
-        """Solve every part; a part that is not proven well enough for the whole is solved once more."""
+        """Solve every part, and go on with those that are not proven well enough while there is time."""
         problem = self.instance.problem if solver.takes_products else self.instance.linear
         assert problem is not None
         states = self._states(problem)
         interrupted = threading.Event()
-        gaps = (self.settings.rel_gap, 0.0) if len(states) > 1 else (self.settings.rel_gap,)
+        todo, rel_gap, abs_gap = states, self.settings.rel_gap, self.settings.abs_gap
         ending = Ending.GAP
         try:
-            for gap in gaps:
-                allowed = self.settings.abs_gap if gap else self._allowed(states, problem)
-                absolute = max(allowed / max(len(states), 1), _LEAST_GAP)
-                todo = [state for state in states if gap or state.bound - state.objective > absolute]
-                self._solve_parts(solver, todo, gap, absolute, interrupted)
+            while todo:
+                each = max(abs_gap / len(states), _LEAST_GAP)
+                self._solve_parts(solver, todo, len(states), rel_gap, each, interrupted)
                 ending = self._ending(states)
-                if ending is not Ending.GAP or self._closed(states, problem):
+                if ending is Ending.TIME:
+                    # What other parts left over of their share of the time.
+                    todo = [state for state in todo if state.status is LPStatus.TIME_LIMIT]
+                    left = self.settings.time_limit - self.timings.elapsed()
+                    if left <= max(state.seconds for state in todo):
+                        break
+                elif ending is Ending.GAP and rel_gap > 0 and not self._closed(states, problem):
+                    # Each part is within the gap, the whole is not: together they may miss so much.
+                    rel_gap, abs_gap = 0.0, self._allowed(states, problem)
+                    todo = [
+                        state for state in states if state.bound - state.objective > abs_gap / len(states)
+                    ]
+                else:
                     break
+            if ending in (Ending.TIME, Ending.LIMIT) and self._closed(states, problem):
+                ending = Ending.GAP
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         self._take_over(states, problem)
@@ -309,7 +323,7 @@ class _Run:
 
     def _states(self, problem: Problem) -> list[_PartState]:
         plan = self.plan if problem is self.instance.problem else self._linear_start()
-        states = []
+        states: list[_PartState] = []
         for part in split(problem):
             if not len(part.onloading) + len(part.offloading):
                 continue  # rows of constants, which the compiler has checked
@@ -317,7 +331,7 @@ class _Run:
             start = None
             if plan is not None:
                 start = np.concatenate([plan.x[part.onloading].astype(float), plan.y[part.offloading]])
-            states.append(_PartState(part, model, start))
+            states.append(_PartState(len(states) + 1, part, model, start))
         return states
 
     def _linear_start(self) -> Plan | None:
@@ -331,6 +345,7 @@ class _Run:
         self,
         solver: MIPSolver,
         states: Sequence[_PartState],
+        n_parts: int,
         rel_gap: float,
         abs_gap: float,
         interrupted: threading.Event,
@@ -347,13 +362,14 @@ class _Run:
             if left() <= 0 or interrupted.is_set():
                 return
             linear = state.model.linear
-            which = f" on part {k + 1} of {len(states)}" if len(states) > 1 else ""
+            which = f" on part {state.number} of {n_parts}" if n_parts > 1 else ""
             self.log.line(
                 f"{solver.title}{which}: {linear.n_rows} rows, {linear.n_columns} columns, "
                 f"{linear.matrix.nnz} nonzeros"
                 + (f", {len(state.model.products)} products" if len(state.model.products) else "")
             )
-            prefix = f"{k + 1:>3} | " if side_by_side > 1 else "    "
+            prefix = f"{state.number:>3} | " if side_by_side > 1 else "    "
+            begin = self.timings.elapsed()
             found = solver.solve(
                 state.model,
                 Limits(
@@ -369,6 +385,7 @@ class _Run:
             if found.status is LPStatus.INTERRUPTED and left() <= 0:
                 found = replace(found, status=LPStatus.TIME_LIMIT)
             state.status = found.status
+            state.seconds = self.timings.elapsed() - begin
             state.nodes += found.nodes
             state.bound = min(state.bound, found.bound)
             if found.found and found.objective > state.objective:

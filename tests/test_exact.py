@@ -169,6 +169,26 @@ def test_the_gap_is_that_of_the_whole():
     assert results.objective_bound >= best - 1e-6 >= results.incumbent_objective - 2e-6
 
 
+def test_time_left_over_goes_to_the_part_that_needs_it():
+    """A part that ran out of its share goes on with what the others did not need."""
+    easy, hard = knapsack(150), hard_to_place(60, 6)
+    both = pyo.ConcreteModel()
+    both.hard, both.easy = hard, easy
+    values = [next(part.component_data_objects(pyo.Objective)) for part in (easy, hard)]
+    for value in values:
+        value.deactivate()
+    sense = [1 if value.sense == pyo.maximize else -1 for value in values]
+    both.worth = pyo.Objective(
+        expr=sum(s * value.expr for s, value in zip(sense, values, strict=True)), sense=pyo.maximize
+    )
+    log = io.StringIO()
+    start = time.perf_counter()
+    results = exact(mip_solver="highs", mip_start="none", tee=log).solve(both, time_limit=3.0)
+    assert results.termination_condition == TerminationCondition.maxTimeLimit
+    assert 2.0 < time.perf_counter() - start < 5.0
+    assert log.getvalue().count("HiGHS on part") == 3
+
+
 # --- who solves it ----------------------------------------------------------------------------------------
 
 
