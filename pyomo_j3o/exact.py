@@ -16,8 +16,9 @@ from pyomo_j3o.linearize import Linearized
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolver, Start
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate, violations
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.scaling import scale_model_rows
 from pyomo_j3o.sharing import share
 
 #: A start within this gap of its bound leaves a MIP solver nothing to look for but the proof.
@@ -25,6 +26,9 @@ _NEAR = 0.02
 
 #: An absolute gap below this is rounding.
 _LEAST_GAP = 1e-9
+
+#: What a MIP solver's bound may miss, relative, and still count as met.
+_TOLERANCE = 1e-6
 
 #: Part of a time limit that the search for a start may take.
 _SHARE_OF_START = 0.5
@@ -125,31 +129,44 @@ def solve(
     if settings.time_limit <= timings.elapsed():
         return Outcome(None, np.inf, Ending.TIME), [], proof
     log.line(f"MIP solver: {solver.description}")
-    if given is not None:
-        run.start_from(given)
-    elif instance.linear is not None and (
-        mip_start == "j3o" or (mip_start == "auto" and instance.problem.n_nonzeros > solver.small)
-    ):
-        log.header()
-        ending = run.start_from_j3o()
-        if ending is not None:
-            return run.outcome(ending), run.trace, replace(proof, start=run.objective)
-    proof = replace(proof, start=run.objective)
-    log.line()
-    log.line(run.described_start())
-    while True:
-        try:
-            with timings.phase("exact"):
-                ending = run.prove(solver)
-            break
-        except LicenceError as error:
-            following = next(solvers, None)
-            if following is None:
-                raise
-            solver = following
-            log.line(f"{error}")
-            log.line(f"MIP solver: {solver.description}")
-    proof = replace(proof, solver=solver.name, description=solver.description, nodes=run.nodes)
+    begun: float | None = None
+    try:
+        without = ""
+        if given is not None:
+            run.start_from(given)
+            without = "the placement that the variables hold cannot be routed"
+        elif mip_start == "none":
+            without = "mip_start='none'"
+        elif mip_start == "auto" and instance.problem.n_nonzeros <= solver.small:
+            without = f"no more than {solver.small} nonzeros: {solver.title} is done before one is found"
+        elif instance.linear is None:
+            without = "products that cannot be linearised"
+        else:
+            without = "j3o found none in its share of the time"
+            log.header()
+            ending = run.start_from_j3o()
+            if ending is not None:
+                return run.outcome(ending), run.trace, replace(proof, start=run.objective)
+        begun = run.objective
+        log.line()
+        log.line(run.described_start(without))
+        while True:
+            try:
+                with timings.phase("exact"):
+                    ending = run.prove(solver)
+                break
+            except LicenceError as error:
+                following = next(solvers, None)
+                if following is None:
+                    raise
+                solver = following
+                log.line(f"{error}")
+                log.line(f"MIP solver: {solver.description}")
+        log.line(run.described_end(solver))
+    except KeyboardInterrupt:
+        ending = Ending.INTERRUPTED
+    started = run.objective if begun is None else begun
+    proof = Proof(solver.name, solver.description, run.nodes, started)
     return run.outcome(ending), run.trace, proof
 
 
@@ -157,7 +174,8 @@ def mip_model(problem: Problem) -> MIPModel:
     """Return the problem over (x, y), products and all, as a `MIPModel`; linear links are tightened."""
     terms = problem.products
     if not len(terms):
-        return MIPModel(relaxation_model(problem), maximise=problem.sense > 0)
+        # A huge M, once tightened, leaves a row of tiny numbers.
+        return MIPModel(scale_model_rows(relaxation_model(problem)), maximise=problem.sense > 0)
     n_x, n_y = problem.n_onloading, problem.n_offloading
     return MIPModel(
         LinearModel(
@@ -270,13 +288,24 @@ class _Run:
         over = found.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED)
         return found.ending if over else None
 
-    def described_start(self) -> str:
-        """Say what the MIP solver starts from."""
+    def described_start(self, without: str) -> str:
+        """Say what the MIP solver starts from, or why from nothing."""
         if self.plan is None:
-            return "MIP start: none"
+            return f"MIP start: none ({without})"
         gap = relative_gap(self.objective, self.bound)
         known = f", gap {100 * gap:.2f}%" if np.isfinite(gap) else ""
         return f"MIP start: objective {self.instance.problem.sense * self.objective:.8g}{known}"
+
+    def described_end(self, solver: MIPSolver) -> str:
+        """Say where the MIP solver left off."""
+        sense, bound = self.instance.problem.sense, max(self.bound, self.objective)
+        incumbent, proven = (
+            f"{sense * value:.8g}" if np.isfinite(value) else "-" for value in (self.objective, bound)
+        )
+        return (
+            f"{solver.title} ended: incumbent {incumbent}, bound {proven}, {self.nodes} nodes, "
+            f"{self.timings.elapsed():.2f}s"
+        )
 
     # --- the proof ----------------------------------------------------------------------------------------
 
@@ -300,15 +329,17 @@ class _Run:
                     if left <= max(state.seconds for state in todo):
                         break
                 elif ending is Ending.GAP and rel_gap > 0 and not self._closed(states, problem):
-                    # Each part is within the gap, the whole is not: together they may miss so much.
+                    # Each part is within the gap of its own objective, the whole is not of its own, which
+                    # has a constant, and where parts may cancel: together they may miss so much.
                     rel_gap, abs_gap = 0.0, self._allowed(states, problem)
                     todo = [
                         state for state in states if state.bound - state.objective > abs_gap / len(states)
                     ]
                 else:
                     break
-            if ending in (Ending.TIME, Ending.LIMIT) and self._closed(states, problem):
-                ending = Ending.GAP
+            if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
+                closed = self._closed(states, problem)
+                ending = Ending.GAP if closed else Ending.TOLERANCES if ending is Ending.GAP else ending
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         self._take_over(states, problem)
@@ -422,7 +453,10 @@ class _Run:
 
     def _closed(self, states: Sequence[_PartState], problem: Problem) -> bool:
         gap = sum(state.bound - state.objective for state in states)
-        return bool(gap <= self._allowed(states, problem))
+        total = sum(state.objective for state in states) + problem.objective_constant
+        if not np.isfinite(gap):
+            return False
+        return bool(gap <= max(self._allowed(states, problem), _TOLERANCE * max(1.0, abs(total))))
 
     def _take_over(self, states: Sequence[_PartState], problem: Problem) -> None:
         """Keep the better plan and the better bound, and note them in the trace."""
@@ -463,7 +497,10 @@ class _Run:
             # Interrupted, or the MIP solver was content with an x that is not quite whole.
             if problem is not self.instance.problem and self.instance.linearized is not None:
                 y = self.instance.linearized.recover(x, y)
-            plan = Plan(x, y, evaluate(self.instance.problem, x.astype(float), y))
+            own, at = self.instance.problem, x.astype(float)
+            plan = Plan(x, y, evaluate(own, at, y))
+            if self.plan is not None and violations(own, at, y).max(initial=0.0) > _TOLERANCE:
+                return
         if self.plan is None or plan.objective > self.plan.objective:
             self.plan, self.duals = plan, duals
 

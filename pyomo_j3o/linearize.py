@@ -20,12 +20,18 @@ class UnboundedProductError(ModelError):
         self.offloading = offloading
         self.side = side
 
+    def reason(self, variable: str) -> str:
+        """Say what is missing, in the user's name of the variable."""
+        return (
+            f"offloading variable '{variable}' is in a product but has no finite {self.side} bound, and none "
+            "follows from the rows"
+        )
+
     def named(self, variable: str) -> ModelError:
         """Return the error in the words of the user's model, whose name of the variable is `variable`."""
         return ModelError(
-            f"offloading variable '{variable}' is in a product but has no finite {self.side} "
-            f"bound, and none follows from the rows; call '{variable}'.setlb/.setub with one, or solve with "
-            "algorithm='exact' and mip_solver='gurobi' or 'scip', which take products as they are"
+            f"{self.reason(variable)}; give it one by setlb or setub, or solve with algorithm='exact' and "
+            "mip_solver='gurobi' or 'scip', which take products as they are"
         )
 
 

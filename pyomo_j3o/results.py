@@ -27,6 +27,7 @@ class Ending(enum.Enum):
     ITERATIONS = "iteration limit"
     TIME = "time limit"
     LIMIT = "a limit set in solver_options"
+    TOLERANCES = "gap or tolerances of the MIP solver"
     INTERRUPTED = "interrupted"
     INFEASIBLE = "proven infeasible"
     UNBOUNDED = "unbounded"

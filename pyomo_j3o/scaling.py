@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products
 
 #: Rows whose largest coefficient lies in between are left as they are.
@@ -31,12 +32,9 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     factors : (M,)
         Dual of the original row = factor times dual of the scaled one.
     """
-    largest = largest_coefficients(problem)
-    factors = np.ones(problem.n_rows)
-    odd = (largest > 0) & ((largest < _SMALL) | (largest > _LARGE))
-    if not odd.any():
+    factors = _factors(largest_coefficients(problem))
+    if np.all(factors == 1.0):
         return problem, factors
-    factors[odd] = np.exp2(-np.rint(np.log2(largest[odd])))
     scale = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
     return (
         replace(
@@ -51,8 +49,33 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     )
 
 
+def _factors(largest: FloatArray) -> FloatArray:
+    """Return the power of two that brings each row's largest coefficient near 1, or 1 where that is near."""
+    factors = np.ones(len(largest))
+    odd = (largest > 0) & ((largest < _SMALL) | (largest > _LARGE))
+    factors[odd] = np.exp2(-np.rint(np.log2(largest[odd])))
+    return factors
+
+
+def scale_model_rows(model: LinearModel) -> LinearModel:
+    """Return the model with rows multiplied by powers of two like those of `scale_rows`."""
+    matrix = sparse.csr_array(model.matrix)
+    largest = np.zeros(model.n_rows)
+    np.maximum.at(largest, np.repeat(np.arange(model.n_rows), np.diff(matrix.indptr)), np.abs(matrix.data))
+    factors = _factors(largest)
+    if np.all(factors == 1.0):
+        return model
+    scale = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
+    return replace(
+        model,
+        matrix=sparse.csr_array(scale @ matrix),
+        row_lower=model.row_lower * factors,
+        row_upper=model.row_upper * factors,
+    )
+
+
 def scale_objective(problem: Problem) -> tuple[Problem, float]:
-    """Multiply the objective by a power of two if its largest coefficient is far from 1.
+    """Multiply the objective by a power of two if the most that a variable contributes is far from 1.
 
     Returns
     -------
@@ -62,10 +85,13 @@ def scale_objective(problem: Problem) -> tuple[Problem, float]:
         The factor.
     """
     terms = problem.products
+    mine = terms.row == OBJECTIVE
+    # What a variable with a tiny range can contribute is small, whatever its coefficient.
+    span = np.minimum(1.0, problem.offloading_upper - problem.offloading_lower)
     largest = max(
         float(np.abs(problem.onloading_objective).max(initial=0.0)),
-        float(np.abs(problem.offloading_objective).max(initial=0.0)),
-        float(np.abs(terms.coefficient[terms.row == OBJECTIVE]).max(initial=0.0)),
+        float(np.abs(problem.offloading_objective * span).max(initial=0.0)),
+        float(np.abs(terms.coefficient * span[terms.offloading])[mine].max(initial=0.0)),
     )
     if not largest > 0 or 1e-4 <= largest <= _LARGE:
         return problem, 1.0

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,11 @@ from pyomo.opt.results.results_ import SolverResults
 
 from pyomo_j3o import exact, method, stopping
 from pyomo_j3o.compiler import Inverse, compile_model
-from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
+from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.linearize import UnboundedProductError, linearize
 from pyomo_j3o.log import Log
-from pyomo_j3o.lp import choose_backend
-from pyomo_j3o.mip import MIPSolver, Size
+from pyomo_j3o.lp import choose_backend, gurobi
+from pyomo_j3o.mip import MIPSolver, Size, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
@@ -57,6 +58,7 @@ _CONDITIONS = {
     Ending.ITERATIONS: TerminationCondition.iterationLimit,
     Ending.TIME: TerminationCondition.maxTimeLimit,
     Ending.LIMIT: TerminationCondition.iterationLimit,
+    Ending.TOLERANCES: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.INTERRUPTED: TerminationCondition.interrupted,
     Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
     Ending.UNBOUNDED: TerminationCondition.unbounded,
@@ -364,7 +366,12 @@ class J3O(SolverBase):
             super().__init__(**kwds)
 
     def available(self) -> Availability:
-        """Return that the solver can be used: what it needs comes with it."""
+        """Return whether it can be used: what it needs comes with it, unless an option asks for more."""
+        asked = {self.config.lp_solver, self.config.mip_solver}
+        if "scip" in asked and scip.unavailable():
+            return Availability.NotFound
+        if "gurobi" in asked and (problem := gurobi.unavailable(1, 1)):
+            return Availability.NotFound if "not installed" in problem else Availability.BadLicense
         return Availability.FullLicense
 
     def version(self) -> tuple[int, ...]:
@@ -426,13 +433,13 @@ class J3O(SolverBase):
         results.solver_version = self.version()
         results.extra_info.algorithm = _algorithm(config)
         results.extra_info.lp_solver = solved.lp_solver if solved is not None else None
-        if solved is not None and solved.proof is not None:
-            proof = solved.proof
-            results.extra_info.mip_solver = proof.solver
-            results.extra_info.mip_solver_choice = proof.description
-            results.extra_info.nodes = proof.nodes
-            started_from = solved.problem.sense * proof.start
-            results.extra_info.mip_start_objective = started_from if math.isfinite(proof.start) else None
+        proof = None if solved is None else solved.proof
+        results.extra_info.mip_solver = proof.solver if proof is not None else None
+        results.extra_info.mip_solver_choice = proof.description if proof is not None else None
+        results.extra_info.nodes = proof.nodes if proof is not None else None
+        results.extra_info.mip_start_objective = None
+        if solved is not None and proof is not None and math.isfinite(proof.start):
+            results.extra_info.mip_start_objective = solved.problem.sense * proof.start
         results.extra_info.trace = solved.trace if solved is not None else []
         results.extra_info.improvement = list(solved.outcome.steps) if solved is not None else []
         results.extra_info.message = message
@@ -458,11 +465,13 @@ class J3O(SolverBase):
             scaled, factor = scale_objective(scaled)
             not_linear = ""
             try:
-                instance = _linear_form(scaled, inverse)
-            except ModelError as error:
+                linearized = linearize(scaled)
+                instance = exact.Instance(scaled, linearized, *scale_rows(linearized.problem))
+            except UnboundedProductError as error:
+                variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":
-                    raise
-                instance, not_linear = exact.Instance(scaled), str(error)
+                    raise error.named(variable) from None
+                instance, not_linear = exact.Instance(scaled), error.reason(variable)
         linear = scaled if instance.linear is None else instance.linear
         options = dict(config.solver_options.value())
 
@@ -528,8 +537,8 @@ class J3O(SolverBase):
         results.incumbent_objective = sense * value
         results.objective_bound = sense * bound
         closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
-        # A MIP solver's word counts within its own tolerances.
-        closed = closed or (solved.proof is not None and outcome.ending is Ending.GAP)
+        # A MIP solver's proof is worth its tolerances, and no more.
+        closed = closed or (solved.proof is not None and bound - value <= _FEASIBILITY * max(1.0, abs(value)))
         results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
         results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, outcome.duals)
@@ -571,10 +580,11 @@ def _option_errors() -> Iterator[None]:
 def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in config:
-            known = ", ".join(sorted(config.keys()))
+            meant = _ELSEWHERE.get(str(name).lower()) or get_close_matches(str(name), config.keys(), 1)
+            hint = f"did you mean {meant[0]!r}? It has" if meant else "it has"
             raise OptionError(
-                f"option {name!r} is unknown to j3o; it has {known}. Options of the LP solver go into "
-                "solver_options."
+                f"option {name!r} is unknown to j3o; {hint} {', '.join(sorted(config.keys()))}. Options of "
+                "the LP or MIP solver go into solver_options."
             )
 
 
@@ -629,15 +639,6 @@ def _settings(
     )
 
 
-def _linear_form(problem: Problem, inverse: Inverse) -> exact.Instance:
-    """Return the problem with its linear form; a bound that it lacks is an error in the user's names."""
-    try:
-        linearized = linearize(problem)
-        return exact.Instance(problem, linearized, *scale_rows(linearized.problem))
-    except UnboundedProductError as error:
-        raise error.named(inverse.offloading[error.offloading].name) from None
-
-
 def _start(inverse: Inverse) -> BoolArray | None:
     x, _ = inverse.warm_start()
     return None if x is None else np.nan_to_num(x, nan=0.0) > 0.5
@@ -663,8 +664,8 @@ def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: Float
             variables = [*inverse.onloading, *inverse.offloading]
             name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
         raise BackendError(
-            f"the LP solver's plan misses {name} by {missed[worst]:.1e}; scale the model's coefficients, or "
-            "tighten the LP solver's feasibility tolerance through solver_options"
+            f"the plan that the solver behind j3o returned misses {name} by {missed[worst]:.1e}; scale the "
+            "model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
         )
 
 
@@ -694,7 +695,8 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
     value = f"objective {solved.problem.sense * outcome.plan.objective:.8g}"
     if outcome.ending is Ending.GAP:
-        return f"Optimal: {value}, {certainty}, proven."
+        within = f" within rel_gap={config.rel_gap:g}" if gap > 1e-4 and gap <= config.rel_gap else ""
+        return f"Optimal{within}: {value}, {certainty}, proven."
     ended = f"ended by: {outcome.ending.value}"
     if outcome.steps and outcome.ending in _OF_ALTERNATION:
         ended = f"the alternation {ended}; the improvement by its limit of effort"
@@ -757,6 +759,16 @@ class _Options(MutableMapping[str, Any]):
         _require_known(self._config, [name])  # type: ignore[arg-type]
         return name
 
+
+#: What options are called elsewhere.
+_ELSEWHERE = {
+    "mipgap": ["rel_gap"],
+    "mip_gap": ["rel_gap"],
+    "ratiogap": ["rel_gap"],
+    "timelimit": ["time_limit"],
+    "warmstart": ["warm_start"],
+    "solver": ["mip_solver"],
+}
 
 _CLASSIC_NAMES = {"timelimit": "time_limit", "warmstart": "warm_start"}
 

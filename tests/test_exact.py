@@ -171,9 +171,13 @@ def test_the_gap_is_that_of_the_whole():
 
 def test_time_left_over_goes_to_the_part_that_needs_it():
     """A part that ran out of its share goes on with what the others did not need."""
-    easy, hard = knapsack(150), hard_to_place(60, 6)
+    easy, hard = knapsack(250), hard_to_place()
     both = pyo.ConcreteModel()
     both.hard, both.easy = hard, easy
+    both.pad = pyo.Var(range(300), bounds=(0, 1))  # so that the hard part is the larger one, and comes first
+    first = next(v for v in hard.component_data_objects(pyo.Var) if v.is_binary())
+    both.rows = pyo.Constraint(range(300), rule=lambda m, i: m.pad[i] <= first)
+    annotate(both, offloading=both.pad)
     values = [next(part.component_data_objects(pyo.Objective)) for part in (easy, hard)]
     for value in values:
         value.deactivate()

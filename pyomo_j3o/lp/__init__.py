@@ -59,7 +59,7 @@ def choose_backend(
         if problem:
             raise BackendError(
                 f"lp_solver='gurobi' cannot be used: {problem}; set lp_solver='highs' or 'auto', or "
-                "install gurobipy with a licence for this size (pip install pyomo-j3o[gurobi])."
+                "install gurobipy with a licence for this size (pip install gurobipy)."
             )
         return GurobiBackend(options, threads, seed)
     if problem:

@@ -92,7 +92,7 @@ def mip_solvers(
         elif name == "gurobi":
             raise BackendError(
                 f"mip_solver='gurobi' cannot be used: {problem}; set mip_solver='highs', 'scip' or 'auto', "
-                "or install gurobipy with a licence for this size (pip install pyomo-j3o[gurobi])."
+                "or install gurobipy with a licence for this size (pip install gurobipy)."
             )
         if name == "gurobi":
             return
@@ -104,20 +104,20 @@ def mip_solvers(
             yield HighsMIP(options.get("highs"), seed, reason)
             return
         if name == "highs":
-            raise BackendError(f"mip_solver='highs' cannot be used: {size.not_linear}.")
+            raise BackendError(f"mip_solver='highs' cannot be used: {size.not_linear}; set another one.")
         reason += f"; HiGHS cannot take the products: {size.not_linear}"
     missing = scip.unavailable()
     if not missing:
         yield ScipMIP(options.get("scip"), seed, reason)
     elif name == "scip":
         raise BackendError(
-            f"mip_solver='scip' cannot be used: {missing}; install it (pip install pyomo-j3o[scip]), or set "
+            f"mip_solver='scip' cannot be used: {missing}; install it (pip install pyscipopt), or set "
             "mip_solver='highs' or 'auto'."
         )
     else:
         raise BackendError(
             f"No MIP solver takes this model. HiGHS: {size.not_linear}. Gurobi: {problem}. SCIP: {missing}; "
-            "install one (pip install pyomo-j3o[scip])."
+            "install one (pip install pyscipopt), or give the variable a bound."
         )
 
 

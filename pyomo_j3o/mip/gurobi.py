@@ -16,6 +16,9 @@ from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, Star
 from pyomo_j3o.mip.monitor import Monitor
 from pyomo_j3o.problem import OBJECTIVE
 
+#: Values of this size are Gurobi's infinity.
+_INFINITE = 1e20
+
 #: From a start near the optimum on, time goes into the proof.
 _PROOF_ONLY = {"Heuristics": 0.0}
 
@@ -59,7 +62,7 @@ class GurobiMIP:
         if start is not None and start.near_optimal:
             options.update(_PROOF_ONLY)
         options.update(limits.as_options("MIPGap", "MIPGapAbs", "NodeLimit", "SolutionLimit"))
-        limits = replace(limits, time=min(limits.time, self._own.get("TimeLimit", np.inf)))
+        limits = replace(limits, time=min(limits.time, float(self._own.get("TimeLimit", np.inf))))
         write = write if self._own.get("OutputFlag", 1) else None
         env = environment({**options, **self._own}, self._seed)
         try:
@@ -136,21 +139,38 @@ def _solution(grb: Any, columns: Any, model: MIPModel, limits: Limits, write: Wr
         grb.setParam("DualReductions", 0)
         status = _run(grb, limits, write) or LPStatus.INFEASIBLE
     nodes = int(grb.NodeCount)
-    if status is LPStatus.UNBOUNDED:
+    values = np.array(columns.X) if grb.SolCount and status is not LPStatus.INFEASIBLE else np.zeros(0)
+    # A nonconvex model that is unbounded may end with a point at infinity.
+    if status is LPStatus.UNBOUNDED or not np.all(np.abs(values) < _INFINITE):
         # A ray says nothing about a feasible point; without an objective there is none.
         grb.setObjective(0.0)
         again = _run(grb, limits, write)
-        return MIPSolution.without_values(
-            LPStatus.UNBOUNDED if again is LPStatus.OPTIMAL else again or status
-        )
+        if again in (LPStatus.OPTIMAL, None):
+            again = LPStatus.UNBOUNDED
+        return MIPSolution.without_values(again or LPStatus.UNBOUNDED, nodes=nodes)
+    bound = _bound(grb, model, status)
+    if not len(values):
+        return MIPSolution.without_values(status, bound, nodes)
+    objective = model.objective_at(values)
+    if len(model.products) and limits.abs_gap is not None and np.isfinite(bound):
+        # With an absolute gap on products, Gurobi 13 has been seen to give a bound that is too tight.
+        bound = max(bound, objective + limits.abs_gap)
+    return MIPSolution(status, values, objective, bound, nodes)
+
+
+def _bound(grb: Any, model: MIPModel, status: LPStatus) -> float:
+    """Return what Gurobi has proven; +inf if nothing."""
+    import gurobipy
+
+    if grb.Status == gurobipy.GRB.CUTOFF:
+        return np.inf  # what the user cut off says nothing about the rest
+    if not (grb.IsMIP or len(model.products)) and status is not LPStatus.OPTIMAL:
+        return np.inf
     try:
         bound = model.sign * float(grb.ObjBound if grb.IsMIP or len(model.products) else grb.ObjVal)
     except AttributeError:
-        bound = np.inf
-    if not grb.SolCount or status is LPStatus.INFEASIBLE:
-        return MIPSolution.without_values(status, bound if np.isfinite(bound) else np.inf, nodes)
-    values = np.array(columns.X)
-    return MIPSolution(status, values, model.objective_at(values), bound, nodes)
+        return np.inf
+    return bound if abs(bound) < gurobipy.GRB.INFINITY else np.inf
 
 
 def _run(grb: Any, limits: Limits, write: Write | None) -> LPStatus | None:

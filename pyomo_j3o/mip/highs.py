@@ -92,7 +92,23 @@ class HighsMIP:
         options.update(
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
         )
-        highs = new_highs({**options, **self._own})
+        found = self._attempt(model, limits, {**options, **self._own}, start, write)
+        if start is not None and found is None:
+            # HiGHS 1.16 at times returns the start in place of the better point that it found.
+            found = self._attempt(model, limits, {**options, **self._own}, None, write)
+        assert found is not None
+        return found
+
+    def _attempt(
+        self,
+        model: MIPModel,
+        limits: Limits,
+        options: SolverOptions,
+        start: Start | None,
+        write: Write | None,
+    ) -> MIPSolution | None:
+        """Solve once; None if the point that HiGHS returns is not the one that it speaks of."""
+        highs = new_highs(options)
         pass_model(highs, model.linear, integer=True, maximise=model.maximise)
         if start is not None:
             known = highspy.HighsSolution()
@@ -101,7 +117,8 @@ class HighsMIP:
         silent = self._own.get("output_flag") is False
         run = _Run(highs, model, Monitor(None if silent else write, limits.stop))
         with run.listening():
-            return run.solution(min(limits.time, self._own.get("time_limit", np.inf)))
+            found = run.solution(min(limits.time, float(self._own.get("time_limit", np.inf))))
+            return None if start is not None and run.contradicts(found) else found
 
 
 class _Run:
@@ -113,6 +130,14 @@ class _Run:
         self._monitor = monitor
         self._interrupted = threading.Event()
         self._thread = Worker()
+        self._rerun = False
+
+    def contradicts(self, found: MIPSolution) -> bool:
+        """Return whether the point that HiGHS returned is worse than the objective that it gave."""
+        if not found.found:
+            return False
+        told = self._model.sign * self._highs.getInfo().objective_function_value
+        return bool(told > found.objective + 1e-6 * max(1.0, abs(told)))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -144,7 +169,11 @@ class _Run:
         status = self._solve(max(time_limit, 1e-3))
         info = highs.getInfo()
         nodes = max(int(info.mip_node_count), 0)
-        bound = self._model.sign * info.mip_dual_bound if np.isfinite(info.mip_dual_bound) else np.inf
+        if self._rerun and status is not LPStatus.INFEASIBLE:
+            return MIPSolution.without_values(status, nodes=nodes)
+        bound = np.inf
+        if np.any(self._model.linear.integer) and np.isfinite(info.mip_dual_bound):
+            bound = self._model.sign * info.mip_dual_bound  # of an LP, HiGHS gives none
         if status is LPStatus.INFEASIBLE:
             return MIPSolution.without_values(status, nodes=nodes)
         feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
@@ -153,7 +182,7 @@ class _Run:
         values = np.array(highs.getSolution().col_value)
         objective = self._model.objective_at(values)
         if status is LPStatus.OPTIMAL and not np.any(self._model.linear.integer):
-            bound = objective  # HiGHS gives no bound of an LP
+            bound = objective
         return MIPSolution(status, values, objective, bound, nodes)
 
     def _solve(self, time_limit: float) -> LPStatus:
@@ -164,6 +193,7 @@ class _Run:
             status = self._run(time_limit)
         if status in (_MODEL_STATUS.kUnboundedOrInfeasible, _MODEL_STATUS.kUnbounded):
             # A ray says nothing about a feasible point; without an objective there is none.
+            self._rerun = True
             n = self._model.linear.n_columns
             highs.changeColsCost(n, np.arange(n, dtype=np.int32), np.zeros(n))
             status = self._run(time_limit)

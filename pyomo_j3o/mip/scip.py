@@ -71,7 +71,7 @@ class ScipMIP:
             # SCIP would take Ctrl-C away from Python.
             "misc/catchctrlc": False,
             "randomization/randomseedshift": self._seed,
-            "limits/time": min(max(limits.time, 0.0), self._own.get("limits/time", _INFINITY)),
+            "limits/time": min(max(limits.time, 0.0), float(self._own.get("limits/time", _INFINITY))),
         }
         options.update(
             limits.as_options("limits/gap", "limits/absgap", "limits/totalnodes", "limits/solutions")
@@ -212,6 +212,13 @@ def _run(scip: Any, limits: Limits, write: Write | None) -> LPStatus:
             worker.run(scip.optimizeNogil, scip.interruptSolve, meanwhile)
         except KeyboardInterrupt:
             interrupted = True
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            # pyscipopt has no class of its own for what goes wrong inside SCIP.
+            raise BackendError(
+                f"SCIP failed ({error}); set another mip_solver, or scale the model."
+            ) from error
         finally:
             worker.close()
             if log is not None:
