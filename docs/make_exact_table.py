@@ -157,16 +157,17 @@ def draw(rows: list[dict]) -> None:
     """Draw the three times of every instance, side by side."""
     figure, ax = plt.subplots(figsize=(8, 7.5), layout="constrained")
     looks = (
-        ("plain", "HiGHS through Pyomo", "#9aa0a6"),
-        ("none", "j3o.exact, no start", "#4c78a8"),
-        ("j3o", "j3o.exact, J3O's plan as start", "#e45756"),
+        ("plain", "HiGHS through Pyomo", "s", "#6b7076"),
+        ("none", "j3o.exact, no start", "o", "#4c78a8"),
+        ("j3o", "j3o.exact, J3O's plan as start", "D", "#e45756"),
     )
-    for shift, (key, label, colour) in enumerate(looks):
-        place = [number + 0.27 * (shift - 1) for number in range(len(rows))]
-        ax.barh(place, [row[key] for row in rows], 0.25, label=label, color=colour)
-        for y, row in zip(place, rows, strict=True):
+    times = [[row[key] for key in TIMES] for row in rows]
+    ax.hlines(range(len(rows)), [min(row) for row in times], [max(row) for row in times], "#d0d3d6", zorder=1)
+    for key, label, marker, colour in looks:
+        ax.plot([row[key] for row in rows], range(len(rows)), marker, color=colour, label=label, ms=6, ls="")
+        for y, row in enumerate(rows):
             if not row[f"{key}_closed"]:
-                ax.text(row[key] * 1.03, y, "stopped", va="center", fontsize=6.5)
+                ax.annotate("stopped", (row[key], y), (5, -2), textcoords="offset points", fontsize=6.5)
     ax.set_yticks(range(len(rows)), [row["name"].removeprefix("taskonomy-") for row in rows])
     ax.invert_yaxis()
     ax.set_ylim(len(rows) - 0.4, -0.6)

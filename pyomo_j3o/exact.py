@@ -15,7 +15,7 @@ from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
-from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolver, Start
+from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate, violations
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.scaling import scale_model_rows
@@ -284,7 +284,13 @@ class _Run:
         if found.plan is not None:
             self._linear_plan = found.plan
             own = instance.in_own_columns(found)
-            self.plan, self.duals = own.plan, own.duals
+            assert own.plan is not None
+            x, y = own.plan.x.astype(float), own.plan.y
+            if violations(instance.problem, x, y).max(initial=0.0) <= _TOLERANCE:
+                self.plan, self.duals = own.plan, own.duals
+            else:
+                # A huge M has let a fraction of an x through that counts as 0.
+                self._linear_plan = None
         over = found.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED)
         return found.ending if over else None
 
@@ -415,6 +421,9 @@ class _Run:
             )
             if found.status is LPStatus.INTERRUPTED and left() <= 0:
                 found = replace(found, status=LPStatus.TIME_LIMIT)
+            if found.status is LPStatus.INFEASIBLE and state.start is not None:
+                # The start says otherwise: nothing is proven.
+                found = MIPSolution.without_values(LPStatus.OPTIMAL, nodes=found.nodes)
             state.status = found.status
             state.seconds = self.timings.elapsed() - begin
             state.nodes += found.nodes

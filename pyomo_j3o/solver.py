@@ -348,6 +348,8 @@ class _Solved:
     algorithm: str
     lp_solver: str
     proof: exact.Proof | None
+    #: What counts as 1 in the objective, if all its coefficients are tiny.
+    unit: float
 
 
 class J3O(SolverBase):
@@ -518,7 +520,8 @@ class J3O(SolverBase):
                 outcome, trace = method.solve(linear, backend, settings, timings, log)
                 outcome = instance.in_own_columns(outcome)
             outcome = _in_own_units(outcome, row_factors, factor)
-            return _Solved(problem, inverse, outcome, trace, algorithm, backend.name, proof)
+            unit = min(1.0, 1.0 / factor)
+            return _Solved(problem, inverse, outcome, trace, algorithm, backend.name, proof, unit)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
         """Turn the outcome into Pyomo's results, in the user's own sense."""
@@ -538,7 +541,8 @@ class J3O(SolverBase):
         results.objective_bound = sense * bound
         closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
         # A MIP solver's proof is worth its tolerances, and no more.
-        closed = closed or (solved.proof is not None and bound - value <= _FEASIBILITY * max(1.0, abs(value)))
+        tolerance = _FEASIBILITY * max(solved.unit, abs(value))
+        closed = closed or (solved.proof is not None and bound - value <= tolerance)
         results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
         results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, outcome.duals)

@@ -25,7 +25,9 @@ from solver_models import (
 )
 
 from pyomo_j3o import annotate, library, mip
+from pyomo_j3o import exact as exact_module
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
+from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.lp import gurobi as gurobi_lp
 from pyomo_j3o.mip import GurobiMIP, LicenceError
 
@@ -169,28 +171,22 @@ def test_the_gap_is_that_of_the_whole():
     assert results.objective_bound >= best - 1e-6 >= results.incumbent_objective - 2e-6
 
 
-def test_time_left_over_goes_to_the_part_that_needs_it():
-    """A part that ran out of its share goes on with what the others did not need."""
-    easy, hard = knapsack(250), hard_to_place()
-    both = pyo.ConcreteModel()
-    both.hard, both.easy = hard, easy
-    both.pad = pyo.Var(range(300), bounds=(0, 1))  # so that the hard part is the larger one, and comes first
-    first = next(v for v in hard.component_data_objects(pyo.Var) if v.is_binary())
-    both.rows = pyo.Constraint(range(300), rule=lambda m, i: m.pad[i] <= first)
-    annotate(both, offloading=both.pad)
-    values = [next(part.component_data_objects(pyo.Objective)) for part in (easy, hard)]
-    for value in values:
-        value.deactivate()
-    sense = [1 if value.sense == pyo.maximize else -1 for value in values]
-    both.worth = pyo.Objective(
-        expr=sum(s * value.expr for s, value in zip(sense, values, strict=True)), sense=pyo.maximize
-    )
-    log = io.StringIO()
-    start = time.perf_counter()
-    results = exact(mip_solver="highs", mip_start="none", tee=log).solve(both, time_limit=3.0)
-    assert results.termination_condition == TerminationCondition.maxTimeLimit
-    assert 2.0 < time.perf_counter() - start < 5.0
-    assert log.getvalue().count("HiGHS on part") == 3
+def test_time_left_over_goes_to_the_part_that_needs_it(monkeypatch):
+    """A part that ran out of its share of the time goes on with what the others did not need."""
+    solve, calls = mip.HighsMIP.solve, []
+
+    def out_of_time_at_first(self, model, *arguments):
+        calls.append(model)
+        if len(calls) == 1:
+            return mip.MIPSolution.without_values(LPStatus.TIME_LIMIT)
+        return solve(self, model, *arguments)
+
+    monkeypatch.setattr(mip.HighsMIP, "solve", out_of_time_at_first)
+    model = taskonomy(clients=4, edges=2)
+    results = exact(mip_solver="highs", mip_start="none", time_limit=120).solve(model)
+    assert results.solution_status == SolutionStatus.optimal
+    assert len(calls) == 3
+    assert calls[2] is calls[0]
 
 
 # --- who solves it ----------------------------------------------------------------------------------------
@@ -464,3 +460,134 @@ def test_gdpopt_takes_it_as_its_mip_solver():
         results = pyo.SolverFactory(strategy).solve(m, mip_solver="j3o.exact")
         assert str(results.solver.termination_condition) == "optimal"
         assert pyo.value(m.worth) == pytest.approx(11.8)  # sites 2 and 3
+
+
+# --- what may be said of a gap ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mip_solver", MIP_SOLVERS)
+def test_the_constant_of_the_objective_counts(mip_solver):
+    """A gap of 1 % of 27,549 is not one of 1 % of -1: the solve goes on until it is."""
+    model = knapsack(30, seed=3)
+    objective = next(model.component_data_objects(pyo.Objective))
+    best = SolverFactory("highs").solve(model, rel_gap=0, load_solutions=False).incumbent_objective
+    objective.set_value(objective.expr - best - 0.5)
+    results = exact(mip_solver=mip_solver, mip_start="none", rel_gap=0.05).solve(model)
+    assert results.incumbent_objective == pytest.approx(-0.5)
+    assert results.extra_info.relative_gap <= 0.05
+    assert results.solution_status == SolutionStatus.optimal
+
+
+@pytest.mark.parametrize(
+    ("mip_solver", "options"),
+    [
+        ("gurobi", {"MIPGap": 0.9, "Heuristics": 0}),
+        ("highs", {"mip_rel_gap": 0.9}),
+        ("scip", {"limits/gap": 0.9}),
+    ],
+)
+def test_a_gap_of_the_user_s_own_is_not_called_optimal(mip_solver, options):
+    """What `solver_options` lets pass counts as optimal only if it is within `rel_gap`."""
+    model = knapsack(40, seed=5)
+    for i, variable in enumerate(model.component_data_objects(pyo.Var)):
+        model.add_component(f"row{i}", pyo.Constraint(expr=variable + variable <= 2))
+    model.second = pyo.Constraint(expr=sum((7 * i % 23 + 5) * model.x[i] for i in model.x) <= 150)
+    results = exact(mip_solver=mip_solver, mip_start="none", solver_options=options).solve(model)
+    closed = results.extra_info.relative_gap <= 1e-4
+    assert (results.solution_status == SolutionStatus.optimal) == closed
+    assert ("Optimal" in results.extra_info.message) == closed
+
+
+@pytest.mark.parametrize("mip_solver", ["gurobi", "scip", "auto"])
+def test_an_unbounded_product_is_said_to_be(mip_solver):
+    """A product may grow without end where no row holds it: no plan at infinity is returned."""
+    model = pyo.ConcreteModel("ray")
+    model.x, model.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, None))
+    model.z = pyo.Var(bounds=(0, 1))
+    model.row = pyo.Constraint(expr=3 * model.x * model.z - 2 * model.x * model.y + 6 * model.x <= 4)
+    model.worth = pyo.Objective(
+        expr=8 * model.y + 2 * model.z + 2 * model.x - 2 * model.x * model.z, sense=pyo.maximize
+    )
+    annotate(model, onloading=model.x, offloading=[model.y, model.z])
+    results = exact(mip_solver=mip_solver).solve(model)
+    assert results.termination_condition == TerminationCondition.unbounded
+    assert results.incumbent_objective is None
+
+
+@pytest.mark.parametrize("mip_solver", MIP_SOLVERS)
+def test_models_of_nothing(mip_solver):
+    """No variable, or none that is free, is an optimum, too."""
+    model = pyo.ConcreteModel()
+    model.worth = pyo.Objective(expr=3.0)
+    assert exact(mip_solver=mip_solver).solve(model).incumbent_objective == 3.0
+    model = two_servers()
+    for variable in model.component_data_objects(pyo.Var):
+        variable.fix(0)
+    results = exact(mip_solver=mip_solver).solve(model)
+    assert results.termination_condition in (
+        TerminationCondition.convergenceCriteriaSatisfied,
+        TerminationCondition.provenInfeasible,
+    )
+
+
+@pytest.mark.parametrize("mip_solver", MIP_SOLVERS)
+def test_a_huge_big_m(mip_solver):
+    """A fraction of x that an M of 1e7 would let through is not taken for a plan."""
+    model = pyo.ConcreteModel("big")
+    model.x = pyo.Var(range(3), domain=pyo.Binary)
+    model.y = pyo.Var(range(3), bounds=(0, 2))
+    model.y[1].setub(None)
+    model.opens = pyo.Constraint(range(3), rule=lambda m, i: m.y[i] <= 2 * m.x[i])
+    model.count = pyo.Constraint(expr=sum(model.x.values()) <= 2)
+    model.loose = pyo.Constraint(range(3), rule=lambda m, i: m.y[i] <= 1e7 * m.x[i])
+    model.first = pyo.Constraint(expr=sum(model.y.values()) <= 1e7 * model.x[0])
+    model.worth = pyo.Objective(
+        expr=sum((i + 1) * model.y[i] for i in range(3)) - 2 * sum(model.x.values()), sense=pyo.maximize
+    )
+    annotate(model, onloading=model.x, offloading=model.y)
+    results = exact(mip_solver=mip_solver, mip_start="none").solve(model)
+    assert results.incumbent_objective == pytest.approx(4)  # x0 and x2 open, y0 = y2 = 2
+    assert results.objective_bound == pytest.approx(4)
+
+
+def test_available_says_whether_the_solver_that_is_asked_for_is_there(monkeypatch):
+    """With a solver named that is missing, `available()` is false, in both interfaces."""
+    assert exact(mip_solver="scip").available()
+    monkeypatch.setattr(mip.scip, "unavailable", lambda: "pyscipopt is not installed")
+    assert not exact(mip_solver="scip").available()
+    assert not pyo.SolverFactory("j3o.exact", mip_solver="scip").available(exception_flag=False)
+    assert exact().available()
+    monkeypatch.setattr(gurobi_lp, "unavailable", lambda *size: "gurobipy is not installed")
+    assert not exact(mip_solver="gurobi").available()
+
+
+def test_an_option_of_another_name_is_recognised():
+    """A typing mistake, or what the option is called elsewhere, leads to the right name."""
+    for given, meant in (("mipgap", "rel_gap"), ("mip_slover", "mip_solver"), ("time_limt", "time_limit")):
+        with pytest.raises(OptionError, match=f"'{given}'.*did you mean '{meant}'"):
+            exact(**{given: 1})
+
+
+@pytest.mark.parametrize("at", ["_states", "_route"])
+def test_an_interrupt_after_the_start_keeps_its_plan(monkeypatch, at):
+    """Ctrl-C between the start and the MIP solver, or after it, loses nothing."""
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exact_module._Run, at, interrupt)
+    results = exact(mip_solver="highs", mip_start="j3o").solve(taskonomy())
+    assert results.incumbent_objective is not None
+    assert results.incumbent_objective <= results.objective_bound + 1e-9
+    if at == "_states":
+        assert results.termination_condition == TerminationCondition.interrupted
+
+
+def test_a_start_that_contradicts_infeasible_wins(monkeypatch):
+    """If a MIP solver calls a model infeasible that has a plan, nothing counts as proven."""
+    monkeypatch.setattr(
+        mip.HighsMIP, "solve", lambda *given, **named: mip.MIPSolution.without_values(LPStatus.INFEASIBLE)
+    )
+    results = exact(mip_solver="highs", mip_start="j3o", bound="none").solve(two_servers())
+    assert results.incumbent_objective is not None
+    assert results.solution_status == SolutionStatus.feasible

@@ -343,3 +343,61 @@ def test_the_free_licence_takes_fewer_columns_with_products():
         GurobiMIP().solve(MIPModel(linear, terms), Limits())
     small = model_of(np.ones(200)).linear
     assert GurobiMIP().solve(MIPModel(small, terms), Limits()).objective == pytest.approx(201)
+
+
+# --- what solvers get wrong -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (HighsMIP, {"simplex_iteration_limit": 1, "presolve": "off"}),
+        (GurobiMIP, {"IterationLimit": 1, "Method": 0, "Presolve": 0}),
+        (GurobiMIP, {"BarIterLimit": 1, "Method": 2, "Crossover": 0, "Presolve": 0}),
+    ],
+)
+def test_an_lp_that_stops_early_proves_nothing(kind, options):
+    """The objective of an LP at a limit is no bound."""
+    rng = np.random.default_rng(0)
+    model = model_of(
+        rng.uniform(1, 2, 20), rng.uniform(0, 1, (15, 20)), [-INF] * 15, [3.0] * 15, integer=False
+    )
+    best = HighsMIP().solve(model, Limits()).objective
+    found = kind(options).solve(model, Limits())
+    assert found.bound >= best - 1e-6
+
+
+def test_highs_that_returns_the_start_for_its_optimum_is_asked_again(monkeypatch):
+    """If the point is not the one that HiGHS speaks of, the solve is done without the start."""
+    asked = []
+    real = mip.highs._Run.contradicts
+
+    def contradicts(self, found):
+        asked.append(found)
+        return True
+
+    monkeypatch.setattr(mip.highs._Run, "contradicts", contradicts)
+    model = knapsack(15)
+    best = HighsMIP().solve(model, Limits(rel_gap=0.0)).objective
+    assert not asked
+    found = HighsMIP().solve(model, Limits(rel_gap=0.0), Start(np.zeros(15)))
+    assert len(asked) == 1
+    assert found.objective == pytest.approx(best)
+    monkeypatch.setattr(mip.highs._Run, "contradicts", real)
+    assert HighsMIP().solve(model, Limits(rel_gap=0.0), Start(np.zeros(15))).objective == pytest.approx(best)
+
+
+def test_highs_presolve_is_not_believed_at_once():
+    """Coefficients like 2.222222224444 make presolve call a model infeasible that has a plan."""
+    model = MIPModel(
+        LinearModel(
+            np.array([1.0, 1.0]),
+            sparse.csr_array(np.array([[1.0, 1.0]])),
+            np.array([0.4]),
+            np.array([0.6]),
+            np.zeros(2),
+            np.ones(2),
+            np.array([True, True]),
+        )
+    )
+    assert HighsMIP().solve(model, Limits()).status is LPStatus.INFEASIBLE  # twice looked at, and still

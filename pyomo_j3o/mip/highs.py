@@ -36,6 +36,9 @@ _STATUS = {
 #: Entries below this HiGHS drops by default; so it does here, unless the model has any.
 _DROPPED = 1e-9
 
+#: So many nodes are spent on a second look at what presolve calls infeasible.
+_LOOK = 100
+
 #: From a start near the optimum on, what HiGHS spends on sub-MIPs and on restarts of its root is a third to
 #: a half of its time, and finds what is there already.
 _PROOF_ONLY = {
@@ -191,6 +194,8 @@ class _Run:
         if status == _MODEL_STATUS.kUnboundedOrInfeasible:
             highs.setOptionValue("presolve", "off")
             status = self._run(time_limit)
+        if status == _MODEL_STATUS.kInfeasible and highs.getInfo().mip_node_count <= 0:
+            status = self._confirmed(time_limit)
         if status in (_MODEL_STATUS.kUnboundedOrInfeasible, _MODEL_STATUS.kUnbounded):
             # A ray says nothing about a feasible point; without an objective there is none.
             self._rerun = True
@@ -205,6 +210,19 @@ class _Run:
                 "coefficients, or set another mip_solver."
             )
         return _STATUS[status]
+
+    def _confirmed(self, time_limit: float) -> highspy.HighsModelStatus:
+        """Look for a point without presolve, which calls badly scaled models infeasible that are not."""
+        highs = self._highs
+        _, nodes = highs.getOptionValue("mip_max_nodes")
+        highs.setOptionValue("presolve", "off")
+        highs.setOptionValue("mip_max_nodes", min(_LOOK, nodes))
+        self._run(time_limit)
+        highs.setOptionValue("mip_max_nodes", nodes)
+        feasible = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        if not feasible:
+            return _MODEL_STATUS.kInterrupt if self._interrupted.is_set() else _MODEL_STATUS.kInfeasible
+        return self._run(time_limit)
 
     def _run(self, time_limit: float) -> highspy.HighsModelStatus:
         highs = self._highs
