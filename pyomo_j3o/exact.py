@@ -322,18 +322,20 @@ class _Run:
         states = self._states(problem)
         interrupted = threading.Event()
         todo, rel_gap, abs_gap = states, self.settings.rel_gap, self.settings.abs_gap
-        ending = Ending.GAP
+        ending, again = Ending.GAP, False
         try:
             while todo:
                 each = max(abs_gap / len(states), _LEAST_GAP)
                 self._solve_parts(solver, todo, len(states), rel_gap, each, interrupted)
                 ending = self._ending(states)
                 if ending is Ending.TIME:
-                    # What other parts left over of their share of the time.
+                    # Once more with what other parts left over of their share of the time. Without a limit
+                    # there are no shares: it is a limit in solver_options that ended them.
                     todo = [state for state in todo if state.status is LPStatus.TIME_LIMIT]
                     left = self.settings.time_limit - self.timings.elapsed()
-                    if left <= max(state.seconds for state in todo):
+                    if again or not max(state.seconds for state in todo) < left < np.inf:
                         break
+                    again = True
                 elif ending is Ending.GAP and rel_gap > 0 and not self._closed(states, problem):
                     # Each part is within the gap of its own objective, the whole is not of its own, which
                     # has a constant, and where parts may cancel: together they may miss so much.

@@ -277,6 +277,17 @@ def test_options_reach_the_mip_solver(mip_solver, options):
         exact(mip_solver=mip_solver).solve(model, solver_options={"nonsense": 1})
 
 
+@pytest.mark.parametrize(("mip_solver", "option"), [("highs", "time_limit"), ("scip", "limits/time")])
+def test_a_time_limit_of_the_mip_solver_s_own_ends_the_solve(mip_solver, option):
+    """It ends after that time, also where the solve as a whole has no limit."""
+    start = time.perf_counter()
+    results = exact(mip_solver=mip_solver, mip_start="none").solve(
+        hard_to_place(), solver_options={option: 0.5}
+    )
+    assert time.perf_counter() - start < 4.0
+    assert results.termination_condition == TerminationCondition.maxTimeLimit
+
+
 # --- how it ends ------------------------------------------------------------------------------------------
 
 
