@@ -347,6 +347,7 @@ def test_ctrl_c_returns_the_best_plan(mip_solver, threads, edges):
 import os, signal, threading, time
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo_j3o import library
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs this in the background ignores it
 model = library.taskonomy(clients=20, edges={edges}, seed=1)
 solver = SolverFactory("j3o.exact", mip_solver={mip_solver!r}, threads={threads}, mip_start="none")
 def interrupt():

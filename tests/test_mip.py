@@ -268,6 +268,7 @@ import os, signal, sys, threading, time
 sys.path.insert(0, {str(__file__).rpartition("/")[0]!r})
 from test_mip import SOLVERS, knapsack
 from pyomo_j3o.mip import Limits
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs this in the background ignores it
 solver = next(kind for kind in SOLVERS if kind.name == {name!r})()
 def interrupt():
     time.sleep(1.5)
