@@ -388,8 +388,8 @@ def test_highs_that_returns_the_start_for_its_optimum_is_asked_again(monkeypatch
     assert HighsMIP().solve(model, Limits(rel_gap=0.0), Start(np.zeros(15))).objective == pytest.approx(best)
 
 
-def test_highs_presolve_is_not_believed_at_once():
-    """Coefficients like 2.222222224444 make presolve call a model infeasible that has a plan."""
+def test_what_is_infeasible_stays_so_at_the_second_look():
+    """HiGHS is asked again without presolve before a model counts as infeasible; here it is."""
     model = MIPModel(
         LinearModel(
             np.array([1.0, 1.0]),
@@ -401,4 +401,4 @@ def test_highs_presolve_is_not_believed_at_once():
             np.array([True, True]),
         )
     )
-    assert HighsMIP().solve(model, Limits()).status is LPStatus.INFEASIBLE  # twice looked at, and still
+    assert HighsMIP().solve(model, Limits()).status is LPStatus.INFEASIBLE
