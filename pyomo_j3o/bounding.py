@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -64,6 +64,20 @@ class Tightened:
     iterations: int
 
 
+def whole_model(problem: Problem) -> LinearModel:
+    """Return the linear part of a problem over (x, y) as one `LinearModel`, x marked integer."""
+    n_x, n_y = problem.n_onloading, problem.n_offloading
+    return LinearModel(
+        np.concatenate([problem.onloading_objective, problem.offloading_objective]),
+        sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
+        problem.row_lower,
+        problem.row_upper,
+        np.concatenate([problem.onloading_lower, problem.offloading_lower]),
+        np.concatenate([problem.onloading_upper, problem.offloading_upper]),
+        np.concatenate([np.ones(n_x, dtype=bool), np.zeros(n_y, dtype=bool)]),
+    )
+
+
 def relaxation_model(problem: Problem) -> LinearModel:
     """Return the linear problem over (x, y) as one `LinearModel`, x marked integer.
 
@@ -75,16 +89,7 @@ def relaxation_model(problem: Problem) -> LinearModel:
     y_lower, y_upper = finite_bounds(problem, implied)
     y_lower = np.where(y_lower < -_FARTHEST, problem.offloading_lower, y_lower)
     y_upper = np.where(y_upper > _FARTHEST, problem.offloading_upper, y_upper)
-    n_x, n_y = problem.n_onloading, problem.n_offloading
-    return LinearModel(
-        np.concatenate([problem.onloading_objective, problem.offloading_objective]),
-        sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
-        problem.row_lower,
-        problem.row_upper,
-        np.concatenate([problem.onloading_lower, y_lower]),
-        np.concatenate([problem.onloading_upper, y_upper]),
-        np.concatenate([np.ones(n_x, dtype=bool), np.zeros(n_y, dtype=bool)]),
-    )
+    return whole_model(replace(problem, offloading_lower=y_lower, offloading_upper=y_upper))
 
 
 def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Relaxation]) -> Relaxation:

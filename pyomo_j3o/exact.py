@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o import method
-from pyomo_j3o.bounding import relaxation_model, unbounded_columns
+from pyomo_j3o.bounding import relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized
 from pyomo_j3o.log import Log
@@ -131,7 +131,6 @@ def solve(
     log.line(f"MIP solver: {solver.description}")
     begun: float | None = None
     try:
-        without = ""
         if given is not None:
             run.start_from(given)
             without = "the placement that the variables hold cannot be routed"
@@ -176,18 +175,9 @@ def mip_model(problem: Problem) -> MIPModel:
     if not len(terms):
         # A huge M, once tightened, leaves a row of tiny numbers.
         return MIPModel(scale_model_rows(relaxation_model(problem)), maximise=problem.sense > 0)
-    n_x, n_y = problem.n_onloading, problem.n_offloading
     return MIPModel(
-        LinearModel(
-            np.concatenate([problem.onloading_objective, problem.offloading_objective]),
-            sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
-            problem.row_lower,
-            problem.row_upper,
-            np.concatenate([problem.onloading_lower, problem.offloading_lower]),
-            np.concatenate([problem.onloading_upper, problem.offloading_upper]),
-            np.concatenate([np.ones(n_x, dtype=bool), np.zeros(n_y, dtype=bool)]),
-        ),
-        replace(terms, offloading=terms.offloading + n_x),
+        whole_model(problem),
+        replace(terms, offloading=terms.offloading + problem.n_onloading),
         problem.sense > 0,
     )
 

@@ -345,7 +345,6 @@ class _Solved:
     inverse: Inverse
     outcome: Outcome
     trace: list[Record]
-    algorithm: str
     lp_solver: str
     proof: exact.Proof | None
     #: What counts as 1 in the objective, if all its coefficients are tiny.
@@ -521,7 +520,7 @@ class J3O(SolverBase):
                 outcome = instance.in_own_columns(outcome)
             outcome = _in_own_units(outcome, row_factors, factor)
             unit = min(1.0, 1.0 / factor)
-            return _Solved(problem, inverse, outcome, trace, algorithm, backend.name, proof, unit)
+            return _Solved(problem, inverse, outcome, trace, backend.name, proof, unit)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
         """Turn the outcome into Pyomo's results, in the user's own sense."""

@@ -144,10 +144,9 @@ def _solution(grb: Any, columns: Any, model: MIPModel, limits: Limits, write: Wr
     if status is LPStatus.UNBOUNDED or not np.all(np.abs(values) < _INFINITE):
         # A ray says nothing about a feasible point; without an objective there is none.
         grb.setObjective(0.0)
-        again = _run(grb, limits, write)
-        if again in (LPStatus.OPTIMAL, None):
-            again = LPStatus.UNBOUNDED
-        return MIPSolution.without_values(again or LPStatus.UNBOUNDED, nodes=nodes)
+        again = _run(grb, limits, write) or LPStatus.UNBOUNDED
+        status = LPStatus.UNBOUNDED if again is LPStatus.OPTIMAL else again
+        return MIPSolution.without_values(status, nodes=nodes)
     bound = _bound(grb, model, status)
     if not len(values):
         return MIPSolution.without_values(status, bound, nodes)

@@ -172,15 +172,13 @@ class _Run:
         status = self._solve(max(time_limit, 1e-3))
         info = highs.getInfo()
         nodes = max(int(info.mip_node_count), 0)
-        if self._rerun and status is not LPStatus.INFEASIBLE:
+        if self._rerun or status is LPStatus.INFEASIBLE:
             return MIPSolution.without_values(status, nodes=nodes)
         bound = np.inf
         if np.any(self._model.linear.integer) and np.isfinite(info.mip_dual_bound):
             bound = self._model.sign * info.mip_dual_bound  # of an LP, HiGHS gives none
-        if status is LPStatus.INFEASIBLE:
-            return MIPSolution.without_values(status, nodes=nodes)
         feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        if status is LPStatus.UNBOUNDED or not feasible:
+        if not feasible:
             return MIPSolution.without_values(status, bound, nodes)
         values = np.array(highs.getSolution().col_value)
         objective = self._model.objective_at(values)
