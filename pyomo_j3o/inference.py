@@ -47,6 +47,12 @@ class InferenceData:
         β_n, shape (N,), seconds of compute per second (1 = one processor always busy).
     uplink_budget
         κ_n, shape (N,), ``payload_unit``/s: from a client to its edge server, from that to the cloud.
+    window
+        T_b, shape (E,) or one number for all, seconds: queries that reach an edge server in one window run
+        in the next, as one batch per model. None if edge servers do not batch; inf is no window.
+    setup_time
+        ν_em, shape (E, M), seconds that a batch of model m costs on edge server e however small it is; given
+        if `window` is, and 0 where it was not.
     name, memory_unit, payload_unit
         Labels for tables and pictures.
 
@@ -71,6 +77,8 @@ class InferenceData:
     memory_budget: np.ndarray
     compute_budget: np.ndarray
     uplink_budget: np.ndarray
+    window: np.ndarray | None = None
+    setup_time: np.ndarray | None = None
     name: str = "inference system"
     memory_unit: str = "GB"
     payload_unit: str = "Mbit"
@@ -93,6 +101,16 @@ class InferenceData:
             "compute_budget": ((len(self.nodes),), node),
             "uplink_budget": ((len(self.nodes),), node),
         }
+        if self.window is not None:
+            n_edges = len(self.edges)
+            if np.ndim(self.window) == 0:
+                object.__setattr__(self, "window", np.full(n_edges, self.window))
+            if self.setup_time is None:
+                object.__setattr__(self, "setup_time", np.zeros((n_edges, n_models)))
+            shapes["window"] = ((n_edges,), ("edges",))
+            shapes["setup_time"] = ((n_edges, n_models), ("edges", *per_model))
+        elif self.setup_time is not None:
+            raise ValueError("setup_time: given without a window, so nothing is batched; give both or neither")
         for field, (shape, axes) in shapes.items():
             object.__setattr__(self, field, _array(self, field, shape, axes))
         if not self.load.sum() > 0:
@@ -136,7 +154,7 @@ _MAY_BE_NAN = {
     "cloud_accuracy": "does not do the task",
     "service_time": "cannot run the model",
 }
-_MAY_BE_INF = {"memory_budget", "compute_budget", "uplink_budget"}
+_MAY_BE_INF = {"memory_budget", "compute_budget", "uplink_budget", "window"}
 
 
 def _names(field: str, value: Any) -> tuple[str, ...]:
@@ -182,9 +200,10 @@ def _array(data: InferenceData, field: str, shape: tuple[int, ...], axes: tuple[
         raise ValueError(
             f"{field}: shape {array.shape} where {shape} is expected, one entry per {' and per '.join(axes)}"
         )
-    labels = {"models": data.models, "tasks": data.tasks, "clients": data.clients}
+    labels = {"models": data.models, "tasks": data.tasks, "clients": data.clients, "edges": data.edges}
     wrong = (
         (array < 0, "is negative", "give a number of at least 0"),
+        ((array == 0) & (field == "window"), "is no window", "give a length in seconds, or None"),
         (np.isinf(array) & (field not in _MAY_BE_INF), "is not finite", "give a finite number"),
         (
             np.isnan(array) & (field not in _MAY_BE_NAN),
