@@ -1,8 +1,17 @@
 """Joint onloading and offloading in Pyomo; importing this package registers the solver ``j3o``."""
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
+from pyomo_j3o.batching_window import BatchingWindow
 from pyomo_j3o.solver import J3O
 from pyomo_j3o.transformations import LinearizeProducts
 from pyomo_j3o.version import __version__
 
-__all__ = ["J3O", "LinearizeProducts", "OffloadingBlock", "OnloadingBlock", "__version__", "annotate"]
+__all__ = [
+    "J3O",
+    "BatchingWindow",
+    "LinearizeProducts",
+    "OffloadingBlock",
+    "OnloadingBlock",
+    "__version__",
+    "annotate",
+]

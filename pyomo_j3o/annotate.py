@@ -53,8 +53,16 @@ class Mark(NamedTuple):
         return f"del model.{self.holder.name}[model.{self.component.name}]"
 
 
-def _marks_itself(role: str) -> Callable[[type[BlockData]], type[BlockData]]:
-    """Return a decorator that makes a custom block enter `role` for itself when it is constructed."""
+def marks_itself(role: str, annotates: bool = True) -> Callable[[type[BlockData]], type[BlockData]]:
+    """Return a decorator that makes a custom block enter `role` for itself when it is constructed.
+
+    Parameters
+    ----------
+    role
+        ``"onloading"`` or ``"offloading"``.
+    annotates
+        Whether a model with such a block counts as annotated: its other variables then need a mark, too.
+    """
 
     def construct(self: Block, data: Any = None) -> None:
         # A block that is constructed without a parent has no model yet that could hold its mark, and
@@ -66,6 +74,7 @@ def _marks_itself(role: str) -> Callable[[type[BlockData]], type[BlockData]]:
     def decorate(block_data: type[BlockData]) -> type[BlockData]:
         block_data._class_role = role
         container = getattr(sys.modules[block_data.__module__], block_data.__name__.removesuffix("Data"))
+        block_data._annotates = container._annotates = annotates
         container.__doc__ = block_data.__doc__
         container.construct = construct
         return block_data
@@ -78,7 +87,7 @@ OnloadingBlock: type[Block]
 OffloadingBlock: type[Block]
 
 
-@_marks_itself(ONLOADING)
+@marks_itself(ONLOADING)
 @declare_custom_block(name="OnloadingBlock")
 class OnloadingBlockData(BlockData):
     """A block whose variables, and those of its sub-blocks, say which models are onloaded where.
@@ -98,7 +107,7 @@ class OnloadingBlockData(BlockData):
     """
 
 
-@_marks_itself(OFFLOADING)
+@marks_itself(OFFLOADING)
 @declare_custom_block(name="OffloadingBlock")
 class OffloadingBlockData(BlockData):
     """A block whose variables, and those of its sub-blocks, say where the queries go.
@@ -196,13 +205,13 @@ class Roles:
         self._block_marks: dict[int, Mark | None] = {}
         self._container_marks: dict[int, Mark | None] = {}
         self._containers_with_marked_members: set[int] = set()
-        self._any_class_role = False
+        self._any = False
         self._read(model.model())
 
     @property
     def any(self) -> bool:
         """Whether anything at all is marked."""
-        return bool(self._marks) or self._any_class_role
+        return self._any
 
     def of(self, variable: VarData) -> str | None:
         """Return the role of `variable`, or None if nothing marks it.
@@ -273,7 +282,7 @@ class Roles:
         self._read_roots.add(id(root))
         for block in _blocks(root):
             if _class_role(block) is not None:
-                self._any_class_role = True
+                self._any |= _annotates(block)
             suffix = block.component(SUFFIX)
             if suffix is None or suffix.ctype is not Suffix:
                 continue
@@ -283,6 +292,7 @@ class Roles:
                         f"Suffix '{suffix.name}' gives '{component.name}' the role {role!r}; "
                         f"write {ONLOADING!r} or {OFFLOADING!r}"
                     )
+                self._any |= _annotates(component)
                 for carrier in component.values() if component.is_reference() else (component,):
                     self._add(Mark(carrier, role, suffix))
 
@@ -312,6 +322,10 @@ class Roles:
 def _class_role(block: BlockData) -> str | None:
     # Asked of the class: a block that lacks an attribute takes long to say so.
     return getattr(type(block), "_class_role", None)
+
+
+def _annotates(component: Any) -> bool:
+    return getattr(type(component), "_annotates", True)
 
 
 def _blocks(root: BlockData) -> Iterator[BlockData]:

@@ -1,0 +1,359 @@
+"""Batching windows: queries that arrive in one window run in the next, as one batch per model."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pyomo.environ as pyo
+from pyomo.common.errors import PyomoException
+from pyomo.core.base.block import Block, BlockData, declare_custom_block
+from pyomo.core.base.var import VarData
+from pyomo.core.expr.numvalue import native_numeric_types
+from pyomo.core.expr.visitor import identify_mutable_parameters
+
+from pyomo_j3o.annotate import ONLOADING, Roles, marks_itself
+from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
+from pyomo_j3o.expressions import NonlinearTerm, Terms
+
+logger = logging.getLogger("pyomo_j3o")
+
+# Pyomo makes it from the data class below.
+BatchingWindow: type[Block]
+
+
+@marks_itself(ONLOADING)
+@declare_custom_block(name="BatchingWindow")
+class BatchingWindowData(BlockData):
+    """The batching window of one edge server, or of one class of queries on it.
+
+    The queries that arrive in one window run in the next, as one batch per model, so that each is answered
+    within two windows if the batches of a window never take longer than the window. To Pyomo it is an
+    ordinary `Block`, scalar or indexed, which `set_batches` fills with ordinary components.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> from pyomo_j3o import BatchingWindow, OffloadingBlock
+    >>> m = pyo.ConcreteModel()
+    >>> m.route = OffloadingBlock()
+    >>> m.route.y = pyo.Var(["phone", "camera"], bounds=(0, 1))
+    >>> m.batch = BatchingWindow(["edge"])
+    >>> m.batch["edge"].set_batches(
+    ...     length=0.5,
+    ...     arrivals={"resnet": 30 * m.route.y["phone"] + 50 * m.route.y["camera"]},
+    ...     setup={"resnet": 0.004},
+    ...     per_query={"resnet": 0.002},
+    ... )
+    >>> print(m.batch["edge"].capacity.expr)
+    0.008*batch[edge].used[resnet] + 0.002*(30*route.y[phone] + 50*route.y[camera])  <=  1.0
+    """
+
+    def set_batches(
+        self,
+        length: Any,
+        arrivals: Mapping[Any, Any],
+        setup: Mapping[Any, Any],
+        per_query: Mapping[Any, Any],
+        headroom: Any = 0.0,
+    ) -> None:
+        """State that the batches of every window are done within one window.
+
+        ::
+
+            Σ_k (ν_k · 1[q_k > 0] + τ_k · q_k) <= (1 - headroom) · T_b ,      q_k = T_b · arrivals_k
+
+        With a binary ``used[k]`` for the indicator, which opens every variable of the model's arrivals, the
+        formulation is exact: any MILP solver sees the true constraint. A second call replaces the first.
+
+        Parameters
+        ----------
+        length
+            T_b, seconds; a number or an expression in mutable Params, as for all that follows.
+        arrivals
+            For each model k the queries/s that reach it here, linear in offloading variables that have
+            bounds. Rates are not negative: where their terms could say otherwise, a row forbids it.
+        setup
+            ν_k, seconds that a batch costs however small it is.
+        per_query
+            τ_k, seconds per query.
+        headroom
+            Part of the window, from 0 to below 1, that is kept free: batches are as large as planned only on
+            average.
+
+        Raises
+        ------
+        ModelError
+            If a number is out of range, the mappings do not have the same keys, or a rate has no upper bound.
+        AnnotationError
+            If a rate holds an onloading variable.
+        UnsupportedTermError
+            If a rate is not linear.
+
+        Notes
+        -----
+        The block then holds ``used`` (binary), ``opens`` and ``capacity`` (rows), and for the reader the
+        expressions ``length``, ``headroom``, ``setup``, ``per_query``, ``arrivals``, ``batch_size`` (mean
+        number of queries per batch) and ``utilisation`` (part of the window at work). ``capacity`` is the
+        row above, divided by the length.
+        """
+        _require_same_keys(self, arrivals, setup, per_query)
+        keys = list(arrivals)
+        self._require_in_range(length, setup, per_query, headroom)
+        roles = Roles(self)
+        rates = {key: _Rate(self.name, key, arrivals[key], roles) for key in keys}
+        for component in list(self.component_objects(descend_into=False)):
+            self.del_component(component)
+
+        self.models = pyo.Set(initialize=keys, dimen=None)
+        self.length = pyo.Expression(expr=length)
+        self.headroom = pyo.Expression(expr=headroom)
+        # Assigned one by one, not by rule: a model that holds a local function cannot be pickled.
+        for name, given in (("setup", setup), ("per_query", per_query), ("arrivals", arrivals)):
+            expressions = pyo.Expression(self.models)
+            self.add_component(name, expressions)
+            for key in keys:
+                expressions[key] = given[key]
+        self.used = pyo.Var(self.models, domain=pyo.Binary)
+        self.batch_size = pyo.Expression(self.models)
+        self.opens = pyo.Constraint(pyo.Any)
+        for key in keys:
+            self.batch_size[key] = length * arrivals[key]
+            for number, row in enumerate(rates[key].rows(self.used[key])):
+                self.opens[key, number] = row
+        at_work = pyo.quicksum((setup[k] / length) * self.used[k] + per_query[k] * arrivals[k] for k in keys)
+        self.utilisation = pyo.Expression(expr=at_work)
+        self.capacity = pyo.Constraint(expr=at_work <= 1.0 - headroom if keys else pyo.Constraint.Skip)
+        #: What the rows rest on; a Pyomo model may change after they are written.
+        self._assumed = {key: rate.assumed for key, rate in rates.items()}
+        self._tell_of_idle_models(length, setup, headroom)
+
+    def require_valid(self) -> None:
+        """Check again what Params and bounds may have changed since `set_batches`.
+
+        Raises
+        ------
+        ModelError
+            If a number is out of range now, or the rows no longer say what the arrivals are.
+        """
+        if self.component("capacity") is None:
+            return  # set_batches has not been called: the window constrains nothing
+        self._require_in_range(self.length.expr, _held(self.setup), _held(self.per_query), self.headroom.expr)
+        roles = Roles(self)
+        for key in self.models:
+            rate = _Rate(self.name, key, self.arrivals[key].expr, roles)
+            if not rate.within(self._assumed[key]):
+                raise ModelError(
+                    f"BatchingWindow '{self.name}': since set_batches, bounds or Params have changed what "
+                    f"arrivals[{key!r}] can be; call set_batches again"
+                )
+
+    def _require_in_range(
+        self, length: Any, setup: Mapping[Any, Any], per_query: Mapping[Any, Any], headroom: Any
+    ) -> None:
+        name = self.name
+        number = _number(length, f"BatchingWindow '{name}': length")
+        if not (number > 0 and math.isfinite(number)):
+            raise ModelError(
+                f"BatchingWindow '{name}': length={number:g} is no window; give a finite number of seconds "
+                "above 0 (without a window, write the compute budget as a plain constraint)"
+            )
+        part = _number(headroom, f"BatchingWindow '{name}': headroom")
+        if not 0 <= part < 1:
+            raise ModelError(
+                f"BatchingWindow '{name}': headroom={part:g} is no part of a window; give a number from 0 to "
+                "below 1"
+            )
+        for what, mapping in (("setup", setup), ("per_query", per_query)):
+            for key, given in mapping.items():
+                number = _number(given, f"BatchingWindow '{name}': {what}[{key!r}]")
+                if not (number >= 0 and math.isfinite(number)):
+                    raise ModelError(
+                        f"BatchingWindow '{name}': {what}[{key!r}]={number:g} is no time; give a finite "
+                        "number of seconds of at least 0"
+                    )
+
+    def _tell_of_idle_models(self, length: Any, setup: Mapping[Any, Any], headroom: Any) -> None:
+        room = pyo.value(length) * (1 - pyo.value(headroom))
+        idle = [key for key in setup if pyo.value(setup[key]) > room]
+        if idle:
+            named = ", ".join(map(repr, idle[:3])) + (f" and {len(idle) - 3} more" if len(idle) > 3 else "")
+            logger.warning(
+                "BatchingWindow '%s': the set-up of %s takes longer than the %g s there are; no query can "
+                "run there on %s.",
+                self.name,
+                named,
+                room,
+                "that model" if len(idle) == 1 else "these models",
+            )
+
+
+class _Rate:
+    """The queries/s of one model, and the rows that tie it to the indicator of its batch."""
+
+    def __init__(self, window: str, key: Any, expression: Any, roles: Roles) -> None:
+        self._where = f"BatchingWindow '{window}': arrivals[{key!r}]"
+        self._expression = expression
+        terms = Terms()
+        try:
+            terms.add(expression, 1.0)
+        except NonlinearTerm as error:
+            raise self._nonlinear(error.term) from None
+        except (PyomoException, ModelError, ValueError, TypeError, ArithmeticError) as error:
+            raise ModelError(
+                f"{self._where} cannot be read: {' '.join(str(error).split())}; give an expression that is "
+                "linear in offloading variables"
+            ) from None
+        terms.end_row()
+        if terms.first:
+            raise self._nonlinear(terms.first[0] * terms.second[0])
+        self.constant = terms.constant[0]
+        coefficients: dict[int, float] = {}
+        variables: dict[int, VarData] = {}
+        for variable, coefficient in zip(terms.variable, terms.coefficient, strict=True):
+            variables[id(variable)] = variable
+            coefficients[id(variable)] = coefficients.get(id(variable), 0.0) + coefficient
+        mutable = any(True for _ in identify_mutable_parameters(expression))
+        kept = [i for i in variables if mutable or coefficients[i] != 0.0]
+        self.variables = [variables[i] for i in kept]
+        self.coefficients = [coefficients[i] for i in kept]
+        self._require_offloading(roles)
+        for number in (self.constant, *self.coefficients):
+            if not math.isfinite(number):
+                raise ModelError(
+                    f"{self._where} holds a number that is not finite; look for nan and inf in it"
+                )
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a sum of positive multiples of variables that are not negative, and no more."""
+        return self.constant == 0 and all(
+            coefficient >= 0 and _number(_bound(variable, "lower")) >= 0
+            for variable, coefficient in zip(self.variables, self.coefficients, strict=True)
+        )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest rate that the bounds of its variables allow."""
+        ends = [self.constant, self.constant]
+        for variable, coefficient in zip(self.variables, self.coefficients, strict=True):
+            sides = ("lower", "upper") if coefficient > 0 else ("upper", "lower")
+            for end, side in enumerate(sides):
+                if coefficient != 0.0:
+                    ends[end] += coefficient * _number(_bound(variable, side))
+        return ends[0], ends[1]
+
+    @property
+    def assumed(self) -> tuple[bool, float, list[float]]:
+        """What the rows rest on: their form, the least rate, and the largest value of each variable or rate."""
+        lowest, highest = self.range
+        if not self.plain:
+            return False, lowest, [highest]
+        bounds = [_bound(variable, "upper") for variable in self.variables]
+        # A row follows a bound that is an expression.
+        return True, lowest, [b if b.__class__ in native_numeric_types else math.inf for b in bounds]
+
+    def within(self, assumed: tuple[bool, float, list[float]]) -> bool:
+        """Return whether rows written for what was `assumed` still hold exactly."""
+        plain, lowest, most = assumed
+        now_plain, now_lowest, _ = self.assumed
+        if plain:
+            bounds = [_number(_bound(variable, "upper")) for variable in self.variables]
+            return (
+                now_plain
+                and len(bounds) == len(most)
+                and all(a <= b for a, b in zip(bounds, most, strict=True))
+            )
+        return (now_lowest >= 0 or lowest < 0) and self.range[1] <= most[0] * (1 + 1e-12)
+
+    def rows(self, used: VarData) -> list[Any]:
+        """Return rows that hold exactly if the rate is not negative, and is 0 while `used` is 0.
+
+        Raises
+        ------
+        ModelError
+            If the rate has no upper bound, or is always negative.
+        """
+        lowest, highest = self.range
+        if highest == math.inf:
+            raise self._unbounded()
+        if highest < 0:
+            raise ModelError(f"{self._where} is negative whatever the routing; mend the rate")
+        if self.plain:
+            # One row per variable is tighter than one for their sum.
+            return [variable <= _bound(variable, "upper") * used for variable in self.variables]
+        if not self.variables:
+            return [used >= 1] if self.constant > 0 else []
+        rows = [self._expression <= highest * used]
+        if lowest < 0:
+            rows.append(self._expression >= 0)
+        return rows
+
+    def _require_offloading(self, roles: Roles) -> None:
+        for variable in self.variables:
+            if roles.of(variable) == ONLOADING or not variable.is_continuous():
+                raise AnnotationError(
+                    f"{self._where} holds the onloading variable '{variable.name}'; write the queries/s in "
+                    "offloading variables, and tie these to the placement by rows y <= x"
+                )
+
+    def _nonlinear(self, term: Any) -> UnsupportedTermError:
+        shown = str(term)
+        return UnsupportedTermError(
+            f"{self._where} holds the term {shown if len(shown) <= 80 else shown[:77] + '...'}; write it "
+            "linear in offloading variables, and tie these to the placement by rows y <= x"
+        )
+
+    def _unbounded(self) -> ModelError:
+        for variable, coefficient in zip(self.variables, self.coefficients, strict=True):
+            side = "upper" if coefficient >= 0 else "lower"
+            if math.isinf(_number(_bound(variable, side))):
+                return ModelError(
+                    f"{self._where} has no upper bound, as '{variable.name}' has no {side} bound; give it "
+                    f"one by set{side[0]}b"
+                )
+        raise AssertionError("a rate without an infinite term is bounded")
+
+
+def _bound(variable: VarData, side: str) -> Any:
+    """Return a bound, a number or an expression in Params, as the variable holds it; infinite for none."""
+    bound = variable.lower if side == "lower" else variable.upper
+    if bound is not None:
+        return bound
+    if variable.fixed and variable.value is not None:
+        return variable.value
+    return -math.inf if side == "lower" else math.inf
+
+
+def _number(given: Any, what: str = "a bound") -> float:
+    try:
+        return float(pyo.value(given))
+    except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
+        raise ModelError(
+            f"{what} has no value: {' '.join(str(error).split())}; give a number, or an expression in Params "
+            "that have values"
+        ) from None
+
+
+def _held(expressions: Any) -> dict[Any, Any]:
+    return {key: expressions[key].expr for key in expressions}
+
+
+def _require_same_keys(window: BatchingWindowData, *mappings: Mapping[Any, Any]) -> None:
+    names = ("arrivals", "setup", "per_query")
+    for name, mapping in zip(names, mappings, strict=True):
+        if not isinstance(mapping, Mapping) and not hasattr(mapping, "keys"):
+            raise ModelError(
+                f"BatchingWindow '{window.name}': {name}={mapping!r} is not a mapping; give one number or "
+                "expression per model, {model: ...}"
+            )
+    for name, mapping in zip(names, mappings, strict=True):
+        for other, keys in zip(names, mappings, strict=True):
+            for key in keys:
+                if key not in mapping:
+                    raise ModelError(
+                        f"BatchingWindow '{window.name}': {name} has no entry for {key!r}, but {other} has; "
+                        "give all three mappings the same models"
+                    )
