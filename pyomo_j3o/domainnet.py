@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -61,6 +62,7 @@ def domainnet_data(
     memory: float = 1.0,
     compute: float = 1.0,
     uplink: float = 1.0,
+    window: float | Sequence[float] | None = None,
 ) -> InferenceData:
     """Draw a system of clients and edge servers that choose among 53 published DomainNet classifiers.
 
@@ -70,7 +72,7 @@ def domainnet_data(
 
     Parameters
     ----------
-    clients, edges, seed, memory, compute, uplink
+    clients, edges, seed, memory, compute, uplink, window
         As for `pyomo_j3o.drawing.draw_system`.
 
     Returns
@@ -81,10 +83,10 @@ def domainnet_data(
     Raises
     ------
     ValueError
-        If there is no client or edge server, or a multiplier is negative.
+        If there is no client or edge server, a multiplier is negative, or a window is no positive length.
     """
     return draw_system(
-        f"domainnet-{clients}-{edges}-{seed}",
+        f"domainnet-{clients}-{edges}-{seed}" + ("" if window is None else "-batched"),
         domainnet_models(),
         _BUDGETS,
         clients,
@@ -93,4 +95,5 @@ def domainnet_data(
         memory=memory,
         compute=compute,
         uplink=uplink,
+        window=window,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from pyomo_j3o.batch_latency import v100_batch_latency
 from pyomo_j3o.inference import InferenceData
 
 # Effective throughput, GMAC/s. Client: batch 1 on a laptop's Intel i7-12700H, 25th to 75th percentile of
@@ -20,6 +22,9 @@ _EDGE_GMACS_PER_SECOND = (6300.0, 14300.0)
 # Ours, as are all budgets.
 _QUERIES_PER_SECOND = (4.0, 12.0)
 _TASK_CONCENTRATION = 1.0
+
+# The window that a plan without drops exists for, as for all longer ones, s.
+_SHORTEST_WINDOW = 0.05
 
 
 class Networks(NamedTuple):
@@ -62,6 +67,8 @@ class BudgetRanges(NamedTuple):
         Share of its queries that a client can send to its edge server.
     edge_uplink_share
         Share of its clients' queries that an edge server can send to the cloud.
+    edge_setups_per_second
+        With a window: set-ups of a network of mean cost that an edge server has time for besides queries.
     """
 
     client_memory: tuple[float, float]
@@ -70,6 +77,7 @@ class BudgetRanges(NamedTuple):
     edge_compute_share: float
     client_uplink_share: tuple[float, float]
     edge_uplink_share: float
+    edge_setups_per_second: float = 20.0
 
 
 def draw_system(
@@ -82,6 +90,7 @@ def draw_system(
     memory: float = 1.0,
     compute: float = 1.0,
     uplink: float = 1.0,
+    window: float | Sequence[float] | None = None,
 ) -> InferenceData:
     """Draw loads, throughputs and budgets around published networks.
 
@@ -95,6 +104,18 @@ def draw_system(
     With the three multipliers at 1 or above a plan without drops exists by construction: each client and edge
     server holds the smallest network that does all tasks, the client runs what its compute budget allows, the
     edge server then what its own allows, and the cloud the rest; no uplink is smaller than this needs.
+
+    With a window, edge servers run queries in batches:
+
+    - A batch costs a set-up and a time per query: `pyomo_j3o.batch_latency.v100_batch_latency` of the
+      multiply-adds, times the mean of the range of throughputs over the one drawn for the edge server.
+    - The compute budget of an edge server is drawn as without a window, and has time for set-ups in addition.
+      It is the share of a processor that these models get, so of each window T_b it leaves β T_b seconds.
+    - The plan without drops exists for every window of 0.05 s and more: for the cloud it leaves what an edge
+      server cannot run at 0.05 s. Nothing but ``window`` itself depends on the length, so one system can be
+      looked at over a range of windows, up to inf, which is none.
+
+    Loads, client budgets, memory and throughputs are those of the same seed without a window.
 
     Parameters
     ----------
@@ -110,6 +131,8 @@ def draw_system(
         Seed of the one random generator used. The same arguments give the same data on every machine.
     memory, compute, uplink
         Multipliers of the budgets of that kind. Below 1 a model without drops may be infeasible.
+    window
+        T_b, s, one for all edge servers or one for each; None if they do not batch.
 
     Returns
     -------
@@ -119,7 +142,7 @@ def draw_system(
     Raises
     ------
     ValueError
-        If there is no client or edge server, or a multiplier is negative.
+        If there is no client or edge server, a multiplier is negative, or a window is no positive length.
     """
     _check(clients, edges, memory, compute, uplink)
     rng = np.random.default_rng(seed)
@@ -130,22 +153,24 @@ def draw_system(
     load = rates[:, None] * rng.dirichlet(np.full(n_tasks, _TASK_CONCENTRATION), clients)
     client_speed = rng.uniform(*_CLIENT_GMACS_PER_SECOND, clients)
     edge_speed = rng.uniform(*_EDGE_GMACS_PER_SECOND, edges)
-    service_time = networks.gmacs[None, :] / np.concatenate([client_speed, edge_speed])[:, None]
+    client_time = networks.gmacs / client_speed[:, None]
+    edge_time, setup_time = _edge_times(networks.gmacs, edge_speed, batched=window is not None)
     client_memory = rng.uniform(*ranges.client_memory, clients)
     edge_memory = rng.uniform(*ranges.edge_memory, edges)
     client_compute = rng.uniform(*ranges.client_compute, clients)
     client_share = rng.uniform(*ranges.client_uplink_share, clients)
 
     rate_at_edge = np.bincount(home, rates, minlength=edges)
-    mean_edge_time = service_time[clients:].mean(axis=1)
-    edge_compute = ranges.edge_compute_share * rate_at_edge * mean_edge_time
+    edge_compute = ranges.edge_compute_share * rate_at_edge * edge_time.mean(axis=1)
+    edge_compute += ranges.edge_setups_per_second * setup_time.mean(axis=1)
 
     # The witness of feasibility, in queries/s: what is left by the smallest network that does all tasks.
     does_all = ~np.isnan(networks.accuracy).any(axis=1)
     small = int(np.argmin(np.where(does_all, networks.parameters, np.inf)))
-    left = np.maximum(0.0, rates - client_compute / service_time[:clients, small])
+    left = np.maximum(0.0, rates - client_compute / client_time[:, small])
     left_at_edge = np.bincount(home, left, minlength=edges)
-    left_for_cloud = np.maximum(0.0, left_at_edge - edge_compute / service_time[clients:, small])
+    edge_compute_for_queries = np.maximum(0.0, edge_compute - setup_time[:, small] / _SHORTEST_WINDOW)
+    left_for_cloud = np.maximum(0.0, left_at_edge - edge_compute_for_queries / edge_time[:, small])
     slack = 1.01
     client_uplink = networks.query_mbit * np.maximum(client_share * rates, slack * left)
     edge_uplink = networks.query_mbit * np.maximum(
@@ -164,13 +189,25 @@ def draw_system(
         edges=tuple(f"edge{e + 1}" for e in range(edges)),
         edge_of=tuple(f"edge{e + 1}" for e in home),
         load=load,
-        service_time=service_time,
+        service_time=np.vstack([client_time, edge_time]),
         memory_budget=memory * np.concatenate([client_memory, edge_memory]),
         compute_budget=compute * np.concatenate([client_compute, edge_compute]),
         uplink_budget=uplink * np.concatenate([client_uplink, edge_uplink]),
+        window=None if window is None else np.asarray(window),
+        setup_time=None if window is None else setup_time,
         memory_unit="million parameters",
         payload_unit="Mbit",
     )
+
+
+def _edge_times(gmacs: np.ndarray, speed: np.ndarray, batched: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return time per query and set-up time (0 if not batched) of each network on each edge server."""
+    if not batched:
+        per_query = gmacs / speed[:, None]
+        return per_query, np.zeros_like(per_query)
+    setup, per_query = v100_batch_latency(gmacs)
+    slowdown = np.mean(_EDGE_GMACS_PER_SECOND) / speed[:, None]
+    return slowdown * per_query, slowdown * setup
 
 
 def _check(clients: int, edges: int, memory: float, compute: float, uplink: float) -> None:

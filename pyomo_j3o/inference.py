@@ -44,7 +44,8 @@ class InferenceData:
     memory_budget
         μ_n, shape (N,), in ``memory_unit``; inf for no limit, as for the other budgets.
     compute_budget
-        β_n, shape (N,), seconds of compute per second (1 = one processor always busy).
+        β_n, shape (N,), seconds of compute per second (1 = one processor always busy). Of each window of an
+        edge server it leaves β_n T_b seconds.
     uplink_budget
         κ_n, shape (N,), ``payload_unit``/s: from a client to its edge server, from that to the cloud.
     window
@@ -110,7 +111,9 @@ class InferenceData:
             shapes["window"] = ((n_edges,), ("edges",))
             shapes["setup_time"] = ((n_edges, n_models), ("edges", *per_model))
         elif self.setup_time is not None:
-            raise ValueError("setup_time: given without a window, so nothing is batched; give both or neither")
+            raise ValueError(
+                "setup_time: given without a window, so nothing is batched; give both or neither"
+            )
         for field, (shape, axes) in shapes.items():
             object.__setattr__(self, field, _array(self, field, shape, axes))
         if not self.load.sum() > 0:
@@ -128,6 +131,51 @@ class InferenceData:
     def total_load(self) -> float:
         """Λ, the queries per second of all clients and tasks together."""
         return float(self.load.sum())
+
+    @property
+    def windows(self) -> dict[str, float]:
+        """Lengths T_b in s of the windows that limit what an edge server runs, by edge server.
+
+        Left out are windows of inf, and edge servers whose compute budget is 0 or inf: no window makes a
+        difference there.
+        """
+        if self.window is None:
+            return {}
+        rows = zip(self.edges, self.window.tolist(), self._edge_compute, strict=True)
+        return {edge: length for edge, length, beta in rows if length < np.inf and 0 < beta < np.inf}
+
+    def batch_times(self, edge: str) -> tuple[dict[str, float], dict[str, float]]:
+        """Return set-up time and time per query of each model in a batch on an edge server with a window.
+
+        A compute budget β is the share of the processor that these models get: a batch takes as long as on a
+        processor that is 1/β times as slow, so both times are divided by β. The longer the window, the less
+        set-ups matter: Σ (ν/β · 1[q > 0] + τ/β · q) ≤ T with q = T·rate tends to the compute row
+        Σ τ·rate ≤ β.
+
+        Parameters
+        ----------
+        edge
+            One of `windows`.
+
+        Returns
+        -------
+        tuple of dict
+            ν/β and τ/β in s, by model; τ is NaN where the edge server cannot run the model.
+        """
+        if self.setup_time is None or edge not in self.windows:
+            raise ValueError(
+                f"{edge!r}: no edge server with a window; those are {', '.join(self.windows) or '(none)'}"
+            )
+        e = self.edges.index(edge)
+        setup, per_query = (
+            dict(zip(self.models, (seconds / self._edge_compute[e]).tolist(), strict=True))
+            for seconds in (self.setup_time[e], self.service_time[len(self.clients) + e])
+        )
+        return setup, per_query
+
+    @property
+    def _edge_compute(self) -> list[float]:
+        return self.compute_budget[len(self.clients) :].tolist()
 
     def clients_of(self, edge: str) -> list[int]:
         """Return the positions in ``clients`` of those that hang on `edge`."""

@@ -7,7 +7,7 @@ know nothing of Pyomo; this one turns a description into the model that the theo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +15,31 @@ import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
+from pyomo_j3o.batch_latency import (
+    BatchLatency,
+    PublishedLatencies,
+    fit_batch_latency,
+    v100_batch_latency,
+    v100_classifiers,
+)
+from pyomo_j3o.batching_window import BatchingWindow
 from pyomo_j3o.domainnet import domainnet_data, domainnet_models
 from pyomo_j3o.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.tables import Table, budget_table, placement_table, routing_table
-from pyomo_j3o.taskonomy import accuracy_from_loss, instances, taskonomy_data, taskonomy_models
+from pyomo_j3o.taskonomy import (
+    accuracy_from_loss,
+    instances,
+    taskonomy_data,
+    taskonomy_models,
+    windowed_instances,
+)
 
 __all__ = [
     "CLOUD",
+    "BatchLatency",
     "InferenceData",
+    "PublishedLatencies",
     "Table",
     "accuracy_from_loss",
     "budget_table",
@@ -31,6 +47,7 @@ __all__ = [
     "domainnet",
     "domainnet_data",
     "domainnet_models",
+    "fit_batch_latency",
     "from_frames",
     "instances",
     "placement_table",
@@ -41,6 +58,9 @@ __all__ = [
     "taskonomy",
     "taskonomy_data",
     "taskonomy_models",
+    "v100_batch_latency",
+    "v100_classifiers",
+    "windowed_instances",
     "write_folder",
 ]
 
@@ -57,10 +77,13 @@ class _Terms(NamedTuple):
     compute: dict[str, _Row]
     client_uplink: dict[str, _Row]
     edge_uplink: dict[str, _Row]
+    batches: dict[str, dict[str, _Row]]
     objective: _Row
 
 
-def build_model(data: InferenceData, droppable: bool = False, form: str = "linear") -> pyo.ConcreteModel:
+def build_model(
+    data: InferenceData, droppable: bool = False, form: str = "linear", headroom: float = 0.0
+) -> pyo.ConcreteModel:
     """Write the joint onloading and offloading model of one system.
 
     ::
@@ -73,9 +96,15 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
              Σ λ_it b_t y_ith ≤ κ_i   (h not on i)         client_uplink[client]
              Σ λ_it b_t y_ith ≤ κ_e   (h in the cloud)     edge_uplink[edge]
 
+    An edge server that has a window runs its queries in batches. There, with q_m = T_b Σ λ_it y_item the mean
+    batch size of model m, the compute row gives way to::
+
+             Σ_m (ν_em·1[q_m > 0] + τ_em q_m) ≤ (1 − headroom) β_e T_b              batch[edge]
+
     The product form has no ``link`` rows; there x·y stands wherever a model must be onloaded for y to count.
     Both forms have the same optimum: a feasible (x, y) of the linear form is one of the product form with the
-    same value, and in the product form replacing y by x·y gives a feasible point of the linear form.
+    same value, and in the product form replacing y by x·y gives a feasible point of the linear form. The
+    window's row is written in y, not x·y, in both: y ≥ x·y, so the replacement can only make batches smaller.
 
     Parameters
     ----------
@@ -85,24 +114,35 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
         Whether queries may be dropped, at an accuracy of 0.
     form
         ``"linear"`` (a MILP) or ``"product"`` (products of an onloading and an offloading variable).
+    headroom
+        Part of every window that is kept free, from 0 to below 1: batches are as large as planned only on
+        average. It takes from what can be run, so a system that must not drop queries may not have a plan.
 
     Returns
     -------
     pyomo.environ.ConcreteModel
         Holds ``place.x[node, model]`` (binary), ``route.y[client, task, node, model]`` (share of the
         queries, in [0, 1]; node and model are ``"cloud"`` for the cloud), the rows above, the objective
-        ``mean_accuracy`` (maximised), and `data` itself as the attribute ``data``. A variable x exists only
-        where the model fits the node's memory by itself and can answer a task that the node may be asked;
-        rows whose budget is infinite, or that would be empty, are left out.
+        ``mean_accuracy`` (maximised), and `data` itself as the attribute ``data``. With windows, ``batch`` is
+        a `BatchingWindow` over the edge servers of ``data.windows``. A variable x exists only where the model
+        fits the node's memory by itself, its set-up the window, and it can answer a task that the node may be
+        asked; rows whose budget is infinite, or that would be empty, are left out.
 
     Raises
     ------
     ValueError
-        If `form` is unknown, or a demand that must not be dropped has no option at all.
+        If `form` is unknown, a demand that must not be dropped has no option at all, or `headroom` is out of
+        range or given to a system without windows.
     """
     if form not in ("linear", "product"):
         raise ValueError(f"form={form!r}: unknown; use 'linear' or 'product'")
-    held = _models_worth_onloading(data)
+    if not 0 <= headroom < 1:
+        raise ValueError(f"headroom={headroom!r}: give the part of a window to keep free, from 0 to below 1")
+    if headroom > 0 and data.window is None:
+        raise ValueError(
+            f"headroom={headroom!r}: no edge server has a window; give the data a window, or leave it at 0"
+        )
+    held = _models_worth_onloading(data, headroom)
     options = _options(data, held)
 
     m = pyo.ConcreteModel(name=data.name)
@@ -131,8 +171,8 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
             if row is None and data.load[i, t] > 0 and not droppable:
                 raise ValueError(
                     f"load[{client!r}, {task!r}]: no model that fits the client or its edge server "
-                    "can do this task, and the cloud does not; give an accuracy or a larger memory "
-                    "budget, or build the model with droppable=True"
+                    "can do this task, and the cloud does not; give an accuracy, a larger memory "
+                    "budget or a longer window, or build the model with droppable=True"
                 )
             if row is not None:
                 m.demand[client, task] = total(row) <= 1 if droppable else total(row) == 1
@@ -157,15 +197,28 @@ def build_model(data: InferenceData, droppable: bool = False, form: str = "linea
         rows = pyo.Constraint(pyo.Any)
         m.add_component(component, rows)
         for node, row in getattr(terms, component).items():
-            if math.isfinite(budget[field][node]):
+            if math.isfinite(budget[field][node]) and not (component == "compute" and node in terms.batches):
                 rows[node] = total(row) <= budget[field][node]
+
+    if terms.batches:
+        m.batch = BatchingWindow(list(terms.batches))
+        rate = _linear_sum(y)
+        for edge, batches in terms.batches.items():
+            setup, per_query = data.batch_times(edge)
+            m.batch[edge].set_batches(
+                length=data.windows[edge],
+                arrivals={k: rate(row) for k, row in batches.items()},
+                setup={k: setup[k] for k in batches},
+                per_query={k: per_query[k] for k in batches},
+                headroom=headroom,
+            )
 
     m.mean_accuracy = pyo.Objective(expr=total(terms.objective), sense=pyo.maximize)
     return m
 
 
-def _models_worth_onloading(data: InferenceData) -> dict[str, list[str]]:
-    """Models per node that fit its memory alone, run there, and do a task that someone asks for there."""
+def _models_worth_onloading(data: InferenceData, headroom: float) -> dict[str, list[str]]:
+    """Models per node that fit its memory and window alone, run there, and do a task asked for there."""
     asked = {client: data.load[i] > 0 for i, client in enumerate(data.clients)}
     for edge in data.edges:
         asked[edge] = data.load[data.clients_of(edge)].sum(axis=0) > 0
@@ -174,6 +227,9 @@ def _models_worth_onloading(data: InferenceData) -> dict[str, list[str]]:
     for n, node in enumerate(data.nodes):
         useful = (can & asked[node]).any(axis=1) & (data.memory <= data.memory_budget[n])
         useful &= ~np.isnan(data.service_time[n])
+        e = n - len(data.clients)
+        if data.window is not None and data.setup_time is not None and e >= 0 and np.isfinite(data.window[e]):
+            useful &= data.setup_time[e] <= (1 - headroom) * data.window[e] * data.compute_budget[n]
         held[node] = [k for k, good in zip(data.models, useful, strict=True) if good]
     return held
 
@@ -205,7 +261,8 @@ def _terms_by_row(data: InferenceData, options: list[Option]) -> _Terms:
     # Python floats: numpy scalars would survive into the expressions and slow down every walk over them.
     load, accuracy, cloud = data.load.tolist(), data.accuracy.tolist(), data.cloud_accuracy.tolist()
     seconds, size, all_load = data.service_time.tolist(), data.query_size.tolist(), data.total_load
-    terms = _Terms({}, {}, {}, {}, [])
+    windows = data.windows
+    terms = _Terms({}, {}, {}, {}, {}, [])
     for h in options:
         client, task, node, model = h
         i, t = client_at[client], task_at[task]
@@ -215,6 +272,8 @@ def _terms_by_row(data: InferenceData, options: list[Option]) -> _Terms:
         terms.objective.append((rate / all_load * worth, h))
         if node != CLOUD:
             terms.compute.setdefault(node, []).append((rate * seconds[node_at[node]][model_at[model]], h))
+        if node in windows:
+            terms.batches.setdefault(node, {}).setdefault(model, []).append((rate, h))
         if node != client:
             terms.client_uplink.setdefault(client, []).append((rate * size[t], h))
         if node == CLOUD:
@@ -245,14 +304,16 @@ def taskonomy(
     memory: float = 1.0,
     compute: float = 1.0,
     uplink: float = 1.0,
+    window: float | Sequence[float] | None = None,
+    headroom: float = 0.0,
 ) -> pyo.ConcreteModel:
     """Build an instance of ours on the published Taskonomy figures, as a Pyomo model.
 
     Parameters
     ----------
-    clients, edges, seed, memory, compute, uplink
+    clients, edges, seed, memory, compute, uplink, window
         As for `taskonomy_data`.
-    droppable, form
+    droppable, form, headroom
         As for `build_model`.
 
     Returns
@@ -265,8 +326,8 @@ def taskonomy(
     ValueError
         As `taskonomy_data` and `build_model`.
     """
-    data = taskonomy_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink)
-    return build_model(data, droppable=droppable, form=form)
+    data = taskonomy_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink, window=window)
+    return build_model(data, droppable=droppable, form=form, headroom=headroom)
 
 
 def domainnet(
@@ -278,14 +339,16 @@ def domainnet(
     memory: float = 1.0,
     compute: float = 1.0,
     uplink: float = 1.0,
+    window: float | Sequence[float] | None = None,
+    headroom: float = 0.0,
 ) -> pyo.ConcreteModel:
     """Build an instance of ours on the published DomainNet figures, as a Pyomo model.
 
     Parameters
     ----------
-    clients, edges, seed, memory, compute, uplink
+    clients, edges, seed, memory, compute, uplink, window
         As for `domainnet_data`.
-    droppable, form
+    droppable, form, headroom
         As for `build_model`.
 
     Returns
@@ -298,8 +361,8 @@ def domainnet(
     ValueError
         As `domainnet_data` and `build_model`.
     """
-    data = domainnet_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink)
-    return build_model(data, droppable=droppable, form=form)
+    data = domainnet_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink, window=window)
+    return build_model(data, droppable=droppable, form=form, headroom=headroom)
 
 
 def small_example_data() -> InferenceData:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,6 +111,7 @@ def taskonomy_data(
     memory: float = 1.0,
     compute: float = 1.0,
     uplink: float = 1.0,
+    window: float | Sequence[float] | None = None,
 ) -> InferenceData:
     """Draw a system of clients and edge servers that choose among the 72 published Taskonomy networks.
 
@@ -120,7 +122,7 @@ def taskonomy_data(
 
     Parameters
     ----------
-    clients, edges, seed, memory, compute, uplink
+    clients, edges, seed, memory, compute, uplink, window
         As for `pyomo_j3o.drawing.draw_system`.
 
     Returns
@@ -131,7 +133,7 @@ def taskonomy_data(
     Raises
     ------
     ValueError
-        If there is no client or edge server, or a multiplier is negative.
+        If there is no client or edge server, a multiplier is negative, or a window is no positive length.
     """
     published = taskonomy_models()
     networks = Networks(
@@ -143,7 +145,7 @@ def taskonomy_data(
         _QUERY_MBIT,
     )
     return draw_system(
-        f"taskonomy-{clients}-{edges}-{seed}",
+        f"taskonomy-{clients}-{edges}-{seed}" + ("" if window is None else "-batched"),
         networks,
         _BUDGETS,
         clients,
@@ -152,7 +154,28 @@ def taskonomy_data(
         memory=memory,
         compute=compute,
         uplink=uplink,
+        window=window,
     )
+
+
+# Clients, edge servers, and the seed without drops; the one with drops is the next.
+_SIZES = (
+    (5, 1, 0),
+    (8, 1, 2),
+    (10, 1, 4),
+    (10, 2, 6),
+    (12, 2, 8),
+    (15, 2, 10),
+    (20, 2, 14),
+    (20, 3, 16),
+    (24, 3, 18),
+    (25, 2, 20),
+    (30, 3, 22),
+    (36, 4, 26),
+    (40, 4, 28),
+    (50, 5, 30),
+    (60, 6, 32),
+)
 
 
 def instances() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -163,28 +186,27 @@ def instances() -> Iterator[tuple[str, dict[str, Any]]]:
     tuple
         A name and the keyword arguments of `pyomo_j3o.library.taskonomy`.
     """
-    # Clients, edge servers, and the seed without drops; the one with drops is the next.
-    sizes = (
-        (5, 1, 0),
-        (8, 1, 2),
-        (10, 1, 4),
-        (10, 2, 6),
-        (12, 2, 8),
-        (15, 2, 10),
-        (20, 2, 14),
-        (20, 3, 16),
-        (24, 3, 18),
-        (25, 2, 20),
-        (30, 3, 22),
-        (36, 4, 26),
-        (40, 4, 28),
-        (50, 5, 30),
-        (60, 6, 32),
-    )
-    for clients, edges, first in sizes:
+    for clients, edges, first in _SIZES:
         for droppable in (False, True):
             kind = "drop" if droppable else "serve"
             yield (
                 f"taskonomy-{clients}-{edges}-{kind}",
                 {"clients": clients, "edges": edges, "seed": first + droppable, "droppable": droppable},
             )
+
+
+def windowed_instances() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name thirty instances whose edge servers batch, of the sizes of `instances`.
+
+    The window is 0.05, 0.1, 0.2, 0.5 and 1 s in turn, so that each occurs at small and at large sizes, with
+    drops and without. Seeds differ from those of `instances`.
+
+    Yields
+    ------
+    tuple
+        A name and the keyword arguments of `pyomo_j3o.library.taskonomy`.
+    """
+    windows = cycle((0.05, 0.1, 0.2, 0.5, 1.0))
+    for (name, arguments), window in zip(instances(), windows, strict=False):
+        seed = arguments["seed"] + 100
+        yield f"{name}-{window:g}s", {**arguments, "seed": seed, "window": window}
