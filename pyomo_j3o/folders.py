@@ -1,7 +1,7 @@
 """Reading and writing an inference system as a folder of small tables, or from pandas DataFrames.
 
-A folder holds one JSON file and seven CSV tables, all of which a person can write by hand. A line that starts
-with ``#`` is a comment; columns may come in any order.
+A folder holds one JSON file and seven or eight CSV tables, all of which a person can write by hand. A line
+that starts with ``#`` is a comment; columns may come in any order.
 
 ==================== ==================================================================================
 ``system.json``      optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
@@ -9,9 +9,11 @@ with ``#`` is a comment; columns may come in any order.
 ``tasks.csv``        ``task, query_size, cloud_accuracy`` (empty: the cloud does not do the task)
 ``accuracy.csv``     ``model, task, accuracy``; a pair that is not listed means the model cannot do the task
 ``clients.csv``      ``client, edge, memory_budget, compute_budget, uplink_budget`` (``inf``: no limit)
-``edges.csv``        ``edge, memory_budget, compute_budget, uplink_budget``
+``edges.csv``        ``edge, memory_budget, compute_budget, uplink_budget``, and if queries run in batches
+                     ``window`` in s (``inf``: no window)
 ``load.csv``         ``client, task, load`` in queries/s; a pair that is not listed means no queries
 ``service_time.csv`` ``node, model, service_time`` in s; a pair not listed means the node cannot run the model
+``setup_time.csv``   optional, with windows only: ``edge, model, setup_time`` in s; a pair not listed means 0
 ==================== ==================================================================================
 """
 
@@ -41,7 +43,10 @@ _COLUMNS = {
     "load": ("client", "task", "load"),
     "service_time": ("node", "model", "service_time"),
 }
-_NAMES = {"model", "task", "client", "edge", "node"}
+# What only a system with windows has.
+_WINDOW_COLUMN = "window"
+_WINDOW_TABLE = {"setup_time": ("edge", "model", "setup_time")}
+_MAY_BE_INF = {*_BUDGETS, _WINDOW_COLUMN}
 _MAY_BE_EMPTY = {"cloud_accuracy"}
 _LABELS = ("name", "memory_unit", "payload_unit")
 
@@ -52,8 +57,8 @@ def read_folder(path: str | Path) -> InferenceData:
     """Read a system from a folder of tables.
 
     The files are ``system.json`` (optional labels), ``models.csv``, ``tasks.csv``, ``accuracy.csv``,
-    ``clients.csv``, ``edges.csv``, ``load.csv`` and ``service_time.csv``; the head of `pyomo_j3o.folders`
-    lists their columns.
+    ``clients.csv``, ``edges.csv``, ``load.csv`` and ``service_time.csv``, with windows also
+    ``setup_time.csv``; the head of `pyomo_j3o.folders` lists their columns.
 
     Parameters
     ----------
@@ -75,6 +80,9 @@ def read_folder(path: str | Path) -> InferenceData:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; write_folder(data, path) makes one to start from")
     tables = {name: _read_csv(folder / f"{name}.csv", columns) for name, columns in _COLUMNS.items()}
+    for name, columns in _WINDOW_TABLE.items():
+        if (folder / f"{name}.csv").exists():
+            tables[name] = _read_csv(folder / f"{name}.csv", columns)
     return _assemble(tables, _read_labels(folder / "system.json", default_name=folder.resolve().name))
 
 
@@ -86,17 +94,24 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
     data
         The system.
     path
-        The folder; made if it does not exist. Tables of the same names in it are overwritten.
+        The folder; made if it does not exist. Tables of the same names in it are overwritten, and a
+        ``setup_time.csv`` is removed if the system has no windows.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     labels = {label: getattr(data, label) for label in _LABELS}
     text = json.dumps(labels, indent=2, ensure_ascii=False) + "\n"
     (folder / "system.json").write_text(text, encoding="utf-8")
+    columns = dict(_COLUMNS)
+    if data.window is None:
+        for name in _WINDOW_TABLE:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+    else:
+        columns |= {"edges": (*_COLUMNS["edges"], _WINDOW_COLUMN), **_WINDOW_TABLE}
     for name, rows in _tables(data).items():
         with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS[name])
+            writer.writerow(columns[name])
             writer.writerows(rows)
 
 
@@ -112,7 +127,8 @@ def from_frames(
     ----------
     frames
         ``{"models": ..., "tasks": ..., "accuracy": ..., "clients": ..., "edges": ..., "load": ...,
-        "service_time": ...}``; more columns than needed do no harm.
+        "service_time": ...}``, with windows also ``"setup_time"`` and a column ``window`` of ``"edges"``;
+        more columns than needed do no harm.
     name, memory_unit, payload_unit
         As in `InferenceData`.
 
@@ -125,18 +141,23 @@ def from_frames(
     ValueError
         If a frame or a column is missing, or a cell is not as it should be.
     """
-    unknown = sorted(set(frames) - set(_COLUMNS))
+    known = _COLUMNS | _WINDOW_TABLE
+    unknown = sorted(set(frames) - set(known))
     if unknown:
-        raise ValueError(f"frames[{unknown[0]!r}]: no such table; the tables are {', '.join(_COLUMNS)}")
+        raise ValueError(f"frames[{unknown[0]!r}]: no such table; the tables are {', '.join(known)}")
     tables = {}
-    for table, columns in _COLUMNS.items():
+    for table, columns in known.items():
         if table not in frames:
+            if table in _WINDOW_TABLE:
+                continue
             raise ValueError(
                 f"frames: the table {table!r} is missing; give a DataFrame with the columns "
                 f"{', '.join(columns)}"
             )
         frame = frames[table]
         _require_columns(f"frames[{table!r}]", columns, frame.columns)
+        if table == "edges" and _WINDOW_COLUMN in frame.columns:
+            columns = (*columns, _WINDOW_COLUMN)
         records = frame[list(columns)].to_dict("records")
         tables[table] = [
             (f"frames[{table!r}], row {label!r}", record)
@@ -217,6 +238,12 @@ def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> Inferenc
         "node": list(clients) + list(edges),
     }
     per_node = list(clients.values()) + list(edges.values())
+    windowed = any(_WINDOW_COLUMN in cells for _, cells in edges.values())
+    if "setup_time" in tables and not windowed:
+        raise ValueError(
+            "setup_time: the table is there, but edges has no column 'window', so nothing is batched; add "
+            "the column (seconds, inf for no window), or take the table out"
+        )
     return InferenceData(
         models=tuple(models),
         tasks=tuple(tasks),
@@ -232,6 +259,10 @@ def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> Inferenc
         memory_budget=_column("memory_budget", per_node),
         compute_budget=_column("compute_budget", per_node),
         uplink_budget=_column("uplink_budget", per_node),
+        window=_column(_WINDOW_COLUMN, edges.values()) if windowed else None,
+        setup_time=_matrix(tables.get("setup_time", []), "edge", "model", "setup_time", known, 0.0)
+        if windowed
+        else None,
         name=labels["name"],
         memory_unit=labels.get("memory_unit", InferenceData.memory_unit),
         payload_unit=labels.get("payload_unit", InferenceData.payload_unit),
@@ -275,9 +306,9 @@ def _number(column: str, row: _Row) -> float:
     if math.isnan(number) and column not in _MAY_BE_EMPTY:
         raise ValueError(
             f"{where}, column {column!r}: NaN; write a number"
-            + ("" if column in _BUDGETS else ", or leave the row out")
+            + ("" if column in _MAY_BE_INF else ", or leave the row out")
         )
-    if math.isinf(number) and column not in _BUDGETS:
+    if math.isinf(number) and column not in _MAY_BE_INF:
         raise ValueError(f"{where}, column {column!r}: {cell!r} is not finite; write a finite number")
     if number < 0:
         raise ValueError(f"{where}, column {column!r}: {number:g} is negative; write a number of at least 0")
@@ -315,6 +346,11 @@ def _tables(data: InferenceData) -> dict[str, list[tuple[str, ...]]]:
         return tuple(repr(float(getattr(data, budget)[n])) for budget in _BUDGETS)
 
     n_clients = len(data.clients)
+    edges = [(edge, *budgets(n_clients + e)) for e, edge in enumerate(data.edges)]
+    windowed: dict[str, list[tuple[str, ...]]] = {}
+    if data.window is not None and data.setup_time is not None:
+        edges = [(*row, repr(length)) for row, length in zip(edges, data.window.tolist(), strict=True)]
+        windowed["setup_time"] = pairs(data.setup_time, data.edges, data.models, data.setup_time > 0)
     return {
         "models": list(zip(data.models, map(repr, data.memory.tolist()), strict=True)),
         "tasks": [
@@ -325,7 +361,8 @@ def _tables(data: InferenceData) -> dict[str, list[tuple[str, ...]]]:
         ],
         "accuracy": pairs(data.accuracy, data.models, data.tasks, ~np.isnan(data.accuracy)),
         "clients": [(client, data.edge_of[i], *budgets(i)) for i, client in enumerate(data.clients)],
-        "edges": [(edge, *budgets(n_clients + e)) for e, edge in enumerate(data.edges)],
+        "edges": edges,
         "load": pairs(data.load, data.clients, data.tasks, data.load > 0),
         "service_time": pairs(data.service_time, data.nodes, data.models, ~np.isnan(data.service_time)),
+        **windowed,
     }

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: One way to answer: (client, task, node, model).
 Option = tuple[str, str, str, str]
 
+#: What is smaller than any solver's tolerance.
+_NOISE = 1e-6
+
 
 @dataclass(frozen=True)
 class Table:
@@ -157,7 +160,9 @@ def budget_table(model: BlockData) -> Table:
     -------
     Table
         Three rows per node: ``node``, ``level``, ``kind`` (memory, compute or uplink), ``used``, ``budget``,
-        ``share`` (used over budget; 0 where there is no limit or nothing is used) and ``unit``.
+        ``share`` (used over budget; 0 where there is no limit or nothing is used) and ``unit``. An edge
+        server with a window has three more, in seconds of its mean window: ``set-up`` of the batches,
+        ``queries`` (as large a share as that of compute), and ``window``, which is both together.
 
     Raises
     ------
@@ -166,6 +171,7 @@ def budget_table(model: BlockData) -> Table:
     """
     data, shares = _plan(model)
     used = {(node, kind): 0.0 for node in data.nodes for kind in ("memory", "compute", "uplink")}
+    answered: dict[tuple[str, str], float] = {}
     footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
     for (node, name), x in model.place.x.items():
         used[node, "memory"] += footprint[name] * _value(x)
@@ -181,26 +187,36 @@ def budget_table(model: BlockData) -> Table:
             used[home[client], "uplink"] += rate * share * size[task]
         else:
             used[node, "compute"] += rate * share * seconds[node, name]
+            answered[node, name] = answered.get((node, name), 0.0) + rate * share
         if node != client:
             used[client, "uplink"] += rate * share * size[task]
     units = {"memory": data.memory_unit, "compute": "s/s", "uplink": f"{data.payload_unit}/s"}
+    columns = ("node", "level", "kind", "used", "budget", "share", "unit")
     rows = []
     for n, node in enumerate(data.nodes):
-        for kind, unit in units.items():
-            amount, budget = used[node, kind], float(getattr(data, f"{kind}_budget")[n])
+        amounts = [
+            (kind, used[node, kind], float(getattr(data, f"{kind}_budget")[n]), unit)
+            for kind, unit in units.items()
+        ]
+        if node in data.windows:
+            length = data.windows[node]
+            fill = _window_fill(data, node, answered)
+            amounts += [(kind, amount, length, "s") for kind, amount in fill.items()]
+        for kind, amount, budget, unit in amounts:
             share = amount / budget if budget > 0 else 0.0
-            rows.append(
-                {
-                    "node": node,
-                    "level": _level(data, node),
-                    "kind": kind,
-                    "used": amount,
-                    "budget": budget,
-                    "share": share,
-                    "unit": unit,
-                }
-            )
-    return Table(("node", "level", "kind", "used", "budget", "share", "unit"), rows)
+            row = (node, _level(data, node), kind, amount, budget, share, unit)
+            rows.append(dict(zip(columns, row, strict=True)))
+    return Table(columns, rows)
+
+
+def _window_fill(data: InferenceData, edge: str, answered: dict[tuple[str, str], float]) -> dict[str, float]:
+    """Return the seconds that set-ups, queries and both take of a window, given the queries/s answered."""
+    setup, per_query = data.batch_times(edge)
+    # What is smaller than any solver's tolerance is no batch.
+    rates = {name: rate for (node, name), rate in answered.items() if node == edge and rate > _NOISE}
+    setups = sum(setup[name] for name in rates)
+    queries = sum(per_query[name] * data.windows[edge] * rate for name, rate in rates.items())
+    return {"set-up": setups, "queries": queries, "window": setups + queries}
 
 
 def _plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
@@ -245,6 +261,5 @@ def _level(data: InferenceData, node: str) -> str:
 
 def _text(cell: Any) -> str:
     if isinstance(cell, float):
-        # What is smaller than any solver's tolerance is noise.
-        return "0" if abs(cell) < 1e-6 else f"{cell:.4g}"
+        return "0" if abs(cell) < _NOISE else f"{cell:.4g}"
     return str(cell)
