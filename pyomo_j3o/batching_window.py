@@ -247,7 +247,7 @@ class _Rate:
 
     @property
     def assumed(self) -> tuple[bool, float, list[float]]:
-        """What the rows rest on: their form, the least rate, and the largest value of each variable or rate."""
+        """What the rows rest on: their form, the least rate, and the largest of each variable or rate."""
         lowest, highest = self.range
         if not self.plain:
             return False, lowest, [highest]

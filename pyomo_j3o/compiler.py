@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -30,9 +30,10 @@ from pyomo.network import Port
 from scipy import sparse
 
 from pyomo_j3o.annotate import OFFLOADING, ONLOADING, Roles
+from pyomo_j3o.batching_window import BatchingWindowData
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError, UnsupportedTermError
 from pyomo_j3o.expressions import NonlinearTerm, Terms, value_of_fixed
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem, Products
+from pyomo_j3o.problem import OBJECTIVE, Batches, BoolArray, FloatArray, IntArray, Problem, Products
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -198,7 +199,9 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         objective = _only_objective(model)
         rows = _read_rows(model, objective)
         columns = _Columns(model, rows.terms, strict)
-        return _assemble(model, rows, columns)
+        problem, inverse = _assemble(model, rows, columns)
+        windows = _windows(model)
+        return (_with_batches(problem, inverse, windows) if windows else problem), inverse
 
 
 # ---------------------------------------------------------------------------------------------
@@ -604,6 +607,56 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         sense=rows.sense,
     )
     return problem, inverse
+
+
+def _windows(model: BlockData) -> list[BatchingWindowData]:
+    """Return the active batching windows that have been filled."""
+    return [
+        block
+        for block in model.block_data_objects(active=True)
+        if isinstance(block, BatchingWindowData) and block.component("capacity") is not None
+    ]
+
+
+def _with_batches(problem: Problem, inverse: Inverse, windows: list[BatchingWindowData]) -> Problem:
+    """Return the problem that knows which of its columns and rows are batches."""
+    row_of = {id(constraint): i for i, constraint in enumerate(inverse.rows)}
+    x_of = {id(variable): i for i, variable in enumerate(inverse.onloading)}
+    y_of = {id(variable): i for i, variable in enumerate(inverse.offloading)}
+    indicator: list[int] = []
+    row: list[int] = []
+    constant: list[float] = []
+    entries: tuple[list[int], list[int], list[float]] = ([], [], [])
+    for window in windows:
+        window.require_valid()
+        capacity = row_of.get(id(window.capacity))
+        for key in window.models:
+            z = x_of.get(id(window.used[key]))
+            if z is None or capacity is None:
+                continue  # fixed or deactivated: an ordinary row
+            terms = Terms()
+            terms.add(window.arrivals[key].expr, 1.0)
+            terms.end_row()
+            rate = terms.constant[0]
+            for variable, coefficient in zip(terms.variable, terms.coefficient, strict=True):
+                if variable.fixed:
+                    rate += coefficient * value_of_fixed(variable)
+                elif coefficient != 0.0:
+                    entries[0].append(len(indicator))
+                    entries[1].append(y_of[id(variable)])
+                    entries[2].append(coefficient)
+            indicator.append(z)
+            row.append(capacity)
+            constant.append(rate)
+    if not indicator:
+        return problem
+    arrivals = sparse.csr_array(
+        (entries[2], (entries[0], entries[1])), shape=(len(indicator), problem.n_offloading), dtype=float
+    )
+    return replace(
+        problem,
+        batches=Batches(np.array(indicator), np.array(row), arrivals, np.array(constant, dtype=float)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

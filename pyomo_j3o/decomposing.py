@@ -18,7 +18,7 @@ class Part:
     Attributes
     ----------
     problem : Problem
-        The part alone; its objective has no constant.
+        The part alone; its objective has no constant, and it does not tell which rows are batching windows.
     onloading, offloading, rows
         The numbers of its columns and rows in the whole problem.
     """
@@ -56,7 +56,9 @@ def split(problem: Problem, smallest: int = 200) -> list[Part]:
     if n_parts == 1:
         return [_everything(problem)]
     by_row, by_x, by_y = (_members(labels, n_parts) for labels in (row_label, x_label, y_label))
-    return [_part(problem, by_x[k], by_y[k], by_row[k]) for k in range(n_parts)]
+    return [
+        Part(take(problem, by_x[k], by_y[k], by_row[k]), by_x[k], by_y[k], by_row[k]) for k in range(n_parts)
+    ]
 
 
 def _parts_of(label: IntArray, m: int, n_x: int, n_components: int, smallest: int) -> tuple[IntArray, int]:
@@ -99,7 +101,7 @@ def _links(problem: Problem) -> sparse.csr_array:
 
 def _everything(problem: Problem) -> Part:
     return Part(
-        replace(problem, objective_constant=0.0),
+        replace(problem, objective_constant=0.0, batches=None),
         np.arange(problem.n_onloading),
         np.arange(problem.n_offloading),
         np.arange(problem.n_rows),
@@ -111,7 +113,16 @@ def _members(labels: IntArray, n_parts: int) -> list[IntArray]:
     return np.split(order, np.searchsorted(labels[order], np.arange(1, n_parts)))
 
 
-def _part(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Part:
+def take(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Problem:
+    """Return the problem over some columns and rows, which share no entry with the others.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    xs, ys, rows
+        What to take, ascending.
+    """
     terms = problem.products
     if len(terms):
         mine = np.isin(terms.onloading, xs)
@@ -121,7 +132,7 @@ def _part(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Part:
             np.searchsorted(ys, terms.offloading[mine]),
             terms.coefficient[mine],
         )
-    part = replace(
+    return replace(
         problem,
         onloading_objective=problem.onloading_objective[xs],
         offloading_objective=problem.offloading_objective[ys],
@@ -135,5 +146,5 @@ def _part(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Part:
         offloading_lower=problem.offloading_lower[ys],
         offloading_upper=problem.offloading_upper[ys],
         products=terms,
+        batches=None,
     )
-    return Part(part, xs, ys, rows)

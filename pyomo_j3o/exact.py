@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o import method
+from pyomo_j3o import baj3o, method
 from pyomo_j3o.bounding import relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized
@@ -266,8 +266,8 @@ class _Run:
         limit = self.timings.elapsed() + _SHARE_OF_START * left
         instance = self.instance
         assert instance.linear is not None
-        found, self.trace = method.solve(
-            instance.linear, self.backend, replace(settings, time_limit=limit), self.timings, self.log
+        found, self.trace = baj3o.solve(
+            instance.linear, self.backend, replace(settings, time_limit=limit), self.timings, self.log, True
         )
         self.outcome_of_start = found
         self.bound, self.ray = found.bound, found.ray

@@ -64,6 +64,7 @@ def improve(
     done: Callable[[Step], None],
     rel_gap: float,
     mip_solvers: Callable[[], Iterable[MIPSolver]] | None,
+    others: Sequence[BoolArray] = (),
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
@@ -93,6 +94,8 @@ def improve(
         The search ends at this relative gap.
     mip_solvers
         Returns the MIP solvers for the last step, best first; None to leave it out.
+    others
+        Further placements, (N,) bool each, that a descent begins at if they are near the best.
     """
     step = OffloadingStep(structure, backend)
     try:
@@ -107,6 +110,8 @@ def improve(
             search.approach(tightened)
             search.branch(backend, tightened, rel_gap)
         search.descend()
+        for other in others:
+            search.descend_from(other)
         if tightened is not None and mip_solvers is not None and remaining() > 0:
             search.solve_milp(tightened, rel_gap, mip_solvers)
         return Improved(search.best.x, search.bound)
@@ -185,6 +190,19 @@ class _Search:
     def descend(self) -> None:
         """Descend from the best routing."""
         self._timed("swaps", lambda: self._keep("swaps", self._descent(self.best, "swaps", double=True)))
+
+    def descend_from(self, x: BoolArray) -> None:
+        """Descend from a placement that something else has found."""
+
+        def descend() -> None:
+            found = self._step(x, self._remaining())
+            near = found.merit > self.best.merit - _NEAR * abs(self.best.merit)
+            if not found.solved or found.feasible < self.best.feasible or not near:
+                return
+            self._keep("swaps", self._descent(found, "swaps"))
+
+        if self._remaining() > 0 and not np.array_equal(x, self.best.x):
+            self._timed("swaps", descend)
 
     def solve_milp(
         self, tightened: Tightened, rel_gap: float, mip_solvers: Callable[[], Iterable[MIPSolver]]

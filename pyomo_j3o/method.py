@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_j3o.alternating import alternate
+from pyomo_j3o.batching import BatchSurrogate
 from pyomo_j3o.bounding import Relaxation, Tightened, together, unbounded_columns
+from pyomo_j3o.charging import Charged
 from pyomo_j3o.cutting import relax
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.errors import OptionError
@@ -55,10 +57,16 @@ class Settings:
         Called with each record.
     start
         A placement to begin with, (N,) bool, or None.
+    max_iterations
+        Of all alternations together.
     threads
         So many independent parts are worked on at a time; None for one.
     mip_solvers
         Returns the MIP solvers that may finish the improvement, best first; None for none.
+    charged
+        Who pays for batches, for a second alternation with BAJ3O's surrogate; None for none.
+    proven
+        A bound that counts in place of what is proven of this problem, which is a restriction of another.
     """
 
     stop: Stop
@@ -70,8 +78,11 @@ class Settings:
     onloading_step: OnloadingStep | None
     callback: Callable[[Record], None] | None
     start: BoolArray | None
+    max_iterations: int
     threads: int | None = None
     mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
+    charged: Charged | None = None
+    proven: float | None = None
 
 
 def solve(
@@ -110,6 +121,26 @@ def solve(
         run.close()
 
 
+def certify(problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log) -> Outcome:
+    """Return a bound, or that there is no plan, or none that is best; never a plan.
+
+    Parameters
+    ----------
+    problem, backend, settings, timings, log
+        As for `solve`.
+    """
+    if settings.bound == "none" or settings.time_limit <= timings.elapsed():
+        return Outcome(None, np.inf, Ending.TIME)
+    run = _Run(analyse(problem), backend, settings, timings, log)
+    try:
+        ending = run.certify()[0]
+        return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else run.bound, ending or Ending.STALLED)
+    except KeyboardInterrupt:
+        return Outcome(None, run.bound, Ending.INTERRUPTED)
+    finally:
+        run.close()
+
+
 class _Ended(Exception):
     """Leaves the search from inside a step."""
 
@@ -131,7 +162,7 @@ class _Run:
         self.log = log
         self.trace: list[Record] = []
         self.steps: list[Step] = []
-        self.bound = np.inf
+        self.bound = np.inf if settings.proven is None else settings.proven
         self.parts = split(structure.problem)
         if len(self.parts) == 1:
             self.part_structures = [replace(structure, problem=self.parts[0].problem)]
@@ -188,14 +219,9 @@ class _Run:
             return Ending.TIME
         prices = np.zeros(self.structure.problem.n_rows)
         if self.settings.bound != "none":
-            with self.timings.phase("certify"):
-                # Half of a short time limit stays for the search: a plan without a bound beats none.
-                reserved = 0.5 * self.remaining() if np.isfinite(self.settings.time_limit) else 0.0
-                relaxation = self._relax(lambda: self.remaining() - reserved)
-            ending = self._read(relaxation)
+            ending, prices = self.certify()
             if ending is not None:
                 return ending
-            prices = relaxation.duals
         self.prices.append(prices)
         self._step = OffloadingByParts(self.structure.problem, self.parts, self.part_structures, self.backend)
         routing, ending = alternate(self._onload, self._offload, prices, self._observe)
@@ -207,13 +233,68 @@ class _Run:
             return self._find_first(ending)
         if not routing.feasible:
             self._try_starts()
+        start = self.best
+        others = self._alternate_batched()
         if self.settings.improve or not self.best.feasible:
-            ending = self._improve(ending)
+            ending = self._improve(ending, start if start.feasible else self.best, others)
         if self.best.feasible or ending in (Ending.TIME, Ending.INTERRUPTED):
             return self._find_first(ending)
         # Branch and bound stops at its first plan: there is everything left to improve.
         ending = self._find_first(ending)
-        return self._improve(ending) if self.settings.improve and self.best.feasible else ending
+        if self.settings.improve and self.best.feasible:
+            return self._improve(ending, self.best)
+        return ending
+
+    def _alternate_batched(self) -> list[BoolArray]:
+        """Alternate once more, with BAJ3O's surrogate, and return what that found if it is worth a look.
+
+        It begins where J3O ended. J3O's own search then goes on as if there were no surrogate: what it finds
+        is never missed.
+        """
+        charged, start = self.settings.charged, self.best
+        assert start is not None
+        left = self.settings.max_iterations - len(self.trace)
+        if charged is None or not len(charged.batch) or left <= 0 or self.remaining() <= 0:
+            return []
+        prices, n_prices, before = start.duals, len(self.prices), len(self.trace)
+        y = start.y if start.feasible else np.zeros(self.structure.problem.n_offloading)
+        with self.timings.phase("onload"):
+            steps = BatchSurrogate(charged, self.parts, self.backend, y)
+        found: list[Routing] = []
+
+        def onload(prices: FloatArray) -> BoolArray:
+            with self.timings.phase("onload"):
+                return steps.onload(prices)
+
+        def offload(x: BoolArray, at_least: float) -> Routing:
+            with self.timings.phase("offload"):
+                x, relaxed = steps.offload(x, self.remaining())
+            if not self.structure.placeable(x):
+                # The prices say more than nothing.
+                return replace(Routing.impossible(x, self.structure), duals=relaxed.duals)
+            routing = self._offload(x, at_least)
+            found.append(routing)
+            return replace(routing, duals=relaxed.duals)
+
+        def observe(routing: Routing, best: Routing, repeated: bool) -> Ending | None:
+            ending = self._observe(routing, best, repeated and steps.settled, since=before)
+            if len(self.trace) - before >= left:
+                return Ending.ITERATIONS
+            return None if ending is Ending.STALLED and not steps.settled else ending
+
+        self.log.line("BAJ3O: alternation with the surrogate of the set-ups")
+        alternate(onload, offload, prices, observe)
+        del self.prices[n_prices:]
+        good = [routing for routing in found if routing.feasible]
+        return [max(good, key=lambda routing: routing.merit).x] if good else []
+
+    def certify(self) -> tuple[Ending | None, FloatArray]:
+        """Prove a bound; return why there is nothing to search, if so, and the prices to begin with."""
+        with self.timings.phase("certify"):
+            # Half of a short time limit stays for the search: a plan without a bound beats none.
+            reserved = 0.5 * self.remaining() if np.isfinite(self.settings.time_limit) else 0.0
+            relaxation = self._relax(lambda: self.remaining() - reserved)
+        return self._read(relaxation), relaxation.duals
 
     def _relax(self, remaining: Callable[[], float]) -> Relaxation:
         """Relax every part by itself, and note what is known of each."""
@@ -239,7 +320,8 @@ class _Run:
         """Take over the bound, or say why there is nothing to search."""
         if relaxation.status is LPStatus.UNBOUNDED:
             return self._unbounded()
-        self.bound = relaxation.bound
+        if self.settings.proven is None:
+            self.bound = relaxation.bound
         positive, rounded = relaxation.x > 1e-6, relaxation.x > 0.5
         self._starts.append(positive)
         if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= 0.5 * np.sum(positive):
@@ -291,7 +373,7 @@ class _Run:
             self.prices.append(routing.duals)
         return routing
 
-    def _observe(self, routing: Routing, best: Routing, repeated: bool) -> Ending | None:
+    def _observe(self, routing: Routing, best: Routing, repeated: bool, since: int = 0) -> Ending | None:
         self._keep(best)
         assert self.best is not None
         best = self.best
@@ -310,7 +392,7 @@ class _Run:
         self.log.iteration(record)
         if self.settings.callback is not None:
             self.settings.callback(record)
-        return self.settings.stop(tuple(self.trace))
+        return self.settings.stop(tuple(self.trace[since:]))
 
     def _keep(self, routing: Routing) -> None:
         """Keep the better of this routing and the best ones of all parts, each from whatever iteration."""
@@ -319,18 +401,17 @@ class _Run:
             if found is not None and (self.best is None or found.better_than(self.best)):
                 self.best = found
 
-    def _improve(self, ending: Ending) -> Ending:
+    def _improve(self, ending: Ending, start: Routing, others: Sequence[BoolArray] = ()) -> Ending:
         """Improve every part by itself, and take over what that found and proved."""
         assert self.best is not None
         assert self._step is not None
-        start = self.best
         if not (start.solved and self.structure.placeable(start.x)):
             return ending
         progress = _Progress(self, start)
         numbers = [k for k, part in enumerate(self.parts) if part.problem.n_onloading]
 
         def work(number: int, left: Callable[[], float]) -> bool:
-            self._improve_part(numbers[number], left, progress)
+            self._improve_part(numbers[number], left, progress, others)
             return left() <= 0
 
         try:
@@ -344,17 +425,23 @@ class _Run:
             ending = reason.ending
         self.log.flush()
         self.steps = progress.steps
-        if self.settings.bound == "cuts":
-            self.bound = min(self.bound, self._summed_bound())
+        self.prove(self._summed_bound())
         if not np.array_equal(progress.x, start.x):
             # The plan found is kept even if time is up by now: one LP from a warm basis.
             routing = self._step(progress.x, max(self.remaining(), 1.0))
-            if routing.better_than(start):
+            if routing.better_than(self.best):
                 self.best = routing
         self._count_improvement()
         return ending
 
-    def _improve_part(self, k: int, left: Callable[[], float], progress: _Progress) -> None:
+    def prove(self, bound: float) -> None:
+        """Lower the bound, if what is proven of this problem counts."""
+        if self.settings.bound == "cuts" and self.settings.proven is None:
+            self.bound = min(self.bound, bound)
+
+    def _improve_part(
+        self, k: int, left: Callable[[], float], progress: _Progress, others: Sequence[BoolArray]
+    ) -> None:
         part, structure = self.parts[k], self.part_structures[k]
         if left() <= 0:
             return
@@ -382,6 +469,7 @@ class _Run:
             progress.add,
             self.settings.rel_gap,
             self.settings.mip_solvers,
+            [x[part.onloading] for x in others],
         )
 
     def _summed_bound(self) -> float:
@@ -452,8 +540,7 @@ class _Progress:
             if not self.start.feasible or not name:
                 return
             objective = self.start.objective + sum(self._gained.values())
-            if run.settings.bound == "cuts":
-                run.bound = min(run.bound, run._summed_bound())
+            run.prove(run._summed_bound())
             sense = run.structure.problem.sense
             run.log.improvement(name, sense * objective, sense * run.bound, run.timings.elapsed())
             if run._closed(objective):

@@ -40,6 +40,36 @@ class Products:
 
 
 @dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches of all batching windows, one entry each; B of them.
+
+    Attributes
+    ----------
+    indicator : (B,)
+        The onloading column z that is 1 if the batch is not empty.
+    row : (B,)
+        The row that holds the set-up of the batch: its coefficient of z is the set-up.
+    arrivals : (B, K) CSR
+        Queries/s that reach the batch per unit of y.
+    constant : (B,)
+        Queries/s that reach it in any case.
+    """
+
+    indicator: IntArray
+    row: IntArray
+    arrivals: sparse.csr_array
+    constant: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.indicator)
+
+    def rates(self, y: FloatArray) -> FloatArray:
+        """Return the queries/s of every batch at y, (B,)."""
+        # Of a linear form, the columns after those of the model are products.
+        return np.asarray(self.arrivals @ y[: self.arrivals.shape[1]] + self.constant)
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A model that is linear in y once x is fixed; always **maximised**.
 
@@ -67,6 +97,8 @@ class Problem:
     sense : float
         +1 if the user maximises, -1 if the user minimises: the user's objective is
         ``sense`` times the one above. Of a scaled problem, that times the inverse of the factor.
+    batches : Batches or None
+        Which of the columns and rows are batching windows; to the problem they are columns and rows like any.
     """
 
     onloading_objective: FloatArray
@@ -82,6 +114,7 @@ class Problem:
     offloading_upper: FloatArray
     products: Products
     sense: float = 1.0
+    batches: Batches | None = None
 
     @property
     def n_onloading(self) -> int:

@@ -35,7 +35,7 @@ from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 from pyomo.opt.results.results_ import SolverResults
 
-from pyomo_j3o import exact, method, stopping
+from pyomo_j3o import baj3o, exact, method, stopping
 from pyomo_j3o.compiler import Inverse, compile_model
 from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.linearize import UnboundedProductError, linearize
@@ -177,8 +177,8 @@ class J3OConfig(BranchAndBoundConfig):
             (
                 "algorithm",
                 "auto",
-                _OneOf("algorithm", ("auto", "j3o", "exact")),
-                "The heuristic j3o (auto), or a MIP solver to proven optimality.",
+                _OneOf("algorithm", ("auto", "j3o", "baj3o", "exact")),
+                "The heuristic j3o, or baj3o for models with a BatchingWindow (auto chooses), or exact.",
             ),
             (
                 "lp_solver",
@@ -347,6 +347,7 @@ class _Solved:
     trace: list[Record]
     lp_solver: str
     proof: exact.Proof | None
+    algorithm: str
     #: What counts as 1 in the objective, if all its coefficients are tiny.
     unit: float
 
@@ -432,7 +433,7 @@ class J3O(SolverBase):
         log.line()
         results.solver_name = self.name
         results.solver_version = self.version()
-        results.extra_info.algorithm = _algorithm(config)
+        results.extra_info.algorithm = _algorithm(config, False) if solved is None else solved.algorithm
         results.extra_info.lp_solver = solved.lp_solver if solved is not None else None
         proof = None if solved is None else solved.proof
         results.extra_info.mip_solver = proof.solver if proof is not None else None
@@ -459,9 +460,9 @@ class J3O(SolverBase):
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> _Solved:
         """Compile, choose the solvers, and run the method on arrays."""
-        algorithm = _algorithm(config)
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
+            algorithm = _algorithm(config, problem.batches is not None)
             scaled, row_factors = scale_rows(problem)
             scaled, factor = scale_objective(scaled)
             not_linear = ""
@@ -516,11 +517,11 @@ class J3O(SolverBase):
             else:
                 log.header()
                 settings = replace(settings, start=given)
-                outcome, trace = method.solve(linear, backend, settings, timings, log)
+                outcome, trace = baj3o.solve(linear, backend, settings, timings, log, algorithm == "baj3o")
                 outcome = instance.in_own_columns(outcome)
             outcome = _in_own_units(outcome, row_factors, factor)
             unit = min(1.0, 1.0 / factor)
-            return _Solved(problem, inverse, outcome, trace, backend.name, proof, unit)
+            return _Solved(problem, inverse, outcome, trace, backend.name, proof, algorithm, unit)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
         """Turn the outcome into Pyomo's results, in the user's own sense."""
@@ -606,8 +607,11 @@ def _in_own_units(outcome: Outcome, row_factors: FloatArray, factor: float) -> O
     )
 
 
-def _algorithm(config: Any) -> str:
-    return "j3o" if config.algorithm == "auto" else str(config.algorithm)
+def _algorithm(config: Any, windows: bool) -> str:
+    """Return the algorithm that `auto` stands for, given whether the model has a batching window."""
+    if config.algorithm == "auto":
+        return "baj3o" if windows else "j3o"
+    return str(config.algorithm)
 
 
 def _settings(
@@ -636,6 +640,7 @@ def _settings(
         config.onloading_step,
         config.callback,
         None,
+        config.max_iterations,
         config.threads,
         # What it could improve, the exact solver proves.
         None if exact_follows else mip_solvers,
@@ -944,6 +949,25 @@ class LegacyExactJ3O(LegacyJ3O, ExactJ3O):
 SolverFactory.register(
     "j3o", doc="J3O: joint onloading (placement) and offloading (routing), with a proven bound"
 )(J3O, LegacyJ3O)
+
+
+class BatchingJ3O(J3O):
+    """`J3O` with ``algorithm="baj3o"``: aware of what a batch costs to set up."""
+
+    CONFIG = _preset("baj3o")
+    name = "j3o.baj3o"
+
+
+class LegacyBatchingJ3O(LegacyJ3O, BatchingJ3O):
+    """`BatchingJ3O` behind Pyomo's classic interface."""
+
+    CONFIG = BatchingJ3O.CONFIG
+    name = BatchingJ3O.name
+
+
+SolverFactory.register("j3o.baj3o", doc="J3O with batching windows: set-up of batches by BAJ3O's surrogate")(
+    BatchingJ3O, LegacyBatchingJ3O
+)
 SolverFactory.register(
     "j3o.exact",
     doc="The model of J3O as a MILP or MIQCP, by Gurobi, HiGHS or SCIP, with J3O's plan as a start",

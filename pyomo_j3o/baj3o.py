@@ -1,0 +1,164 @@
+"""J3O and BAJ3O on a problem with batching windows: who pays for set-ups, search, and the last LP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pyomo_j3o import method
+from pyomo_j3o.charging import Charged, charge_when_onloaded, charge_when_used
+from pyomo_j3o.log import Log
+from pyomo_j3o.lp import Backend
+from pyomo_j3o.offloading import OffloadingStep
+from pyomo_j3o.problem import Plan, Problem
+from pyomo_j3o.results import Ending, Outcome, Record, Timings
+from pyomo_j3o.structure import analyse
+
+#: Where J3O's search is one of its own, the part of a time limit that it gets within BAJ3O's.
+_SHARE_OF_J3O = 0.5
+
+
+def solve(
+    problem: Problem,
+    backend: Backend,
+    settings: method.Settings,
+    timings: Timings,
+    log: Log,
+    batching_aware: bool,
+) -> tuple[Outcome, list[Record]]:
+    """Solve a linear problem with batching windows, or one without, by BAJ3O or J3O.
+
+    ::
+
+        J3O     charges every onloaded model for its batches: the plan is safe, and set-up a part of its size
+        BAJ3O   goes on from there: φ_δ linearised at the last batch sizes in place of the set-ups, δ -> 0;
+                what is not in use is not charged, and what is, is charged in full
+
+    The bound is that of the exact windows in both cases. BAJ3O's search holds J3O's: its plan is never worse
+    if both come to their end.
+
+    Parameters
+    ----------
+    problem
+        Linear, maximised.
+    backend, settings, timings, log
+        As for `method.solve`.
+    batching_aware
+        Whether to solve by BAJ3O.
+
+    Returns
+    -------
+    Outcome
+    list of Record
+    """
+    if problem.batches is None or settings.time_limit <= timings.elapsed():
+        return method.solve(problem, backend, settings, timings, log)
+    charged = charge_when_used(problem)
+    log.line(_described(charged))
+    if charged.indicators_left:
+        outcome, trace = _solve_in_two(charged, backend, settings, timings, log, batching_aware)
+    else:
+        start = None if settings.start is None else charged.reduce(settings.start)
+        aware = replace(settings, start=start, charged=charged if batching_aware else None)
+        outcome, trace = method.solve(charged.problem, backend, aware, timings, log)
+    return _restored(charged, outcome, backend, settings, timings, not batching_aware), trace
+
+
+def _described(charged: Charged) -> str:
+    batches = charged.original.batches
+    assert batches is not None
+    never = int(charged.never.sum())
+    return f"{len(np.unique(batches.row))} batching windows, {len(batches)} batches" + (
+        f", {never} of them longer than their window" if never else ""
+    )
+
+
+def _solve_in_two(
+    charged: Charged,
+    backend: Backend,
+    settings: method.Settings,
+    timings: Timings,
+    log: Log,
+    batching_aware: bool,
+) -> tuple[Outcome, list[Record]]:
+    """Solve where charging every onloaded model is a restriction: J3O first, then with all that is left."""
+    tied = charge_when_onloaded(charged.original)
+    given = settings.start
+    settings = replace(settings, start=None)
+    bound = np.inf
+    if not batching_aware:
+        # The bound comes from the exact windows, without the restriction.
+        certificate = method.certify(charged.problem, backend, settings, timings, log)
+        if certificate.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED):
+            return certificate, []
+        bound = certificate.bound
+    limit = settings.time_limit
+    if batching_aware and np.isfinite(limit):
+        limit = timings.elapsed() + _SHARE_OF_J3O * (limit - timings.elapsed())
+    first, trace = method.solve(
+        tied.problem,
+        backend,
+        replace(
+            settings, start=None if given is None else tied.reduce(given), proven=bound, time_limit=limit
+        ),
+        timings,
+        log,
+    )
+    if first.plan is None and first.ending in (Ending.UNBOUNDED, Ending.INTERRUPTED):
+        return first, trace
+    if first.plan is not None:
+        x = charged.reduce(tied.restore(first.plan.x, first.plan.y, charge_all=True))
+        first = replace(first, plan=replace(first.plan, x=x))
+        if not batching_aware or first.ending is Ending.INTERRUPTED:
+            return first, trace
+        given = x
+    else:
+        log.line("No plan charges every onloaded model for its batches; going on with those in use.")
+        given = None if given is None else charged.reduce(given)
+    second, more = method.solve(
+        charged.problem,
+        backend,
+        replace(
+            settings,
+            start=given,
+            charged=charged if batching_aware else None,
+            max_iterations=max(settings.max_iterations - len(trace), 1),
+        ),
+        timings,
+        log,
+    )
+    trace += [replace(record, iteration=len(trace) + record.iteration) for record in more]
+    if second.ending is Ending.INFEASIBLE and first.plan is not None:
+        second = replace(second, bound=np.inf)  # by rounding: there is a plan
+    best = first.plan
+    if best is not None and (second.plan is None or best.objective > second.plan.objective):
+        ending = Ending.TIME if second.ending is Ending.INFEASIBLE else second.ending
+        second = replace(first, bound=max(second.bound, best.objective), ending=ending)
+    return replace(second, steps=first.steps + second.steps), trace
+
+
+def _restored(
+    charged: Charged,
+    outcome: Outcome,
+    backend: Backend,
+    settings: method.Settings,
+    timings: Timings,
+    charge_all: bool,
+) -> Outcome:
+    """Return the outcome in the original columns, after the last LP: support fixed, and charged in full."""
+    plan = outcome.plan
+    if plan is None:
+        return replace(outcome, duals=None)
+    original = charged.original
+    x = charged.restore(plan.x, plan.y, charge_all)
+    with timings.phase("offload"):
+        step = OffloadingStep(analyse(original), backend)
+        try:
+            routing = step(x, max(settings.time_limit - timings.elapsed(), 1.0))
+        finally:
+            step.close()
+    if routing.feasible and routing.objective >= plan.objective - 1e-9 * max(1.0, abs(plan.objective)):
+        plan = Plan(x, routing.y, routing.objective)
+        return replace(outcome, plan=plan, bound=max(outcome.bound, plan.objective), duals=routing.duals)
+    return replace(outcome, plan=Plan(x, plan.y, plan.objective), duals=None)
