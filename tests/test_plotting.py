@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pyomo.environ as pyo
 import pytest
 
@@ -13,8 +15,24 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
 
-from pyomo_j3o.library import placement_table, routing_table, small_example, taskonomy  # noqa: E402
-from pyomo_j3o.plotting import plot_placement, plot_plan, plot_routing, plot_trace  # noqa: E402
+from pyomo_j3o.library import (  # noqa: E402
+    build_model,
+    placement_table,
+    routing_table,
+    small_example,
+    small_example_data,
+    taskonomy,
+)
+from pyomo_j3o.plotting import (  # noqa: E402
+    plot_backlog,
+    plot_latency,
+    plot_placement,
+    plot_plan,
+    plot_routing,
+    plot_simulation,
+    plot_trace,
+)
+from pyomo_j3o.simulation import simulate  # noqa: E402
 
 RECORDS = [
     {"iteration": 1, "incumbent": 0.7, "bound": float("inf"), "time": 0.1},
@@ -48,6 +66,14 @@ def many_nodes():
         for k in [index for index in model.place.x if index[0] == node][:3]:
             model.place.x[k].set_value(1)
     return model
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Return two minutes of the small example, with windows of 0.5 s, without a set-up time."""
+    model = build_model(replace(small_example_data(), window=0.5))
+    pyo.SolverFactory("highs").solve(model)
+    return simulate(model, horizon=120)
 
 
 def overlaps(ax) -> list[tuple[str, str]]:
@@ -119,6 +145,50 @@ def test_an_empty_trace_is_an_error():
     """There is nothing to draw."""
     with pytest.raises(ValueError, match="the trace is empty"):
         plot_trace([])
+
+
+def test_latency_rises_to_all_answers_and_shows_two_windows(simulated):
+    """One curve per task that is answered there, in seconds and per cent, and a line at 1 s."""
+    ax = plot_latency(simulated)
+    *curves, deadline = ax.get_lines()
+    assert [line.get_label() for line in curves] == ["edges", "depth"]
+    for line in curves:
+        latencies = simulated.latencies(line.get_label())
+        assert list(line.get_xdata()) == sorted(latencies)
+        assert line.get_ydata()[-1] == 100
+    assert list(deadline.get_xdata()) == [1.0, 1.0]
+    assert "(s)" in ax.get_xlabel()
+    assert "%" in ax.get_ylabel()
+    # The edge server answers one of the two tasks.
+    assert len(plot_latency(simulated, level="edge").get_lines()) == 2
+
+
+def test_backlog_is_that_of_every_window(simulated):
+    """One line per edge server, whose label says whether the queue is stable."""
+    (line,) = plot_backlog(simulated).get_lines()
+    windows = simulated.windows["server"]
+    assert list(line.get_xdata()) == list(windows.end)
+    assert list(line.get_ydata()) == list(windows.backlog)
+    assert line.get_label() == f"server: {windows.verdict}"
+
+
+def test_a_simulation_has_both_pictures_and_without_windows_one(simulated, solved):
+    """The title says how accurate the answers were, and how many late."""
+    figure = plot_simulation(simulated)
+    assert len(figure.axes) == 2
+    assert f"{simulated.accuracy:.4f}" in figure.get_suptitle()
+    assert "later than two windows" in figure.get_suptitle()
+    without = simulate(solved, horizon=60)
+    assert len(plot_simulation(without).axes) == 1
+    with pytest.raises(ValueError, match="no edge server has a batching window"):
+        plot_backlog(without)
+
+
+def test_a_simulation_without_latencies_cannot_be_drawn(simulated):
+    """As when the cloud answers everything."""
+    none = replace(simulated, queries=replace(simulated.queries, latency=simulated.queries.latency * np.nan))
+    with pytest.raises(ValueError, match="no client or edge server answered"):
+        plot_latency(none)
 
 
 def test_importing_the_module_does_not_load_matplotlib():

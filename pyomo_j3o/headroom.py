@@ -1,0 +1,203 @@
+"""How much of each batching window to keep free, so that random batches are late as seldom as wished."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from pyomo_j3o.delivery import Simulation
+from pyomo_j3o.simulation import simulate
+from pyomo_j3o.tables import Table, _plan
+from pyomo_j3o.window_work import window_work
+
+if TYPE_CHECKING:
+    from pyomo.core.base.block import BlockData
+
+
+@dataclass(frozen=True, eq=False)
+class HeadroomSearch:
+    """What `find_headroom` returns; printing it shows every headroom that was tried.
+
+    Attributes
+    ----------
+    headroom
+        The smallest headroom found that meets the target.
+    target
+        Largest share of the queries in batches that may be late.
+    simulations
+        The simulated plan at every headroom tried.
+    """
+
+    headroom: float
+    target: float
+    simulations: dict[float, Simulation]
+
+    @property
+    def simulation(self) -> Simulation:
+        """The simulated plan at the headroom found."""
+        return self.simulations[self.headroom]
+
+    @property
+    def table(self) -> Table:
+        """Every headroom tried, in ascending order, and what it costs.
+
+        ``headroom``; ``late``, the share of the queries in batches answered later than 2·T_b; ``planned``,
+        ``accuracy`` and ``timely``, the planned accuracy, the delivered one, and that with late answers
+        counted as 0; ``cost``, the planned accuracy given up against no headroom.
+        """
+        rows = [
+            {
+                "headroom": headroom,
+                "late": run.share_late,
+                "planned": run.planned_accuracy,
+                "accuracy": run.accuracy,
+                "timely": run.timely_accuracy,
+                "cost": self.simulations[0.0].planned_accuracy - run.planned_accuracy,
+            }
+            for headroom, run in sorted(self.simulations.items())
+        ]
+        return Table(("headroom", "late", "planned", "accuracy", "timely", "cost"), rows)
+
+    def __str__(self) -> str:
+        late = 100 * self.simulation.share_late
+        return f"headroom {self.headroom:g}: {late:.2f} % late (target {100 * self.target:g} %)\n{self.table}"
+
+
+def find_headroom(
+    solve: Callable[[float], BlockData],
+    target: float = 0.01,
+    *,
+    step: float = 0.01,
+    highest: float = 0.6,
+    **settings: Any,
+) -> HeadroomSearch:
+    """Find the smallest headroom whose plan, simulated, is late for no more than a target share of queries.
+
+    A plan may fill its window's row, Σ (ν + τ·q) ≤ (1 - headroom)·T_b, to the brim, but batches are as large
+    as planned on average only. Without headroom the queue of a full window grows without end, so no plan is
+    right without some. The search solves without headroom, then with `guess_headroom`, walks from there in
+    steps that double until the target lies in between, and bisects: a handful of solves. All plans are played
+    on the same arrivals.
+
+    It takes for granted that more headroom never makes more queries late. As every headroom may change the
+    whole plan, this can fail by a little; what holds in any case is that the plan at the headroom found meets
+    the target, and that the one tried a step below does not.
+
+    Parameters
+    ----------
+    solve
+        Builds and solves the model with the given headroom, and returns it.
+    target
+        Largest share of late queries among those that edge servers run in batches, above 0. Over a horizon of
+        H s and a rate of λ queries/s a share much below 1/(λ·H) cannot be seen.
+    step, highest
+        The headroom is a multiple of `step`, at most `highest`.
+    **settings
+        Passed to `pyomo_j3o.simulation.simulate`: ``arrivals``, ``latency``, ``setup_error``, ``horizon``,
+        ``warm_up``, ``seed``.
+
+    Returns
+    -------
+    HeadroomSearch
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or the target is not met at the highest headroom.
+    """
+    if not 0 < target < 1:
+        raise ValueError(f"target={target!r}: give a share of late queries above 0 and below 1, such as 0.01")
+    if not 0 < step <= highest < 1:
+        raise ValueError(f"step={step!r}, highest={highest!r}: give 0 < step <= highest < 1")
+    runs: dict[float, Simulation] = {}
+
+    def meets(k: int) -> bool:
+        headroom = _multiple(k, step)
+        runs[headroom] = simulate(solve(headroom), **settings)
+        return runs[headroom].share_late <= target
+
+    without = solve(0.0)
+    runs[0.0] = simulate(without, **settings)
+    if runs[0.0].share_late <= target:
+        return HeadroomSearch(0.0, target, runs)
+    last = math.floor(highest / step + 1e-9)
+    guess = math.ceil(guess_headroom(without, target) / step)
+    found = _smallest(meets, min(max(guess, 1), last), last)
+    if found > last:
+        share = 100 * runs[_multiple(last, step)].share_late
+        raise ValueError(
+            f"highest={highest!r}: even with this headroom {share:.2f} % of the queries in batches are late; "
+            "raise the target, give edge servers more compute or longer windows, or see whether set-up times "
+            "or latencies are far from what was planned"
+        )
+    return HeadroomSearch(_multiple(found, step), target, runs)
+
+
+def guess_headroom(model: BlockData, target: float = 0.01) -> float:
+    """Guess the headroom needed from one plan, in closed form.
+
+    The work per window of `pyomo_j3o.window_work.window_work`, with mean M and standard deviation S at a
+    planned work of R, is taken as normal, and a plan with headroom h as the same mix of models at
+    R = (1 - h)·T_b, so that M scales with 1 - h and S with its square root. The guess is the h at which the
+    work of a window exceeds T_b with probability `target`; with z the normal quantile, s = √(1 - h) solves ::
+
+        (M/R)·T_b·s² + z·S·√(T_b/R)·s = T_b
+
+    An edge server whose plan has more room than that already needs none; the largest h of all edge servers
+    counts. The guess knows Poisson arrivals and the planned latencies only, and no backlog; late queries are
+    not as many as those in windows with too much work. So it is a place to start a search, not an answer.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved; best without headroom.
+    target
+        Probability that a window's work exceeds T_b, above 0 and below 1.
+
+    Returns
+    -------
+    float
+        From 0 to below 1; 0 if no edge server runs batches.
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    data, shares = _plan(model)
+    z = NormalDist().inv_cdf(1 - target)
+    headroom = 0.0
+    for work in window_work(data, shares).values():
+        if work.planned > 0:
+            a = work.mean / work.planned
+            b = z * work.sd / math.sqrt(work.planned * work.length)
+            s = (math.sqrt(b * b + 4 * a) - b) / (2 * a)
+            if work.planned > s * s * work.length:
+                headroom = max(headroom, 1 - s * s)
+    return headroom
+
+
+def _smallest(meets: Callable[[int], bool], guess: int, last: int) -> int:
+    """Return the smallest k from 1 to `last` with ``meets(k)``, or `last` + 1; `meets` is monotone.
+
+    Walks from the guess in steps that double, and bisects once the answer lies in between.
+    """
+    low, high = 0, last + 1
+    k, stride = guess, 1
+    while high - low > 1:
+        if meets(k):
+            high, k = k, k - stride
+        else:
+            low, k = k, k + stride
+        stride *= 2
+        if not low < k < high:
+            k = (low + high) // 2
+    return high
+
+
+def _multiple(k: int, step: float) -> float:
+    # 0.07, not 0.07 and a bit: the number is shown, and is a key.
+    return round(k * step, 10)
