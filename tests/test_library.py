@@ -17,6 +17,7 @@ from pyomo_j3o.library import (
     budget_table,
     build_model,
     domainnet,
+    domainnet_data,
     domainnet_models,
     from_frames,
     instances,
@@ -28,6 +29,8 @@ from pyomo_j3o.library import (
     taskonomy,
     taskonomy_data,
     taskonomy_models,
+    v100_batch_latency,
+    windowed_instances,
     write_folder,
 )
 
@@ -159,6 +162,111 @@ def test_models_clone_and_pickle_with_their_data(form):
         assert copy.data == model.data
 
 
+# --- batching windows --------------------------------------------------------------------------------
+
+
+def batched(**fields) -> InferenceData:
+    """Return the small example with a window of 1 s, of which β leaves 0.2 s; a batch costs 0.02 s of it."""
+    return changed(**{"window": 1, "setup_time": np.full((1, 3), 0.02), **fields})
+
+
+def test_a_window_has_the_optimum_found_by_hand():
+    """A batch of ``sharp`` costs 0.1 of the 0.2 s that β leaves, so it answers 2 queries/s instead of 3.
+
+    One more of the phone's edge queries stays at 0.7 instead of 0.9, which costs 0.2 of 8.4.
+    """
+    assert solve(build_model(batched(setup_time=np.full((1, 3), 0.1)))) == pytest.approx(0.82)
+
+
+@pytest.mark.parametrize("length", [0.15, 0.4, 1.0])
+@pytest.mark.parametrize("droppable", [False, True])
+def test_both_forms_have_the_same_optimum_with_a_window(length, droppable):
+    """The window's row is in y in both: an optimal y of the product form may be 0 wherever x is."""
+    data = batched(window=length)
+    best = best_by_enumeration(build_model(data, droppable=droppable, form="product"))
+    assert solve(build_model(data, droppable=droppable)) == pytest.approx(best)
+
+
+def test_a_window_takes_the_place_of_the_compute_row():
+    """Only on edge servers whose window is finite, and only where the compute budget is neither 0 nor inf."""
+    data = taskonomy_data(6, 3, window=[0.2, np.inf, 0.2])
+    model = build_model(data)
+    assert list(model.batch) == ["edge1", "edge3"]
+    assert set(model.compute) == {*data.clients, "edge2"}
+    for budget, rows in ((0.0, ["edge2", "edge3"]), (np.inf, ["edge2"])):
+        compute = data.compute_budget.copy()
+        compute[-1] = budget
+        free = np.zeros_like(data.setup_time)  # with a set-up and no compute there is nothing to be limited
+        other = build_model(dataclasses.replace(data, compute_budget=compute, setup_time=free))
+        assert list(other.batch) == ["edge1"]
+        assert sorted(set(other.compute) - set(data.clients)) == rows
+    assert build_model(taskonomy_data(6, 3)).component("batch") is None
+
+
+def test_a_model_whose_set_up_does_not_fit_the_window_is_not_offered():
+    """Of 0.5 s β = 0.2 leaves 0.1 s, or 0.09 s with a headroom of a tenth; with β = 0 nothing is left."""
+    data = batched(window=0.5, setup_time=[[0.02, 0.095, 0.2]])
+
+    def on_server(data, headroom=0.0):
+        return {k for n, k in build_model(data, droppable=True, headroom=headroom).place.x if n == "server"}
+
+    assert on_server(data) == {"both", "sharp"}
+    assert on_server(data, headroom=0.1) == {"both"}
+    assert on_server(dataclasses.replace(data, compute_budget=[1, 1, 0])) == set()
+    assert on_server(dataclasses.replace(data, compute_budget=[1, 1, np.inf])) == {"both", "sharp", "deep"}
+
+
+def test_a_long_window_is_worth_what_the_compute_row_allows():
+    """Set-ups fade as T_b grows: at 1e5 s, at inf and without a window the optimum is the same."""
+    plain = solve(small_example())
+    assert solve(build_model(batched(window=1e5))) == pytest.approx(plain, abs=1e-5)
+    assert solve(build_model(batched(window=np.inf))) == pytest.approx(plain)
+
+
+def test_accuracy_rises_with_the_window_and_falls_with_headroom():
+    """A longer window allows all that a shorter one does; keeping some of it free allows less."""
+    by_length = [solve(build_model(batched(window=length))) for length in (0.11, 0.2, 0.4, 1, 10)]
+    assert by_length == sorted(by_length)
+    assert by_length[0] < by_length[-1] - 0.01
+    by_headroom = [solve(build_model(batched(window=0.4), headroom=part)) for part in (0, 0.2, 0.4)]
+    assert by_headroom == sorted(by_headroom, reverse=True)
+    assert by_headroom[0] > by_headroom[-1]
+
+
+@pytest.mark.parametrize(
+    ("data", "headroom", "message"),
+    [
+        (batched(), -0.1, "headroom=-0.1: give the part"),
+        (batched(), 1.0, "headroom=1.0: give the part"),
+        (batched(), float("nan"), "headroom=nan"),
+        (small_example_data(), 0.1, "no edge server has a window"),
+    ],
+)
+def test_a_wrong_headroom_is_named(data, headroom, message):
+    """It is a part of a window, and without windows there is none."""
+    with pytest.raises(ValueError, match=message):
+        build_model(data, headroom=headroom)
+
+
+def test_batch_times_belong_to_a_window():
+    """Both are divided by the share of the processor; an edge server without a window has none."""
+    setup, per_query = batched().batch_times("server")
+    assert setup == pytest.approx({"both": 0.1, "sharp": 0.1, "deep": 0.1})
+    assert per_query == pytest.approx({"both": 0.1, "sharp": 0.25, "deep": 0.25})
+    with pytest.raises(ValueError, match="'server': no edge server with a window"):
+        small_example_data().batch_times("server")
+    with pytest.raises(ValueError, match="'phone': no edge server with a window; those are server"):
+        batched().batch_times("phone")
+
+
+def test_a_windowed_model_clones_and_pickles():
+    """A copy has the window's rows and the data."""
+    model = build_model(batched())
+    for copy in (model.clone(), pickle.loads(pickle.dumps(model))):
+        assert copy.data == model.data
+        assert str(copy.batch["server"].capacity.expr) == str(model.batch["server"].capacity.expr)
+
+
 # --- Taskonomy ---------------------------------------------------------------------------------------
 
 
@@ -215,6 +323,118 @@ def test_everything_can_be_served_with_the_default_budgets(build, witness, clien
         SolverFactory("highs").solve(model)  # raises if it is infeasible
 
 
+@pytest.mark.parametrize(
+    ("build", "witness", "clients", "edges", "seed"),
+    [
+        (taskonomy, "s1_full_12345", 5, 1, 100),
+        (taskonomy, "s1_full_12345", 30, 3, 1),
+        (domainnet, "clip_RN50", 6, 2, 3),
+    ],
+)
+@pytest.mark.parametrize("window", [0.05, 0.08, 0.5, np.inf])
+def test_everything_can_be_served_with_windows_of_50_ms_and_more(
+    build, witness, clients, edges, seed, window
+):
+    """The same plan serves all, with one batch per window on each edge server."""
+    model = build(clients, edges, seed=seed, window=window)
+    for (_, name), x in model.place.x.items():
+        x.fix(float(name == witness))
+    model.mean_accuracy.set_value(0)
+    SolverFactory("highs").solve(model)  # raises if it is infeasible
+
+
+@pytest.mark.parametrize(
+    ("data", "fingerprint"),
+    [
+        (
+            taskonomy_data(7, 2, seed=3),
+            (
+                -4.122148811907197,
+                0.035460489462457494,
+                25.752242403898553,
+                0.07183660101172515,
+                2.317911949747496,
+            ),
+        ),
+        (
+            domainnet_data(7, 2, seed=3),
+            (
+                -5.720119434181674,
+                -1.2483804020371707,
+                175.46077922882006,
+                0.12265815007907424,
+                1.2129769293449801,
+            ),
+        ),
+    ],
+    ids=lambda d: getattr(d, "name", ""),
+)
+def test_drawn_data_stay_what_they_were(data, fingerprint):
+    """Without a window, the load, the service times and the budgets of a seed are those of every version."""
+    assert data.window is None
+    assert data.setup_time is None
+    arrays = (data.load, data.service_time, data.memory_budget, data.compute_budget, data.uplink_budget)
+    weighed = [np.nansum(a * np.cos(np.arange(a.size).reshape(a.shape))) for a in arrays]
+    assert weighed == pytest.approx(fingerprint, rel=1e-11)
+
+
+@pytest.mark.parametrize("draw", [taskonomy_data, domainnet_data])
+def test_a_sweep_over_windows_changes_nothing_but_the_window(draw):
+    """Systems of one seed differ in ``window`` alone; a number stands for the same window everywhere."""
+    base = draw(6, 2, seed=1, window=0.05)
+    for window in (0.1, 1.0, np.inf, [0.2, 0.7]):
+        assert dataclasses.replace(base, window=window) == draw(6, 2, seed=1, window=window)
+
+
+def test_a_window_leaves_clients_loads_and_memory_alone():
+    """Of the same seed without a window, only the edge servers' times and budgets differ, and uplinks."""
+    plain, windowed = taskonomy_data(7, 2, seed=3), taskonomy_data(7, 2, seed=3, window=0.1)
+    assert np.array_equal(plain.load, windowed.load)
+    assert np.array_equal(plain.memory_budget, windowed.memory_budget)
+    assert np.array_equal(plain.service_time[:7], windowed.service_time[:7])
+    assert np.array_equal(plain.compute_budget[:7], windowed.compute_budget[:7])
+
+
+def test_edge_servers_keep_their_drawn_speeds():
+    """Between two edge servers, set-ups and queries differ by the factor that queries differ by without."""
+    plain, windowed = taskonomy_data(7, 2, seed=3), taskonomy_data(7, 2, seed=3, window=0.1)
+    factor = plain.service_time[7] / plain.service_time[8]
+    assert windowed.service_time[7] / windowed.service_time[8] == pytest.approx(factor)
+    assert windowed.setup_time[0] / windowed.setup_time[1] == pytest.approx(factor)
+    setup, per_query = v100_batch_latency(taskonomy_models().gmacs)
+    assert windowed.setup_time / windowed.service_time[7:] == pytest.approx(
+        np.broadcast_to(setup / per_query, (2, 72))
+    )
+
+
+def test_windows_bind_on_drawn_systems():
+    """At 0.05 s one set-up takes half of the window or more; four times as long, more models are worth it."""
+    accuracy, fill = {}, {}
+    for window in (0.05, 0.2):
+        model = taskonomy(4, 1, seed=100, window=window)
+        accuracy[window] = solve(model, mip_rel_gap=0.01)
+        fill[window] = {row["kind"]: row for row in budget_table(model) if row["node"] == "edge1"}
+    assert fill[0.05]["set-up"]["share"] > 0.5
+    assert fill[0.2]["set-up"]["used"] > 1.5 * fill[0.05]["set-up"]["used"]
+    assert accuracy[0.2] > accuracy[0.05] + 0.03
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (0, r"window\['edge1'\]: 0.0 is no window"),
+        (-1, r"window\['edge1'\]: -1.0 is negative"),
+        (float("nan"), r"window\['edge1'\]: nan is NaN"),
+        ([0.1], r"window: shape \(1,\) where \(2,\) is expected"),
+        ("long", "window: not an array of numbers"),
+    ],
+)
+def test_a_wrong_window_is_named(window, message):
+    """The message names the edge server."""
+    with pytest.raises(ValueError, match=message):
+        taskonomy_data(4, 2, window=window)
+
+
 def test_domainnet_has_53_classifiers_with_known_rows():
     """Six domains; a network trained for one domain knows no other, a zero-shot one knows all."""
     nets = domainnet_models()
@@ -261,6 +481,22 @@ def test_thirty_named_instances():
     build_model(taskonomy_data(**{k: v for k, v in named["taskonomy-5-1-drop"].items() if k != "droppable"}))
 
 
+def test_thirty_named_instances_with_windows():
+    """The sizes are those without windows; each length of window occurs six times, three with drops."""
+    plain, named = list(instances()), dict(windowed_instances())
+    assert len(named) == 30
+    assert not {kwargs["seed"] for kwargs in named.values()} & {kwargs["seed"] for _, kwargs in plain}
+    assert len({kwargs["seed"] for kwargs in named.values()}) == 30
+    for (_, one), other in zip(plain, named.values(), strict=True):
+        assert all(one[key] == other[key] for key in ("clients", "edges", "droppable"))
+    for window in (0.05, 0.1, 0.2, 0.5, 1.0):
+        assert (
+            sorted(kw["droppable"] for kw in named.values() if kw["window"] == window)
+            == [False] * 3 + [True] * 3
+        )
+    assert taskonomy(**named["taskonomy-5-1-serve-0.05s"]).data.windows == {"edge1": 0.05}
+
+
 # --- checking the data -------------------------------------------------------------------------------
 
 
@@ -287,6 +523,15 @@ def test_thirty_named_instances():
         ({"compute_budget": [1, 1, -0.2]}, r"compute_budget\['server'\]: -0.2 is negative"),
         ({"uplink_budget": [1, np.nan, 2]}, r"uplink_budget\['robot'\]: nan is NaN"),
         ({"service_time": np.full((3, 3), -1.0)}, r"service_time\['phone', 'both'\]: -1.0 is negative"),
+        ({"setup_time": np.zeros((1, 3))}, r"setup_time: given without a window"),
+        ({"window": 0.0}, r"window\['server'\]: 0.0 is no window; give a length in seconds, or None"),
+        ({"window": [1, 1]}, r"window: shape \(2,\) where \(1,\) is expected, one entry per edges"),
+        ({"window": 1, "setup_time": [[0, -1, 0]]}, r"setup_time\['server', 'sharp'\]: -1.0 is negative"),
+        ({"window": 1, "setup_time": [[0, np.nan, 0]]}, r"setup_time\['server', 'sharp'\]: nan is NaN"),
+        (
+            {"window": 1, "setup_time": [[0, np.inf, 0]]},
+            r"setup_time\['server', 'sharp'\]: inf is not finite",
+        ),
     ],
 )
 def test_bad_data_is_named(fields, message):
@@ -308,7 +553,17 @@ def test_arrays_are_copies_that_nobody_can_change():
 # --- folders and frames ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [small_example_data(), taskonomy_data(3, 2, seed=5)], ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "data",
+    [
+        small_example_data(),
+        taskonomy_data(3, 2, seed=5),
+        taskonomy_data(3, 2, seed=5, window=[0.1, np.inf]),
+        changed(window=0.3, setup_time=[[0.01, 0, 0.02]]),
+        changed(window=0.3),
+    ],
+    ids=["small", "taskonomy", "taskonomy with windows", "small with a window", "no set-up"],
+)
 def test_a_folder_reads_back_as_it_was_written(data, tmp_path):
     """Not a digit is lost."""
     write_folder(data, tmp_path / "system")
@@ -320,6 +575,45 @@ def test_infinite_budgets_and_missing_cloud_survive_a_folder(tmp_path):
     data = changed(uplink_budget=[np.inf, 1, 2], cloud_accuracy=[0.9, np.nan])
     write_folder(data, tmp_path)
     assert read_folder(tmp_path) == data
+
+
+def test_writing_over_a_folder_leaves_no_windows_behind(tmp_path):
+    """A system without windows takes the former one's set-up times out."""
+    write_folder(changed(window=0.3, setup_time=np.ones((1, 3))), tmp_path)
+    write_folder(small_example_data(), tmp_path)
+    assert read_folder(tmp_path) == small_example_data()
+
+
+def test_the_table_of_set_ups_is_optional_but_needs_a_window(tmp_path):
+    """Without the table set-ups are 0; with it and no window the message says what is missing."""
+    data = changed(window=0.3, setup_time=np.ones((1, 3)))
+    write_folder(data, tmp_path)
+    table = (tmp_path / "setup_time.csv").read_text()
+    (tmp_path / "setup_time.csv").unlink()
+    assert read_folder(tmp_path) == changed(window=0.3)
+    write_folder(small_example_data(), tmp_path)
+    (tmp_path / "setup_time.csv").write_text(table)
+    with pytest.raises(ValueError, match="setup_time: the table is there, but edges has no column 'window'"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "message"),
+    [
+        ("edges", "2.0,0.3", "2.0,soon", r"edges.csv, line 2, column 'window': 'soon' is not a number"),
+        ("edges", "2.0,0.3", "2.0,", r"edges.csv, line 2, column 'window': '' is not a number"),
+        ("setup_time", "server,both", "phone,both", r"setup_time.csv, line 2, .*unknown name 'phone'"),
+        ("setup_time", "both,1.0", "both,inf", r"setup_time.csv, line 2, column 'setup_time': .*not finite"),
+    ],
+)
+def test_a_bad_window_is_named_with_line_and_column(table, old, new, message, tmp_path):
+    """As for the other tables."""
+    write_folder(changed(window=0.3, setup_time=np.ones((1, 3))), tmp_path)
+    path = tmp_path / f"{table}.csv"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        read_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -426,6 +720,9 @@ def test_frames_give_the_same_data_as_a_folder(tmp_path):
     write_folder(data, tmp_path)
     frames = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
     assert from_frames(frames, name=data.name) == data
+    write_folder(changed(window=0.3, setup_time=np.ones((1, 3))), tmp_path / "windows")
+    windowed = {path.stem: pd.read_csv(path) for path in (tmp_path / "windows").glob("*.csv")}
+    assert from_frames(windowed, name=data.name) == changed(window=0.3, setup_time=np.ones((1, 3)))
     frames["load"].loc[1, "load"] = -1
     with pytest.raises(ValueError, match=r"frames\['load'\], row 1, column 'load': -1 is negative"):
         from_frames(frames)
@@ -482,6 +779,19 @@ def test_budget_table_by_hand(solved):
     assert rows["server", "compute"]["share"] == pytest.approx(3 * 0.05 / 0.2)
     assert rows["server", "uplink"]["used"] == pytest.approx(2)
     assert rows["server", "uplink"]["unit"] == "Mbit/s"
+
+
+def test_budget_table_of_a_window_by_hand():
+    """On a fifth of a processor, set-up of ``sharp`` takes 0.5 s, and each of 2 queries 0.25 s."""
+    model = build_model(batched(setup_time=np.full((1, 3), 0.1)))
+    solve(model)
+    rows = {row["kind"]: row for row in budget_table(model) if row["node"] == "server"}
+    assert rows["set-up"]["used"] == pytest.approx(0.5)
+    assert rows["queries"]["used"] == pytest.approx(0.5)
+    assert rows["queries"]["share"] == pytest.approx(rows["compute"]["share"])
+    assert rows["window"]["share"] == pytest.approx(1)
+    assert rows["window"]["budget"] == 1
+    assert rows["window"]["unit"] == "s"
 
 
 def test_in_the_product_form_a_route_to_an_absent_model_counts_as_dropped():
