@@ -55,7 +55,6 @@ def solve(
     if problem.batches is None or settings.time_limit <= timings.elapsed():
         return method.solve(problem, backend, settings, timings, log)
     charged = charge_when_used(problem)
-    log.line(_described(charged))
     if charged.indicators_left:
         outcome, trace = _solve_in_two(charged, backend, settings, timings, log, batching_aware)
     else:
@@ -63,15 +62,6 @@ def solve(
         aware = replace(settings, start=start, charged=charged if batching_aware else None)
         outcome, trace = method.solve(charged.problem, backend, aware, timings, log)
     return _restored(charged, outcome, backend, settings, timings, not batching_aware), trace
-
-
-def _described(charged: Charged) -> str:
-    batches = charged.original.batches
-    assert batches is not None
-    never = int(charged.never.sum())
-    return f"{len(np.unique(batches.row))} batching windows, {len(batches)} batches" + (
-        f", {never} of them longer than their window" if never else ""
-    )
 
 
 def _solve_in_two(

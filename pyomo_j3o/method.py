@@ -540,6 +540,9 @@ class _Progress:
             if not self.start.feasible or not name:
                 return
             objective = self.start.objective + sum(self._gained.values())
+            if run.best is not None and run.best.feasible:
+                # BAJ3O may have found a better plan than the one that the parts start from.
+                objective = max(objective, run.best.objective)
             run.prove(run._summed_bound())
             sense = run.structure.problem.sense
             run.log.improvement(name, sense * objective, sense * run.bound, run.timings.elapsed())

@@ -505,6 +505,9 @@ class J3O(SolverBase):
                 f"{problem.n_onloading} onloading and {problem.n_offloading} offloading variables, "
                 f"{problem.n_rows} rows, {problem.n_nonzeros} nonzeros"
             )
+            if problem.batches is not None:
+                windows = len(np.unique(problem.batches.row))
+                log.line(f"Batching windows: {windows}, with {len(problem.batches)} batches")
             log.line(f"LP solver: {backend.description}")
             settings = _settings(config, factor, mip_solvers, exact_follows=algorithm == "exact")
             given = _start(inverse) if config.warm_start else None
