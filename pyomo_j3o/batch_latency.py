@@ -58,7 +58,7 @@ class BatchLatency:
 
     @property
     def verdict(self) -> str:
-        """One sentence: the line, whether the measurements lie on it (within 10 %), and where it is worst."""
+        """The line, whether the measurements lie on it within 10 %, and where it is worst, in a sentence."""
         errors = self.relative_errors
         worst = max(range(len(errors)), key=lambda k: abs(errors[k]))
         size, measured = self.batch_sizes[worst], self.seconds[worst]

@@ -17,7 +17,6 @@ from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
 from pyomo_j3o.batch_latency import (
     BatchLatency,
-    PublishedLatencies,
     fit_batch_latency,
     v100_batch_latency,
     v100_classifiers,
@@ -39,7 +38,6 @@ __all__ = [
     "CLOUD",
     "BatchLatency",
     "InferenceData",
-    "PublishedLatencies",
     "Table",
     "accuracy_from_loss",
     "budget_table",
