@@ -186,7 +186,10 @@ class InferenceData:
             return NotImplemented
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return all(
-            np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b for a, b in pairs
+            np.array_equal(a, b, equal_nan=True)
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
+            else type(a) is type(b) and a == b
+            for a, b in pairs
         )
 
     def __repr__(self) -> str:

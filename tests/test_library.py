@@ -386,6 +386,15 @@ def test_a_sweep_over_windows_changes_nothing_but_the_window(draw):
         assert dataclasses.replace(base, window=window) == draw(6, 2, seed=1, window=window)
 
 
+def test_a_system_with_windows_is_none_without():
+    """Comparison takes a missing window for a difference, in either order."""
+    plain, windowed = small_example_data(), changed(window=np.inf)
+    assert plain != windowed
+    assert windowed != plain
+    several = taskonomy_data(4, 2, window=0.1)
+    assert dataclasses.replace(several, window=None, setup_time=None) != several
+
+
 def test_a_window_leaves_clients_loads_and_memory_alone():
     """Of the same seed without a window, only the edge servers' times and budgets differ, and uplinks."""
     plain, windowed = taskonomy_data(7, 2, seed=3), taskonomy_data(7, 2, seed=3, window=0.1)
