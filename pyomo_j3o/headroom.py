@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtr
 
 from pyomo_j3o.delivery import Simulation
 from pyomo_j3o.simulation import simulate
@@ -139,23 +141,31 @@ def find_headroom(
 def guess_headroom(model: BlockData, target: float = 0.01) -> float:
     """Guess the headroom needed from one plan, in closed form.
 
-    The work per window of `pyomo_j3o.window_work.window_work`, with mean M and standard deviation S at a
-    planned work of R, is taken as normal, and a plan with headroom h as the same mix of models at
-    R = (1 - h)·T_b, so that M scales with 1 - h and S with its square root. The guess is the h at which the
-    work of a window exceeds T_b with probability `target`; with z the normal quantile, s = √(1 - h) solves ::
+    A query that arrives u s after its window began is late if its batch is done more than u s past the end of
+    the next window. With u uniform over the window, and all batches of a window taken to be done with the
+    last, the share that is late is the mean backlog over T_b. Not all batches are the last, which makes it
+    less; full windows hold more queries than others, which makes it more where batches are small.
 
-        (M/R)·T_b·s² + z·S·√(T_b/R)·s = T_b
+    The backlog is a random walk with steps W - T_b, reflected at 0. With the work W per window taken as
+    normal, mean and standard deviation from `pyomo_j3o.window_work.window_work`, Spitzer's identity gives its
+    mean in the long run::
 
-    An edge server whose plan has more room than that already needs none; the largest h of all edge servers
-    counts. The guess knows Poisson arrivals and the planned latencies only, and no backlog; late queries are
-    not as many as those in windows with too much work. So it is a place to start a search, not an answer.
+        E[backlog] = Σ_n E[max(0, S_n)] / n ,      S_n normal, mean n·(E[W] - T_b), variance n·Var[W]
+
+    A plan with headroom h is taken as the same mix of models at a row of (1 - h)·T_b, so that the mean of W
+    scales with it and the standard deviation with its square root. The guess is the h at which E[backlog]/T_b
+    is the target; an edge server whose plan has more room than that already needs none, and the largest h of
+    all edge servers counts.
+
+    The guess knows Poisson arrivals and the planned latencies only, and not how the plan changes with h. So
+    it is a place to start a search, not an answer.
 
     Parameters
     ----------
     model
         A model of `pyomo_j3o.library.build_model`, solved; best without headroom.
     target
-        Probability that a window's work exceeds T_b, above 0 and below 1.
+        Largest share of the queries in batches that may be late, above 0.
 
     Returns
     -------
@@ -166,18 +176,40 @@ def guess_headroom(model: BlockData, target: float = 0.01) -> float:
     ------
     ValueError
         If the model is not one of the library's, or has not been solved.
+
+    References
+    ----------
+    F. Spitzer, "A combinatorial lemma and its application to probability theory", Transactions of the AMS 82
+    (1956), https://doi.org/10.1090/S0002-9947-1956-0079851-X.
     """
     data, shares = _plan(model)
-    z = NormalDist().inv_cdf(1 - target)
     headroom = 0.0
     for work in window_work(data, shares).values():
-        if work.planned > 0:
-            a = work.mean / work.planned
-            b = z * work.sd / math.sqrt(work.planned * work.length)
-            s = (math.sqrt(b * b + 4 * a) - b) / (2 * a)
-            if work.planned > s * s * work.length:
-                headroom = max(headroom, 1 - s * s)
+        if work.planned <= 0:
+            continue
+        low, high = 0.0, 1.0
+        while high - low > 1e-4:
+            middle = (low + high) / 2
+            scale = (1 - middle) * work.length / work.planned
+            backlog = _mean_backlog(scale * work.mean, math.sqrt(scale) * work.sd, work.length)
+            low, high = (low, middle) if backlog <= target * work.length else (middle, high)
+        if work.planned > (1 - high) * work.length:
+            headroom = max(headroom, high)
     return headroom
+
+
+def _mean_backlog(mean: float, sd: float, length: float) -> float:
+    """Return the mean of a reflected random walk with normal steps of mean `mean` - `length`, s."""
+    slack = length - mean
+    if slack <= 0:
+        return math.inf
+    k = slack / sd if sd > 0 else math.inf
+    if k < 0.01:
+        return sd / (2 * k)  # Its limit when traffic is heavy; the series would be long.
+    n = np.arange(1, 2 + math.ceil(50 / k**2))
+    z = k * np.sqrt(n)
+    # E[max(0, S_n)] = sd √n (φ(z) - z Φ(-z)); terms fall like exp(-n k²/2).
+    return float((sd / np.sqrt(n) * (np.exp(-z * z / 2) / math.sqrt(2 * math.pi) - z * ndtr(-z))).sum())
 
 
 def _smallest(meets: Callable[[int], bool], guess: int, last: int) -> int:

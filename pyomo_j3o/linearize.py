@@ -39,7 +39,7 @@ class UnboundedProductError(ModelError):
 class Linearized:
     """A linear `problem` and what recovers the original y from its columns.
 
-    The first K columns of the linear problem are the original y, except that a y which occurs only in
+    The first K columns of the linear problem are the original y, except that a y which is of use only in
     products with one x (`gate` is that x, else -1) is replaced by the product itself, z = x·y. Columns
     from K on are products of the other y: column K + p is x[pair_x[p]]·y[pair_y[p]].
     """
@@ -74,7 +74,7 @@ class Linearized:
 def linearize(problem: Problem) -> Linearized:
     """Return a linear problem with the same optimal value and the same plans.
 
-    A y that occurs only in products with one and the same x is replaced by z = x·y with
+    A y that is of use only in products with one and the same x is replaced by z = x·y with
     ``l·x <= z <= u·x``: the linear form of the theory page. Any other product gets a column of its own
     and the four rows of McCormick (1976, DOI 10.1007/BF01580665), which are exact for binary x.
 
@@ -123,15 +123,26 @@ def linearize(problem: Problem) -> Linearized:
 
 
 def sole_gates(problem: Problem) -> IntArray:
-    """Return per y the one x with which it occurs, or -1 if it also occurs alone or with another x."""
+    """Return per y the one x with which it occurs, or -1 if it occurs with another x, or alone.
+
+    Alone it may occur where it only takes: a y >= 0 in rows and in an objective that are no worse at y = 0. At
+    x = 0 it is of no use there and may as well be 0, as x·y is.
+    """
     terms = problem.products
     n = problem.n_offloading
     least = np.full(n, np.iinfo(np.int64).max)
     most = np.full(n, -1, dtype=np.int64)
     np.minimum.at(least, terms.offloading, terms.onloading)
     np.maximum.at(most, terms.offloading, terms.onloading)
-    alone = problem.offloading_objective != 0
-    alone[problem.offloading_rows.indices] = True
+    alone = problem.offloading_objective > 0
+    matrix = problem.offloading_rows
+    row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
+    gives = (matrix.data > 0) & np.isfinite(problem.row_lower[row])
+    gives |= (matrix.data < 0) & np.isfinite(problem.row_upper[row])
+    alone[matrix.indices[gives]] = True
+    occurs = problem.offloading_objective != 0
+    occurs[matrix.indices] = True
+    alone |= occurs & (problem.offloading_lower != 0)
     return np.where((least == most) & ~alone, most, -1)
 
 

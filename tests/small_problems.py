@@ -171,7 +171,11 @@ def solve(problem, backend=None, stop=None, rel_gap=1e-6, time_limit=INF, **give
         stopping.stalled(4),
     ]
     settings = method.Settings(
-        stop=stop or stopping.first_of(*rules), rel_gap=rel_gap, time_limit=time_limit, **options | given
+        stop=stop or stopping.first_of(*rules),
+        rel_gap=rel_gap,
+        time_limit=time_limit,
+        max_iterations=50,
+        **options | given,
     )
     linearized = linearize(problem)
     outcome, trace = method.solve(linearized.problem, backend or HighsBackend(), settings, Timings(), Log([]))

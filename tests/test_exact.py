@@ -198,6 +198,7 @@ def unbounded_product(n=1):
     m.x = pyo.Var(range(n), domain=pyo.Binary)
     m.y = pyo.Var(range(n), bounds=(0, None))
     m.budget = pyo.Constraint(expr=sum(m.x[i] * m.y[i] for i in m.x) <= 3)
+    m.least = pyo.Constraint(expr=sum(m.y[i] for i in m.x) >= 0)
     m.worth = pyo.Objective(expr=sum(m.x[i] * (m.y[i] - 1) - 0.1 * m.y[i] for i in m.x), sense=pyo.maximize)
     annotate(m, onloading=m.x, offloading=m.y)
     return m

@@ -61,6 +61,20 @@ def test_a_column_that_also_stands_alone_gets_mccormick_rows():
     assert linearized.gate.tolist() == [-1]
 
 
+def test_a_column_that_only_takes_elsewhere_becomes_the_linear_form(bits):
+    """A y >= 0 that alone only fills a budget and costs something is replaced by x·y; one that serves is not."""
+    fills = ({"y": 2, "w": 1}, -INF, 4)
+    serves = ({"y": 1}, 1, INF)
+    products = [(OBJECTIVE, "a", "y", 5)]
+    columns = {"y": (-1, 0, 3), "w": (1, 0, 9)}
+    for rows, gate in (([fills], 0), ([fills, serves], -1)):
+        problem = problem_of({"a": -1}, columns, rows, products)
+        linearized = linearize(problem)
+        assert linearized.gate.tolist() == [gate, -1]
+        for x in ("0", "1"):
+            assert best_routing(linearized.problem, bits(x)) == pytest.approx(best_routing(problem, bits(x)))
+
+
 def test_a_closed_column_recovers_the_value_next_to_zero(bits):
     """Behind a closed x a y with bounds 2..3 is put at 2: its product is 0 wherever it is."""
     problem = problem_of({"a": 0}, {"y": (0, 2, 3)}, products=[(OBJECTIVE, "a", "y", 5)])

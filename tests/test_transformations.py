@@ -277,6 +277,7 @@ def test_rows_take_the_place_of_a_missing_bound():
     """A y without an upper bound is bounded by a linear row, and keeps no bound of its own."""
     m = one_product(bounds=(0, None))
     m.room = pyo.Constraint(expr=4 * m.y <= 10)
+    m.least = pyo.Constraint(expr=m.y >= 0.5)  # so that y and x·y are two things
     transformation().apply_to(m)
     assert str(m.j3o_linearized.mccormick_lower["x", "y"].expr).startswith("-2.5  <=")
     assert m.y.ub is None
