@@ -79,10 +79,9 @@ def find_headroom(
     """Find the smallest headroom whose plan, simulated, is late for no more than a target share of queries.
 
     A plan may fill its window's row, Σ (ν + τ·q) ≤ (1 - headroom)·T_b, to the brim, but batches are as large
-    as planned on average only. Without headroom the queue of a full window grows without end, so no plan is
-    right without some. The search solves without headroom, then with `guess_headroom`, walks from there in
-    steps that double until the target lies in between, and bisects: a handful of solves. All plans are played
-    on the same arrivals.
+    as planned on average only, and without headroom the queue of a full window grows without end. The search
+    solves without headroom, then with `guess_headroom`, walks from there in steps that double until the
+    target lies in between, and bisects: about five to ten solves. All plans are played on the same arrivals.
 
     It takes for granted that more headroom never makes more queries late. As every headroom may change the
     whole plan, this can fail by a little; what holds in any case is that the plan at the headroom found meets
@@ -203,7 +202,9 @@ def _mean_backlog(mean: float, sd: float, length: float) -> float:
     slack = length - mean
     if slack <= 0:
         return math.inf
-    k = slack / sd if sd > 0 else math.inf
+    if sd == 0:
+        return 0.0
+    k = slack / sd
     if k < 0.01:
         return sd / (2 * k)  # Its limit when traffic is heavy; the series would be long.
     n = np.arange(1, 2 + math.ceil(50 / k**2))

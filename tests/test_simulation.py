@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyomo_j3o.headroom import _smallest, find_headroom, guess_headroom
+from pyomo_j3o.headroom import _mean_backlog, _smallest, find_headroom, guess_headroom
 from pyomo_j3o.library import InferenceData, build_model, small_example
 from pyomo_j3o.simulation import MMPP, Poisson, Recorded, simulate
 from pyomo_j3o.window_work import window_work
@@ -338,6 +338,18 @@ def test_work_in_closed_form_is_what_is_simulated():
         assert work.planned == windows.planned
         assert work.mean == pytest.approx(windows.work.mean(), rel=0.02)
         assert work.sd == pytest.approx(windows.work.std(), rel=0.03)
+
+
+def test_mean_backlog_in_closed_form_is_what_is_simulated():
+    """Spitzer's sum, with 45 queries in a batch; where it would be long its limit joins on."""
+    data = one_edge(load=[[90]])
+    work = window_work(data, {SMALL: 1.0})["server"]
+    backlog = simulate(planned(data, {SMALL: 1}), horizon=8000, seed=2).windows["server"].backlog
+    assert _mean_backlog(work.mean, work.sd, work.length) == pytest.approx(backlog.mean(), rel=0.1)
+    series, limit = (_mean_backlog(1 - slack, 1.0, 1.0) for slack in (0.0101, 0.0099))
+    assert limit == pytest.approx(series, rel=0.05)
+    assert _mean_backlog(1.0, 0.1, 1.0) == math.inf
+    assert _mean_backlog(0.5, 0.0, 1.0) == 0
 
 
 def test_headroom_is_the_smallest_that_meets_the_target():
