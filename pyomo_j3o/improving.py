@@ -32,7 +32,7 @@ _FAILURES, _FAILURES_NEARBY = 10, 4
 _FAR, _WORTH = 0.02, 0.2
 
 #: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at a gap, or after nodes.
-_WIDE, _SMALL, _CLOSE, _NODES = 0.04, 20_000, 1e-3, 2000
+_WIDE, _SMALL, _CLOSE, _NODES = 0.015, 20_000, 1e-3, 2000
 
 #: What improvement reports: the step ("" for the start), the best routing, and the bound.
 Report = Callable[[str, Routing, float], None]
