@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from pyomo_j3o.delivery import Simulation
 from pyomo_j3o.simulation import simulate
-from pyomo_j3o.tables import Table, _plan
+from pyomo_j3o.tables import Table, read_plan
 from pyomo_j3o.window_work import window_work
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def guess_headroom(model: BlockData, target: float = 0.01) -> float:
     F. Spitzer, "A combinatorial lemma and its application to probability theory", Transactions of the AMS 82
     (1956), https://doi.org/10.1090/S0002-9947-1956-0079851-X.
     """
-    data, shares = _plan(model)
+    data, shares = read_plan(model)
     headroom = 0.0
     for work in window_work(data, shares).values():
         if work.planned <= 0:

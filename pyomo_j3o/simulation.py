@@ -15,7 +15,7 @@ from pyomo_j3o.arrivals import MMPP, ArrivalProcess, Poisson, Recorded
 from pyomo_j3o.delivery import LEVELS, Queries, Simulation, Windows
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.serving import Batches, BatchLatencies, InBatches, InTurn, Latency
-from pyomo_j3o.tables import Option, _plan
+from pyomo_j3o.tables import Option, read_plan
 from pyomo_j3o.window_work import window_work
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def simulate(
     ImportError
         If SimPy is missing.
     """
-    data, shares = _plan(model)
+    data, shares = read_plan(model)
     _check_numbers(horizon, warm_up, setup_error)
     shares = {h: share for h, share in shares.items() if share > _NO_SHARE}
     options = _Options.of(data, shares)

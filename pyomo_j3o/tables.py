@@ -66,6 +66,41 @@ class Table:
         return pd.DataFrame(self.rows, columns=list(self.columns))
 
 
+def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
+    """Read the routing of a solved model, and the description that it is to be read against.
+
+    Parameters
+    ----------
+    model
+        A model of `pyomo_j3o.library.build_model`, solved.
+
+    Returns
+    -------
+    InferenceData
+        The system that the model was built from.
+    dict
+        By option (client, task, node, model), the share of the client's queries for the task that it answers.
+        In the product form an option whose model is not onloaded answers none, whatever its y is.
+
+    Raises
+    ------
+    ValueError
+        If the model is not one of the library's, or has not been solved.
+    """
+    data = getattr(model, "data", None)
+    if not isinstance(data, InferenceData):
+        raise ValueError(
+            f"{model.name}: not a model of pyomo_j3o.library, so there is no description to read the "
+            "plan against; build it with pyomo_j3o.library.build_model"
+        )
+    x, y = model.place.x, model.route.y
+    shares = {h: _value(v) for h, v in y.items()}
+    if model.component("link") is None:
+        # The product form: nothing keeps y at 0 where its model is not onloaded.
+        shares = {h: share if h[2] == CLOUD else share * _value(x[h[2:]]) for h, share in shares.items()}
+    return data, shares
+
+
 def placement_table(model: BlockData) -> Table:
     """Which models sit where, and how much each is used.
 
@@ -85,7 +120,7 @@ def placement_table(model: BlockData) -> Table:
     ValueError
         If the model is not one of the library's, or has not been solved.
     """
-    data, shares = _plan(model)
+    data, shares = read_plan(model)
     answered: dict[tuple[str, str], float] = {}
     for (_, _, node, name), rate, share in _rates(data, shares):
         answered[node, name] = answered.get((node, name), 0.0) + rate * share
@@ -125,7 +160,7 @@ def routing_table(model: BlockData) -> Table:
     ValueError
         If the model is not one of the library's, or has not been solved.
     """
-    data, shares = _plan(model)
+    data, shares = read_plan(model)
     worth = {
         (name, task): a
         for name, row in zip(data.models, data.accuracy.tolist(), strict=True)
@@ -169,7 +204,7 @@ def budget_table(model: BlockData) -> Table:
     ValueError
         If the model is not one of the library's, or has not been solved.
     """
-    data, shares = _plan(model)
+    data, shares = read_plan(model)
     used = {(node, kind): 0.0 for node in data.nodes for kind in ("memory", "compute", "uplink")}
     answered: dict[tuple[str, str], float] = {}
     footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
@@ -217,22 +252,6 @@ def _window_fill(data: InferenceData, edge: str, answered: dict[tuple[str, str],
     setups = sum(setup[name] for name in rates)
     queries = sum(per_query[name] * data.windows[edge] * rate for name, rate in rates.items())
     return {"set-up": setups, "queries": queries, "window": setups + queries}
-
-
-def _plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
-    """Return the data of a library model and the share of queries that each option really answers."""
-    data = getattr(model, "data", None)
-    if not isinstance(data, InferenceData):
-        raise ValueError(
-            f"{model.name}: not a model of pyomo_j3o.library, so there is no description to read the "
-            "plan against; build it with pyomo_j3o.library.build_model"
-        )
-    x, y = model.place.x, model.route.y
-    shares = {h: _value(v) for h, v in y.items()}
-    if model.component("link") is None:
-        # The product form: nothing keeps y at 0 where its model is not onloaded.
-        shares = {h: share if h[2] == CLOUD else share * _value(x[h[2:]]) for h, share in shares.items()}
-    return data, shares
 
 
 def _value(variable: Any) -> float:
