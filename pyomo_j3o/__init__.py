@@ -3,11 +3,13 @@
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.batching_window import BatchingWindow
 from pyomo_j3o.solver import J3O
+from pyomo_j3o.surrogate_rows import BatchingSurrogate
 from pyomo_j3o.transformations import LinearizeProducts
 from pyomo_j3o.version import __version__
 
 __all__ = [
     "J3O",
+    "BatchingSurrogate",
     "BatchingWindow",
     "LinearizeProducts",
     "OffloadingBlock",

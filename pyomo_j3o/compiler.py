@@ -200,7 +200,7 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         rows = _read_rows(model, objective)
         columns = _Columns(model, rows.terms, strict)
         problem, inverse = _assemble(model, rows, columns)
-        windows = _windows(model)
+        windows = filled_windows(model)
         return (_with_batches(problem, inverse, windows) if windows else problem), inverse
 
 
@@ -609,8 +609,8 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
     return problem, inverse
 
 
-def _windows(model: BlockData) -> list[BatchingWindowData]:
-    """Return the active batching windows that have been filled."""
+def filled_windows(model: BlockData) -> list[BatchingWindowData]:
+    """Return the active batching windows whose `set_batches` has been called."""
     return [
         block
         for block in model.block_data_objects(active=True)

@@ -125,8 +125,8 @@ def linearize(problem: Problem) -> Linearized:
 def sole_gates(problem: Problem) -> IntArray:
     """Return per y the one x with which it occurs, or -1 if it occurs with another x, or alone.
 
-    Alone it may occur where it only takes: a y >= 0 in rows and in an objective that are no worse at y = 0. At
-    x = 0 it is of no use there and may as well be 0, as x·y is.
+    Alone it may occur where it only takes: a y >= 0 in rows and in an objective that are no worse at y = 0.
+    At x = 0 it is of no use there and may as well be 0, as x·y is.
     """
     terms = problem.products
     n = problem.n_offloading

@@ -94,18 +94,7 @@ class LinearizeProducts(Transformation):
         ModelError
             If `linear_model` lacks one of the variables; no value is copied then.
         """
-        pairs = []
-        for original in _own_variables(original_model):
-            linear = ComponentUID(original, context=original_model).find_component_on(linear_model)
-            if linear is None or not set(original) <= set(linear):
-                raise ModelError(
-                    f"variable '{original.name}' is not in model '{linear_model.name}'; pass what "
-                    "create_using() returned, and the model that was given to it"
-                )
-            pairs += [(linear[index], variable) for index, variable in original.items()]
-        for source, target in pairs:
-            target.set_value(source.value, skip_validation=True)
-            target.stale = source.stale
+        copy_values(linear_model, original_model)
 
     def _apply_to(self, model: BlockData) -> None:
         problem, inverse = compile_model(model)
@@ -153,6 +142,35 @@ class LinearizeProducts(Transformation):
         linear = model.clone()
         self._apply_to(linear)
         return linear
+
+
+def copy_values(changed_model: BlockData, original_model: BlockData) -> None:
+    """Copy values and stale flags of variables from a model that a transformation made to the original.
+
+    Parameters
+    ----------
+    changed_model
+        What ``create_using(original_model)`` returned.
+    original_model
+        Its variables get the values.
+
+    Raises
+    ------
+    ModelError
+        If `changed_model` lacks one of the variables; no value is copied then.
+    """
+    pairs = []
+    for original in _own_variables(original_model):
+        changed = ComponentUID(original, context=original_model).find_component_on(changed_model)
+        if changed is None or not set(original) <= set(changed):
+            raise ModelError(
+                f"variable '{original.name}' is not in model '{changed_model.name}'; pass what "
+                "create_using() returned, and the model that was given to it"
+            )
+        pairs += [(changed[index], variable) for index, variable in original.items()]
+    for source, target in pairs:
+        target.set_value(source.value, skip_validation=True)
+        target.stale = source.stale
 
 
 def _own_variables(model: BlockData) -> Iterable[Var]:
