@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o import method
-from pyomo_j3o.charging import Charged, charge_when_onloaded, charge_when_used
+from pyomo_j3o.charging import NEGLIGIBLE, Charged, charge_when_onloaded, charge_when_used
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.offloading import OffloadingStep
-from pyomo_j3o.problem import Plan, Problem
+from pyomo_j3o.problem import Plan, Problem, violations
 from pyomo_j3o.results import Ending, Outcome, Record, Timings
 from pyomo_j3o.structure import analyse
 
 #: Where J3O's search is one of its own, the part of a time limit that it gets within BAJ3O's.
 _SHARE_OF_J3O = 0.5
+
+#: What a row may be missed by, and still count as met.
+_TOLERANCE = 1e-7
 
 
 def solve(
@@ -54,18 +57,38 @@ def solve(
     """
     if problem.batches is None or settings.time_limit <= timings.elapsed():
         return method.solve(problem, backend, settings, timings, log)
-    charged = charge_when_used(problem)
+    # Who asks for a tiny gap wants the set-ups that hardly count, too.
+    negligible = settings.rel_gap >= NEGLIGIBLE
+    while True:
+        charged = charge_when_used(problem, negligible)
+        outcome, trace = _solve(charged, negligible, backend, settings, timings, log, batching_aware)
+        outcome, safe = _restored(charged, outcome, backend, settings, timings, not batching_aware)
+        if safe or not negligible:
+            return outcome, trace
+        # There was no room for set-ups that seemed not to count.
+        negligible = False
+
+
+def _solve(
+    charged: Charged,
+    negligible: bool,
+    backend: Backend,
+    settings: method.Settings,
+    timings: Timings,
+    log: Log,
+    batching_aware: bool,
+) -> tuple[Outcome, list[Record]]:
+    """Solve in the columns of `charged`."""
     if charged.indicators_left:
-        outcome, trace = _solve_in_two(charged, backend, settings, timings, log, batching_aware)
-    else:
-        start = None if settings.start is None else charged.reduce(settings.start)
-        aware = replace(settings, start=start, charged=charged if batching_aware else None)
-        outcome, trace = method.solve(charged.problem, backend, aware, timings, log)
-    return _restored(charged, outcome, backend, settings, timings, not batching_aware), trace
+        return _solve_in_two(charged, negligible, backend, settings, timings, log, batching_aware)
+    start = None if settings.start is None else charged.reduce(settings.start)
+    aware = replace(settings, start=start, charged=charged if batching_aware else None)
+    return method.solve(charged.problem, backend, aware, timings, log)
 
 
 def _solve_in_two(
     charged: Charged,
+    negligible: bool,
     backend: Backend,
     settings: method.Settings,
     timings: Timings,
@@ -73,7 +96,7 @@ def _solve_in_two(
     batching_aware: bool,
 ) -> tuple[Outcome, list[Record]]:
     """Solve where charging every onloaded model is a restriction: J3O first, then with all that is left."""
-    tied = charge_when_onloaded(charged.original)
+    tied = charge_when_onloaded(charged.original, negligible)
     given = settings.start
     settings = replace(settings, start=None)
     bound = np.inf
@@ -135,20 +158,31 @@ def _restored(
     settings: method.Settings,
     timings: Timings,
     charge_all: bool,
-) -> Outcome:
-    """Return the outcome in the original columns, after the last LP: support fixed, and charged in full."""
+) -> tuple[Outcome, bool]:
+    """Return the outcome in the original columns, after the last LP: support fixed, and charged in full.
+
+    Also whether its plan is one of the original.
+    """
     plan = outcome.plan
     if plan is None:
-        return replace(outcome, duals=None)
+        return replace(outcome, duals=None), True
     original = charged.original
     x = charged.restore(plan.x, plan.y, charge_all)
+    safe = bool(violations(original, x.astype(float), plan.y).max(initial=0.0) <= _TOLERANCE)
+    found, duals, ending = Plan(x, plan.y, plan.objective), None, outcome.ending
     with timings.phase("offload"):
         step = OffloadingStep(analyse(original), backend)
         try:
             routing = step(x, max(settings.time_limit - timings.elapsed(), 1.0))
+            if routing.feasible:
+                duals = routing.duals
+                if not safe or routing.objective >= plan.objective:
+                    found, safe = Plan(x, routing.y, routing.objective), True
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
         finally:
             step.close()
-    if routing.feasible and routing.objective >= plan.objective - 1e-9 * max(1.0, abs(plan.objective)):
-        plan = Plan(x, routing.y, routing.objective)
-        return replace(outcome, plan=plan, bound=max(outcome.bound, plan.objective), duals=routing.duals)
-    return replace(outcome, plan=Plan(x, plan.y, plan.objective), duals=None)
+    bound = max(outcome.bound, found.objective)
+    if ending is Ending.GAP and not settings.closed(found.objective, bound):
+        ending = Ending.STALLED
+    return replace(outcome, plan=found, bound=bound, ending=ending, duals=duals), safe

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyomo.environ as pyo
 from pyomo.common.errors import PyomoException
 from pyomo.core.base.block import Block, BlockData, declare_custom_block
+from pyomo.core.base.expression import ExpressionData
 from pyomo.core.base.var import VarData
+from pyomo.core.expr.calculus.derivatives import Modes, differentiate
 from pyomo.core.expr.numvalue import native_numeric_types
-from pyomo.core.expr.visitor import identify_mutable_parameters
+from pyomo.core.expr.visitor import identify_mutable_parameters, identify_variables
+from pyomo.core.pyomoobject import PyomoObject
 
 from pyomo_j3o.annotate import ONLOADING, Roles, marks_itself
 from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
@@ -20,11 +23,29 @@ from pyomo_j3o.expressions import NonlinearTerm, Terms
 
 logger = logging.getLogger("pyomo_j3o")
 
+#: What `set_batches` puts into the block.
+_HELD = (
+    "models",
+    "length",
+    "headroom",
+    "setup",
+    "per_query",
+    "arrivals",
+    "used",
+    "batch_size",
+    "opens",
+    "utilisation",
+    "capacity",
+)
+
+#: Queries/s that are as good as none.
+_NOTHING = 1e-12
+
 # Pyomo makes it from the data class below.
 BatchingWindow: type[Block]
 
 
-@marks_itself(ONLOADING)
+@marks_itself(ONLOADING, annotates=False)
 @declare_custom_block(name="BatchingWindow")
 class BatchingWindowData(BlockData):
     """The batching window of one edge server, or of one class of queries on it.
@@ -66,7 +87,8 @@ class BatchingWindowData(BlockData):
             Σ_k (ν_k · 1[q_k > 0] + τ_k · q_k) <= (1 - headroom) · T_b ,      q_k = T_b · arrivals_k
 
         With a binary ``used[k]`` for the indicator, which opens every variable of the model's arrivals, the
-        formulation is exact: any MILP solver sees the true constraint. A second call replaces the first.
+        formulation is exact: any MILP solver sees the true constraint. A second call replaces the first; one
+        that fails changes nothing.
 
         Parameters
         ----------
@@ -99,13 +121,24 @@ class BatchingWindowData(BlockData):
         number of queries per batch) and ``utilisation`` (part of the window at work). ``capacity`` is the
         row above, divided by the length.
         """
+        if not self.parent_component().is_constructed():
+            raise ModelError(
+                f"BatchingWindow '{self.name}' is abstract; call set_batches in its rule, or in a "
+                "BuildAction declared after it"
+            )
         _require_same_keys(self, arrivals, setup, per_query)
         keys = list(arrivals)
+        arrivals, setup, per_query = (
+            {key: self._without_own(mapping[key]) for key in keys} for mapping in (arrivals, setup, per_query)
+        )
+        length, headroom = self._without_own(length), self._without_own(headroom)
         self._require_in_range(length, setup, per_query, headroom)
         roles = Roles(self)
         rates = {key: _Rate(self.name, key, arrivals[key], roles) for key in keys}
-        for component in list(self.component_objects(descend_into=False)):
-            self.del_component(component)
+        for rate in rates.values():
+            rate.require_bounded()
+        # Up to here nothing has changed: after an error the window is as it was.
+        self._make_room()
 
         self.models = pyo.Set(initialize=keys, dimen=None)
         self.length = pyo.Expression(expr=length)
@@ -150,6 +183,23 @@ class BatchingWindowData(BlockData):
                     f"arrivals[{key!r}] can be; call set_batches again"
                 )
 
+    def _without_own(self, given: Any) -> Any:
+        """Return what an expression of this block stands for; others are returned as they are."""
+        own = isinstance(given, ExpressionData) and given.parent_block() is self
+        return given.expr if own else given
+
+    def _make_room(self) -> None:
+        """Take out what an earlier call has put in, and nothing of the user's."""
+        first = getattr(self, "_assumed", None) is None
+        for name in _HELD:
+            if not first:
+                self.del_component(name)
+            elif name in vars(self):
+                raise ModelError(
+                    f"BatchingWindow '{self.name}' has a '{name}' already, which is a name that set_batches "
+                    "needs; rename it"
+                )
+
     def _require_in_range(
         self, length: Any, setup: Mapping[Any, Any], per_query: Mapping[Any, Any], headroom: Any
     ) -> None:
@@ -190,6 +240,18 @@ class BatchingWindowData(BlockData):
             )
 
 
+class _Assumed(NamedTuple):
+    """What the rows of a rate rest on."""
+
+    #: Whether there is a row per variable.
+    plain: bool
+    #: The least rate.
+    lowest: float
+    #: The largest of each variable where there is a row for each, else that of the rate.
+    most: list[float]
+    variables: list[VarData]
+
+
 class _Rate:
     """The queries/s of one model, and the rows that tie it to the indicator of its batch."""
 
@@ -203,8 +265,8 @@ class _Rate:
             raise self._nonlinear(error.term) from None
         except (PyomoException, ModelError, ValueError, TypeError, ArithmeticError) as error:
             raise ModelError(
-                f"{self._where} cannot be read: {' '.join(str(error).split())}; give an expression that is "
-                "linear in offloading variables"
+                f"{self._where} cannot be read: {_said(error)}; give a number or an expression that is "
+                "linear in offloading variables, with Params that have values"
             ) from None
         terms.end_row()
         if terms.first:
@@ -215,8 +277,8 @@ class _Rate:
         for variable, coefficient in zip(terms.variable, terms.coefficient, strict=True):
             variables[id(variable)] = variable
             coefficients[id(variable)] = coefficients.get(id(variable), 0.0) + coefficient
-        mutable = any(True for _ in identify_mutable_parameters(expression))
-        kept = [i for i in variables if mutable or coefficients[i] != 0.0]
+        self._mutable = any(True for _ in identify_mutable_parameters(expression))
+        kept = [i for i in variables if self._mutable or coefficients[i] != 0.0]
         self.variables = [variables[i] for i in kept]
         self.coefficients = [coefficients[i] for i in kept]
         self._require_offloading(roles)
@@ -246,44 +308,51 @@ class _Rate:
         return ends[0], ends[1]
 
     @property
-    def assumed(self) -> tuple[bool, float, list[float]]:
-        """What the rows rest on: their form, the least rate, and the largest of each variable or rate."""
+    def assumed(self) -> _Assumed:
+        """What the rows rest on."""
         lowest, highest = self.range
         if not self.plain:
-            return False, lowest, [highest]
+            return _Assumed(False, lowest, [highest], self.variables)
         bounds = [_bound(variable, "upper") for variable in self.variables]
         # A row follows a bound that is an expression.
-        return True, lowest, [b if b.__class__ in native_numeric_types else math.inf for b in bounds]
+        most = [b if b.__class__ in native_numeric_types else math.inf for b in bounds]
+        return _Assumed(True, lowest, most, self.variables)
 
-    def within(self, assumed: tuple[bool, float, list[float]]) -> bool:
+    def within(self, assumed: _Assumed) -> bool:
         """Return whether rows written for what was `assumed` still hold exactly."""
-        plain, lowest, most = assumed
-        now_plain, now_lowest, _ = self.assumed
-        if plain:
-            bounds = [_number(_bound(variable, "upper")) for variable in self.variables]
-            return (
-                now_plain
-                and len(bounds) == len(most)
-                and all(a <= b for a, b in zip(bounds, most, strict=True))
-            )
-        return (now_lowest >= 0 or lowest < 0) and self.range[1] <= most[0] * (1 + 1e-12)
-
-    def rows(self, used: VarData) -> list[Any]:
-        """Return rows that hold exactly if the rate is not negative, and is 0 while `used` is 0.
-
-        Raises
-        ------
-        ModelError
-            If the rate has no upper bound, or is always negative.
-        """
+        if len(self.variables) != len(assumed.variables) or any(
+            now is not then for now, then in zip(self.variables, assumed.variables, strict=True)
+        ):
+            return False
         lowest, highest = self.range
-        if highest == math.inf:
+        if assumed.plain:
+            bounds = [_number(_bound(variable, "upper")) for variable in self.variables]
+            return self.plain and all(a <= b for a, b in zip(bounds, assumed.most, strict=True))
+        return (lowest >= 0 or assumed.lowest < 0) and highest <= assumed.most[0] * (1 + 1e-12)
+
+    def require_bounded(self) -> None:
+        """Raise if the rate has no upper bound, or is always negative."""
+        highest = self.range[1]
+        # A rate of 0 now may be another one after a change of Params.
+        most = [_number(_bound(variable, "upper")) for variable in self.variables]
+        if highest == math.inf or (self.plain and math.inf in most):
             raise self._unbounded()
         if highest < 0:
-            raise ModelError(f"{self._where} is negative whatever the routing; mend the rate")
+            raise ModelError(
+                f"{self._where} is at most {highest:g}, whatever the routing; give queries/s that are not "
+                "negative"
+            )
+
+    def rows(self, used: VarData) -> list[Any]:
+        """Return rows that hold exactly if the rate is not negative, and is 0 while `used` is 0."""
+        lowest, highest = self.range
         if self.plain:
             # One row per variable is tighter than one for their sum.
-            return [variable <= _bound(variable, "upper") * used for variable in self.variables]
+            bounds = [_bound(variable, "upper") for variable in self.variables]
+            return [
+                counts * variable <= counts * bound * used
+                for variable, counts, bound in zip(self.variables, self._counts(), bounds, strict=True)
+            ]
         if not self.variables:
             return [used >= 1] if self.constant > 0 else []
         rows = [self._expression <= highest * used]
@@ -291,11 +360,21 @@ class _Rate:
             rows.append(self._expression >= 0)
         return rows
 
+    def _counts(self) -> list[Any]:
+        """Return per variable 1 if it adds to the rate and 0 if not, in Params where these say so."""
+        if not self._mutable:
+            return [1] * len(self.variables)
+        slopes = differentiate(self._expression, wrt_list=self.variables, mode=Modes.reverse_symbolic)
+        # A quotient is 0 at 0 and 1 elsewhere for every writer; Expr_if is for few.
+        return [1 if s.__class__ in native_numeric_types else s / (s + _NOTHING) for s in slopes]
+
     def _require_offloading(self, roles: Roles) -> None:
         for variable in self.variables:
-            if roles.of(variable) == ONLOADING or not variable.is_continuous():
+            onloading = roles.of(variable) == ONLOADING
+            if onloading or not variable.is_continuous():
+                kind = "onloading" if onloading else "binary" if variable.is_binary() else "integer"
                 raise AnnotationError(
-                    f"{self._where} holds the onloading variable '{variable.name}'; write the queries/s in "
+                    f"{self._where} holds the {kind} variable '{variable.name}'; write the queries/s in "
                     "offloading variables, and tie these to the placement by rows y <= x"
                 )
 
@@ -328,13 +407,24 @@ def _bound(variable: VarData, side: str) -> Any:
 
 
 def _number(given: Any, what: str = "a bound") -> float:
+    """Return the value of a number or of an expression in Params; `what` says what it is if it is neither."""
+    if isinstance(given, (str, bool)):
+        raise ModelError(f"{what} is {given!r}; give a number, or an expression in Params")
+    if isinstance(given, PyomoObject):
+        for variable in identify_variables(given, include_fixed=True):
+            raise ModelError(
+                f"{what} holds the variable '{variable.name}'; give a number, or an expression in Params"
+            )
     try:
         return float(pyo.value(given))
     except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
         raise ModelError(
-            f"{what} has no value: {' '.join(str(error).split())}; give a number, or an expression in Params "
-            "that have values"
+            f"{what} has no value: {_said(error)}; give a number, or an expression in Params that have values"
         ) from None
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _held(expressions: Any) -> dict[Any, Any]:

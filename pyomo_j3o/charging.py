@@ -12,6 +12,9 @@ from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 #: A rate of less than this part of the largest there can be is rounding, and makes no batch.
 EMPTY = 1e-9
 
+#: Where all set-ups of a window together are less than this part of it, they are left to the last LP.
+NEGLIGIBLE = 1e-5
+
 
 @dataclass(frozen=True, slots=True)
 class Charged:
@@ -115,7 +118,7 @@ class Charged:
         return original
 
 
-def charge_when_used(problem: Problem) -> Charged:
+def charge_when_used(problem: Problem, negligible: bool = True) -> Charged:
     """Return an equivalent problem in which fewer indicators of batches are left.
 
     An indicator z goes where set-up is free, where it is longer than the window, and where one x alone opens
@@ -126,21 +129,23 @@ def charge_when_used(problem: Problem) -> Charged:
     ----------
     problem
         Linear, with batches.
+    negligible
+        Whether set-ups that hardly count in their window are left out. The problem is a relaxation then.
     """
-    return _charge(problem, tie=False)
+    return _charge(problem, False, negligible)
 
 
-def charge_when_onloaded(problem: Problem) -> Charged:
+def charge_when_onloaded(problem: Problem, negligible: bool = True) -> Charged:
     """Return the problem in which every onloaded model pays for its batches, be they empty or not.
 
     Its plans are plans of the original; its best plan may be worse, its bound says nothing.
 
     Parameters
     ----------
-    problem
-        Linear, with batches.
+    problem, negligible
+        As for `charge_when_used`.
     """
-    return _charge(problem, tie=True)
+    return _charge(problem, True, negligible)
 
 
 class _Entries:
@@ -160,7 +165,7 @@ class _Entries:
 class _Indicators:
     """What the rows say of every batch and its indicator; B batches."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, negligible: float) -> None:
         assert problem.batches is not None
         self.problem, self.batches = problem, problem.batches
         self.xs, self.ys = _Entries(problem.onloading_rows), _Entries(problem.offloading_rows)
@@ -193,6 +198,8 @@ class _Indicators:
         self.clean = self._clean()
         short = self.room[self.batches.row]
         dead_at_zero = self.columns @ (problem.offloading_lower != 0).astype(float) == 0
+        in_window = np.bincount(self.batches.row, self.setup, minlength=problem.n_rows)[self.batches.row]
+        self.costly = (self.setup > 0) & (in_window > negligible * np.where(np.isfinite(short), short, 0.0))
         self.never = self.clean & dead_at_zero & (self.setup > short + 1e-9 * np.maximum(1.0, np.abs(short)))
         self._read_links()
 
@@ -267,12 +274,12 @@ class _Indicators:
         self.own[covered.row[exact]] = covered.col[exact]
 
 
-def _charge(problem: Problem, tie: bool) -> Charged:
-    known = _Indicators(problem)
+def _charge(problem: Problem, tie: bool, negligible: bool) -> Charged:
+    known = _Indicators(problem, NEGLIGIBLE if negligible else 0.0)
     batches, xs, ys = known.batches, known.xs, known.ys
     n_x, m = problem.n_onloading, problem.n_rows
     owner = np.where(known.own >= 0, known.own, known.closer if tie else -1)
-    costly = known.setup > 0
+    costly = known.costly
     owner[~known.clean | known.never | ~costly] = -1
     gone = known.clean & ((owner >= 0) | known.never | ~costly)
 

@@ -197,10 +197,13 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
     with PauseGC():
         _require_understood(model)
         objective = _only_objective(model)
+        windows = filled_windows(model)
+        for window in windows:
+            # Before their rows are read: what is wrong with them is best said of the window.
+            window.require_valid()
         rows = _read_rows(model, objective)
         columns = _Columns(model, rows.terms, strict)
         problem, inverse = _assemble(model, rows, columns)
-        windows = filled_windows(model)
         return (_with_batches(problem, inverse, windows) if windows else problem), inverse
 
 
@@ -628,7 +631,6 @@ def _with_batches(problem: Problem, inverse: Inverse, windows: list[BatchingWind
     constant: list[float] = []
     entries: tuple[list[int], list[int], list[float]] = ([], [], [])
     for window in windows:
-        window.require_valid()
         capacity = row_of.get(id(window.capacity))
         for key in window.models:
             z = x_of.get(id(window.used[key]))

@@ -84,6 +84,11 @@ class Settings:
     charged: Charged | None = None
     proven: float | None = None
 
+    def closed(self, objective: float, bound: float) -> bool:
+        """Return whether a plan of this objective is within the gap asked for."""
+        close = bound - objective <= self.abs_gap
+        return close or relative_gap(objective, bound) <= self.rel_gap
+
 
 def solve(
     problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log
@@ -210,9 +215,7 @@ class _Run:
 
     def _closed(self, objective: float) -> bool:
         """Return whether a plan of this objective is within the gap asked for."""
-        bound = max(self.bound, objective)
-        close = bound - objective <= self.settings.abs_gap
-        return close or relative_gap(objective, bound) <= self.settings.rel_gap
+        return self.settings.closed(objective, max(self.bound, objective))
 
     def _search(self) -> Ending:
         if self.remaining() <= 0:

@@ -41,7 +41,7 @@ class BatchingSurrogate(Transformation):
         Σ_k ν_k/T_b · (φ_δ(q̄_k) + φ'_δ(q̄_k) · (q_k - q̄_k)) + τ_k · arrivals_k  <=  1 - headroom
 
     ``apply_to(model, delta=0.05)`` changes the model, ``create_using(model, delta=0.05)`` a clone. Rows of
-    the windows are deactivated, and indicators fixed. The new rows stand in one block, `j3o_batching_surrogate`:
+    the windows are deactivated, and indicators fixed. What is new stands in `j3o_batching_surrogate`:
 
     ``capacity``
         The row above, indexed by the name of the window.
