@@ -136,12 +136,15 @@ def _solve_in_two(
             settings,
             start=given,
             charged=charged if batching_aware else None,
-            max_iterations=max(settings.max_iterations - len(trace), 1),
+            # The first iteration routes what is known, and is none of its own.
+            max_iterations=max(settings.max_iterations - len(trace), 0) + 1,
         ),
         timings,
         log,
     )
-    trace += [replace(record, iteration=len(trace) + record.iteration) for record in more]
+    if trace and more and first.plan is not None:
+        trace, more = (trace, more[1:]) if len(more) > 1 else (trace[:-1], more)
+    trace += [replace(record, iteration=len(trace) + k) for k, record in enumerate(more, 1)]
     if second.ending is Ending.INFEASIBLE and first.plan is not None:
         second = replace(second, bound=np.inf)  # by rounding: there is a plan
     best = first.plan

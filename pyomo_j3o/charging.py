@@ -112,7 +112,8 @@ class Charged:
         gone = self.column[z] < 0
         used = ~self.empty(y)
         placed = np.append(x, True)[self.stands_for] & ~self.never
-        original[z[gone]] = (placed if charge_all else placed & used)[gone]
+        charged = placed & (used | (charge_all & (self.stands_for >= 0)))
+        original[z[gone]] = charged[gone]
         if not charge_all:
             original[z[self.free & ~gone & ~used]] = False
         return original

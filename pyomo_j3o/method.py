@@ -281,8 +281,6 @@ class _Run:
 
         def observe(routing: Routing, best: Routing, repeated: bool) -> Ending | None:
             ending = self._observe(routing, best, repeated and steps.settled, since=before)
-            if len(self.trace) - before >= left:
-                return Ending.ITERATIONS
             return None if ending is Ending.STALLED and not steps.settled else ending
 
         self.log.line("BAJ3O: alternation with the surrogate of the set-ups")
@@ -395,7 +393,10 @@ class _Run:
         self.log.iteration(record)
         if self.settings.callback is not None:
             self.settings.callback(record)
-        return self.settings.stop(tuple(self.trace[since:]))
+        ending = self.settings.stop(tuple(self.trace[since:]))
+        if ending is None and len(self.trace) >= self.settings.max_iterations:
+            return Ending.ITERATIONS
+        return ending
 
     def _keep(self, routing: Routing) -> None:
         """Keep the better of this routing and the best ones of all parts, each from whatever iteration."""
