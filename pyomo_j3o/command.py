@@ -79,8 +79,8 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument(
         "--suite",
-        choices=("taskonomy", "domainnet", "quality"),
-        help="of pyomo_j3o.library; quality: the thirty instances of the page on quality",
+        choices=("taskonomy", "domainnet", "quality", "windows"),
+        help="of pyomo_j3o.library; quality, windows: thirty instances each, of the docs pages",
     )
     models.add_argument("--clients", nargs="+", type=_positive, default=[], metavar="N", help="sizes")
     models.add_argument(

@@ -456,11 +456,14 @@ def test_wrong_use_has_status_two(tmp_path, capsys, bag_file):
 
 
 def test_suites_by_name_and_size():
-    """Sizes, edge servers and seeds are combined; quality has thirty instances of its own."""
+    """Sizes, edge servers and seeds are combined; quality and windows have thirty instances of their own."""
     sources = from_suite("domainnet", [3, 5], [1], False, [0, 1])
     assert [source.name for source in sources] == [f"domainnet-{n}-1-seed{s}" for n in (3, 5) for s in (0, 1)]
     assert sources[0].size == "3 clients"
     assert len(from_suite("quality", [], [], False, [0])) == 30
+    windows = from_suite("windows", [5], [], False, [0])
+    assert [source.name for source in windows] == ["taskonomy-5-1-serve-0.05s", "taskonomy-5-1-drop-0.1s"]
+    assert windows[0].build().batch["edge1"].capacity.active
     assert len(from_suite("quality", [10], [], False, [0])) == 4
 
 

@@ -135,7 +135,8 @@ DIALECTS: dict[str, Dialect] = {
     "cplex": Dialect(classic=("cplex",), gap="mip_tolerances_mipgap", threads="threads", seed="randomseed"),
     "xpress": Dialect(classic=("xpress",), gap="miprelstop", threads="threads", seed="randomseed"),
 }
-DIALECTS[EXACT] = replace(DIALECTS["j3o"], new=(EXACT,))
+for _name in (EXACT, "j3o.baj3o"):
+    DIALECTS[_name] = replace(DIALECTS["j3o"], new=(_name,))
 # Interfaces that are asked for by their own names speak as their solver does.
 for _name in ("gurobi_direct", "gurobi_direct_minlp", "gurobi_persistent"):
     DIALECTS[_name] = replace(DIALECTS["gurobi"], new=(_name,), products="")

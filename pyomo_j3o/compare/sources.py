@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,14 @@ _BUILDERS: dict[str, Callable[..., BlockData]] = {
     "domainnet": library.domainnet,
 }
 
-#: The suites by name; ``quality`` is the thirty instances of the page on quality.
-SUITES = (*_BUILDERS, "quality")
+#: Suites with sizes of their own: the thirty instances of the page on quality, and of that on batching.
+_LISTS: dict[str, Callable[[], Iterator[tuple[str, dict[str, Any]]]]] = {
+    "quality": library.instances,
+    "windows": library.windowed_instances,
+}
+
+#: The suites by name.
+SUITES = (*_BUILDERS, *_LISTS)
 
 _MODULE = "_pyomo_j3o_compared_model"
 
@@ -64,14 +70,14 @@ def from_suite(
     suite
         One of `SUITES`.
     clients, edges, droppable, seeds
-        As the builders of the library take them, several of most. Of ``quality``, which has its own edge
-        servers, drops and seeds, `clients` chooses the sizes; all of them if there are none.
+        As the builders of the library take them, several of most. Of ``quality`` and ``windows``, which have
+        their own edge servers, drops and seeds, `clients` chooses the sizes; all of them if there are none.
     """
-    if suite == "quality":
-        chosen = [(n, a) for n, a in library.instances() if not clients or a["clients"] in clients]
+    if suite in _LISTS:
+        chosen = [(n, a) for n, a in _LISTS[suite]() if not clients or a["clients"] in clients]
         if not chosen:
-            known = sorted({a["clients"] for _, a in library.instances()})
-            raise CompareError(f"--suite quality has no such --clients; it has {', '.join(map(str, known))}")
+            known = sorted({a["clients"] for _, a in _LISTS[suite]()})
+            raise CompareError(f"--suite {suite} has no such --clients; it has {', '.join(map(str, known))}")
         return [
             Source(
                 name,
