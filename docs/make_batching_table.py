@@ -1,9 +1,9 @@
 """Write docs/batching_table.md: BAJ3O, J3O and HiGHS's MILP on thirty instances with batching windows.
 
 Run it from the root of the repository; it takes about half an hour. Each instance is solved in the same
-process by ``baj3o``, by ``j3o``, which charges every onloaded model, and by HiGHS through plain Pyomo (gap 1e-4,
-one thread, with a time limit). Where HiGHS does not finish, the optimum is proven part by part: clients and edge
-servers that share no row are solved apart, to the same gap.
+process by ``baj3o``, by ``j3o``, which charges every onloaded model, and by HiGHS through plain Pyomo (gap
+1e-4, one thread, with a time limit). Where HiGHS does not finish, the optimum is proven part by part: clients
+and edge servers that share no row are solved apart, to the same gap.
 
     python docs/make_batching_table.py [--limit SECONDS] [--only NAME ...]
 """

@@ -103,7 +103,7 @@ def _solve_in_two(
     if not batching_aware:
         # The bound comes from the exact windows, without the restriction.
         certificate = method.certify(charged.problem, backend, settings, timings, log)
-        if certificate.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED):
+        if certificate.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED):
             return certificate, []
         bound = certificate.bound
     limit = settings.time_limit
@@ -118,23 +118,20 @@ def _solve_in_two(
         timings,
         log,
     )
-    if first.plan is None and first.ending in (Ending.UNBOUNDED, Ending.INTERRUPTED):
-        return first, trace
+    start = None if given is None else charged.reduce(given)
     if first.plan is not None:
-        x = charged.reduce(tied.restore(first.plan.x, first.plan.y, charge_all=True))
-        first = replace(first, plan=replace(first.plan, x=x))
-        if not batching_aware or first.ending is Ending.INTERRUPTED:
-            return first, trace
-        given = x
-    else:
+        start = charged.reduce(tied.restore(first.plan.x, first.plan.y, charge_all=True))
+        first = replace(first, plan=replace(first.plan, x=start))
+    if first.ending is Ending.INFEASIBLE:
         log.line("No plan charges every onloaded model for its batches; going on with those in use.")
-        given = None if given is None else charged.reduce(given)
+    elif not batching_aware or first.ending in (Ending.INTERRUPTED, Ending.UNBOUNDED):
+        return first, trace
     second, more = method.solve(
         charged.problem,
         backend,
         replace(
             settings,
-            start=given,
+            start=start,
             charged=charged if batching_aware else None,
             # The first iteration routes what is known, and is none of its own.
             max_iterations=max(settings.max_iterations - len(trace), 0) + 1,
