@@ -324,10 +324,10 @@ class _Rate:
             now is not then for now, then in zip(self.variables, assumed.variables, strict=True)
         ):
             return False
-        lowest, highest = self.range
         if assumed.plain:
             bounds = [_number(_bound(variable, "upper")) for variable in self.variables]
             return self.plain and all(a <= b for a, b in zip(bounds, assumed.most, strict=True))
+        lowest, highest = self.range
         return (lowest >= 0 or assumed.lowest < 0) and highest <= assumed.most[0] * (1 + 1e-12)
 
     def require_bounded(self) -> None:
@@ -408,6 +408,8 @@ def _bound(variable: VarData, side: str) -> Any:
 
 def _number(given: Any, what: str = "a bound") -> float:
     """Return the value of a number or of an expression in Params; `what` says what it is if it is neither."""
+    if given.__class__ in native_numeric_types and given.__class__ is not bool:
+        return float(given)
     if isinstance(given, (str, bool)):
         raise ModelError(f"{what} is {given!r}; give a number, or an expression in Params")
     if isinstance(given, PyomoObject):

@@ -77,7 +77,7 @@ class Drawn:
         return m
 
     def optimum(self):
-        """Return the largest value over all placements and all sets of batches in use; -inf if none serves."""
+        """Return the largest value over all placements and sets of batches in use; -inf if none serves."""
         models, best = range(self.n_models), -np.inf
         pairs = list(itertools.product(range(self.n_sources), models))
         batches = list(itertools.product(self.windows, models))

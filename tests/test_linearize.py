@@ -62,7 +62,7 @@ def test_a_column_that_also_stands_alone_gets_mccormick_rows():
 
 
 def test_a_column_that_only_takes_elsewhere_becomes_the_linear_form(bits):
-    """A y >= 0 that alone only fills a budget and costs something is replaced by x·y; one that serves is not."""
+    """A y >= 0 that alone only fills a budget and costs something becomes x·y; one that serves does not."""
     fills = ({"y": 2, "w": 1}, -INF, 4)
     serves = ({"y": 1}, 1, INF)
     products = [(OBJECTIVE, "a", "y", 5)]
