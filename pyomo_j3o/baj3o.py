@@ -109,6 +109,7 @@ def _solve_in_two(
     limit = settings.time_limit
     if batching_aware and np.isfinite(limit):
         limit = timings.elapsed() + _SHARE_OF_J3O * (limit - timings.elapsed())
+    log.line("J3O: every onloaded model charged for its batches")
     first, trace = method.solve(
         tied.problem,
         backend,
@@ -126,6 +127,8 @@ def _solve_in_two(
         log.line("No plan charges every onloaded model for its batches; going on with those in use.")
     elif not batching_aware or first.ending in (Ending.INTERRUPTED, Ending.UNBOUNDED):
         return first, trace
+    if batching_aware:
+        log.line("BAJ3O: with a choice of its own for every batch")
     second, more = method.solve(
         charged.problem,
         backend,
@@ -133,15 +136,14 @@ def _solve_in_two(
             settings,
             start=start,
             charged=charged if batching_aware else None,
-            # The first iteration routes what is known, and is none of its own.
+            # The first iteration routes what is known, and counts as the last one before.
             max_iterations=max(settings.max_iterations - len(trace), 0) + 1,
+            iterations_before=max(len(trace) - 1, 0),
         ),
         timings,
         log,
     )
-    if trace and more and first.plan is not None:
-        trace, more = (trace, more[1:]) if len(more) > 1 else (trace[:-1], more)
-    trace += [replace(record, iteration=len(trace) + k) for k, record in enumerate(more, 1)]
+    trace = trace[:-1] + more if more else trace
     if second.ending is Ending.INFEASIBLE and first.plan is not None:
         second = replace(second, bound=np.inf)  # by rounding: there is a plan
     best = first.plan

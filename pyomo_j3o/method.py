@@ -67,6 +67,8 @@ class Settings:
         Who pays for batches, for a second alternation with BAJ3O's surrogate; None for none.
     proven
         A bound that counts in place of what is proven of this problem, which is a restriction of another.
+    iterations_before
+        Where the numbers of the iterations begin.
     """
 
     stop: Stop
@@ -83,6 +85,7 @@ class Settings:
     mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
     charged: Charged | None = None
     proven: float | None = None
+    iterations_before: int = 0
 
     def closed(self, objective: float, bound: float) -> bool:
         """Return whether a plan of this objective is within the gap asked for."""
@@ -337,7 +340,8 @@ class _Run:
         ):
             # The relaxation is integral: it is the optimal placement already.
             self._onload_at_start = rounded
-        self.log.bound(self.structure.problem.sense * self.bound, self.timings.elapsed())
+        if self.settings.proven is None:
+            self.log.bound(self.structure.problem.sense * self.bound, self.timings.elapsed())
         return Ending.INFEASIBLE if relaxation.status is LPStatus.INFEASIBLE else None
 
     def _unbounded(self) -> Ending:
@@ -380,7 +384,7 @@ class _Run:
         best = self.best
         sense = self.structure.problem.sense
         record = Record(
-            len(self.trace) + 1,
+            self.settings.iterations_before + len(self.trace) + 1,
             sense * routing.objective,
             sense * best.objective,
             sense * self.bound,
