@@ -518,7 +518,11 @@ class _Run:
         inside = np.all(at >= problem.onloading_lower) and np.all(at <= problem.onloading_upper)
         if found.status is not LPStatus.OPTIMAL or not inside:
             return None, None
-        y = np.clip(found.values, problem.offloading_lower, problem.offloading_upper)
+        y = found.values
+        if problem.batches is not None:
+            # Of a query that is a trace of rounding, a batch would cost its set-up all the same.
+            y = problem.batches.without_traces(x, y, _TOLERANCE)
+        y = np.clip(y, problem.offloading_lower, problem.offloading_upper)
         return Plan(x, y, evaluate(problem, at, y)), found.row_duals
 
     def outcome(self, ending: Ending) -> Outcome:

@@ -63,6 +63,15 @@ class Batches:
     def __len__(self) -> int:
         return len(self.indicator)
 
+    def without_traces(self, x: BoolArray, y: FloatArray, tolerance: float) -> FloatArray:
+        """Return y with 0 where a batch is closed at placement `x`, and what it holds is rounding."""
+        closed = self.arrivals[np.flatnonzero(~x[self.indicator])]
+        traces = np.unique(closed.indices[closed.data != 0])
+        traces = traces[np.abs(y[traces]) <= tolerance]
+        cleaned = y.copy()
+        cleaned[traces] = 0.0
+        return cleaned
+
     def rates(self, y: FloatArray) -> FloatArray:
         """Return the queries/s of every batch at y, (B,)."""
         # Of a linear form, the columns after those of the model are products.

@@ -375,3 +375,14 @@ def test_duals_belong_to_the_rows_of_the_model():
     duals = results.solution_loader.get_duals()
     assert duals[m.batch.capacity] >= 0
     assert len(duals) == sum(1 for _ in m.component_data_objects(pyo.Constraint, active=True))
+
+
+def test_traces_of_queries_make_no_batch():
+    """What rounding leaves in the columns of a closed batch is taken out; what is more stays."""
+    problem, _ = compile_model(two_models(0.3))
+    x = np.zeros(problem.n_onloading, dtype=bool)
+    y = np.full(problem.n_offloading, 1e-8)
+    y[0] = 0.1
+    assert problem.batches.without_traces(x, y, 1e-6).tolist() == [0.1, 0, 0, 0]
+    open_all = ~x
+    assert problem.batches.without_traces(open_all, y, 1e-6).tolist() == y.tolist()
