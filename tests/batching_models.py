@@ -100,9 +100,12 @@ class Drawn:
             )
             if room < -1e-12:
                 return -np.inf
-            rows.append([
-                self.per_query[k] * self.length[w] * self.load[i] * (self.window_of[i] == w) for i, k in pairs
-            ])
+            rows.append(
+                [
+                    self.per_query[k] * self.length[w] * self.load[i] * (self.window_of[i] == w)
+                    for i, k in pairs
+                ]
+            )
             sides.append(max(room, 0.0))
         demand = [[float(i == j) for i, _ in pairs] for j in range(self.n_sources)]
         ones = np.ones(self.n_sources)
