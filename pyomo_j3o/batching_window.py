@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyomo.environ as pyo
@@ -133,9 +134,10 @@ class BatchingWindowData(BlockData):
         )
         length, headroom = self._without_own(length), self._without_own(headroom)
         self._require_in_range(length, setup, per_query, headroom)
-        roles = Roles(self)
-        rates = {key: _Rate(self.name, key, arrivals[key], roles) for key in keys}
+        roles, terms = Roles(self), Terms()
+        rates = {key: Rate(self.name, key, arrivals[key], terms) for key in keys}
         for rate in rates.values():
+            rate.require_offloading(roles)
             rate.require_bounded()
         # Up to here nothing has changed: after an error the window is as it was.
         self._make_room()
@@ -163,8 +165,8 @@ class BatchingWindowData(BlockData):
         self._assumed = {key: rate.assumed for key, rate in rates.items()}
         self._tell_of_idle_models(length, setup, headroom)
 
-    def require_valid(self) -> None:
-        """Check again what Params and bounds may have changed since `set_batches`.
+    def current_rates(self) -> dict[Any, Rate]:
+        """Return the arrivals as they are now, after a look at what may have changed since `set_batches`.
 
         Raises
         ------
@@ -172,16 +174,17 @@ class BatchingWindowData(BlockData):
             If a number is out of range now, or the rows no longer say what the arrivals are.
         """
         if self.component("capacity") is None:
-            return  # set_batches has not been called: the window constrains nothing
+            return {}  # set_batches has not been called: the window constrains nothing
         self._require_in_range(self.length.expr, _held(self.setup), _held(self.per_query), self.headroom.expr)
-        roles = Roles(self)
-        for key in self.models:
-            rate = _Rate(self.name, key, self.arrivals[key].expr, roles)
+        terms = Terms()
+        rates = {key: Rate(self.name, key, self.arrivals[key].expr, terms) for key in self.models}
+        for key, rate in rates.items():
             if not rate.within(self._assumed[key]):
                 raise ModelError(
                     f"BatchingWindow '{self.name}': since set_batches, bounds or Params have changed what "
                     f"arrivals[{key!r}] can be; call set_batches again"
                 )
+        return rates
 
     def _without_own(self, given: Any) -> Any:
         """Return what an expression of this block stands for; others are returned as they are."""
@@ -252,13 +255,28 @@ class _Assumed(NamedTuple):
     variables: list[VarData]
 
 
-class _Rate:
-    """The queries/s of one model, and the rows that tie it to the indicator of its batch."""
+class Rate:
+    """The queries/s of one model, and the rows that tie it to the indicator of its batch.
 
-    def __init__(self, window: str, key: Any, expression: Any, roles: Roles) -> None:
+    Parameters
+    ----------
+    window, key
+        Whose they are.
+    expression
+        Of Pyomo.
+    terms
+        Extended by those of the expression, as a row.
+
+    Attributes
+    ----------
+    variables, coefficients, constant
+        What the expression adds up to; variables that are fixed are among them.
+    """
+
+    def __init__(self, window: str, key: Any, expression: Any, terms: Terms) -> None:
         self._where = f"BatchingWindow '{window}': arrivals[{key!r}]"
         self._expression = expression
-        terms = Terms()
+        start, first_product = len(terms.variable), len(terms.first)
         try:
             terms.add(expression, 1.0)
         except NonlinearTerm as error:
@@ -269,24 +287,26 @@ class _Rate:
                 "linear in offloading variables, with Params that have values"
             ) from None
         terms.end_row()
-        if terms.first:
-            raise self._nonlinear(terms.first[0] * terms.second[0])
-        self.constant = terms.constant[0]
+        if len(terms.first) > first_product:
+            raise self._nonlinear(terms.first[-1] * terms.second[-1])
+        self.constant = terms.constant[-1]
         coefficients: dict[int, float] = {}
         variables: dict[int, VarData] = {}
-        for variable, coefficient in zip(terms.variable, terms.coefficient, strict=True):
+        for variable, coefficient in zip(terms.variable[start:], terms.coefficient[start:], strict=True):
             variables[id(variable)] = variable
             coefficients[id(variable)] = coefficients.get(id(variable), 0.0) + coefficient
-        self._mutable = any(True for _ in identify_mutable_parameters(expression))
-        kept = [i for i in variables if self._mutable or coefficients[i] != 0.0]
+        kept = [i for i in variables if coefficients[i] != 0.0 or self._mutable]
         self.variables = [variables[i] for i in kept]
         self.coefficients = [coefficients[i] for i in kept]
-        self._require_offloading(roles)
         for number in (self.constant, *self.coefficients):
             if not math.isfinite(number):
                 raise ModelError(
                     f"{self._where} holds a number that is not finite; look for nan and inf in it"
                 )
+
+    @cached_property
+    def _mutable(self) -> bool:
+        return any(True for _ in identify_mutable_parameters(self._expression))
 
     @property
     def plain(self) -> bool:
@@ -368,7 +388,8 @@ class _Rate:
         # A quotient is 0 at 0 and 1 elsewhere for every writer; Expr_if is for few.
         return [1 if s.__class__ in native_numeric_types else s / (s + _NOTHING) for s in slopes]
 
-    def _require_offloading(self, roles: Roles) -> None:
+    def require_offloading(self, roles: Roles) -> None:
+        """Raise if one of the variables is not continuous, or marked onloading."""
         for variable in self.variables:
             onloading = roles.of(variable) == ONLOADING
             if onloading or not variable.is_continuous():

@@ -30,7 +30,7 @@ from pyomo.network import Port
 from scipy import sparse
 
 from pyomo_j3o.annotate import OFFLOADING, ONLOADING, Roles
-from pyomo_j3o.batching_window import BatchingWindowData
+from pyomo_j3o.batching_window import BatchingWindowData, Rate
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError, UnsupportedTermError
 from pyomo_j3o.expressions import NonlinearTerm, Terms, value_of_fixed
 from pyomo_j3o.problem import OBJECTIVE, Batches, BoolArray, FloatArray, IntArray, Problem, Products
@@ -197,10 +197,8 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
     with PauseGC():
         _require_understood(model)
         objective = _only_objective(model)
-        windows = filled_windows(model)
-        for window in windows:
-            # Before their rows are read: what is wrong with them is best said of the window.
-            window.require_valid()
+        # Before their rows are read: what is wrong with them is best said of the window.
+        windows = [(window, window.current_rates()) for window in filled_windows(model)]
         rows = _read_rows(model, objective)
         columns = _Columns(model, rows.terms, strict)
         problem, inverse = _assemble(model, rows, columns)
@@ -621,7 +619,9 @@ def filled_windows(model: BlockData) -> list[BatchingWindowData]:
     ]
 
 
-def _with_batches(problem: Problem, inverse: Inverse, windows: list[BatchingWindowData]) -> Problem:
+def _with_batches(
+    problem: Problem, inverse: Inverse, windows: list[tuple[BatchingWindowData, dict[Any, Rate]]]
+) -> Problem:
     """Return the problem that knows which of its columns and rows are batches."""
     row_of = {id(constraint): i for i, constraint in enumerate(inverse.rows)}
     x_of = {id(variable): i for i, variable in enumerate(inverse.onloading)}
@@ -630,26 +630,27 @@ def _with_batches(problem: Problem, inverse: Inverse, windows: list[BatchingWind
     row: list[int] = []
     constant: list[float] = []
     entries: tuple[list[int], list[int], list[float]] = ([], [], [])
-    for window in windows:
+    for window, rates in windows:
         capacity = row_of.get(id(window.capacity))
-        for key in window.models:
+        for key, rate in rates.items():
             z = x_of.get(id(window.used[key]))
             if z is None or capacity is None:
                 continue  # fixed or deactivated: an ordinary row
-            terms = Terms()
-            terms.add(window.arrivals[key].expr, 1.0)
-            terms.end_row()
-            rate = terms.constant[0]
-            for variable, coefficient in zip(terms.variable, terms.coefficient, strict=True):
+            arriving = rate.constant
+            for variable, coefficient in zip(rate.variables, rate.coefficients, strict=True):
                 if variable.fixed:
-                    rate += coefficient * value_of_fixed(variable)
+                    arriving += coefficient * value_of_fixed(variable)
                 elif coefficient != 0.0:
+                    y = y_of.get(id(variable))
+                    if y is None:
+                        rate.require_offloading(Roles(inverse.model))
+                        continue  # it is in no other row, so nothing opens or closes it
                     entries[0].append(len(indicator))
-                    entries[1].append(y_of[id(variable)])
+                    entries[1].append(y)
                     entries[2].append(coefficient)
             indicator.append(z)
             row.append(capacity)
-            constant.append(rate)
+            constant.append(arriving)
     if not indicator:
         return problem
     arrivals = sparse.csr_array(

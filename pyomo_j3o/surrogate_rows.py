@@ -104,7 +104,7 @@ class BatchingSurrogate(Transformation):
         delta = _delta(options)
         windows = filled_windows(model)
         for window in windows:
-            window.require_valid()
+            window.current_rates()
         if not windows:
             return
         block = Block(doc="BAJ3O's linear rows in place of batching windows")
