@@ -16,8 +16,8 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-# quality_table.md is a part of quality.md, written by a command.
-exclude_patterns = ["_build", "quality_table.md", "exact_table.md", "simulation_table.md"]
+# Tables are parts of other pages, written by the commands docs/make_*_table.py.
+exclude_patterns = ["_build", "*_table.md"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
