@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyomo.environ as pyo
 from pyomo.common.errors import PyomoException
 from pyomo.core.base.block import Block, BlockData, declare_custom_block
 from pyomo.core.base.expression import ExpressionData
+from pyomo.core.base.indexed_component import normalize_index
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.calculus.derivatives import Modes, differentiate
+from pyomo.core.expr.expr_common import ExpressionType
 from pyomo.core.expr.numvalue import native_numeric_types
 from pyomo.core.expr.visitor import identify_mutable_parameters, identify_variables
 from pyomo.core.pyomoobject import PyomoObject
@@ -39,8 +42,16 @@ _HELD = (
     "capacity",
 )
 
+#: What of it gets another name from Pyomo's ``core.scale_model``.
+_SCALED = ["used", "opens", "capacity"]
+
 #: Queries/s that are as good as none.
 _NOTHING = 1e-12
+
+_IN_PARAMS = "give a number, or an expression in Params"
+_LINEAR = (
+    "give a number or an expression that is linear in offloading variables, with Params that have values"
+)
 
 # Pyomo makes it from the data class below.
 BatchingWindow: type[Block]
@@ -97,7 +108,8 @@ class BatchingWindowData(BlockData):
             T_b, seconds; a number or an expression in mutable Params, as for all that follows.
         arrivals
             For each model k the queries/s that reach it here, linear in offloading variables that have
-            bounds. Rates are not negative: where their terms could say otherwise, a row forbids it.
+            bounds. Rates are not negative: where their terms could say otherwise, a row forbids it. A key is
+            what an index of Pyomo's can be; ``("vit",)`` is ``"vit"`` to it.
         setup
             ν_k, seconds that a batch costs however small it is.
         per_query
@@ -109,7 +121,8 @@ class BatchingWindowData(BlockData):
         Raises
         ------
         ModelError
-            If a number is out of range, the mappings do not have the same keys, or a rate has no upper bound.
+            If a number is out of range, the mappings do not have the same keys, two keys are one to Pyomo, or
+            a rate has no upper bound.
         AnnotationError
             If a rate holds an onloading variable.
         UnsupportedTermError
@@ -127,13 +140,15 @@ class BatchingWindowData(BlockData):
                 f"BatchingWindow '{self.name}' is abstract; call set_batches in its rule, or in a "
                 "BuildAction declared after it"
             )
-        _require_same_keys(self, arrivals, setup, per_query)
-        keys = list(arrivals)
-        arrivals, setup, per_query = (
-            {key: self._without_own(mapping[key]) for key in keys} for mapping in (arrivals, setup, per_query)
-        )
-        length, headroom = self._without_own(length), self._without_own(headroom)
+        where = f"BatchingWindow '{self.name}'"
+        _require_same_keys(where, arrivals, setup, per_query)
+        index = _indices(where, arrivals)
+        keys = list(index.values())
+        setup = self._read_all(setup, index, f"{where}: setup")
+        per_query = self._read_all(per_query, index, f"{where}: per_query")
+        length, headroom = self._read(length, f"{where}: length"), self._read(headroom, f"{where}: headroom")
         self._require_in_range(length, setup, per_query, headroom)
+        arrivals = self._read_all(arrivals, index, f"{where}: arrivals", _LINEAR)
         roles, terms = Roles(self), Terms()
         rates = {key: Rate(self.name, key, arrivals[key], terms) for key in keys}
         for rate in rates.values():
@@ -141,6 +156,8 @@ class BatchingWindowData(BlockData):
             rate.require_bounded()
         # Up to here nothing has changed: after an error the window is as it was.
         self._make_room()
+        # From here on the window is not one that holds nothing, whatever may happen below.
+        self._assumed: dict[Any, _Assumed] = {}
 
         self.models = pyo.Set(initialize=keys, dimen=None)
         self.length = pyo.Expression(expr=length)
@@ -165,6 +182,27 @@ class BatchingWindowData(BlockData):
         self._assumed = {key: rate.assumed for key, rate in rates.items()}
         self._tell_of_idle_models(length, setup, headroom)
 
+    @property
+    def filled(self) -> bool:
+        """Whether `set_batches` has been called; a window that holds nothing constrains nothing.
+
+        Raises
+        ------
+        ModelError
+            If a part of what `set_batches` has put in is missing.
+        """
+        if getattr(self, "_assumed", None) is None:
+            return False
+        missing = [name for name in _HELD if self.component(name) is None]
+        if missing == _SCALED:
+            return False  # The rows go on under other names, as rows like any.
+        if missing:
+            raise ModelError(
+                f"BatchingWindow '{self.name}' has lost its '{missing[0]}', or was never filled to the end; "
+                "call set_batches again"
+            )
+        return True
+
     def current_rates(self) -> dict[Any, Rate]:
         """Return the arrivals as they are now, after a look at what may have changed since `set_batches`.
 
@@ -173,8 +211,8 @@ class BatchingWindowData(BlockData):
         ModelError
             If a number is out of range now, or the rows no longer say what the arrivals are.
         """
-        if self.component("capacity") is None:
-            return {}  # set_batches has not been called: the window constrains nothing
+        if not self.filled:
+            return {}
         self._require_in_range(self.length.expr, _held(self.setup), _held(self.per_query), self.headroom.expr)
         terms = Terms()
         rates = {key: Rate(self.name, key, self.arrivals[key].expr, terms) for key in self.models}
@@ -186,10 +224,33 @@ class BatchingWindowData(BlockData):
                 )
         return rates
 
-    def _without_own(self, given: Any) -> Any:
-        """Return what an expression of this block stands for; others are returned as they are."""
-        own = isinstance(given, ExpressionData) and given.parent_block() is self
-        return given.expr if own else given
+    def _read_all(
+        self, mapping: Mapping[Any, Any], index: dict[Any, Any], what: str, remedy: str = _IN_PARAMS
+    ) -> dict[Any, Any]:
+        """Return what a mapping holds by the index that Pyomo makes of each key."""
+        read = {}
+        for key, k in index.items():
+            try:
+                entry = mapping[key]
+            except (PyomoException, KeyError, ValueError, TypeError) as error:
+                raise ModelError(f"{what}[{k!r}] has no value: {_said(error)}; {remedy}") from None
+            read[k] = self._read(entry, f"{what}[{k!r}]", remedy)
+        return read
+
+    def _read(self, given: Any, what: str, remedy: str = _IN_PARAMS) -> Any:
+        """Return a number as a float, what an expression of this block stands for, and others as they are."""
+        if isinstance(given, ExpressionData) and given.parent_block() is self:
+            given = given.expr
+        if isinstance(given, np.ndarray) and given.ndim == 0:
+            given = given.item()
+        if not isinstance(given, PyomoObject):
+            return _number(given, what, remedy)
+        # Of an inequality it is said elsewhere that it is not linear.
+        relational = given.is_expression_type(ExpressionType.RELATIONAL)
+        if not given.is_numeric_type() and not (relational and remedy is _LINEAR):
+            shown = given.name if given.is_component_type() else str(given)
+            raise ModelError(f"{what} is {shown!r} ({type(given).__name__}), which is no number; {remedy}")
+        return given
 
     def _make_room(self) -> None:
         """Take out what an earlier call has put in, and nothing of the user's."""
@@ -427,23 +488,23 @@ def _bound(variable: VarData, side: str) -> Any:
     return -math.inf if side == "lower" else math.inf
 
 
-def _number(given: Any, what: str = "a bound") -> float:
+def _number(given: Any, what: str = "a bound", remedy: str = _IN_PARAMS) -> float:
     """Return the value of a number or of an expression in Params; `what` says what it is if it is neither."""
-    if given.__class__ in native_numeric_types and given.__class__ is not bool:
-        return float(given)
-    if isinstance(given, (str, bool)):
-        raise ModelError(f"{what} is {given!r}; give a number, or an expression in Params")
+    if given.__class__ is float:
+        return given
     if isinstance(given, PyomoObject):
         for variable in identify_variables(given, include_fixed=True):
-            raise ModelError(
-                f"{what} holds the variable '{variable.name}'; give a number, or an expression in Params"
-            )
+            raise ModelError(f"{what} holds the variable '{variable.name}'; {remedy}")
     try:
-        return float(pyo.value(given))
+        number = pyo.value(given)
+        if isinstance(number, (str, bytes, bool, np.bool_)):
+            raise ModelError(f"{what} is {number!r}; {remedy}")
+        return float(number)
     except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
-        raise ModelError(
-            f"{what} has no value: {_said(error)}; give a number, or an expression in Params that have values"
-        ) from None
+        if isinstance(error, ModelError):
+            raise
+        having = "" if remedy is _LINEAR else " that have values"
+        raise ModelError(f"{what} has no value: {_said(error)}; {remedy}{having}") from None
 
 
 def _said(error: Exception) -> str:
@@ -454,19 +515,40 @@ def _held(expressions: Any) -> dict[Any, Any]:
     return {key: expressions[key].expr for key in expressions}
 
 
-def _require_same_keys(window: BatchingWindowData, *mappings: Mapping[Any, Any]) -> None:
+def _keys(mapping: Mapping[Any, Any]) -> list[Any]:
+    # Some mappings, as the series of pandas, iterate over their values.
+    return list(mapping.keys())
+
+
+def _indices(where: str, mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return for each key of a mapping the index that Pyomo makes of it."""
+    key_of: dict[Any, Any] = {}
+    for key in _keys(mapping):
+        index = normalize_index(key)
+        if any(part is Ellipsis for part in (index if isinstance(index, tuple) else (index,))):
+            raise ModelError(f"{where}: the key {key!r} stands for many to Pyomo; take names without '...'")
+        if index in key_of:
+            raise ModelError(
+                f"{where}: the keys {key_of[index]!r} and {key!r} are one index to Pyomo; give one of the "
+                "models another name"
+            )
+        key_of[index] = key
+    return {key: index for index, key in key_of.items()}
+
+
+def _require_same_keys(where: str, *mappings: Mapping[Any, Any]) -> None:
     names = ("arrivals", "setup", "per_query")
     for name, mapping in zip(names, mappings, strict=True):
-        if not isinstance(mapping, Mapping) and not hasattr(mapping, "keys"):
+        if isinstance(mapping, type) or not hasattr(mapping, "keys"):
             raise ModelError(
-                f"BatchingWindow '{window.name}': {name}={mapping!r} is not a mapping; give one number or "
-                "expression per model, {model: ...}"
+                f"{where}: {name}={mapping!r} is not a mapping; give one number or expression per model, "
+                "{model: ...}"
             )
     for name, mapping in zip(names, mappings, strict=True):
         for other, keys in zip(names, mappings, strict=True):
-            for key in keys:
+            for key in _keys(keys):
                 if key not in mapping:
                     raise ModelError(
-                        f"BatchingWindow '{window.name}': {name} has no entry for {key!r}, but {other} has; "
-                        "give all three mappings the same models"
+                        f"{where}: {name} has no entry for {key!r}, but {other} has; give all three mappings "
+                        "the same models"
                     )

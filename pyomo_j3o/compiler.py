@@ -611,11 +611,11 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
 
 
 def filled_windows(model: BlockData) -> list[BatchingWindowData]:
-    """Return the active batching windows whose `set_batches` has been called."""
+    """Return the active batching windows whose `set_batches` has been called; raise if one lacks a part."""
     return [
         block
         for block in model.block_data_objects(active=True)
-        if isinstance(block, BatchingWindowData) and block.component("capacity") is not None
+        if isinstance(block, BatchingWindowData) and block.filled
     ]
 
 

@@ -4,6 +4,7 @@ import logging
 import pickle
 import re
 
+import numpy as np
 import pyomo.environ as pyo
 import pytest
 from batching_models import Drawn, missed
@@ -182,7 +183,10 @@ def test_ways_to_build_a_window(build):
     assert all(pyo.value(window.utilisation) <= 1 + 1e-6 for window in windows)
 
 
-@pytest.mark.parametrize("keys", [[("vit", 16), ("vit", 32)], [1, 2], ["a", 3]])
+@pytest.mark.parametrize(
+    "keys",
+    [[("vit", 16), ("vit", 32)], [1, 2], ["a", 3], ["a", ("a", 0)], [("a", 0), ("a", 0, 0)], [(), None]],
+)
 def test_keys_are_whatever_a_set_takes(keys):
     """Also tuples, and of several kinds."""
     m = unfilled()
@@ -190,6 +194,65 @@ def test_keys_are_whatever_a_set_takes(keys):
     m.batch.set_batches(0.5, rates, dict.fromkeys(keys, 0.1), dict.fromkeys(keys, 0.12))
     assert set(m.batch.used) == set(keys)
     assert best(m) == pytest.approx(OPTIMUM)
+
+
+def test_pyomo_reads_a_tuple_of_one_as_what_it_holds():
+    """And a tuple in a tuple as part of it; the window says the key as Pyomo does."""
+    m = unfilled()
+    keys = [("a",), (("a", 0), 1)]
+    rates = dict(zip(keys, arguments(m)["arrivals"].values(), strict=True))
+    m.batch.set_batches(0.5, rates, dict.fromkeys(keys, 0.1), dict.fromkeys(keys, 0.12))
+    assert list(m.batch.used) == list(m.batch.models) == ["a", ("a", 0, 1)]
+    assert best(m) == pytest.approx(OPTIMUM) == pytest.approx(best(m, "highs"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ([1, (1,)], r"the keys 1 and \(1,\) are one index to Pyomo; give one of the models another name"),
+        ([((1, 2), 3), (1, 2, 3)], r"the keys \(\(1, 2\), 3\) and \(1, 2, 3\) are one index"),
+        (["a", ...], r"the key Ellipsis stands for many to Pyomo; take names without '\.\.\.'"),
+        (["a", ("a", ...)], r"the key \('a', Ellipsis\) stands for many"),
+    ],
+)
+def test_keys_that_are_one_to_pyomo(keys, said):
+    """They are refused, for two models would be charged as one, or none; the window is as it was."""
+    m = filled()
+    before = str(m.batch.capacity.expr)
+    rates = dict(zip(keys, arguments(m)["arrivals"].values(), strict=True))
+    with pytest.raises(ModelError, match=rf"^BatchingWindow 'batch': {said}"):
+        m.batch.set_batches(0.5, rates, dict.fromkeys(keys, 0.1), dict.fromkeys(keys, 0.12))
+    assert str(m.batch.capacity.expr) == before
+
+
+@pytest.mark.parametrize("number", [np.array, np.float64, lambda x: np.array(x, dtype=object)])
+def test_numbers_of_numpy_are_numbers(number):
+    """Scalars and arrays without a dimension, wherever a number may stand."""
+    given = {
+        "length": number(0.5),
+        "headroom": number(0.1),
+        "setup": {"small": number(0.02), "large": number(0.1)},
+        "per_query": {"small": number(0.1), "large": number(0.12)},
+        "arrivals": lambda m: {"small": number(0.0), "large": number(8 * m.route.y["phone", "large"])},
+    }
+    if number is np.float64:
+        given["arrivals"] = lambda m: {"small": number(0.0), "large": 8 * m.route.y["phone", "large"]}
+    m = filled(**given)
+    assert all(type(pyo.value(part)) is float for part in (m.batch.length, *m.batch.setup.values()))
+    plain = filled(headroom=0.1, arrivals=lambda m: {"small": 0, "large": 8 * m.route.y["phone", "large"]})
+    assert str(m.batch.capacity.expr) == str(plain.batch.capacity.expr)
+    assert (
+        best(m) == pytest.approx(best(plain)) == pytest.approx(best(pickle.loads(pickle.dumps(m)), "highs"))
+    )
+
+
+def test_tables_of_pandas_are_mappings():
+    """A series counts by its index."""
+    pd = pytest.importorskip("pandas")
+    m = unfilled()
+    given = {k: pd.Series(v) for k, v in arguments(m).items() if k in ("setup", "per_query")}
+    m.batch.set_batches(0.5, arguments(m)["arrivals"], **given)
+    assert str(m.batch.capacity.expr) == str(filled().batch.capacity.expr)
 
 
 def test_params_and_expressions_as_mappings():
@@ -229,7 +292,11 @@ def test_a_call_that_fails_changes_nothing():
     """Be it for a number or for a rate: the window holds what it held, and a new one holds nothing."""
     m = filled()
     before = str(m.batch.capacity.expr)
-    wrong = ({"length": 0}, {"arrivals": {"small": -1, "large": 0}}, {"setup": {}})
+    wrong = (
+        *({"length": 0}, {"arrivals": {"small": -1, "large": 0}}, {"setup": {}}, {"length": np.ones(1)}),
+        *({"length": 10**400}, {"setup": {"small": 0, "large": 10**400}}, {"headroom": np.True_}),
+        *({"arrivals": {"small": 0, "large": bad}} for bad in (True, 10**400, m.rows[1], m.route.y)),
+    )
     for changed in wrong:
         with pytest.raises(ModelError):
             m.batch.set_batches(**arguments(m, **changed))
@@ -238,6 +305,31 @@ def test_a_call_that_fails_changes_nothing():
         with pytest.raises(ModelError):
             fresh.batch.set_batches(**arguments(fresh, **changed))
         assert not list(fresh.batch.component_objects())
+
+
+@pytest.mark.parametrize("start", [unfilled, filled])
+def test_a_call_that_breaks_off_is_not_forgotten(start, monkeypatch):
+    """Should a component fail, no solve takes the window for an empty one, and another call heals it."""
+    m = start()
+    with monkeypatch.context() as patch:
+        patch.setattr(pyo, "quicksum", lambda terms: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            m.batch.set_batches(**arguments(m))
+    said = "BatchingWindow 'batch' has lost its 'utilisation', or was never filled.*call set_batches again"
+    with pytest.raises(ModelError, match=said):
+        best(m)
+    with pytest.raises(ModelError, match=said):
+        pyo.TransformationFactory("j3o.batching_surrogate").create_using(m)
+    m.batch.set_batches(**arguments(m))
+    assert best(m) == pytest.approx(OPTIMUM)
+
+
+def test_a_part_that_is_deleted_is_missed():
+    """Without its rows a window would be none."""
+    m = filled()
+    m.batch.del_component(m.batch.capacity)
+    with pytest.raises(ModelError, match=r"has lost its 'capacity'.*call set_batches again"):
+        best(m)
 
 
 @pytest.mark.parametrize("taken", [lambda: pyo.Param(initialize=1), lambda: 1.0])
@@ -721,8 +813,29 @@ WRONG = [
     (rate_of(lambda m: m.route.y["phone", "large"] ** 2), UnsupportedTermError, "write it linear"),
     (rate_of(lambda m: pyo.exp(m.route.y["phone", "large"])), UnsupportedTermError, r"holds the term exp\("),
     (rate_of(lambda m: m.route.y["phone", "large"] <= 1), UnsupportedTermError, "holds the term"),
-    (rate_of(lambda m: "often"), ModelError, "cannot be read: .*give a number or an expression"),
-    (rate_of(lambda m: None), ModelError, "cannot be read"),
+    (rate_of(lambda m: "often"), ModelError, "is 'often'; give a number or an expression that is linear"),
+    (rate_of(lambda m: None), ModelError, "has no value: .*give a number or an expression that is linear"),
+    (rate_of(lambda m: True), ModelError, r"arrivals\['large'\] is True; give a number or an expression"),
+    (rate_of(lambda m: np.array(True)), ModelError, r"arrivals\['large'\] is True"),
+    (rate_of(lambda m: 10**400), ModelError, r"has no value: int too large .*; give a number"),
+    (rate_of(lambda m: 10**400 * m.route.y["phone", "large"]), ModelError, "cannot be read: int too large"),
+    (rate_of(lambda m: m.rows[1]), ModelError, r"is 'rows\[1\]' \(ConstraintData\), which is no number"),
+    (rate_of(lambda m: m.route.y), ModelError, r"is 'route.y' \(IndexedVar\), which is no number"),
+    ({"length": 10**400}, ModelError, "length has no value: int too large .*; give a number"),
+    ({"length": np.array(True)}, ModelError, "length is True; give a number"),
+    ({"length": np.True_}, ModelError, "length is .*True.*; give a number"),
+    ({"length": np.ones(1)}, ModelError, "length has no value"),
+    ({"length": b"1"}, ModelError, "length is b'1'; give a number"),
+    ({"length": lambda m: m.number <= 1}, ModelError, "length is .*, which is no number; give a number"),
+    ({"length": lambda m: m.rows}, ModelError, r"length is 'rows' \(ConstraintList\), which is no number"),
+    ({"headroom": np.array("0.1")}, ModelError, "headroom is '0.1'; give a number"),
+    ({"setup": lambda m: {"small": m.rate, "large": 0}}, ModelError, "is 'rate' .*, which is no number"),
+    ({"per_query": lambda m: dict}, ModelError, "per_query=<class 'dict'> is not a mapping"),
+    (
+        {"setup": lambda m: (setattr(m, "nu", pyo.Param(["small", "large"])), m.nu)[1]},
+        ModelError,
+        "setup has no entry for 'small'",
+    ),
     (rate_of(lambda m: float("nan") * m.route.y["phone", "large"]), ModelError, "not finite; look for nan"),
     (rate_of(lambda m: float("inf")), ModelError, "holds a number that is not finite"),
     (
