@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.charging import EMPTY, Charged
+from pyomo_j3o.charging import Charged, empty
 from pyomo_j3o.decomposing import Part, take
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingByParts, Routing
@@ -107,11 +107,7 @@ class BatchSurrogate:
 
     def __init__(self, charged: Charged, parts: Sequence[Part], backend: Backend, y: FloatArray) -> None:
         self._charged, self._parts, self._backend = charged, parts, backend
-        batches = charged.original.batches
-        assert batches is not None
-        upper = charged.original.offloading_upper[: batches.arrivals.shape[1]]
-        reach = abs(batches.arrivals) @ np.where(np.isfinite(upper), upper, 1.0)
-        self._largest = np.maximum((reach + np.abs(batches.constant))[charged.batch], 1e-300)
+        self._largest = charged.largest_rates()
         self._delta = _DELTA
         self._support: BoolArray | None = None
         self._settled = False
@@ -155,7 +151,7 @@ class BatchSurrogate:
         if not routing.feasible:
             return self._in_use(x, self._largest), routing
         q = np.maximum(self._charged.rates(routing.y), 0.0)
-        support = q > EMPTY * self._largest
+        support = ~empty(q)
         again = self._support is not None and np.array_equal(support, self._support)
         self._settled = (again and self._delta <= _SMALL_DELTA) or self._delta <= _TINY_DELTA
         self._support = support
@@ -174,7 +170,7 @@ class BatchSurrogate:
     def _in_use(self, x: BoolArray, q: FloatArray) -> BoolArray:
         """Return the placement without payers of empty batches, given sizes `q`, (b,), as windows allow."""
         charged = self._charged
-        used = q > EMPTY * self._largest
+        used = ~empty(q)
         # Where φ < 1 let too many batches into a window, those that serve most per set-up stay.
         order = np.lexsort((-q / charged.setup, ~used, charged.row))
         row, setup = charged.row[order], np.where(used, charged.setup, 0.0)[order]

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 
-#: A rate of less than this part of the largest there can be is rounding, and makes no batch.
+#: A rate of less than this part of the largest of the plan is rounding, and makes no batch.
 EMPTY = 1e-9
 
 #: Where all set-ups of a window together are less than this part of it, they are left to the last LP.
@@ -80,9 +80,24 @@ class Charged:
         """Return which of the original batches are empty, (B,)."""
         batches = self.original.batches
         assert batches is not None
-        upper = self.original.offloading_upper[: batches.arrivals.shape[1]]
-        largest = abs(batches.arrivals) @ np.where(np.isfinite(upper), upper, 1.0) + batches.constant
-        return np.asarray(batches.rates(y) <= EMPTY * largest)
+        return empty(batches.rates(y))
+
+    def largest_rates(self) -> FloatArray:
+        """Return the queries/s that each batch that is paid for can have at most, (b,), above 0."""
+        batches, problem = self.original.batches, self.problem
+        assert batches is not None
+        arrivals = abs(batches.arrivals[self.batch])
+        number = np.repeat(np.arange(len(self.batch)), np.diff(arrivals.indptr))
+        upper = problem.offloading_upper[arrivals.indices]
+        by_bounds = np.bincount(number, arrivals.data * upper, minlength=len(self.batch))
+        # The window alone has room for so many, whatever the bounds.
+        time = np.asarray(problem.offloading_rows[self.row[number], arrivals.indices]).ravel()
+        room = np.maximum(problem.row_upper[self.row[number]], 0.0)
+        by_room = np.zeros(len(self.batch))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.maximum.at(by_room, number, np.where(time > 0, arrivals.data * room / time, np.inf))
+        largest = np.minimum(by_bounds, by_room) + np.abs(batches.constant[self.batch])
+        return np.where(np.isfinite(largest) & (largest > 0), largest, 1.0)
 
     def reduce(self, x: BoolArray) -> BoolArray:
         """Return an original placement in the columns of ``problem``."""
@@ -117,6 +132,11 @@ class Charged:
         if not charge_all:
             original[z[self.free & ~gone & ~used]] = False
         return original
+
+
+def empty(rates: FloatArray) -> BoolArray:
+    """Return which batches are empty up to rounding, given the queries/s of all."""
+    return np.asarray(rates <= EMPTY * np.abs(rates).max(initial=0.0))
 
 
 def charge_when_used(problem: Problem, negligible: bool = True) -> Charged:

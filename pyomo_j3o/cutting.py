@@ -15,6 +15,7 @@ from pyomo_j3o.kernel import Kernel, kernel_columns
 from pyomo_j3o.lp.base import Backend, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray
 from pyomo_j3o.rounding import BaseRows, separate_rounding
+from pyomo_j3o.setups import setup_cuts
 from pyomo_j3o.structure import Structure
 
 #: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
@@ -22,6 +23,9 @@ _WORTH = 5e-3
 
 #: Cuts whose coefficients are further apart than this are left to nobody's tolerances.
 _WIDEST = 1e6
+
+#: A set-up cut counts as violated by so much.
+_VIOLATION = 1e-2
 
 #: Parts of the bound: reduced costs of columns in the first kernel, and what absent ones may add.
 _KERNEL, _SLACK = 1e-3, 1e-5
@@ -87,6 +91,7 @@ def _tighten(
 ) -> Tightened:
     """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
     knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
+    setups = setup_cuts(base, structure.problem.offloading_upper)
     n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
     scale = abs(start.bound)
     lower, upper = start.model.lower[:n_x], start.model.upper[:n_x]
@@ -94,7 +99,7 @@ def _tighten(
     kernel: Kernel | None = None
     try:
         for _ in range(rounds):
-            cuts, limit = _separate(knapsacks, base, values[:n_x], values[n_x:])
+            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:])
             if not len(limit) or remaining() <= 0:
                 break
             if kernel is None:
@@ -131,22 +136,24 @@ def _tighten(
 
 
 def _separate(
-    knapsacks: Knapsacks, base: BaseRows, x: FloatArray, y: FloatArray
+    knapsacks: Knapsacks, base: BaseRows, setups: sparse.csr_array, x: FloatArray, y: FloatArray
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return all cuts of one round over the columns (x, y)."""
+    of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > _VIOLATION)]
     covers, cover_limit = separate(knapsacks, x)
     rounded, rounded_limit = separate_rounding(base, x, y)
     wide = sparse.csr_array(
         (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
     )
-    cuts = sparse.csr_array(sparse.vstack([wide, rounded], format="csr"))
+    cuts = sparse.csr_array(sparse.vstack([wide, rounded, of_setups], format="csr"))
     row = np.repeat(np.arange(cuts.shape[0]), np.diff(cuts.indptr))
     largest = np.zeros(cuts.shape[0])
     np.maximum.at(largest, row, np.abs(cuts.data))
     smallest = np.full(cuts.shape[0], np.inf)
     np.minimum.at(smallest, row, np.abs(cuts.data))
     fine = np.flatnonzero((largest <= _WIDEST * smallest) & (largest <= _WIDEST))
-    return cuts[fine], np.concatenate([cover_limit, rounded_limit])[fine]
+    limit = np.concatenate([cover_limit, rounded_limit, np.zeros(of_setups.shape[0])])
+    return cuts[fine], limit[fine]
 
 
 def _binding(tightened: Tightened, n_rows: int) -> Tightened:

@@ -32,7 +32,10 @@ _FAILURES, _FAILURES_NEARBY = 10, 4
 _FAR, _WORTH = 0.02, 0.2
 
 #: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at a gap, or after nodes.
-_WIDE, _SMALL, _CLOSE, _NODES = 0.015, 20_000, 1e-3, 2000
+_WIDE, _SMALL, _CLOSE, _NODES = 0.0125, 20_000, 5e-3, 2000
+
+#: A gap this wide says that the steps before are not made for the part: there it is worth closing farther.
+_STRANGE, _CLOSER = 0.1, 1e-3
 
 #: What improvement reports: the step ("" for the start), the best routing, and the bound.
 Report = Callable[[str, Routing, float], None]
@@ -211,6 +214,8 @@ class _Search:
         best = self.best
         gap = min(self.bound, tightened.bound) - best.objective
         wide = not best.feasible or gap > max(_WIDE, rel_gap) * abs(best.objective)
+        strange = not best.feasible or gap > _STRANGE * abs(best.objective)
+        close = _CLOSER if strange else _CLOSE
         model, n_x = tightened.model, self.structure.problem.n_onloading
         if not wide or model.matrix.nnz > _SMALL:
             return
@@ -220,7 +225,7 @@ class _Search:
                 MIPModel(model),
                 Limits(
                     self._remaining(),
-                    rel_gap=max(rel_gap, _CLOSE),
+                    rel_gap=max(rel_gap, close),
                     nodes=_NODES,
                     stop=lambda: self._remaining() <= 0,
                     threads=1,

@@ -36,6 +36,7 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo.opt.results.results_ import SolverResults
 
 from pyomo_j3o import baj3o, exact, method, stopping
+from pyomo_j3o.charging import empty
 from pyomo_j3o.compiler import Inverse, compile_model
 from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.linearize import UnboundedProductError, linearize
@@ -537,6 +538,7 @@ class J3O(SolverBase):
             return results
         x, y = outcome.plan.x, outcome.plan.y
         _require_feasible(solved.problem, solved.inverse, x, y)
+        _require_paid(solved.problem, solved.inverse, x, y)
         value = evaluate(solved.problem, x.astype(float), y)
         bound = max(outcome.bound, value)
         gap = relative_gap(value, bound)
@@ -677,6 +679,19 @@ def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: Float
         raise BackendError(
             f"the plan that the solver behind j3o returned misses {name} by {missed[worst]:.1e}; scale the "
             "model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
+        )
+
+
+def _require_paid(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
+    """Check windows by their definition: what is in no batch that is paid for is nothing, and no rounding."""
+    batches = problem.batches
+    if batches is None:
+        return
+    for b in np.flatnonzero(~x[batches.indicator] & ~empty(batches.rates(y)))[:1]:
+        raise BackendError(
+            f"the plan that the solver behind j3o returned sends {batches.rates(y)[b]:.1e} queries/s to a "
+            f"batch whose '{inverse.onloading[batches.indicator[b]].name}' is 0, within its tolerance; "
+            "scale the model so that such a rate is not of the size of rounding"
         )
 
 

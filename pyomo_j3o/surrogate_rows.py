@@ -15,16 +15,16 @@ from pyomo.repn import generate_standard_repn
 
 from pyomo_j3o.batching import surrogate
 from pyomo_j3o.batching_window import BatchingWindowData
-from pyomo_j3o.charging import EMPTY
+from pyomo_j3o.charging import empty
 from pyomo_j3o.compiler import filled_windows
-from pyomo_j3o.errors import OptionError
+from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.transformations import copy_values
 
 #: What the new block is called, or the like if the model has a component of that name.
 BLOCK = "j3o_batching_surrogate"
 
-#: δ as part of the largest batch, if none is given.
-_DELTA = 0.05
+#: δ as part of the largest batch, if none is given, and at least.
+_DELTA, _LEAST = 0.05, 1e-9
 
 
 @TransformationFactory.register(
@@ -57,18 +57,19 @@ class BatchingSurrogate(Transformation):
     Parameters of ``apply_to`` and ``create_using``
     -----------------------------------------------
     delta
-        δ as part of U, the largest batch that the bounds of the arrivals allow; above 0.
+        δ as part of U, the largest batch that the bounds of the arrivals allow; at least 1e-9.
 
     Raises
     ------
     OptionError
-        If `delta` is no number above 0.
+        If `delta` is no such number.
     ModelError
-        If a window's numbers are out of range now.
+        If a window's numbers are out of range now, or the model is not constructed.
 
     Notes
     -----
-    A variable without a value counts as 0.
+    A variable without a value counts as 0, and a rate outside of what bounds allow as the nearest inside. A
+    model whose set-up is longer than the window stays closed.
 
     Examples
     --------
@@ -94,15 +95,21 @@ class BatchingSurrogate(Transformation):
             Its variables get the values; ``used`` of its windows is 1 where there are arrivals.
         """
         copy_values(surrogate_model, original_model)
-        for window in filled_windows(original_model):
-            for key in window.models:
-                rate, largest = _rate(window.arrivals[key].expr)
-                if not window.used[key].fixed:
-                    window.used[key].set_value(int(rate > EMPTY * largest))
+        batches = [(window, key) for window in filled_windows(original_model) for key in window.models]
+        rates = [_rate(window, key)[0] for window, key in batches]
+        for (window, key), nothing in zip(batches, empty(np.array(rates)), strict=True):
+            if not window.used[key].fixed:
+                window.used[key].set_value(int(not nothing))
 
     def _apply_to(self, model: BlockData, **options: Any) -> None:
         delta = _delta(options)
-        windows = filled_windows(model)
+        if not isinstance(model, BlockData) or not model.is_constructed():
+            raise ModelError(
+                "j3o.batching_surrogate takes a constructed model; give a ConcreteModel, or what "
+                "create_instance() returns"
+            )
+        # A second call finds nothing left to replace.
+        windows = [window for window in filled_windows(model) if window.capacity.active]
         for window in windows:
             window.current_rates()
         if not windows:
@@ -114,7 +121,7 @@ class BatchingSurrogate(Transformation):
         for window in windows:
             block.capacity[window.name] = _row(window, delta, block)
             window.capacity.deactivate()
-            _close(window)
+            _take_out(window)
 
     def _create_using(self, model: BlockData, **options: Any) -> BlockData:
         changed = model.clone()
@@ -131,41 +138,48 @@ def _delta(options: dict[str, Any]) -> float:
         number = float(delta)
     except (TypeError, ValueError):
         number = math.nan
-    if not 0 < number < math.inf:
-        raise OptionError(f"delta={delta!r} is no number above 0; give δ as part of the largest batch")
+    if not _LEAST <= number < math.inf:
+        raise OptionError(
+            f"delta={delta!r} is no number of at least {_LEAST:g}; give δ as part of the largest batch"
+        )
     return number
 
 
 def _row(window: BatchingWindowData, delta: float, block: BlockData) -> Any:
     """Return the linear row of one window, and note in the block what each model is charged."""
-    length = pyo.value(window.length)
+    length, room = pyo.value(window.length), 1.0 - pyo.value(window.headroom)
     total: Any = 0.0
     for key in window.models:
         arrivals, setup = window.arrivals[key].expr, pyo.value(window.setup[key]) / length
-        now, largest = _rate(arrivals)
+        if not window.used[key].fixed and setup > room:
+            window.used[key].fix(0)
         total += pyo.value(window.per_query[key]) * arrivals
+        now, largest = _rate(window, key)
         if window.used[key].fixed:
             block.charge[window.name, key] = height = float(pyo.value(window.used[key]))
             total += setup * height
         elif largest > 0:
-            at, slope = surrogate(np.array([max(now, 0.0)]), np.array([largest]), delta)
+            at, slope = surrogate(np.array([now]), np.array([largest]), delta)
             block.charge[window.name, key] = height = float(at[0])
-            total += setup * (height + float(slope[0]) * (arrivals - max(now, 0.0)))
-    return total <= 1.0 - pyo.value(window.headroom)
+            total += setup * (height + float(slope[0]) * (arrivals - now))
+    return total <= room
 
 
-def _rate(arrivals: Any) -> tuple[float, float]:
-    """Return the rate at the values that the variables hold, 0 without one, and the largest there can be."""
-    linear = generate_standard_repn(arrivals)
+def _rate(window: BatchingWindowData, key: Any) -> tuple[float, float]:
+    """Return the rate at the values that the variables hold, within its range, and the largest possible."""
+    linear = generate_standard_repn(window.arrivals[key].expr)
     now = largest = float(pyo.value(linear.constant))
     for variable, coefficient in zip(linear.linear_vars, linear.linear_coefs, strict=True):
-        now += coefficient * (variable.value or 0.0)
+        value = variable.value or 0.0
+        if math.isnan(value):
+            raise ModelError(f"variable '{variable.name}' holds nan; give it a number, or None")
+        now += coefficient * value
         largest += coefficient * (variable.ub if coefficient > 0 else variable.lb)
-    return now, largest
+    return min(max(now, 0.0), largest), largest
 
 
-def _close(window: BatchingWindowData) -> None:
-    """Take the indicators of a window out of the model; rows without one stay."""
+def _take_out(window: BatchingWindowData) -> None:
+    """Take the free indicators of a window out of the model; rows without one stay."""
     free = [variable for variable in window.used.values() if not variable.fixed]
     numbers = set(map(id, free))
     for row in window.opens.values():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyomo.contrib.solver.common.factory import SolverFactory
 
-from pyomo_j3o.errors import OptionError
+from pyomo_j3o.errors import ModelError, OptionError
 
 surrogate_rows = pyo.TransformationFactory("j3o.batching_surrogate")
 
@@ -46,7 +46,9 @@ def test_the_row_is_the_tangent_of_phi(seed, delta):
         for k in window.models:
             largest = sum(drawn.load)
             q = pyo.value(window.arrivals[k])
-            total += drawn.setup[k] / drawn.length[0] * phi(q, largest, delta) + drawn.per_query[k] * q
+            total += drawn.per_query[k] * q
+            if drawn.setup[k] <= (1 - drawn.headroom) * drawn.length[0]:  # else it never runs
+                total += drawn.setup[k] / drawn.length[0] * phi(q, largest, delta)
         constraint = row.j3o_batching_surrogate.capacity["batch[0]"]
         return pyo.value(constraint.body) - pyo.value(constraint.upper) - total + 1 - drawn.headroom
 
@@ -137,3 +139,37 @@ def test_bad_options_are_named(options):
     with pytest.raises(OptionError, match=next(iter(options))):
         surrogate_rows.apply_to(m, **options)
     assert m.component("j3o_batching_surrogate") is None
+
+
+def test_a_second_call_changes_nothing():
+    """The windows are gone by then: rows at another point come from the original."""
+    m = solved(3)
+    surrogate_rows.apply_to(m)
+    before = [c.name for c in m.component_data_objects(pyo.Constraint, active=True)]
+    surrogate_rows.apply_to(m)
+    assert [c.name for c in m.component_data_objects(pyo.Constraint, active=True)] == before
+
+
+def test_a_set_up_longer_than_its_window_stays_closed():
+    """No tangent lets queries through to a model that can never run there."""
+    m = solved(5)
+    window = m.batch[0]
+    key = next(iter(window.models))
+    window.setup[key] = 10.0 * pyo.value(window.length)
+    surrogate_rows.apply_to(m)
+    assert any(row.active for (k, _), row in window.opens.items() if k == key)
+    results = SolverFactory("highs").solve(m, load_solutions=False)
+    results.solution_loader.load_vars()
+    assert pyo.value(window.arrivals[key]) == pytest.approx(0, abs=1e-7)
+
+
+def test_values_that_say_nothing_are_named():
+    """A variable at nan is an error; a value outside its bounds counts as the nearest inside."""
+    m = Drawn(5).model()
+    m.route.y[0, 0].set_value(7.0, skip_validation=True)
+    assert pyo.value(surrogate_rows.create_using(m).j3o_batching_surrogate.charge["batch[0]", 0]) <= 1
+    m.route.y[0, 0].set_value(math.nan, skip_validation=True)
+    with pytest.raises(ModelError, match=r"route.y\[0,0\]"):
+        surrogate_rows.apply_to(m)
+    with pytest.raises(ModelError, match="constructed"):
+        surrogate_rows.apply_to(pyo.AbstractModel())
