@@ -1,7 +1,7 @@
 """Write docs/random_windows_table.md: J3O and BAJ3O on random systems, one or two windows per edge server.
 
 Run it from the root of the repository; it takes about a minute. A model that is onloaded need not run in
-every window of its server: there, charging every onloaded model, as ``algorithm="j3o"`` does, costs something.
+every window of its server: there, to charge every onloaded model, as ``algorithm="j3o"`` does, has its price.
 
     python docs/make_random_windows_table.py [--seeds N]
 """

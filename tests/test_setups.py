@@ -61,7 +61,7 @@ def test_no_plan_of_windows_is_cut_off(seed):
 
 
 def test_what_a_set_up_leaves():
-    """In 3 a + 4 b + p + 2 q <= 10 model a, which opens p <= 20, has 7 at most; b, which opens q <= 2, has 6."""
+    """In 3 a + 4 b + p + 2 q <= 10 there are 7 at most for p <= 20 a, and 6 for 2 q, q <= 2 b."""
     rows = [
         ({"a": 3, "b": 4, "p": 1, "q": 2}, -INF, 10),
         ({"p": 1, "a": -20}, -INF, 0),
