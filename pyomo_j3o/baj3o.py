@@ -61,29 +61,19 @@ def solve(
     negligible = settings.rel_gap >= NEGLIGIBLE
     while True:
         charged = charge_when_used(problem, negligible)
-        outcome, trace = _solve(charged, negligible, backend, settings, timings, log, batching_aware)
+        if charged.indicators_left:
+            outcome, trace = _solve_in_two(
+                charged, negligible, backend, settings, timings, log, batching_aware
+            )
+        else:
+            start = None if settings.start is None else charged.reduce(settings.start)
+            aware = replace(settings, start=start, charged=charged if batching_aware else None)
+            outcome, trace = method.solve(charged.problem, backend, aware, timings, log)
         outcome, safe = _restored(charged, outcome, backend, settings, timings, not batching_aware)
         if safe or not negligible:
             return outcome, trace
         # There was no room for set-ups that seemed not to count.
         negligible = False
-
-
-def _solve(
-    charged: Charged,
-    negligible: bool,
-    backend: Backend,
-    settings: method.Settings,
-    timings: Timings,
-    log: Log,
-    batching_aware: bool,
-) -> tuple[Outcome, list[Record]]:
-    """Solve in the columns of `charged`."""
-    if charged.indicators_left:
-        return _solve_in_two(charged, negligible, backend, settings, timings, log, batching_aware)
-    start = None if settings.start is None else charged.reduce(settings.start)
-    aware = replace(settings, start=start, charged=charged if batching_aware else None)
-    return method.solve(charged.problem, backend, aware, timings, log)
 
 
 def _solve_in_two(
