@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from numbers import Real
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -73,10 +74,10 @@ class MMPP:
 
     def __post_init__(self) -> None:
         for name in ("burst", "calm"):
-            if not 0 < getattr(self, name) < math.inf:
+            if not (is_number(getattr(self, name)) and 0 < getattr(self, name) < math.inf):
                 raise ValueError(f"{name}={getattr(self, name)!r}: give a mean duration in seconds, above 0")
         highest = 1 + self.calm / self.burst
-        if not 1 <= self.peak <= highest:
+        if not (is_number(self.peak) and 1 <= self.peak <= highest):
             raise ValueError(
                 f"peak={self.peak!r}: with bursts of {self.burst:g} s and calm spells of {self.calm:g} s "
                 f"give a factor from 1 to {highest:g}; above that the mean rate cannot be kept"
@@ -128,7 +129,10 @@ class Recorded:
     interval: float = 60.0
 
     def __post_init__(self) -> None:
-        counts = np.asarray(self.counts, dtype=float)
+        try:
+            counts = np.asarray(self.counts, dtype=float)
+        except (TypeError, ValueError) as err:
+            raise ValueError(f"counts: no numbers ({err}); give one number of queries per interval") from None
         if counts.ndim != 1 or not len(counts):
             raise ValueError("counts: give one number of queries per interval, as a flat sequence")
         if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.sum() > 0):
@@ -136,7 +140,7 @@ class Recorded:
                 "counts: a negative or non-finite number, or nothing but zeros; give counts of at least 0, "
                 "one of them positive"
             )
-        if not 0 < self.interval < math.inf:
+        if not (is_number(self.interval) and 0 < self.interval < math.inf):
             raise ValueError(f"interval={self.interval!r}: give a length in seconds, above 0")
         object.__setattr__(self, "counts", tuple(counts.tolist()))
 
@@ -151,6 +155,11 @@ class Recorded:
         factors = np.resize(np.array(self.counts) / np.mean(self.counts), n_intervals)
         ends = np.minimum(np.arange(1, n_intervals + 1) * self.interval, horizon)
         return _thrown(rate, np.concatenate([[0.0], ends]), factors, rng)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _thrown(rate: float, times: np.ndarray, factors: np.ndarray, rng: np.random.Generator) -> np.ndarray:

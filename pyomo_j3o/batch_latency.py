@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,7 +31,7 @@ class BatchLatency:
     per_query
         τ, s.
     r_squared
-        Share of the variance of the measurements that the line explains, at most 1.
+        Share of the variance of the measurements that the line explains, from 0 to 1.
     batch_sizes, seconds
         The measurements.
     """
@@ -97,8 +98,8 @@ def fit_batch_latency(batch_sizes: Sequence[float], seconds: Sequence[float]) ->
     Raises
     ------
     ValueError
-        If the two do not have the same length, a size or a latency is not a positive number, or all sizes are
-        the same.
+        If the two do not have the same length, a size or a latency is not a positive number, all sizes are
+        the same, or numbers are so large or so far apart that the fit cannot be stated.
     """
     sizes, times = _measurements("batch_sizes", batch_sizes), _measurements("seconds", seconds)
     if len(sizes) != len(times):
@@ -113,14 +114,20 @@ def fit_batch_latency(batch_sizes: Sequence[float], seconds: Sequence[float]) ->
     unit = times.max()
     (setup, per_query), residual = nnls(np.column_stack([np.ones_like(sizes), sizes]), times / unit)
     variation = np.sum((times / unit - np.mean(times / unit)) ** 2)
-    return BatchLatency(
+    fit = BatchLatency(
         setup=float(setup * unit),
         per_query=float(per_query * unit),
         # Equal latencies are a level line, which fits them exactly.
-        r_squared=float(1 - residual**2 / variation) if variation > 0 else 1.0,
+        r_squared=max(0.0, float(1 - residual**2 / variation)) if variation > 0 else 1.0,
         batch_sizes=tuple(sizes.tolist()),
         seconds=tuple(times.tolist()),
     )
+    if not math.isfinite(1000 * float(unit)) or not all(map(math.isfinite, fit.relative_errors)):
+        raise ValueError(
+            f"seconds: from {times.min():g} to {times.max():g}, beyond what can be fitted; give latencies in "
+            "seconds"
+        )
+    return fit
 
 
 def _measurements(name: str, values: Sequence[float]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pyomo_j3o.arrivals import is_number
 from pyomo_j3o.delivery import Windows
 from pyomo_j3o.inference import InferenceData
 
@@ -128,6 +129,11 @@ class BatchLatencies:
                 f"setup_error={setup_error!r}: latency says already what batches take; give one of the two"
             )
         if not callable(latency):
+            if not hasattr(latency, "items"):
+                raise ValueError(
+                    f"latency={latency!r}: give for some models, by name, measured points or a function, "
+                    "such as {'resnet': {1: 0.006, 2: 0.014}}, or one function of edge server, model and size"
+                )
             for model, table in latency.items():
                 if model not in data.models:
                     raise ValueError(f"latency[{model!r}]: unknown model; known are {_listed(data.models)}")
@@ -151,7 +157,7 @@ class BatchLatencies:
                 for b in sizes.tolist()
             ]
             for b, s in zip(sizes.tolist(), given, strict=True):
-                if not 0 <= s < math.inf:
+                if not (is_number(s) and 0 <= s < math.inf):
                     raise ValueError(
                         f"latency of {name!r} on {edge!r}: {s!r} for a batch of {b}; give seconds, at least 0"
                     )
@@ -160,8 +166,13 @@ class BatchLatencies:
 
 
 def _interpolated(model: str, table: Mapping[int, float]) -> Callable[[int], float]:
-    sizes, seconds = (np.array(column, dtype=float) for column in zip(*sorted(table.items()), strict=True))
-    if len(sizes) < 2 or not (sizes > 0).all() or not (seconds >= 0).all() or not np.isfinite(seconds).all():
+    try:
+        points = np.array(sorted(table.items()), dtype=float).reshape(-1, 2)
+    except (AttributeError, TypeError, ValueError):
+        points = np.zeros((0, 2))
+    sizes, seconds = points.T
+    good = np.isfinite(points).all() and (np.diff(sizes, prepend=0) > 0).all() and (seconds >= 0).all()
+    if len(points) < 2 or not good:
         raise ValueError(
             f"latency[{model!r}]: give the seconds, at least 0, of two batch sizes or more, such as "
             "{1: 0.006, 2: 0.014}"

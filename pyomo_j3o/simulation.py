@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pyomo_j3o.arrivals import MMPP, ArrivalProcess, Poisson, Recorded
+from pyomo_j3o.arrivals import MMPP, ArrivalProcess, Poisson, Recorded, is_number
 from pyomo_j3o.delivery import LEVELS, Queries, Simulation, Windows
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.serving import Batches, BatchLatencies, InBatches, InTurn, Latency
-from pyomo_j3o.tables import Option, read_plan
+from pyomo_j3o.tables import Option, checked_shares, read_plan
 from pyomo_j3o.window_work import window_work
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def simulate(
         Queries that arrive, and windows that begin, before this time are simulated but not counted, s.
     seed
         Each client and task has a stream of random numbers of its own that depends on this and its position
-        only: the same seed gives the same arrivals to any two plans of one system.
+        only: the same seed gives the same arrivals to any two plans of one system. A whole number of at
+        least 0.
 
     Returns
     -------
@@ -88,19 +89,26 @@ def simulate(
     Raises
     ------
     ValueError
-        If the model is not one of the library's or has no values, a number is out of range, `latency` names
-        an unknown model, or queries are routed to a node with a compute budget of 0.
+        If the model is not one of the library's, has no values, or has values that are no plan; if a number
+        is out of range, `arrivals` or `latency` is not or does not return what it should, `latency` names an
+        unknown model, or queries are routed to a node with a compute budget of 0.
     ImportError
         If SimPy is missing.
     """
     data, shares = read_plan(model)
-    _check_numbers(horizon, warm_up, setup_error)
-    shares = {h: share for h, share in shares.items() if share > _NO_SHARE}
+    shares = checked_shares(shares)
+    _check_numbers(horizon, warm_up, setup_error, seed)
+    arrivals = Poisson() if arrivals is None else arrivals
+    if isinstance(arrivals, type) or not callable(arrivals):
+        raise ValueError(
+            f"arrivals={arrivals!r}: no arrival process; give one like Poisson(), or a function of rate, "
+            "horizon and random generator"
+        )
     options = _Options.of(data, shares)
     latencies = BatchLatencies(data, latency, setup_error)
     env = _environment()
 
-    arrival, stream, option = _draw_queries(options, arrivals or Poisson(), horizon, seed)
+    arrival, stream, option = _draw_queries(options, arrivals, horizon, seed)
     node, used = options.node[option], options.model[option]
     here = {name: np.flatnonzero(node == n) for n, name in enumerate(data.nodes)}
     batching: dict[str, InBatches] = {}
@@ -213,9 +221,7 @@ def _draw_queries(
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(client, task, purpose)))
             for purpose in (0, 1)
         )
-        drawn = np.sort(
-            np.asarray(arrivals(float(options.data.load[client, task]), horizon, when), dtype=float)
-        )
+        drawn = _times(arrivals(float(options.data.load[client, task]), horizon, when))
         if len(drawn) and not 0 <= drawn[0] <= drawn[-1] <= horizon:
             raise ValueError(
                 f"arrivals: a query at {drawn[0]:g} s or {drawn[-1]:g} s, outside the simulated time; return "
@@ -235,6 +241,20 @@ def _draw_queries(
     return time[order], np.concatenate(streams)[order], np.concatenate(chosen)[order]
 
 
+def _times(drawn: object) -> np.ndarray:
+    """Return what an arrival process has drawn in ascending order, shape (Q,)."""
+    try:
+        times = np.asarray(drawn, dtype=float)
+    except (TypeError, ValueError):
+        times = np.array(np.nan)
+    if times.ndim != 1:
+        raise ValueError(
+            f"arrivals: what was returned ({type(drawn).__name__}) is no flat list of times; return an array "
+            "with the time of each query in seconds"
+        )
+    return np.sort(times)
+
+
 def _compute(data: InferenceData, n: int) -> float:
     budget = float(data.compute_budget[n])
     if budget == 0:
@@ -249,16 +269,18 @@ def _deadlines(data: InferenceData) -> np.ndarray:
     return np.array([2 * data.windows.get(edge, math.inf) for edge in data.edge_of])
 
 
-def _check_numbers(horizon: float, warm_up: float, setup_error: float) -> None:
-    if not 0 < horizon < math.inf:
+def _check_numbers(horizon: float, warm_up: float, setup_error: float, seed: int) -> None:
+    if not (is_number(horizon) and 0 < horizon < math.inf):
         raise ValueError(f"horizon={horizon!r}: give the simulated time in seconds, above 0")
-    if not 0 <= warm_up < horizon:
+    if not (is_number(warm_up) and 0 <= warm_up < horizon):
         raise ValueError(f"warm_up={warm_up!r}: give seconds from 0 to below the horizon of {horizon:g} s")
-    if not -1 <= setup_error < math.inf:
+    if not (is_number(setup_error) and -1 <= setup_error < math.inf):
         raise ValueError(
             f"setup_error={setup_error!r}: give the relative error of the set-up time, at least -1 (0.5: the "
             "true one is 50 % above the planned one)"
         )
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed={seed!r}: give a whole number of at least 0")
 
 
 def _environment() -> Environment:

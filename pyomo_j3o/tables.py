@@ -89,8 +89,9 @@ def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
     """
     data = getattr(model, "data", None)
     if not isinstance(data, InferenceData):
+        name = getattr(model, "name", repr(model))
         raise ValueError(
-            f"{model.name}: not a model of pyomo_j3o.library, so there is no description to read the "
+            f"{name}: not a model of pyomo_j3o.library, so there is no description to read the "
             "plan against; build it with pyomo_j3o.library.build_model"
         )
     x, y = model.place.x, model.route.y
@@ -99,6 +100,41 @@ def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
         # The product form: nothing keeps y at 0 where its model is not onloaded.
         shares = {h: share if h[2] == CLOUD else share * _value(x[h[2:]]) for h, share in shares.items()}
     return data, shares
+
+
+def checked_shares(shares: dict[Option, float]) -> dict[Option, float]:
+    """Return the shares of a plan without those that are 0 up to a solver's tolerance.
+
+    Parameters
+    ----------
+    shares
+        As `read_plan` returns them.
+
+    Returns
+    -------
+    dict
+        Those above 1e-6.
+
+    Raises
+    ------
+    ValueError
+        If one is below 0, above 1 or NaN, or those of one client and task add up to more than 1.
+    """
+    total: dict[tuple[str, str], float] = {}
+    for option, share in shares.items():
+        if not -_NOISE <= share <= 1 + _NOISE:
+            raise ValueError(
+                f"route.y[{','.join(option)}]: {share:g} is no share of queries, which lies between 0 and 1; "
+                "solve the model again, or mend the values set by hand"
+            )
+        total[option[:2]] = total.get(option[:2], 0.0) + share
+    for (client, task), served in total.items():
+        if served > 1 + _NOISE:
+            raise ValueError(
+                f"route.y[{client},{task},:,:]: shares add up to {served:.7g}, and must not exceed 1; "
+                "solve the model again, or mend the values set by hand"
+            )
+    return {option: share for option, share in shares.items() if share > _NOISE}
 
 
 def placement_table(model: BlockData) -> Table:

@@ -21,12 +21,19 @@ class WindowWork(NamedTuple):
         Σ_m (ν_m·1[q_m > 0] + τ_m q_m)/β, s: the left-hand side of the plan's row, q_m being mean batch sizes.
     mean, sd
         Mean and standard deviation if queries arrive as Poisson processes, s.
+    setup, per_query
+        ν/β and τ/β of each of the M models in use, shape (M,), s.
+    queries
+        Mean batch size q of each, shape (M,).
     """
 
     length: float
     planned: float
     mean: float
     sd: float
+    setup: np.ndarray
+    per_query: np.ndarray
+    queries: np.ndarray
 
 
 def window_work(data: InferenceData, shares: dict[Option, float]) -> dict[str, WindowWork]:
@@ -75,5 +82,8 @@ def window_work(data: InferenceData, shares: dict[Option, float]) -> dict[str, W
             planned=float((nu + tau * q).sum()),
             mean=float((nu * (1 - empty) + tau * q).sum()),
             sd=float(np.sqrt(variance.sum())),
+            setup=nu,
+            per_query=tau,
+            queries=q,
         )
     return work

@@ -85,6 +85,15 @@ def test_neither_part_is_negative(measured, setup, per_query):
     assert (fit.setup, fit.per_query) == pytest.approx((setup, per_query))
 
 
+@pytest.mark.parametrize("seconds", [[0.2, 0.1], [0.3, 0.2, 0.1], [0.7, 0.3, 0.1, 0.1]])
+def test_the_share_explained_is_never_below_0(seconds):
+    """The best line through latencies that fall is level, which explains nothing."""
+    fit = fit_batch_latency(range(1, 1 + len(seconds)), seconds)
+    assert fit.per_query == 0
+    assert 0 <= fit.r_squared < 1e-12
+    assert "R² = 0.000" in fit.verdict
+
+
 @pytest.mark.parametrize(
     ("batch_sizes", "seconds", "message"),
     [
@@ -99,6 +108,8 @@ def test_neither_part_is_negative(measured, setup, per_query):
         ([1, 2], ["fast", "slow"], "seconds: not a sequence of numbers"),
         ([[1, 2], [3, 4]], [0.1, 0.2], r"batch_sizes: shape \(2, 2\)"),
         (3, [0.1], "batch_sizes: shape"),
+        ([1, 2], [1e307, 1e308], r"seconds: from 1e\+307 to 1e\+308, beyond what can be fitted"),
+        ([1, 2], [1e-308, 1e304], "seconds: from 1e-308 to .*give latencies in seconds"),
     ],
 )
 def test_bad_measurements_are_named(batch_sizes, seconds, message):

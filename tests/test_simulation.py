@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyomo_j3o.headroom import _mean_backlog, _smallest, find_headroom, guess_headroom
+from pyomo_j3o.headroom import _mean_backlog, _share_late, _smallest, find_headroom, guess_headroom
 from pyomo_j3o.library import InferenceData, build_model, small_example
 from pyomo_j3o.simulation import MMPP, Poisson, Recorded, simulate
 from pyomo_j3o.window_work import window_work
@@ -131,6 +131,10 @@ def test_recorded_follows_its_counts():
         (lambda: Recorded([0, 0]), "nothing but zeros"),
         (lambda: Recorded([1, -1]), "negative"),
         (lambda: Recorded([1], interval=0), "interval=0: give a length"),
+        (lambda: Recorded([1], interval="a"), "interval='a': give a length"),
+        (lambda: Recorded(["a"]), "counts: no numbers .*give one number"),
+        (lambda: MMPP(peak="a"), "peak='a'.*give a factor"),
+        (lambda: MMPP(calm=None), "calm=None: give a mean duration"),
     ],
 )
 def test_arrival_processes_refuse_what_they_cannot_be(make, message):
@@ -398,11 +402,43 @@ def test_a_target_out_of_reach_is_an_error():
         find_headroom(lambda headroom: overloaded, horizon=30)
 
 
-@pytest.mark.parametrize("settings", [{"target": 0}, {"step": 0}, {"step": 0.5, "highest": 0.4}])
-def test_headroom_refuses_numbers_out_of_range(settings):
+@pytest.mark.parametrize("name", ["target", "step", "highest"])
+@pytest.mark.parametrize("number", [0, -1, 1, 2, nan, math.inf, "a", None])
+def test_headroom_refuses_numbers_out_of_range(name, number):
     """Before anything is solved."""
-    with pytest.raises(ValueError, match="=0"):
-        find_headroom(lambda headroom: pytest.fail("solved"), **settings)
+    with pytest.raises(ValueError, match=f"{name}={number!r}"):
+        find_headroom(lambda headroom: pytest.fail("solved"), **{name: number})
+    if name == "target":
+        with pytest.raises(ValueError, match=f"target={number!r}"):
+            guess_headroom(planned(one_edge(), {SMALL: 1}), number)
+
+
+@pytest.mark.parametrize(
+    ("load", "setup", "per_query", "shares", "above"),
+    [
+        (90, [0.02, 0.02], [0.01, 0.03], {SMALL: 1}, 0.02),  # batches of 45
+        (6, [0.1, 0.1], [0.05, 0.1], {SMALL: 0.5, LARGE: 0.5}, 0.07),  # of 1.5, of two models
+        (0.4, [0.3, 0.1], [0.25, 0.1], {SMALL: 1}, 0.02),  # of 0.2; one query takes longer than the window
+    ],
+)
+def test_the_share_late_in_closed_form_is_what_is_simulated(load, setup, per_query, shares, above):
+    """Also where a query is late for its own work; of two models it is too large, as one is done sooner."""
+    times = [[0.02, nan], per_query]
+    model = planned(one_edge(load=[[load]], setup_time=[setup], service_time=times), shares)
+    work = window_work(model.data, shares)["server"]
+    late = simulate(model, horizon=200_000 / load, seed=4).share_late
+    assert late > 0.1
+    assert late - 0.02 < _share_late(work, 1 - work.planned / work.length) < late + above
+
+
+def test_a_set_up_that_fills_the_window_leaves_no_room_for_a_query():
+    """The guess says how much headroom takes such a model out; without a set-up none will do."""
+    data = one_edge(load=[[0.2]], setup_time=[[0.475, 0.05]], service_time=[[0.02, nan], [0.2, 0.6]])
+    model = planned(data, {SMALL: 1})
+    assert simulate(model, horizon=5000).share_late > 0.3
+    assert guess_headroom(model) == pytest.approx(0.05, abs=1e-3)
+    data = one_edge(load=[[0.2]], setup_time=[[0, 0]], service_time=[[0.02, nan], [0.7, 0.6]])
+    assert guess_headroom(planned(data, {SMALL: 1})) == 1
 
 
 # Bad input
@@ -422,6 +458,30 @@ def test_headroom_refuses_numbers_out_of_range(settings):
         ({"latency": {"small": lambda b: nan}}, "latency of 'small' on 'server': nan"),
         ({"latency": {}, "setup_error": 0.5}, "give one of the two"),
         ({"arrivals": at(1000)}, "arrivals: a query at 1000 s"),
+        *(({"horizon": h}, f"horizon={h!r}: give the simulated time") for h in ("a", None, True)),
+        ({"warm_up": "a"}, "warm_up='a': give seconds"),
+        ({"setup_error": None}, "setup_error=None: give the relative error"),
+        *(({"seed": s}, f"seed={s!r}: give a whole number") for s in (-1, 1.5, None, "a", True)),
+        ({"latency": 5}, "latency=5: give for some models, by name, measured points"),
+        *(
+            ({"latency": {"small": table}}, r"latency\['small'\]: give the seconds")
+            for table in ({}, None, 5, {"a": 1, "b": 2}, {1: "a", 2: 1}, {1: 1, math.inf: 2})
+        ),
+        *(
+            ({"latency": {"small": lambda b, s=s: s}}, f"latency of 'small' on 'server': {s!r} for a batch")
+            for s in (None, "a", math.inf)
+        ),
+        *(
+            (
+                {"arrivals": lambda *_, drawn=drawn: drawn},
+                r"arrivals: what was returned \(.*\) is no flat list.*return an array",
+            )
+            for drawn in (None, 3.0, ["a"], np.ones((2, 2)))
+        ),
+        *(
+            ({"arrivals": a}, "arrivals=.*: no arrival process; give one like Poisson")
+            for a in (Poisson, 5, [])
+        ),
     ],
 )
 def test_bad_numbers_are_named(settings, message):
@@ -436,6 +496,40 @@ def test_a_model_without_a_plan_is_refused():
         simulate(small_example())
     with pytest.raises(ValueError, match=r"build it with pyomo_j3o\.library\.build_model"):
         simulate(SimpleNamespace(name="no model"))
+    with pytest.raises(ValueError, match=r"None: not a model.*build it with"):
+        simulate(None)
+
+
+@pytest.mark.parametrize("look", [simulate, guess_headroom])
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        (
+            {SMALL: -0.1},
+            r"route.y\[camera,classify,server,small\]: -0.1 is no share of queries.*solve",
+        ),
+        ({SMALL: nan}, "nan is no share"),
+        ({SMALL: 1.1}, "1.1 is no share"),
+        (
+            {SMALL: 0.6, LARGE: 0.4001},
+            r"route.y\[camera,classify,:,:\]: shares add up to 1.0001.*solve",
+        ),
+    ],
+)
+def test_values_that_are_no_plan_are_refused(look, shares, message):
+    """Queries cannot be answered twice, or less than never."""
+    model = planned(one_edge(), {})
+    for option, share in shares.items():
+        model.route.y[option].set_value(share, skip_validation=True)
+    with pytest.raises(ValueError, match=message):
+        look(model)
+
+
+def test_a_solvers_tolerance_is_no_mistake():
+    """Shares may add up to a little more than 1, and lie a little below 0."""
+    model = planned(one_edge(), {SMALL: 0.6, LARGE: 0.4 + 5e-7})
+    model.route.y[LOCAL].set_value(-1e-7, skip_validation=True)
+    assert not (simulate(model, horizon=20).queries.level == 3).any()
 
 
 def test_a_node_without_compute_cannot_be_sent_queries():
