@@ -12,7 +12,7 @@ from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.offloading import OffloadingStep
 from pyomo_j3o.problem import Plan, Problem, violations
-from pyomo_j3o.results import Ending, Outcome, Record, Timings
+from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.structure import analyse
 
 #: Where J3O's search is one of its own, the part of a time limit that it gets within BAJ3O's.
@@ -61,7 +61,7 @@ def solve(
     negligible = settings.rel_gap >= NEGLIGIBLE
     while True:
         charged = charge_when_used(problem, negligible)
-        if charged.indicators_left:
+        if charged.indicators_left and not (batching_aware and settings.max_iterations == 1):
             outcome, trace = _solve_in_two(
                 charged, negligible, backend, settings, timings, log, batching_aware
             )
@@ -71,6 +71,8 @@ def solve(
             outcome, trace = method.solve(charged.problem, backend, aware, timings, log)
         outcome, safe = _restored(charged, outcome, backend, settings, timings, not batching_aware)
         if safe or not negligible:
+            if trace and outcome.plan is not None:
+                trace[-1] = _at_the_end(trace[-1], outcome.plan.objective, problem.sense)
             return outcome, trace
         # There was no room for set-ups that seemed not to count.
         negligible = False
@@ -104,7 +106,12 @@ def _solve_in_two(
         tied.problem,
         backend,
         replace(
-            settings, start=None if given is None else tied.reduce(given), proven=bound, time_limit=limit
+            settings,
+            start=None if given is None else tied.reduce(given),
+            proven=bound,
+            time_limit=limit,
+            # One is left for the search that follows.
+            max_iterations=settings.max_iterations - batching_aware,
         ),
         timings,
         log,
@@ -126,14 +133,13 @@ def _solve_in_two(
             settings,
             start=start,
             charged=charged if batching_aware else None,
-            # The first iteration routes what is known, and counts as the last one before.
-            max_iterations=max(settings.max_iterations - len(trace), 0) + 1,
-            iterations_before=max(len(trace) - 1, 0),
+            max_iterations=max(settings.max_iterations - len(trace), 1),
+            iterations_before=len(trace),
         ),
         timings,
         log,
     )
-    trace = trace[:-1] + more if more else trace
+    trace += more
     if second.ending is Ending.INFEASIBLE and first.plan is not None:
         second = replace(second, bound=np.inf)  # by rounding: there is a plan
     best = first.plan
@@ -141,6 +147,15 @@ def _solve_in_two(
         ending = Ending.TIME if second.ending is Ending.INFEASIBLE else second.ending
         second = replace(first, bound=max(second.bound, best.objective), ending=ending)
     return replace(second, steps=first.steps + second.steps), trace
+
+
+def _at_the_end(record: Record, objective: float, sense: float) -> Record:
+    """Return the last record with what the last LP has gained."""
+    if objective <= sense * record.incumbent:
+        return record
+    bound = max(sense * record.bound, objective)
+    gap = relative_gap(objective, bound)
+    return replace(record, incumbent=sense * objective, bound=sense * bound, relative_gap=gap)
 
 
 def _restored(

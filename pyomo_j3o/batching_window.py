@@ -222,6 +222,7 @@ class BatchingWindowData(BlockData):
                     f"BatchingWindow '{self.name}': since set_batches, bounds or Params have changed what "
                     f"arrivals[{key!r}] can be; call set_batches again"
                 )
+        self._tell_of_idle_models(self.length.expr, _held(self.setup), self.headroom.expr)
         return rates
 
     def _read_all(
@@ -292,7 +293,10 @@ class BatchingWindowData(BlockData):
     def _tell_of_idle_models(self, length: Any, setup: Mapping[Any, Any], headroom: Any) -> None:
         room = pyo.value(length) * (1 - pyo.value(headroom))
         idle = [key for key in setup if pyo.value(setup[key]) > room]
-        if idle:
+        # Said once, and again where Params have changed it.
+        told = getattr(self, "_told", [])
+        self._told = idle
+        if idle and idle != told:
             named = ", ".join(map(repr, idle[:3])) + (f" and {len(idle) - 3} more" if len(idle) > 3 else "")
             logger.warning(
                 "BatchingWindow '%s': the set-up of %s takes longer than the %g s there are; no query can "
@@ -302,6 +306,17 @@ class BatchingWindowData(BlockData):
                 room,
                 "that model" if len(idle) == 1 else "these models",
             )
+
+
+def _not_of_all(self: Block, *_: Any, **__: Any) -> None:
+    """Say that it is a member that is filled."""
+    raise ModelError(
+        f"BatchingWindow '{self.name}' is indexed; call set_batches of each member, {self.name}[...]"
+    )
+
+
+# A scalar window is its own member, and has the method of the data class.
+BatchingWindow.set_batches = _not_of_all  # noqa: F821
 
 
 class _Assumed(NamedTuple):

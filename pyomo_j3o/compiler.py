@@ -199,6 +199,7 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         objective = _only_objective(model)
         # Before their rows are read: what is wrong with them is best said of the window.
         windows = [(window, window.current_rates()) for window in filled_windows(model)]
+        _tell_of_empty_windows(model)
         rows = _read_rows(model, objective)
         columns = _Columns(model, rows.terms, strict)
         problem, inverse = _assemble(model, rows, columns)
@@ -608,6 +609,21 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         sense=rows.sense,
     )
     return problem, inverse
+
+
+def _tell_of_empty_windows(model: BlockData) -> None:
+    """Warn of windows that nobody has filled: as they are, they constrain nothing."""
+    empty = [
+        block.name
+        for block in model.block_data_objects(active=True)
+        if isinstance(block, BatchingWindowData) and not block.filled
+    ]
+    if empty:
+        logger.warning(
+            "BatchingWindow %s constrains nothing, as set_batches has not been called; call it, or "
+            "deactivate the window.",
+            _listed(empty),
+        )
 
 
 def filled_windows(model: BlockData) -> list[BatchingWindowData]:

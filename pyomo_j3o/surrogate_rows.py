@@ -85,21 +85,31 @@ class BatchingSurrogate(Transformation):
     """
 
     def propagate_solution(self, surrogate_model: BlockData, original_model: BlockData) -> None:
-        """Copy the routing of `surrogate_model`, and charge every batch that is not empty.
+        """Copy the routing of `surrogate_model`, and choose the batches that are to run.
 
         Parameters
         ----------
         surrogate_model
             What ``create_using(original_model)`` returned, with values.
         original_model
-            Its variables get the values; ``used`` of its windows is 1 where there are arrivals.
+            Its variables get the values. ``used`` of its windows is 1 where there are arrivals; where the
+            set-ups of these do not fit the window, those with the most queries per set-up stay, as in BAJ3O.
         """
         copy_values(surrogate_model, original_model)
-        batches = [(window, key) for window in filled_windows(original_model) for key in window.models]
-        rates = [_rate(window, key)[0] for window, key in batches]
-        for (window, key), nothing in zip(batches, empty(np.array(rates)), strict=True):
-            if not window.used[key].fixed:
-                window.used[key].set_value(int(not nothing))
+        windows = filled_windows(original_model)
+        rates = [_rate(window, key)[0] for window in windows for key in window.models]
+        runs = iter(~empty(np.array(rates)))
+        rate_of = iter(rates)
+        for window in windows:
+            room = pyo.value(window.length) * (1.0 - pyo.value(window.headroom))
+            found = [(key, pyo.value(window.setup[key]), next(rate_of), next(runs)) for key in window.models]
+            for key, setup, _, run in sorted(found, key=lambda entry: -entry[2] / max(entry[1], 1e-300)):
+                chosen = bool(run and setup <= room * (1 + 1e-9))
+                if window.used[key].fixed:
+                    chosen = pyo.value(window.used[key]) > 0.5
+                else:
+                    window.used[key].set_value(int(chosen))
+                room -= setup * chosen
 
     def _apply_to(self, model: BlockData, **options: Any) -> None:
         delta = _delta(options)

@@ -14,11 +14,12 @@ from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondi
 from small_problems import best_routing
 
 from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock
-from pyomo_j3o.batching import surrogate
+from pyomo_j3o.batching import linearised, surrogate
 from pyomo_j3o.charging import charge_when_onloaded, charge_when_used
 from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.library import build_model, taskonomy, taskonomy_data
 from pyomo_j3o.linearize import linearize
+from pyomo_j3o.problem import activities
 
 kinds = st.fixed_dictionaries({name: st.booleans() for name in ("shared", "ungated", "costs", "forced")})
 
@@ -262,6 +263,38 @@ def test_phi_is_concave_and_between_0_and_1(q, other, largest, delta):
     assert height[3] <= height[2] + slope[2] * (points[3] - points[2]) + 1e-9
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000), kind=kinds, delta=st.sampled_from([1.0, 0.1, 1e-3]))
+def test_the_linearised_rows_charge_phi_at_the_point_and_a_tangent_elsewhere(seed, kind, delta):
+    """In place of what x and z pay, a window's row has φ at the current batches, and no less elsewhere."""
+    problem = compile_model(Drawn(seed, **kind).model())[0]
+    charged = charge_when_used(problem, negligible=False)
+    if not len(charged.batch):
+        return
+    rng = np.random.default_rng(seed)
+    largest = charged.largest_rates()
+    y, other = (rng.uniform(0, 0.3, problem.n_offloading) for _ in range(2))
+    y[rng.random(len(y)) < 0.3] = 0.0
+    rows = linearised(charged, charged.rates(y), largest, delta)
+    nobody = np.zeros(charged.problem.n_onloading)
+
+    def paid(at):
+        """Return what set-ups take of every row at a routing, beside the time of the queries."""
+        body = activities(rows, nobody, at) - rows.row_upper
+        plain = activities(charged.problem, nobody, at) - charged.problem.row_upper
+        return (body - plain)[charged.row]
+
+    def by_phi(at):
+        height, _ = surrogate(charged.rates(at), largest, delta)
+        total = np.bincount(charged.row, charged.setup * height, minlength=charged.problem.n_rows)
+        return total[charged.row]
+
+    assert paid(y) == pytest.approx(by_phi(y), abs=1e-9)
+    assert np.all(paid(other) >= by_phi(other) - 1e-9)
+    # No indicator and no x pays any more, and none of them opens a batch.
+    assert abs(rows.onloading_rows[charged.row][:, charged.payer]).sum() == 0
+
+
 def test_phi_becomes_the_step():
     """As δ shrinks, a batch of any size is charged in full."""
     values = [surrogate(np.array([0.1]), np.array([1.0]), delta)[0][0] for delta in (1, 1e-3, 1e-9, 1e-30)]
@@ -366,6 +399,16 @@ def test_an_onloading_step_of_ones_own_sees_the_columns_that_are_left():
     m = two_models(0.3)
     solve(m, onloading_step=nothing)
     assert set(seen) == {2}
+
+
+def test_the_last_record_is_the_plan():
+    """Whatever the last LP gains is in the last record of the trace, with and without improvement."""
+    for seed, improve in itertools.product(range(6), (True, False)):
+        results = solve(Drawn(seed, shared=True).model(), improve=improve)
+        if results.incumbent_objective is not None:
+            last = results.extra_info.trace[-1]
+            assert last.incumbent == pytest.approx(results.incumbent_objective, abs=1e-9)
+            assert last.relative_gap == pytest.approx(results.extra_info.relative_gap, abs=1e-9)
 
 
 def test_duals_belong_to_the_rows_of_the_model():

@@ -10,7 +10,7 @@ import pytest
 from batching_models import Drawn, missed
 from pyomo.gdp import Disjunct, Disjunction
 
-from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock
+from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.annotate import Roles, annotated
 from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
@@ -952,3 +952,44 @@ def test_a_set_up_longer_than_the_window(setup, named, caplog):
         assert all(m.batch.used[k].value < 0.5 for k in setup if setup[k] > 0.5)
         assert missed(m) <= 1e-6
     assert not caplog.records
+
+
+# --- what is said once -------------------------------------------------------------------------------------
+
+
+def test_a_window_that_nobody_filled_is_told_of(caplog):
+    """It constrains nothing, which is hardly meant; a deactivated one is left alone."""
+    m = pyo.ConcreteModel()
+    m.y = pyo.Var(bounds=(0, 1))
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, offloading=[m.y])
+    m.batch = BatchingWindow(["here", "there"])
+    compile_model(m)
+    assert "'batch[here]', 'batch[there]' constrains nothing" in caplog.text
+    caplog.clear()
+    m.batch.deactivate()
+    compile_model(m)
+    assert "constrains nothing" not in caplog.text
+
+
+def test_an_indexed_window_is_filled_member_by_member():
+    """Asked as a whole it says so."""
+    m = pyo.ConcreteModel()
+    m.batch = BatchingWindow(["here"])
+    with pytest.raises(ModelError, match=r"'batch' is indexed.*batch\[\.\.\.\]"):
+        m.batch.set_batches(0.5, {}, {}, {})
+
+
+def test_a_param_that_makes_a_set_up_too_long_is_told_of(caplog):
+    """A solve says what set_batches would have said, once."""
+    m = pyo.ConcreteModel()
+    m.length = pyo.Param(initialize=0.5, mutable=True)
+    m.y = pyo.Var(bounds=(0, 1))
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, offloading=[m.y])
+    m.batch = BatchingWindow()
+    m.batch.set_batches(m.length, {"vit": m.y}, {"vit": 0.1}, {"vit": 0.01})
+    m.length.set_value(0.05)
+    for _ in range(2):
+        compile_model(m)
+    assert caplog.text.count("the set-up of 'vit' takes longer than the 0.05 s") == 1
