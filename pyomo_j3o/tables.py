@@ -233,7 +233,8 @@ def budget_table(model: BlockData) -> Table:
         Three rows per node: ``node``, ``level``, ``kind`` (memory, compute or uplink), ``used``, ``budget``,
         ``share`` (used over budget; 0 where there is no limit or nothing is used) and ``unit``. An edge
         server with a window has three more, in seconds of its mean window: ``set-up`` of the batches,
-        ``queries`` (as large a share as that of compute), and ``window``, which is both together.
+        ``queries``, and ``window``, which is both together. Times are those of the part of the processor that
+        the models get (ν/β, τ/β), and the budget is the window less its headroom.
 
     Raises
     ------
@@ -270,9 +271,11 @@ def budget_table(model: BlockData) -> Table:
             for kind, unit in units.items()
         ]
         if node in data.windows:
-            length = data.windows[node]
+            room = data.windows[node]
+            if model.component("batch") is not None and node in model.batch:
+                room *= 1.0 - float(model.batch[node].headroom())
             fill = _window_fill(data, node, answered)
-            amounts += [(kind, amount, length, "s") for kind, amount in fill.items()]
+            amounts += [(kind, amount, room, "s") for kind, amount in fill.items()]
         for kind, amount, budget, unit in amounts:
             share = amount / budget if budget > 0 else 0.0
             row = (node, _level(data, node), kind, amount, budget, share, unit)
