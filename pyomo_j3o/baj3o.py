@@ -151,9 +151,9 @@ def _solve_in_two(
 
 def _at_the_end(record: Record, objective: float, sense: float) -> Record:
     """Return the last record with what the last LP has gained."""
-    if objective <= sense * record.incumbent:
+    if objective <= record.incumbent / sense:
         return record
-    bound = max(sense * record.bound, objective)
+    bound = max(record.bound / sense, objective)
     gap = relative_gap(objective, bound)
     return replace(record, incumbent=sense * objective, bound=sense * bound, relative_gap=gap)
 

@@ -411,6 +411,21 @@ def test_the_last_record_is_the_plan():
             assert last.relative_gap == pytest.approx(results.extra_info.relative_gap, abs=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize])
+def test_the_unit_and_the_sense_of_the_objective_do_not_matter(unit, sense):
+    """Plan, bound and trace come in the user's own unit and sense."""
+    m = Drawn(5, shared=True).model()
+    best = value_of(solve(m))
+    m.value.deactivate()
+    sign = 1 if sense == pyo.maximize else -1
+    m.other = pyo.Objective(expr=sign * unit * m.value.expr, sense=sense)
+    results = solve(m, rel_gap=1e-6)
+    assert results.incumbent_objective == pytest.approx(sign * unit * best, rel=1e-6)
+    assert results.extra_info.trace[-1].incumbent == pytest.approx(results.incumbent_objective, rel=1e-9)
+    assert sign * results.objective_bound >= sign * results.incumbent_objective - 1e-9 * unit
+
+
 def test_duals_belong_to_the_rows_of_the_model():
     """The last LP is one of the model itself: its duals have the windows' rows among them."""
     m = two_models(0.3)
