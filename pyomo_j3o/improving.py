@@ -31,8 +31,9 @@ _FAILURES, _FAILURES_NEARBY = 10, 4
 #: Farther from the bound than this, a descent comes before branch and bound, as long as it brings this part.
 _FAR, _WORTH = 0.02, 0.2
 
-#: A MILP solver gets parts with a wider gap than this and no more nonzeros; it ends at a gap, or after nodes.
-_WIDE, _SMALL, _CLOSE, _NODES = 0.0125, 20_000, 5e-3, 2000
+#: A MILP solver gets parts with a wider gap than this and no more nonzeros, by either of two pairs: on large
+#: parts it is slow. It ends at a gap, or after nodes.
+_WIDE, _SMALL, _CLOSE, _NODES = (0.0125, 0.025), (8_000, 20_000), 5e-3, 2000
 
 #: A gap this wide says that the steps before are not made for the part: there it is worth closing farther.
 _STRANGE, _CLOSER = 0.1, 1e-3
@@ -213,12 +214,16 @@ class _Search:
         """Leave a part that the steps before are not made for, flows, say, to a MILP solver."""
         best = self.best
         gap = min(self.bound, tightened.bound) - best.objective
-        wide = not best.feasible or gap > max(_WIDE, rel_gap) * abs(best.objective)
-        strange = not best.feasible or gap > _STRANGE * abs(best.objective)
-        close = _CLOSER if strange else _CLOSE
+        scale = abs(best.objective)
         model, n_x = tightened.model, self.structure.problem.n_onloading
-        if not wide or model.matrix.nnz > _SMALL:
+        wanted = any(
+            (not best.feasible or gap > max(wide, rel_gap) * scale) and model.matrix.nnz <= small
+            for wide, small in zip(_WIDE, _SMALL, strict=True)
+        )
+        if not wanted:
             return
+        strange = not best.feasible or gap > _STRANGE * scale
+        close = _CLOSER if strange else _CLOSE
 
         def use(solver: MIPSolver) -> MIPSolution:
             return solver.solve(
