@@ -11,14 +11,12 @@ and edge servers that share no row are solved apart, to the same gap.
 from __future__ import annotations
 
 import argparse
-import csv
 import platform
 import time
-from pathlib import Path
 
 import highspy
 import pyomo.environ as pyo
-from make_quality_table import GAP, optimum_by_parts
+from make_quality_table import GAP, optimum_by_parts, save
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.version import version as pyomo_version
 
@@ -26,7 +24,6 @@ import pyomo_j3o
 from pyomo_j3o import library
 from pyomo_j3o.compiler import compile_model
 
-HERE = Path(__file__).parent
 COLUMNS = [
     "instance",
     "window",
@@ -160,11 +157,7 @@ def main() -> None:
     text = table(rows, options.limit)
     print(text)
     if not options.only:
-        (HERE / "batching_table.md").write_text(text, encoding="utf-8")
-        with open(HERE / "batching.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        save("batching", text, COLUMNS, rows)
 
 
 if __name__ == "__main__":

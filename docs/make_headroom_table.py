@@ -11,11 +11,10 @@ later than two windows. A solve is stopped at a gap of 0.5 % or after 10 s.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import time
-from pathlib import Path
 
+from make_quality_table import save
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import TerminationCondition
 
@@ -23,7 +22,6 @@ from pyomo_j3o import library
 from pyomo_j3o.headroom import find_headroom
 from pyomo_j3o.simulation import Simulation, simulate
 
-HERE = Path(__file__).parent
 TARGET = 0.01
 STEP = 0.05
 HIGHEST = 0.95
@@ -208,11 +206,7 @@ def main() -> None:
     text = table(rows)
     print(text)
     if not options.only:
-        (HERE / "headroom_table.md").write_text(text, encoding="utf-8")
-        with open(HERE / "headroom.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        save("headroom", text, COLUMNS, rows)
 
 
 if __name__ == "__main__":

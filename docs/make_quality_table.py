@@ -149,6 +149,15 @@ def table(rows: list[dict], limit: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def save(name: str, text: str, columns: list[str], rows: list[dict]) -> None:
+    """Write a table of the docs, and the figures behind it as CSV."""
+    (HERE / f"{name}_table.md").write_text(text, encoding="utf-8")
+    with open(HERE / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main() -> None:
     """Measure, print as it goes, and write the table and the figures behind it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -170,11 +179,7 @@ def main() -> None:
     text = table(rows, options.limit)
     print(text)
     if not options.only:
-        (HERE / "quality_table.md").write_text(text, encoding="utf-8")
-        with open(HERE / "quality.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        save("quality", text, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,7 @@ def linearised(charged: Charged, q: FloatArray, largest: FloatArray, delta: floa
         δ, as part of the largest.
     """
     problem = charged.problem
-    batches = charged.original.batches
-    assert batches is not None
+    batches = charged.batches
     height, slope = surrogate(q, largest, delta)
     arrivals = batches.arrivals[charged.batch]
     # At 0 queries the tangent pays what is left over here; constant arrivals are paid for by all.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.problem import Batches, BoolArray, FloatArray, IntArray, Problem
 
 #: A rate of less than this part of the largest of the plan is rounding, and makes no batch.
 EMPTY = 1e-9
@@ -65,27 +65,27 @@ class Charged:
     stands_for: IntArray
 
     @property
+    def batches(self) -> Batches:
+        """Those of the original."""
+        assert self.original.batches is not None
+        return self.original.batches
+
+    @property
     def indicators_left(self) -> bool:
         """Whether some batch with set-up still has an indicator of its own."""
-        batches = self.original.batches
-        assert batches is not None
-        return bool(np.any(self.column[batches.indicator[self.batch]] >= 0))
+        return bool(np.any(self.column[self.batches.indicator[self.batch]] >= 0))
 
     def rates(self, y: FloatArray) -> FloatArray:
         """Return the queries/s of the batches that somebody pays for, (b,)."""
-        assert self.original.batches is not None
-        return self.original.batches.rates(y)[self.batch]
+        return self.batches.rates(y)[self.batch]
 
     def empty(self, y: FloatArray) -> BoolArray:
         """Return which of the original batches are empty, (B,)."""
-        batches = self.original.batches
-        assert batches is not None
-        return empty(batches.rates(y))
+        return empty(self.batches.rates(y))
 
     def largest_rates(self) -> FloatArray:
         """Return the queries/s that each batch that is paid for can have at most, (b,), above 0."""
-        batches, problem = self.original.batches, self.problem
-        assert batches is not None
+        batches, problem = self.batches, self.problem
         arrivals = abs(batches.arrivals[self.batch])
         number = np.repeat(np.arange(len(self.batch)), np.diff(arrivals.indptr))
         upper = problem.offloading_upper[arrivals.indices]
@@ -118,12 +118,10 @@ class Charged:
         charge_all
             Whether an onloaded model is charged for an empty batch, too.
         """
-        batches = self.original.batches
-        assert batches is not None
         kept = self.column >= 0
         original = np.zeros(self.original.n_onloading, dtype=bool)
         original[kept] = x[self.column[kept]]
-        z = batches.indicator
+        z = self.batches.indicator
         gone = self.column[z] < 0
         used = ~self.empty(y)
         placed = np.append(x, True)[self.stands_for] & ~self.never

@@ -198,8 +198,7 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         _require_understood(model)
         objective = _only_objective(model)
         # Before their rows are read: what is wrong with them is best said of the window.
-        windows = [(window, window.current_rates()) for window in filled_windows(model)]
-        _tell_of_empty_windows(model)
+        windows = [(window, window.current_rates()) for window in filled_windows(model, tell_of_empty=True)]
         rows = _read_rows(model, objective)
         columns = _Columns(model, rows.terms, strict)
         problem, inverse = _assemble(model, rows, columns)
@@ -611,28 +610,27 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
     return problem, inverse
 
 
-def _tell_of_empty_windows(model: BlockData) -> None:
-    """Warn of windows that nobody has filled: as they are, they constrain nothing."""
-    empty = [
-        block.name
-        for block in model.block_data_objects(active=True)
-        if isinstance(block, BatchingWindowData) and not block.filled
+def filled_windows(model: BlockData, tell_of_empty: bool = False) -> list[BatchingWindowData]:
+    """Return the active batching windows whose `set_batches` has been called; raise if one lacks a part.
+
+    Parameters
+    ----------
+    model
+        The model or block.
+    tell_of_empty
+        Whether to warn of the others: as they are, they constrain nothing.
+    """
+    windows = [
+        block for block in model.block_data_objects(active=True) if isinstance(block, BatchingWindowData)
     ]
-    if empty:
+    filled = [window for window in windows if window.filled]
+    if tell_of_empty and len(filled) < len(windows):
         logger.warning(
             "BatchingWindow %s constrains nothing, as set_batches has not been called; call it, or "
             "deactivate the window.",
-            _listed(empty),
+            _listed([window.name for window in windows if not window.filled]),
         )
-
-
-def filled_windows(model: BlockData) -> list[BatchingWindowData]:
-    """Return the active batching windows whose `set_batches` has been called; raise if one lacks a part."""
-    return [
-        block
-        for block in model.block_data_objects(active=True)
-        if isinstance(block, BatchingWindowData) and block.filled
-    ]
+    return filled
 
 
 def _with_batches(

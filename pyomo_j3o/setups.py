@@ -36,18 +36,17 @@ def setup_cuts(base: BaseRows, upper: FloatArray) -> sparse.csr_array:
         np.bincount(x_row[setup < 0], minlength=n_rows) + np.bincount(y_row[share < 0], minlength=n_rows) == 0
     )
 
+    if not len(x_row):
+        return sparse.csr_array((0, n_x + n_y))
+
     # Entries of y whose opener has a set-up in the same row.
     key = x_row * n_x + x
     order = np.argsort(key)
     opener = base.opener[y]
     wanted = y_row * n_x + opener
-    place = np.minimum(np.searchsorted(key[order], wanted), max(len(key) - 1, 0))
-    at = order[place] if len(key) else np.zeros(len(y), dtype=np.int64)
-    fits = (opener >= 0) & sound[y_row] & (len(key) > 0)
-    fits &= key[at] == wanted if len(key) else False
+    at = order[np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)]
+    fits = (opener >= 0) & sound[y_row] & (key[at] == wanted)
     entry, at = np.flatnonzero(fits), at[fits]
-    if not len(entry):
-        return sparse.csr_array((0, n_x + n_y))
 
     setups, number = np.unique(at, return_inverse=True)
     left = base.budget[x_row[setups]] - setup[setups]

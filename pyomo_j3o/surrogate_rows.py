@@ -96,20 +96,22 @@ class BatchingSurrogate(Transformation):
             set-ups of these do not fit the window, those with the most queries per set-up stay, as in BAJ3O.
         """
         copy_values(surrogate_model, original_model)
-        windows = filled_windows(original_model)
-        rates = [_rate(window, key)[0] for window in windows for key in window.models]
-        runs = iter(~empty(np.array(rates)))
-        rate_of = iter(rates)
-        for window in windows:
-            room = pyo.value(window.length) * (1.0 - pyo.value(window.headroom))
-            found = [(key, pyo.value(window.setup[key]), next(rate_of), next(runs)) for key in window.models]
-            for key, setup, _, run in sorted(found, key=lambda entry: -entry[2] / max(entry[1], 1e-300)):
-                chosen = bool(run and setup <= room * (1 + 1e-9))
-                if window.used[key].fixed:
-                    chosen = pyo.value(window.used[key]) > 0.5
-                else:
-                    window.used[key].set_value(int(chosen))
-                room -= setup * chosen
+        batches = [(window, key) for window in filled_windows(original_model) for key in window.models]
+        rates = np.array([_rate(window, key)[0] for window, key in batches])
+        setups = np.array([pyo.value(window.setup[key]) for window, key in batches])
+        runs = ~empty(rates)
+        room = {
+            id(window): pyo.value(window.length) * (1.0 - pyo.value(window.headroom)) for window, _ in batches
+        }
+        # Those with the most queries per set-up choose first.
+        for b in np.argsort(-rates / np.maximum(setups, 1e-300), kind="stable"):
+            window, key = batches[b]
+            if window.used[key].fixed:
+                chosen = pyo.value(window.used[key]) > 0.5
+            else:
+                chosen = bool(runs[b] and setups[b] <= room[id(window)] * (1 + 1e-9))
+                window.used[key].set_value(int(chosen))
+            room[id(window)] -= setups[b] * chosen
 
     def _apply_to(self, model: BlockData, **options: Any) -> None:
         delta = _delta(options)
