@@ -23,6 +23,15 @@ from pyomo_j3o.batch_latency import (
 )
 from pyomo_j3o.batching_window import BatchingWindow
 from pyomo_j3o.domainnet import domainnet_data, domainnet_models
+from pyomo_j3o.facilities import (
+    FacilityData,
+    build_facility_location,
+    facility_data,
+    facility_location,
+    maximal_covering,
+    p_median,
+    two_stage,
+)
 from pyomo_j3o.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.tables import Table, budget_table, placement_table, routing_table
@@ -37,17 +46,23 @@ from pyomo_j3o.taskonomy import (
 __all__ = [
     "CLOUD",
     "BatchLatency",
+    "FacilityData",
     "InferenceData",
     "Table",
     "accuracy_from_loss",
     "budget_table",
+    "build_facility_location",
     "build_model",
     "domainnet",
     "domainnet_data",
     "domainnet_models",
+    "facility_data",
+    "facility_location",
     "fit_batch_latency",
     "from_frames",
     "instances",
+    "maximal_covering",
+    "p_median",
     "placement_table",
     "read_folder",
     "routing_table",
@@ -56,6 +71,7 @@ __all__ = [
     "taskonomy",
     "taskonomy_data",
     "taskonomy_models",
+    "two_stage",
     "v100_batch_latency",
     "v100_classifiers",
     "windowed_instances",
