@@ -24,6 +24,7 @@ from pyomo.core.base.var import Var, VarData
 from pyomo.core.expr.numvalue import native_numeric_types, value
 from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression
 from pyomo.core.expr.visitor import identify_mutable_parameters, identify_variables
+from pyomo.core.kernel.block import IBlock
 from pyomo.core.staleflag import StaleFlagManager
 from pyomo.gdp import Disjunct
 from pyomo.network import Port
@@ -88,6 +89,8 @@ class Inverse:
         The variable of each column of x, (N,), and of y, (K,).
     rows
         The constraint of each row, (M,).
+    constant_rows
+        Constraints without a free variable: rows of constants, which hold.
     idle
         Annotated variables, not fixed, that occur in no active expression: columns of neither x nor y.
     idle_values
@@ -100,31 +103,35 @@ class Inverse:
     onloading: list[VarData]
     offloading: list[VarData]
     rows: list[ConstraintData]
+    constant_rows: list[ConstraintData]
     idle: list[VarData]
     idle_values: list[float]
     sense: float
 
     def load(self, x: FloatArray, y: FloatArray) -> None:
         """Give the variables of the model the values `x` (N,), bool or near 0 and 1, and `y` (K,)."""
-        StaleFlagManager.mark_all_as_stale()
-        for variable, number in self._pairs(x, y):
-            variable.set_value(number, skip_validation=True)
-        # As after any Pyomo solver: the next change the user makes turns the rest stale.
-        StaleFlagManager.mark_all_as_stale(delayed=True)
+        pairs = self._pairs(x, y)
+        try:
+            _load(pairs)
+        except BaseException:
+            # Ctrl-C in the middle: a model never holds half of a plan.
+            _load(pairs)
+            raise
 
     def values(self, x: FloatArray, y: FloatArray) -> ComponentMap:
         """Return the values that `load` would give, by variable."""
         return ComponentMap(self._pairs(x, y))
 
     def duals(self, row_duals: FloatArray) -> dict[ConstraintData, float]:
-        """Return the dual of every row's constraint in the user's own sense.
+        """Return the dual of every constraint in the user's own sense; 0 where no variable is free.
 
         Parameters
         ----------
         row_duals
             (M,), the change of the maximised objective per unit of the row's right-hand side.
         """
-        return dict(zip(self.rows, (self.sense * np.asarray(row_duals)).tolist(), strict=True))
+        duals = dict(zip(self.rows, (self.sense * np.asarray(row_duals)).tolist(), strict=True))
+        return duals | dict.fromkeys(self.constant_rows, 0.0)
 
     def reduced_costs(self, onloading: FloatArray | None, offloading: FloatArray | None) -> ComponentMap:
         """Return the reduced costs in the user's own sense; None leaves a kind of variable out.
@@ -153,6 +160,14 @@ class Inverse:
         pairs += zip(self.offloading, np.asarray(y, dtype=float).tolist(), strict=True)
         pairs += zip(self.idle, self.idle_values, strict=True)
         return pairs
+
+
+def _load(pairs: list[tuple[VarData, float]]) -> None:
+    StaleFlagManager.mark_all_as_stale()
+    for variable, number in pairs:
+        variable.set_value(number, skip_validation=True)
+    # As after any Pyomo solver: the next change the user makes turns the rest stale.
+    StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
 def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inverse]:
@@ -187,9 +202,8 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         not know, or a number is missing or not finite.
     """
     if not isinstance(model, BlockData):
-        raise ModelError(
-            f"a {type(model).__name__} cannot be solved; pass a ConcreteModel or a member of a Block"
-        )
+        kind = type(model).__name__ + (" of pyomo.kernel" if isinstance(model, IBlock) else "")
+        raise ModelError(f"a {kind} cannot be solved; pass a ConcreteModel or a member of a Block")
     if not model.is_constructed():
         raise ModelError(
             f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
@@ -272,7 +286,8 @@ def _read_rows(model: BlockData, objective: ObjectiveData) -> _Rows:
 
 def _read_row(constraint: ConstraintData, rows: _Rows) -> None:
     """Add one constraint to `rows`, unless it has no bounds."""
-    expression = constraint.expr
+    # Rows that Pyomo keeps as a matrix, compile_block_linear_constraints, have no expression.
+    expression: Any = getattr(constraint, "expr", None)
     cls = expression.__class__
     numbers = native_numeric_types
     minus: Any = 0.0
@@ -289,7 +304,7 @@ def _read_row(constraint: ConstraintData, rows: _Rows) -> None:
             body, minus, upper = left, right, 0.0
             lower = 0.0 if cls is EqualityExpression else -inf
     else:
-        # A range; one that is not fixed is refused by Pyomo.
+        # A range, or a row of a matrix; a range that is not fixed is refused by Pyomo.
         lower, body, upper = constraint.to_bounded_expression()
     lower = lower if lower.__class__ is float else -inf if lower is None else float(value(lower))
     upper = upper if upper.__class__ is float else inf if upper is None else float(value(upper))
@@ -603,6 +618,7 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         onloading=[columns.variables[i] for i in columns.onloading],
         offloading=[columns.variables[i] for i in columns.offloading],
         rows=[rows.constraints[i] for i in keep],
+        constant_rows=[rows.constraints[i] for i in np.flatnonzero(entries[:objective] == 0)],
         idle=[columns.variables[i] for i in columns.idle],
         idle_values=columns.idle_values(),
         sense=rows.sense,
@@ -808,10 +824,11 @@ def _require_finite(
     if not len(strange):
         return
     owner = rows.owner(strange.min())
-    for variable in identify_variables(owner.expr, include_fixed=True):
+    expression = owner.expr if hasattr(owner, "expr") else owner.body
+    for variable in identify_variables(expression, include_fixed=True):
         if variable.fixed:
             _require_number(variable, "is fixed at", "fix it at a number")
-    for parameter in identify_mutable_parameters(owner.expr):
+    for parameter in identify_mutable_parameters(expression):
         _require_number(parameter, "is", "give it a finite value")
     raise ModelError(
         f"{_called(owner)} holds a coefficient, a constant or a bound that is not finite; "
