@@ -296,10 +296,9 @@ def two_stage(
              Σ_j w_kj ≤ s_k x_k          satellite_capacity[k]
              w_kj ≤ d_j x_k              link[k, j]
 
-    Sizes, costs and demands are drawn as in `facility_data`'s ``"spread"`` style at both stages; the first
-    one costs half as much per distance and unit. Sets of 50 plants, 100 satellites and 200 customers are
-    found in the literature on the two-stage capacitated facility location problem, as in Fernandes et al.
-    [1]_.
+    The two-stage capacitated facility location problem, as in Fernandes et al. [1]_. Sizes, costs and demands
+    are drawn as in `facility_data`'s ``"spread"`` style at both stages; the first one costs half as much per
+    distance and unit.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
+from pyomo_j3o.association import build_multi_edge, multi_edge
 from pyomo_j3o.batch_latency import (
     BatchLatency,
     fit_batch_latency,
@@ -34,6 +35,8 @@ from pyomo_j3o.facilities import (
 )
 from pyomo_j3o.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.inference import CLOUD, InferenceData
+from pyomo_j3o.networks import fixed_charge_network, virtual_functions
+from pyomo_j3o.services import content_placement, service_placement
 from pyomo_j3o.tables import Table, budget_table, placement_table, routing_table
 from pyomo_j3o.taskonomy import (
     accuracy_from_loss,
@@ -53,19 +56,24 @@ __all__ = [
     "budget_table",
     "build_facility_location",
     "build_model",
+    "build_multi_edge",
+    "content_placement",
     "domainnet",
     "domainnet_data",
     "domainnet_models",
     "facility_data",
     "facility_location",
     "fit_batch_latency",
+    "fixed_charge_network",
     "from_frames",
     "instances",
     "maximal_covering",
+    "multi_edge",
     "p_median",
     "placement_table",
     "read_folder",
     "routing_table",
+    "service_placement",
     "small_example",
     "small_example_data",
     "taskonomy",
@@ -74,6 +82,7 @@ __all__ = [
     "two_stage",
     "v100_batch_latency",
     "v100_classifiers",
+    "virtual_functions",
     "windowed_instances",
     "write_folder",
 ]
