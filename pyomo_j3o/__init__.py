@@ -2,6 +2,7 @@
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.batching_window import BatchingWindow
+from pyomo_j3o.explaining import explain_infeasibility
 from pyomo_j3o.solver import J3O
 from pyomo_j3o.surrogate_rows import BatchingSurrogate
 from pyomo_j3o.transformations import LinearizeProducts
@@ -16,4 +17,5 @@ __all__ = [
     "OnloadingBlock",
     "__version__",
     "annotate",
+    "explain_infeasibility",
 ]

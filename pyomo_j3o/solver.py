@@ -39,6 +39,7 @@ from pyomo_j3o import baj3o, exact, method, stopping
 from pyomo_j3o.charging import empty
 from pyomo_j3o.compiler import Inverse, compile_model
 from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
+from pyomo_j3o.explaining import lines_for_log
 from pyomo_j3o.linearize import UnboundedProductError, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend, gurobi
@@ -70,6 +71,9 @@ _OF_ALTERNATION = (Ending.FIXED_POINT, Ending.STALLED, Ending.USER, Ending.ITERA
 
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6
+
+#: So many seconds at most go into naming a conflict in the log.
+_SECONDS_OF_WHY = 2.0
 
 _MIP_SOLVERS = ("gurobi", "highs", "scip")
 
@@ -431,6 +435,10 @@ class J3O(SolverBase):
             results.solution_loader = _NoPlanLoader(model, message)
             results.extra_info.relative_gap = math.inf
         log.line(message)
+        if config.tee and solved is not None and solved.outcome.ending is Ending.INFEASIBLE:
+            left = math.inf if config.time_limit is None else config.time_limit - timings.elapsed()
+            for line in lines_for_log(solved.problem, solved.inverse, min(left, _SECONDS_OF_WHY)):
+                log.line(line)
         log.line()
         results.solver_name = self.name
         results.solver_version = self.version()
@@ -701,7 +709,7 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     if outcome.ending is Ending.INFEASIBLE:
         return (
             f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints; "
-            "relax one of them (pyomo.contrib.iis finds a conflict)."
+            "pyomo_j3o.explain_infeasibility(model) names those that conflict."
         )
     if outcome.ending is Ending.UNBOUNDED:
         variables = solved.inverse.offloading

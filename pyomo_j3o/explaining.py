@@ -1,0 +1,385 @@
+"""`explain_infeasibility`: which rows and bounds of a model conflict, by name, and what would do instead."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyomo.environ as pyo
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.var import VarData
+from pyomo.core.expr.visitor import identify_variables
+
+from pyomo_j3o.compiler import TOLERANCE, Inverse, compile_model
+from pyomo_j3o.conflict import Conflict as ArrayConflict
+from pyomo_j3o.conflict import Finding, Side, find_conflicts
+from pyomo_j3o.errors import ModelError, OptionError, TriviallyInfeasibleError
+from pyomo_j3o.linearize import UnboundedProductError
+from pyomo_j3o.problem import Problem
+
+#: So many rows of a conflict the log names.
+_MOST_IN_LOG = 12
+
+
+@dataclass(frozen=True)
+class ConflictingRow:
+    """One row, or one bound of a variable, in a conflict.
+
+    Attributes
+    ----------
+    name : str
+        Of the constraint or variable.
+    component : ConstraintData or VarData
+        Itself.
+    kind : str
+        ``"row"``, ``"lower bound"`` or ``"upper bound"``.
+    relation : str
+        ``"<="``, ``">="`` or ``"="``.
+    now : float
+        The side that is in conflict, as the model has it.
+    enough : float or None
+        The nearest value that makes it enough to change this side alone; None if no value does, or none was
+        found in time.
+    possible : bool or None
+        Whether there is such a value; None if time ended first.
+    proven : bool
+        Whether no value in between is enough, too.
+    together : float or None
+        Its value in the cheapest change of all rows of the conflict, each measured by what it is now.
+    """
+
+    name: str
+    component: ConstraintData | VarData = field(repr=False, compare=False)
+    kind: str
+    relation: str
+    now: float
+    enough: float | None
+    possible: bool | None
+    proven: bool
+    together: float | None
+
+    @property
+    def growth(self) -> float | None:
+        """By how much `enough` is more than `now`; negative where the side has to come down."""
+        return None if self.enough is None else self.enough - self.now
+
+    @property
+    def percent(self) -> float | None:
+        """The growth in percent of `now`; None without one, and where `now` is 0."""
+        return None if self.growth is None or self.now == 0 else 100.0 * self.growth / abs(self.now)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Rows that no plan satisfies together.
+
+    Attributes
+    ----------
+    rows : tuple of ConflictingRow
+        In the order of the model, bounds last.
+    ties : tuple of str
+        Names of rows that tie one offloading variable to onloading ones (``y <= u x``), and of variables
+        with bounds, without which the rows would not conflict.
+    proven : bool
+        Whether it is proven that none of the rows can be left out.
+    """
+
+    rows: tuple[ConflictingRow, ...]
+    ties: tuple[str, ...] = ()
+    proven: bool = True
+
+    def __str__(self) -> str:
+        return "\n".join([*_table(self.rows), *_through(self.ties)])
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model has no plan. Printing it gives a table per conflict.
+
+    Attributes
+    ----------
+    model : str
+        Its name.
+    feasible : bool or None
+        True if it has a plan, and so nothing conflicts; None if time ended before that was known.
+    conflicts : tuple of Conflict
+        Each found with those before it relieved; empty if there is a plan.
+    complete : bool
+        Whether the model has a plan once these conflicts are relieved; if not, there may be more.
+    proven : bool
+        Whether all is proven: feasible or not, that no row of a conflict can be left out, and that no smaller
+        change of one row is enough.
+    notes : tuple of str
+        What else there is to know.
+    """
+
+    model: str
+    feasible: bool | None
+    conflicts: tuple[Conflict, ...] = ()
+    complete: bool = True
+    proven: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """One sentence."""
+        if self.feasible:
+            return f"Model '{self.model}' has a plan: nothing conflicts."
+        if self.feasible is None:
+            return (
+                f"Neither a plan nor a conflict of model '{self.model}' was found in time; raise time_limit."
+            )
+        n = len(self.conflicts)
+        more = "" if self.complete else ", and there may be more"
+        if n > 1:
+            return f"Model '{self.model}' has no plan, for {n} reasons{more}."
+        rows = len(self.conflicts[0].rows)
+        alone = "one row cannot be satisfied" if rows == 1 else f"{rows} rows conflict"
+        return f"Model '{self.model}' has no plan: {alone}{more}."
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        for number, conflict in enumerate(self.conflicts, 1):
+            after = " Once that is relieved:" if number > 1 else ""
+            head = f"{number}.{after}" if len(self.conflicts) > 1 else ""
+            lines += ["", *([head] if head else []), str(conflict)]
+            if not conflict.proven:
+                lines.append("It is not proven that all of these rows are needed; raise time_limit.")
+        return "\n".join([*lines, *self.notes])
+
+
+def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int = 3) -> Explanation:
+    """Name the rows and bounds that leave a model without a plan, and what each would have to be.
+
+    Parameters
+    ----------
+    model
+        Annotated like one that is solved; nothing of it is changed, values included.
+    time_limit
+        In seconds. What was found by then is returned, and says what it does not prove.
+    most
+        So many conflicts at most.
+
+    Returns
+    -------
+    Explanation
+        `print` it.
+
+    Raises
+    ------
+    ModelError
+        The model is not one that j3o accepts.
+    OptionError
+        `time_limit` or `most` is not a number above 0.
+
+    Notes
+    -----
+    A conflict is irreducible: without any one of its rows the others can be satisfied, by binary onloading
+    variables. That variables with a lower bound of 0 are not negative counts as given, and so do the bounds
+    of variables in products.
+    """
+    for name, number in (("time_limit", time_limit), ("most", most)):
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not number > 0:
+            raise OptionError(f"{name}={number!r} is not a number above 0; give one")
+    try:
+        problem, inverse = compile_model(model)
+    except TriviallyInfeasibleError as error:
+        note = "The rest of the model was not looked at."
+        found = tuple(_conflicts_of_constants(model))
+        notes = (note,) if found else (f"{error}.", note)
+        return Explanation(model.name, False, found or (Conflict(()),), False, True, notes)
+    try:
+        finding = find_conflicts(problem, time_limit, int(most))
+    except UnboundedProductError as error:
+        raise error.named(inverse.offloading[error.offloading].name) from None
+    return _explanation(problem, inverse, finding)
+
+
+def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[str]:
+    """Return lines that name one conflict of a compiled model that has no plan; none if time does not do.
+
+    Parameters
+    ----------
+    problem, inverse
+        As compiled.
+    seconds
+        That it may take.
+    """
+    try:
+        finding = find_conflicts(problem, seconds, most=1, details=False)
+    except (ModelError, KeyboardInterrupt):
+        return []
+    if not finding.conflicts:
+        return []
+    rows = _explanation(problem, inverse, finding).conflicts[0].rows
+    shown = _table(rows[:_MOST_IN_LOG])
+    if len(rows) > _MOST_IN_LOG:
+        shown.append(f"  and {len(rows) - _MOST_IN_LOG} more")
+    needed = "" if finding.conflicts[0].irreducible else " (not all may be needed)"
+    return [f"Rows in conflict{needed}:" if len(rows) > 1 else "A row that cannot be satisfied:", *shown]
+
+
+def _explanation(problem: Problem, inverse: Inverse, finding: Finding) -> Explanation:
+    conflicts = tuple(_named(problem, inverse, conflict) for conflict in finding.conflicts)
+    notes = []
+    if finding.bounds_given:
+        notes.append("Bounds that rows imply of variables in products count as given; rows may be missing.")
+    proven = finding.complete and finding.feasible is not None and not notes
+    for conflict in conflicts:
+        proven = proven and conflict.proven and all(row.proven for row in conflict.rows)
+    return Explanation(
+        inverse.model.name, finding.feasible, conflicts, finding.complete, proven, tuple(notes)
+    )
+
+
+def _named(problem: Problem, inverse: Inverse, conflict: ArrayConflict) -> Conflict:
+    """Return a conflict in the user's components and units."""
+    rows = []
+    for k, side in enumerate(conflict.sides):
+        component, relation, now = _told(problem, inverse, side)
+        growth = conflict.alone[k] if conflict.alone else None
+        sign = 1.0 if side.upper else -1.0
+        possible = None if growth is None else math.isfinite(growth.amount)
+        rows.append(
+            ConflictingRow(
+                component.name,
+                component,
+                "row" if side.row >= 0 else "upper bound" if side.upper else "lower bound",
+                relation,
+                now,
+                now + sign * float(growth.amount) if growth is not None and possible else None,
+                possible,
+                growth is not None and (not possible or growth.proven),
+                now + sign * conflict.together[k] if conflict.together else None,
+            )
+        )
+    order = sorted(range(len(rows)), key=lambda k: (conflict.sides[k].row < 0, conflict.sides[k].row))
+    ordered: list[ConflictingRow] = []
+    for k in order:
+        if rows[k].relation == "=" and ordered and ordered[-1].component is rows[k].component:
+            ordered[-1] = _either(ordered[-1], rows[k])
+        else:
+            ordered.append(rows[k])
+    ties = dict.fromkeys(_told(problem, inverse, side)[0].name for side in conflict.ties)
+    names = tuple(ties) if conflict.ties_irreducible else ()
+    return Conflict(tuple(ordered), names, conflict.irreducible)
+
+
+def _either(one: ConflictingRow, other: ConflictingRow) -> ConflictingRow:
+    """Return as one row an equality both sides of which are in conflict: it may give way to either."""
+    found = [row.enough for row in (one, other) if row.enough is not None]
+    possible = None if None in (one.possible, other.possible) and not found else bool(found)
+    together = None
+    if one.together is not None and other.together is not None:
+        together = one.together + other.together - one.now
+    return replace(
+        one,
+        enough=min(found, key=lambda value: abs(value - one.now)) if found else None,
+        possible=possible,
+        proven=one.proven and other.proven,
+        together=together,
+    )
+
+
+def _told(problem: Problem, inverse: Inverse, side: Side) -> tuple[Any, str, float]:
+    """Return the component behind a side, its relation, and the number on that side as the user wrote it."""
+    if side.row >= 0:
+        constraint = inverse.rows[side.row]
+        equality = problem.row_lower[side.row] == problem.row_upper[side.row]
+        number = constraint.ub if side.upper else constraint.lb
+        component: Any = constraint
+    else:
+        component = [*inverse.onloading, *inverse.offloading][side.column]
+        equality = False
+        number = component.ub if side.upper else component.lb
+    return component, "=" if equality else "<=" if side.upper else ">=", float(number)
+
+
+def _conflicts_of_constants(model: BlockData) -> list[Conflict]:
+    """Return the rows that constants alone violate and the variables whose bounds cross, each by itself."""
+    found = []
+    for constraint in model.component_data_objects(pyo.Constraint, active=True):
+        if next(identify_variables(constraint.expr, include_fixed=False), None) is None:
+            body = float(pyo.value(constraint.body))
+            sides = (("<=", constraint.ub, 1.0), (">=", constraint.lb, -1.0))
+            for relation, side, sign in sides:
+                if side is not None and sign * (body - side) > TOLERANCE * max(1.0, abs(side), abs(body)):
+                    relation = "=" if constraint.equality else relation
+                    found.append(_constant(constraint, "row", relation, side, body))
+        elif None not in (constraint.lb, constraint.ub) and constraint.lb > constraint.ub:
+            found.append(_constant(constraint, "row", "<=", constraint.ub, constraint.lb))
+    return found + [
+        _constant(variable, "upper bound", "<=", variable.ub, variable.lb)
+        for variable in model.component_data_objects(pyo.Var)
+        if not variable.fixed and None not in variable.bounds and variable.lb > variable.ub
+    ]
+
+
+def _constant(component: Any, kind: str, relation: str, now: float, enough: float) -> Conflict:
+    row = ConflictingRow(component.name, component, kind, relation, now, enough, True, True, enough)
+    return Conflict((row,))
+
+
+def _table(rows: Sequence[ConflictingRow]) -> list[str]:
+    """Return the rows of a conflict as aligned lines."""
+    if not rows:
+        return []
+    looked_for = any(row.possible is not None for row in rows)
+    # A change of several rows says something only where there are several.
+    several = not looked_for or sum(_moves(row) for row in rows) > 1
+    head = ["row", "now"]
+    head += ["enough by itself"] if looked_for else []
+    head += ["cheapest together" if looked_for else "would do together"] if several else []
+    lines = [head]
+    for row in rows:
+        kind = "" if row.kind == "row" else f" ({row.kind})"
+        line = [row.name + kind, f"{row.relation} {row.now:.4g}"]
+        if looked_for:
+            if row.possible is None:
+                line.append("not found in time")
+            elif row.enough is None:
+                line.append("no value")
+            else:
+                line.append(_changed(row.now, row.enough) + ("" if row.proven else ", maybe less"))
+        if several:
+            line.append("?" if row.together is None else _changed(row.now, row.together))
+        lines.append(line)
+    width = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    return [
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, width, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _moves(row: ConflictingRow) -> bool:
+    return row.together is not None and abs(row.together - row.now) > 1e-9 * max(1.0, abs(row.now))
+
+
+def _changed(now: float, then: float) -> str:
+    """Return a new value, and how far it is from that of now."""
+    change = then - now
+    if abs(change) <= 1e-9 * max(1.0, abs(now)):
+        return "as it is"
+    # So many decimals that four digits of the change are right, and rounded away from what is not enough.
+    decimals = max(0, 3 - math.floor(math.log10(abs(change))))
+    step = 10.0**-decimals
+    beyond = math.ceil if change > 0 else math.floor
+    safe = beyond(then / step - math.copysign(1e-6, change)) * step
+    share = f", {100 * change / abs(now):+.3g} %" if now else ""
+    return f"{safe:.12g} ({change:+.4g}{share})"
+
+
+def _through(ties: Sequence[str]) -> list[str]:
+    """Return a line that names what ties the rows together, by component."""
+    if not ties:
+        return []
+    families = Counter(name.split("[")[0] if "[" in name else name for name in ties)
+    named = ", ".join(
+        next(name for name in ties if name.startswith(family)) if n == 1 else f"{family} ({n} of them)"
+        for family, n in families.items()
+    )
+    return [f"  Along with {named}."]
