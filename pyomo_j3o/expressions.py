@@ -266,7 +266,13 @@ class Terms:
 
     def _expand(self, node: Any, scale: float, factor: VarData | None) -> None:
         """Let Pyomo expand ``factor * scale * node``, and add the result to the open row."""
-        expansion = self._expansion.walk_expression(node if factor is None else factor * node)
+        whole = node if factor is None else factor * node
+        try:
+            expansion = self._expansion.walk_expression(whole)
+        except AttributeError:
+            # Pyomo 6.10.1 fails at the first relation without variables that a process expands, in an
+            # Expr_if, say, and at no other.
+            expansion = self._expansion.walk_expression(whole)
         if expansion.nonlinear is not None:
             raise NonlinearTerm(expansion.nonlinear)
         by_id = self._recorder.var_map
