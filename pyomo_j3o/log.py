@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TextIO
 
 import numpy as np
 
 from pyomo_j3o.results import Record, relative_gap
+
+logger = logging.getLogger("pyomo_j3o")
 
 _HEADER = (
     f"{'Iter':>6} {'Onloaded':>9} {'Objective':>14} {'Incumbent':>14} {'Bound':>14} {'Gap':>8} {'Time':>8}"
@@ -17,6 +20,9 @@ _HEADER = (
 class Log:
     """Writes to every stream; a log without streams does nothing.
 
+    A stream that cannot be written to, on a full disk, say, is left out from there on, with one warning: the
+    solve goes on.
+
     Parameters
     ----------
     streams
@@ -24,15 +30,19 @@ class Log:
     """
 
     def __init__(self, streams: Sequence[TextIO]) -> None:
-        self._streams = streams
+        self._streams = list(streams)
         self._last_improvement = -np.inf
         self._pending = ""
 
     def line(self, text: str = "") -> None:
         """Write one line."""
-        for stream in self._streams:
-            stream.write(text + "\n")
-            stream.flush()
+        for stream in tuple(self._streams):
+            try:
+                stream.write(text + "\n")
+                stream.flush()
+            except OSError as error:
+                self._streams.remove(stream)
+                logger.warning("The log is not written any further: %s.", error)
 
     def header(self) -> None:
         """Write the heads of the columns."""

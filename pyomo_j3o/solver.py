@@ -7,10 +7,10 @@ import io
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from pyomo.common.collections import ComponentMap
@@ -272,6 +272,11 @@ class J3OSolutionLoader(SolutionLoader):
         self._x = x.astype(float)
         self._y = y
         self._duals = duals
+
+    @property
+    def compiled(self) -> tuple[Problem, Inverse, FloatArray, FloatArray, FloatArray | None]:
+        """The arrays, the way back, x, y and the duals of the maximised problem."""
+        return self._problem, self._inverse, self._x, self._y, self._duals
 
     def get_number_of_solutions(self) -> int:
         """Return 1: the incumbent."""
@@ -584,6 +589,17 @@ class J3O(SolverBase):
 
 
 @contextmanager
+def _log_file(path: Any) -> Iterator[TextIO]:
+    """Open a file for the log; that the disk is full by the end is no reason to lose the results."""
+    file = open(path, "w", encoding="utf-8")  # noqa: SIM115 (closing it may fail)
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # the log has warned of it already
+            file.close()
+
+
+@contextmanager
 def _option_errors() -> Iterator[None]:
     """Let what Pyomo's own domains say of a value reach the user as an `OptionError`."""
     try:
@@ -855,7 +871,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
             if logfile is not None:
                 streams = call.get("tee", self.config.tee)
                 streams = list(streams) if isinstance(streams, (list, tuple)) else [streams]
-                call["tee"] = [*streams, stack.enter_context(open(logfile, "w", encoding="utf-8"))]
+                call["tee"] = [*streams, stack.enter_context(_log_file(logfile))]
             results = J3O.solve(self, model, **call)
         classic, solution = self._map_results(model, results)
         for number in ("number_of_variables", "number_of_constraints"):

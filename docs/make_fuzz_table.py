@@ -1,0 +1,94 @@
+"""Write docs/fuzz_table.md: random annotated models, each solved by j3o and by j3o.exact and judged.
+
+Run it from the root of the repository; a thousand models take about two minutes in two processes. Models and
+judge are those of tests/random_models.py, whose seeds the default tests run a few of.
+
+    python docs/make_fuzz_table.py [--seeds N] [--first SEED] [--jobs N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from random_models import SIZES, Verdict, judge  # noqa: E402
+
+import pyomo_j3o  # noqa: E402
+
+#: A plan this near to the optimum counts as found, and as near.
+EXACT, NEAR = 1e-6, 0.01
+
+
+def row(name: str, verdicts: list[Verdict]) -> str:
+    """Return one row: how many, how many have an optimum, and how near j3o came to it."""
+    known = [v for v in verdicts if v.distance is not None]
+    cells = [name, str(len(verdicts)), str(len(known))]
+    for distances in (
+        [v.distance for v in known],
+        [v.alternation for v in known if v.alternation is not None],
+    ):
+        n = max(1, len(distances))
+        cells.append(f"{100 * sum(d <= EXACT for d in distances) / n:.1f} %" if distances else "")
+        cells.append(f"{100 * sum(d <= NEAR for d in distances) / n:.1f} %" if distances else "")
+    cells.append(str(sum(bool(v.wrong) for v in verdicts)))
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(verdicts: list[Verdict]) -> list[str]:
+    """Return the table, by shape and by size, and what stands out."""
+    head = (
+        "| {} | models | with an optimum | j3o: optimal | j3o: within 1 % | alternation: optimal "
+        "| alternation: within 1 % | wrong |"
+    )
+    lines = []
+    for title, key in (("shape", "shape"), ("size", "size")):
+        lines += [head.format(title), "|---" + "|---:" * 7 + "|"]
+        names = list(SIZES) if key == "size" else sorted({v.shape for v in verdicts})
+        lines += [row(name, [v for v in verdicts if getattr(v, key) == name]) for name in names]
+        lines += [row("all", verdicts), ""]
+    styles = len({v.style for v in verdicts})
+    largest = max(v.n_variables for v in verdicts)
+    lines.append(f"Seeds {verdicts[0].seed} to {verdicts[-1].seed}, {styles} styles of modelling, up to")
+    lines.append(f"{largest} variables. j3o {pyomo_j3o.__version__}.")
+    far = [v for v in verdicts if v.distance is not None and v.distance > NEAR]
+    for title, those in (("Farther than 1 %", far), ("Wrong", [v for v in verdicts if v.wrong])):
+        told = "; ".join(f"seed {v.seed} ({v.shape}, {v.n_variables} variables{told_of(v)})" for v in those)
+        lines.append(f"{title}: {told or 'none'}.")
+    return lines
+
+
+def told_of(verdict: Verdict) -> str:
+    """Return what is to be said of one seed."""
+    if verdict.wrong:
+        return f": {verdict.wrong}"
+    return f", {100 * verdict.distance:.1f} %"
+
+
+def main() -> None:
+    """Judge all seeds, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    begin, verdicts = time.perf_counter(), []
+    # HiGHS and its threads do not outlive a fork.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        seeds = range(options.first, options.first + options.seeds)
+        for verdict in pool.map(judge, seeds, chunksize=10):
+            verdicts.append(verdict)
+            if verdict.wrong or (verdict.distance or 0) > NEAR:
+                print(verdict, flush=True)
+    (HERE / "fuzz_table.md").write_text("\n".join(table(verdicts)) + "\n", encoding="utf-8")
+    print(f"{len(verdicts)} models in {time.perf_counter() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
