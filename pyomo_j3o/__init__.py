@@ -3,6 +3,7 @@
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.batching_window import BatchingWindow
 from pyomo_j3o.explaining import explain_infeasibility
+from pyomo_j3o.sensitivity import budget_worth
 from pyomo_j3o.solver import J3O
 from pyomo_j3o.surrogate_rows import BatchingSurrogate
 from pyomo_j3o.transformations import LinearizeProducts
@@ -17,5 +18,6 @@ __all__ = [
     "OnloadingBlock",
     "__version__",
     "annotate",
+    "budget_worth",
     "explain_infeasibility",
 ]
