@@ -59,7 +59,7 @@ def covering(seed: int = 0) -> pyo.ConcreteModel:
 
 
 def equality(seed: int = 0) -> pyo.ConcreteModel:
-    """Run the first three services on two servers each; on every server, sizes of 1 and 2 add up to 4."""
+    """Run the first three services on two servers each; on every server, sizes of 1 and 2 add up to 3."""
     m = servers_and_services(seed)
     x = m.place.x
     m.twice = pyo.Constraint(range(3))
@@ -67,7 +67,7 @@ def equality(seed: int = 0) -> pyo.ConcreteModel:
         m.twice[s] = sum(x[n, s] for n in range(SERVERS)) == 2
     m.sizes = pyo.Constraint(range(SERVERS))
     for n in range(SERVERS):
-        m.sizes[n] = sum((1 + s % 2) * x[n, s] for s in range(SERVICES)) == 4
+        m.sizes[n] = sum((1 + s % 2) * x[n, s] for s in range(SERVICES)) == 3
     return m
 
 

@@ -1,0 +1,274 @@
+"""Models of many shapes: what is drawn, what the models hold, and j3o's plan beside the exact optimum."""
+
+import importlib.util
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from solver_models import brute_force, objective_value, optimum, worst_violation
+
+from pyomo_j3o import library
+from pyomo_j3o.building import weighted
+
+
+def _row_kinds():
+    path = Path(__file__).parents[1] / "examples" / "row_kinds.py"
+    spec = importlib.util.spec_from_file_location("row_kinds", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+#: Small models of every shape, by the seed that draws them.
+FROM_LIBRARY = {
+    "capacitated": lambda seed: library.facility_location(8, 16, seed),
+    "nearly all sites needed": lambda seed: library.facility_location(8, 16, seed, tightness=0.85),
+    "equal sites": lambda seed: library.facility_location(8, 16, seed, style="equal"),
+    "uncapacitated": lambda seed: library.facility_location(10, 20, seed, capacitated=False),
+    "p-median": lambda seed: library.p_median(10, 20, 3, seed),
+    "two-stage": lambda seed: library.two_stage(3, 5, 10, seed),
+    "maximal covering": lambda seed: library.maximal_covering(15, 50, p=3, seed=seed, radius=0.2),
+    "covering by cost": lambda seed: library.maximal_covering(15, 50, budget=3.0, seed=seed, radius=0.2),
+    "content": lambda seed: library.content_placement(4, 3, 12, seed, reach=2),
+    "services": lambda seed: library.service_placement(4, 6, 12, seed, reach=2),
+    "network design": lambda seed: library.fixed_charge_network(7, seed),
+    "network functions": lambda seed: library.virtual_functions(4, 2, 3, seed),
+    "several edge servers": lambda seed: library.multi_edge(2, 2, seed),
+}
+SHAPES = FROM_LIBRARY | {f"{build.__name__} rows": build for build in _row_kinds().BUILDERS}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_plan_is_feasible_near_the_optimum_and_the_bound_holds(shape, seed):
+    """Pyomo's own rows hold; the plan is within 1 % of the optimum, which lies between it and the bound."""
+    m = SHAPES[shape](seed)
+    best = optimum(m)
+    results = NewSolverFactory("j3o").solve(m)
+    sign = 1 if next(m.component_data_objects(pyo.Objective, active=True)).sense == pyo.maximize else -1
+    slack = 1e-6 * abs(best)
+    assert worst_violation(m) <= 1e-5
+    assert results.incumbent_objective == pytest.approx(objective_value(m), rel=1e-7)
+    assert sign * results.incumbent_objective <= sign * best + slack
+    assert sign * results.incumbent_objective >= sign * best - 0.01 * abs(best)
+    assert sign * results.objective_bound >= sign * best - slack
+
+
+@pytest.mark.parametrize("shape", FROM_LIBRARY)
+def test_one_seed_draws_one_model(shape):
+    """The same seed gives the same model, another seed another one; and a model can be pickled."""
+
+    def coefficients(m):
+        rows = m.component_data_objects((pyo.Constraint, pyo.Objective))
+        found = [pyo.value(v) for row in rows for v in getattr(row.expr, "linear_coefs", ())]
+        found += [row.upper for row in m.component_data_objects(pyo.Constraint) if row.upper is not None]
+        return found + [c for row in m.component_data_objects(pyo.Objective) for c in row.expr.linear_coefs]
+
+    build = FROM_LIBRARY[shape]
+    assert coefficients(build(5)) == coefficients(pickle.loads(pickle.dumps(build(5))))
+    assert coefficients(build(5)) != coefficients(build(6))
+
+
+def test_every_builder_marks_every_variable():
+    """With strict=True j3o takes the models, so no variable is left without a mark."""
+    for build in SHAPES.values():
+        opt = NewSolverFactory("j3o", strict=True, raise_exception_on_nonoptimal_result=False)
+        results = opt.solve(build(2), max_iterations=1, improve=False, bound="none")
+        assert results.incumbent_objective is not None
+
+
+# Location
+
+
+def test_tightness_is_demand_over_capacity():
+    """Total demand is that share of the total capacity, in both styles; sites are alike in one of them."""
+    for style, alike in (("spread", False), ("equal", True)):
+        data = library.facility_data(12, 30, seed=4, tightness=0.4, style=style)
+        assert data.demand.sum() == pytest.approx(0.4 * data.capacity.sum())
+        assert bool(np.ptp(data.capacity) < 1e-9) is alike
+        assert bool(np.ptp(data.opening) < 1e-9) is alike
+        assert data.cost.shape == (12, 30)
+
+
+def test_without_capacities_there_are_no_capacity_rows():
+    """Nothing else differs, and an infinite capacity has no row either."""
+    capped, free = (library.facility_location(5, 8, 1, capacitated=c) for c in (True, False))
+    assert len(capped.capacity) == 5
+    assert free.component("capacity") is None
+    assert len(capped.link) == len(free.link) == 40
+    assert optimum(free) <= optimum(capped)
+    data = library.FacilityData([1, 1], [np.inf, 3], [2, 2], [[1, 1], [1, 1]])
+    assert list(library.build_facility_location(data).capacity) == [1]
+
+
+def test_facility_location_agrees_with_trying_every_placement():
+    """HiGHS's optimum, which the other tests go by, is the best over all sets of open sites."""
+    m = library.facility_location(4, 6, 3, tightness=0.5)
+    assert optimum(m) == pytest.approx(brute_force(m, m.place.x.values()))
+
+
+def test_data_are_checked():
+    """Shapes that do not agree and negative entries are errors that name the field."""
+    with pytest.raises(ValueError, match=r"^cost: has the shape \(1, 2\)"):
+        library.FacilityData([1, 1], [1, 1], [1, 1], [[1, 1]])
+    with pytest.raises(ValueError, match=r"^demand: has an entry that is negative"):
+        library.FacilityData([1], [1], [-1], [[1]])
+
+
+def test_p_median_opens_p_sites():
+    """Exactly p, and every customer goes to the nearest of them."""
+    m = library.p_median(10, 20, 3, seed=2)
+    pyo.SolverFactory("j3o").solve(m)
+    assert sum(x.value for x in m.place.x.values()) == pytest.approx(3)
+
+
+def test_what_enters_a_satellite_leaves_it():
+    """No satellite keeps goods, and all that customers ask for comes out of plants."""
+    m = library.two_stage(3, 4, 6, seed=1)
+    pyo.SolverFactory("j3o").solve(m)
+    for k in range(4):
+        entering = sum(m.route.first[i, k].value for i in range(3))
+        assert entering == pytest.approx(sum(m.route.second[k, j].value for j in range(6)), abs=1e-5)
+    assert sum(v.value for v in m.route.first.values()) == pytest.approx(
+        sum(r.lower for r in m.demand.values())
+    )
+
+
+def test_covering_counts_customers_near_an_open_site():
+    """Each y is 1 where a site of its row is open and 0 elsewhere; no row is without a site."""
+    m = library.maximal_covering(12, 40, p=3, seed=0, radius=0.2)
+    pyo.SolverFactory("j3o").solve(m)
+    for j, row in m.covers.items():
+        sites = [v for v in row.body.linear_vars if v is not m.route.y[j]]
+        assert sites
+        assert m.route.y[j].value == pytest.approx(float(any(x.value > 0.5 for x in sites)), abs=1e-6)
+
+
+# Services, networks, several edge servers
+
+
+def test_a_service_stands_in_one_budget_per_resource():
+    """Three resources make three knapsacks for every x."""
+    m = library.service_placement(3, 5, 6, reach=2, resources=("disk", "memory", "licences"))
+    x = m.place.x[0, 0]
+    assert sum(any(v is x for v in row.body.linear_vars) for row in m.budget.values()) == 3
+    assert {n for _, _, n in m.route.y} <= {0, 1, 2}
+
+
+def test_content_is_sent_by_caches_in_reach_only():
+    """Every region has the origin and as many caches as `reach` says."""
+    m = library.content_placement(4, 3, 5, reach=2)
+    assert all(len({c for r, c, _ in m.route.y if r == region}) == 2 for region in range(4))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_drawn_network_can_carry_its_goods(seed):
+    """Supplies and demands cancel, and with every arc open there is a flow."""
+    m = library.fixed_charge_network(9, seed)
+    assert sum(row.lower for row in m.balance.values()) == pytest.approx(0, abs=1e-9)
+    m.place.x.fix(1)
+    assert optimum(m) is not None
+
+
+def test_traffic_passes_its_functions_in_order():
+    """What is served of a demand has been done once by each function of its chain, where one is installed."""
+    m = library.virtual_functions(4, 2, 3, seed=0)
+    pyo.SolverFactory("j3o").solve(m)
+    assert sum(v.value for v in m.route.served.values()) > 0.5
+    for d, (_, _, chain, _) in enumerate(m.demands):
+        for s, f in enumerate(chain):
+            done = {n: m.route.done[d, s, n].value for n in range(4)}
+            assert sum(done.values()) == pytest.approx(m.route.served[d].value, abs=1e-5)
+            assert all(m.place.x[n, f].value > 0.5 for n, share in done.items() if share > 1e-6)
+
+
+def test_one_edge_server_each_is_the_model_of_the_library():
+    """With reach 1 every family has the rows of `library.taskonomy`, with the same coefficients and sides."""
+
+    def rows(component):
+        return sorted(
+            (sorted(row.body.linear_coefs), row.lower, row.upper)
+            for row in component.values()
+            if len(row.body.linear_vars) > 2
+        )
+
+    alone, library_s = library.multi_edge(5, 2, seed=3, reach=1), library.taskonomy(5, 2, seed=3)
+    assert set(alone.place.x) == set(library_s.place.x)
+    assert len(alone.route.y) == len(library_s.route.y)
+    for family in ("demand", "memory", "compute", "client_uplink", "edge_uplink"):
+        assert str(rows(alone.component(family))) == str(rows(library_s.component(family)))
+
+
+def test_more_edge_servers_in_reach_only_add_options():
+    """Every option with one edge server is one with two, and a client then has options on both."""
+    one, two = (library.multi_edge(4, 2, seed=0, reach=r) for r in (1, 2))
+    assert {h for h in one.route.y if h[2] != "cloud"} < set(two.route.y)
+    assert {h[2] for h in two.route.y if h[0] == "client1"} == {"client1", "edge1", "edge2", "cloud"}
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "message"),
+    [
+        ("facility_location", {"sites": 0}, "sites=0: give a whole number of at least 1"),
+        ("facility_location", {"customers": 2.5}, "customers=2.5: give a whole number"),
+        ("facility_location", {"tightness": 1}, "tightness=1: give a number above 0 and below 1"),
+        ("facility_location", {"style": "flat"}, "style='flat': unknown; use 'spread' or 'equal'"),
+        ("p_median", {"sites": 4, "p": 5}, "p=5: there are 4 sites; give at most that many"),
+        ("two_stage", {"plants": True}, "plants=True: give a whole number"),
+        ("two_stage", {"satellite_tightness": 0}, "satellite_tightness=0: give a number above 0"),
+        ("maximal_covering", {"p": 2, "budget": 3}, "budget=3: p=2 is given as well; give one of the two"),
+        ("maximal_covering", {"radius": -1}, "radius=-1: give a positive number"),
+        ("maximal_covering", {"radius": 1e-9}, "no site covers any customer; give a larger one"),
+        ("content_placement", {"caches": 2, "reach": 3}, "reach=3: there are 2 caches"),
+        ("content_placement", {"room": 1.5}, "room=1.5: give a number above 0 and below 1"),
+        ("service_placement", {"services": 2}, "services=2: a user asks for 3"),
+        ("service_placement", {"resources": "disk"}, "resources='disk': give one or more names"),
+        ("service_placement", {"servers": 2, "reach": 3}, "reach=3: there are 2 servers"),
+        ("fixed_charge_network", {"nodes": 1}, "nodes=1: goods need somewhere to go"),
+        ("virtual_functions", {"functions": 2, "chain": 3}, "chain=3: there are 2 functions"),
+        ("virtual_functions", {"nodes": 1}, "nodes=1: traffic needs somewhere to go"),
+        ("multi_edge", {"edges": 2, "reach": 3}, "reach=3: there are 2 edge servers"),
+    ],
+)
+def test_arguments_are_checked(build, arguments, message):
+    """An argument out of range is an error in one sentence, which names it and says what to give."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        getattr(library, build)(**arguments)
+
+
+def test_reaches_are_checked():
+    """A client without a known edge server is named, and so is data with windows."""
+    data = library.taskonomy_data(2, 2, seed=0)
+    with pytest.raises(
+        ValueError, match=r"^reaches\['client2'\]=\('edge9',\): give one or more of .*edge1, edge2"
+    ):
+        library.build_multi_edge(data, {"client1": ["edge1"], "client2": ("edge9",)})
+    with pytest.raises(ValueError, match=r"^reaches\['client1'\]=\(\)"):
+        library.build_multi_edge(data, {})
+    with pytest.raises(ValueError, match="has windows"):
+        library.build_multi_edge(library.taskonomy_data(2, 2, seed=0, window=0.1), {})
+
+
+def test_a_demand_without_an_option_is_an_error_unless_dropped():
+    """The small example without a cloud and with no room on any node."""
+    data = library.small_example_data()
+    bare = replace(data, cloud_accuracy=np.full(2, np.nan), memory_budget=np.zeros(3))
+    reaches = dict.fromkeys(data.clients, data.edges)
+    with pytest.raises(ValueError, match="build the model with droppable=True"):
+        library.build_multi_edge(bare, reaches)
+    assert not library.build_multi_edge(replace(data, memory_budget=np.zeros(3)), reaches).place.x
+
+
+def test_weighted_is_the_sum():
+    """The fast form has the value of the written-out sum."""
+    m = pyo.ConcreteModel()
+    m.v = pyo.Var([1, 2], initialize={1: 3.0, 2: 5.0})
+    assert pyo.value(weighted([(2.0, m.v[1]), (-1.0, m.v[2])], constant=4.0)) == 2 * 3 - 5 + 4
