@@ -23,6 +23,9 @@ _TOLERANCE = 1e-7
 #: A dual below this part of the largest one says nothing.
 _NO_DUAL = 1e-7
 
+#: What it costs to move a row that is not in the conflict, against one that is.
+_DEAR = 1e3
+
 #: So many weightings of the elastic LP are tried for a small set of rows.
 _WEIGHTINGS = 6
 
@@ -424,8 +427,12 @@ class _System:
             np.concatenate([integer, np.zeros(len(soft), dtype=bool)]),
         )
 
-    def relieve(self, members: IntArray, soft: IntArray, left: float) -> tuple[LPStatus, FloatArray, float]:
+    def relieve(
+        self, members: IntArray, soft: IntArray, left: float, dear: IntArray | None = None
+    ) -> tuple[LPStatus, FloatArray, float]:
         """Let `soft` give way as little as possible, in all, relative to their size.
+
+        Those of `dear` may give way, too, where nothing else helps.
 
         Returns
         -------
@@ -436,7 +443,11 @@ class _System:
         float
             What is proven that the sum of slacks over sizes is at least.
         """
+        n = len(soft)
         weight = 1.0 / self.size[soft]
+        if dear is not None:
+            soft = np.concatenate([soft, dear])
+            weight = np.concatenate([weight, _DEAR / self.size[dear]])
         model = self.elastic(members, soft, weight)
         found = _solve(model, Limits(left, rel_gap=1e-7, abs_gap=1e-9))
         if not found.found:
@@ -453,7 +464,7 @@ class _System:
         least = -found.bound if np.isfinite(found.bound) else 0.0
         if found.status is LPStatus.OPTIMAL:
             least = float(weight @ slack)
-        return LPStatus.OPTIMAL, slack, max(least, 0.0)
+        return LPStatus.OPTIMAL, slack[:n], max(least, 0.0)
 
 
 def _solve(model: LinearModel, limits: Limits) -> MIPSolution:
@@ -497,7 +508,11 @@ class _Search:
             status, slack, _ = system.relieve(everything, core, self.clock.share(0.25)())
             solved = status is LPStatus.OPTIMAL
             if not solved:
-                # There are others: this one by itself.
+                # There are others: as much as these rows can do, whatever it takes elsewhere.
+                others = np.setdiff1d(np.flatnonzero(system.kind == _ROW), core)
+                status, slack, _ = system.relieve(everything, core, self.clock.share(0.25)(), others)
+            if status is not LPStatus.OPTIMAL:
+                # Or by itself.
                 around = np.concatenate([core, ties]) if self.details else self._background(core)
                 status, slack, _ = system.relieve(around, core, self.clock.share(0.25)())
             if status is not LPStatus.OPTIMAL:

@@ -253,8 +253,8 @@ def _named(problem: Problem, inverse: Inverse, conflict: ArrayConflict) -> Confl
                 now,
                 now + sign * float(growth.amount) if growth is not None and possible else None,
                 possible,
-                growth is not None and (not possible or growth.proven),
-                now + sign * conflict.together[k] if conflict.together else None,
+                growth is not None and (not possible or bool(growth.proven)),
+                now + sign * float(conflict.together[k]) if conflict.together else None,
             )
         )
     order = sorted(range(len(rows)), key=lambda k: (conflict.sides[k].row < 0, conflict.sides[k].row))

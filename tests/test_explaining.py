@@ -1,0 +1,284 @@
+"""Explanations by name: what is told holds in the model itself, reads well, and changes nothing."""
+
+import io
+import math
+import pickle
+import re
+from dataclasses import replace
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+import solver_models as models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyomo.contrib.iis import mis
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+
+from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, library
+from pyomo_j3o.errors import ModelError, OptionError
+
+
+def has_plan(model):
+    """Whether HiGHS, behind Pyomo, finds a point that satisfies the model, products made linear."""
+    copy = model.clone()
+    pyo.TransformationFactory("j3o.linearize_products").apply_to(copy)
+    found = NewSolverFactory("highs").solve(
+        copy, load_solutions=False, raise_exception_on_nonoptimal_result=False
+    )
+    return found.incumbent_objective is not None
+
+
+def moved(model, row, value):
+    """Return a copy of the model in which a row or bound has another side."""
+    copy = model.clone()
+    component = copy.find_component(row.name)
+    if row.kind == "row":
+        body = component.body
+        component.set_value(
+            body == value if row.relation == "=" else body <= value if row.relation == "<=" else body >= value
+        )
+    elif row.kind == "upper bound":
+        component.setub(value)
+    else:
+        component.setlb(value)
+    return copy
+
+
+def check(model):
+    """Assert what an explanation with one conflict claims, in the model itself; return it."""
+    explanation = explain_infeasibility(model)
+    assert explanation.feasible is has_plan(model)
+    if explanation.feasible or len(explanation.conflicts) != 1:
+        return explanation
+    for row in explanation.conflicts[0].rows:
+        assert row.proven
+        if row.enough is None:
+            assert not row.possible
+            assert row.growth is None
+            continue
+        beyond = 0.0 if row.relation == "=" else math.copysign(1e-6, row.growth)
+        assert has_plan(moved(model, row, row.enough + beyond))
+        assert not has_plan(moved(model, row, row.now + (1 - 1e-3) * row.growth))
+    together = model
+    for row in explanation.conflicts[0].rows:
+        beyond = math.copysign(1e-6, row.together - row.now) if row.together != row.now else 0.0
+        together = moved(together, row, row.together + (0.0 if row.relation == "=" else beyond))
+    assert has_plan(together)
+    return explanation
+
+
+def short_of_uplink(form="linear"):
+    """Return the library's small example with an uplink that is too small for the volume."""
+    data = library.small_example_data()
+    data = replace(
+        data,
+        compute_budget=np.array([0.2, 1, 0.2]),
+        uplink_budget=np.array([2.5, 1, 2]),
+        name="short of uplink",
+    )
+    return library.build_model(data, form=form)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    uplink=st.lists(st.integers(0, 8), min_size=3, max_size=3),
+    compute=st.lists(st.integers(0, 4), min_size=3, max_size=3),
+    form=st.sampled_from(["linear", "product"]),
+)
+def test_what_is_told_holds_in_the_model(uplink, compute, form):
+    """On systems with random budgets, a budget at its new value gives a plan, and a little less does not."""
+    data = library.small_example_data()
+    data = replace(data, uplink_budget=np.array(uplink) / 2, compute_budget=np.array(compute) / 8)
+    check(library.build_model(data, form=form))
+
+
+@pytest.mark.parametrize("form", ["linear", "product"])
+def test_an_uplink_too_small_for_the_volume(form):
+    """The paper's case: uplink, demand and the compute budget behind are named, and no link row."""
+    explanation = check(short_of_uplink(form))
+    (conflict,) = explanation.conflicts
+    names = [row.name for row in conflict.rows]
+    assert "client_uplink[phone]" in names
+    assert {name.split("[")[0] for name in names} <= {"client_uplink", "demand", "compute", "memory"}
+    assert explanation.proven
+    assert explanation.complete
+    uplink = conflict.rows[names.index("client_uplink[phone]")]
+    assert uplink.percent == pytest.approx(100 * uplink.growth / 2.5)
+    text = str(explanation)
+    assert "client_uplink[phone]" in text
+    assert f"{len(names)} rows conflict" in text
+
+
+def test_numbers_printed_are_enough_when_typed_in():
+    """A printed value is rounded away from what is not enough."""
+    model = short_of_uplink()
+    model.client_uplink["phone"].set_value(model.client_uplink["phone"].body <= 2.51234567)
+    model.compute["phone"].set_value(model.compute["phone"].body <= 0.2123456)
+    explanation = explain_infeasibility(model)
+    for line in str(explanation).splitlines():
+        printed = re.match(r"  (\S+) +[<>=]+ \S+ +(\S+) \(", line)
+        if printed:
+            row = next(row for row in explanation.conflicts[0].rows if row.name == printed[1])
+            assert has_plan(moved(model, row, float(printed[2])))
+
+
+def test_a_model_with_a_plan_has_nothing_to_explain():
+    """Feasible and unbounded models get a plain answer."""
+    explanation = explain_infeasibility(models.two_servers())
+    assert explanation.feasible
+    assert explanation.conflicts == ()
+    assert str(explanation) == "Model 'two servers' has a plan: nothing conflicts."
+    m = pyo.ConcreteModel("endless")
+    m.y = pyo.Var(bounds=(0, None))
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, offloading=m.y)
+    assert explain_infeasibility(m).feasible
+
+
+@pytest.mark.parametrize("x_alone", [True, False])
+def test_the_model_is_left_alone(x_alone):
+    """Values, stale flags, bounds, suffixes and what is active stay as they were."""
+    m = models.with_marks(models.infeasible(x_alone))
+    before = models.snapshot(m)
+    assert explain_infeasibility(m).feasible is False
+    assert models.snapshot(m) == before
+    check(m)
+
+
+def test_a_row_of_a_window_is_named():
+    """A batching window that is too short for the queries is named as the user's block, not its parts."""
+    m = pyo.ConcreteModel("window")
+    m.x = pyo.Var(domain=pyo.Binary)
+    m.y = pyo.Var(bounds=(0, 1))
+    m.link = pyo.Constraint(expr=m.y <= m.x)
+    m.demand = pyo.Constraint(expr=m.y == 1)
+    m.batch = BatchingWindow(["edge"])
+    m.batch["edge"].set_batches(
+        length=0.5, arrivals={"net": 30 * m.y}, setup={"net": 0.1}, per_query={"net": 0.05}
+    )
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    rows = {row.name: row for row in check(m).conflicts[0].rows}
+    assert set(rows) == {"demand", "batch[edge].capacity"}
+    assert rows["batch[edge].capacity"].enough == pytest.approx(1.7)
+
+
+def test_an_equality_of_integers_is_one_row():
+    """2a + 2b = 3: one row, not two, and the nearest values that have a plan are 2 and 4."""
+    m = pyo.ConcreteModel("sizes")
+    m.x = pyo.Var([1, 2], domain=pyo.Binary)
+    m.sizes = pyo.Constraint(expr=2 * m.x[1] + 2 * m.x[2] == 3)
+    m.gain = pyo.Objective(expr=m.x[1])
+    annotate(m, onloading=m.x)
+    (row,) = check(m).conflicts[0].rows
+    assert row.enough in (pytest.approx(2), pytest.approx(4))
+
+
+def test_bounds_are_named_where_they_conflict():
+    """A lower bound against a link of a variable that is fixed at 0."""
+    m = pyo.ConcreteModel("bounds")
+    m.x = pyo.Var(domain=pyo.Binary)
+    m.y = pyo.Var(bounds=(0.5, 1))
+    m.link = pyo.Constraint(expr=m.y <= 0.2 * m.x)
+    m.gain = pyo.Objective(expr=m.y)
+    annotate(m, onloading=m.x, offloading=m.y)
+    rows = check(m).conflicts[0].rows
+    assert [(row.name, row.kind) for row in rows] == [("link", "row"), ("y", "lower bound")]
+
+
+def test_rows_of_constants_and_crossed_bounds():
+    """What the compiler refuses is explained as well, each by itself, and the rest is not claimed."""
+    m = models.two_servers()
+    m.alone = pyo.Constraint(expr=m.x["a", 1] + m.x["a", 2] <= 1)
+    m.x["a", 1].fix(1)
+    m.x["a", 2].fix(1)
+    m.y[1, "a", 1].setlb(0.9)
+    m.y[1, "a", 1].setub(0.5)
+    explanation = explain_infeasibility(m)
+    rows = [conflict.rows[0] for conflict in explanation.conflicts]
+    assert [(row.name, row.now, row.enough) for row in rows] == [("alone", 1, 2), ("y[1,a,1]", 0.5, 0.9)]
+    assert not explanation.complete
+    assert "was not looked at" in str(explanation)
+
+
+def test_several_reasons_are_named_one_after_another():
+    """Two clients that cannot be served are two conflicts; `most` limits how many are looked for."""
+    data = library.small_example_data()
+    data = replace(data, compute_budget=np.array([0, 0, 0.2]), uplink_budget=np.array([1, 1, 9]))
+    m = library.build_model(data)
+    explanation = explain_infeasibility(m)
+    names = [{row.name for row in conflict.rows} for conflict in explanation.conflicts]
+    assert len(names) == 2
+    assert any("client_uplink[phone]" in some for some in names)
+    assert any("client_uplink[robot]" in some for some in names)
+    assert explanation.complete
+    assert "for 2 reasons." in explanation.message
+    first = explain_infeasibility(m, most=1)
+    assert len(first.conflicts) == 1
+    assert not first.complete
+    assert "there may be more" in first.message
+
+
+def test_out_of_time_is_no_claim():
+    """What was not found in time is not called feasible, nor infeasible."""
+    explanation = explain_infeasibility(models.hard_to_place(), time_limit=0.2)
+    assert explanation.feasible is None
+    assert not explanation.proven
+    assert "raise time_limit" in str(explanation)
+
+
+def test_wrong_models_and_arguments_are_errors():
+    """NaN and limits that are none are errors that name what is wrong."""
+    m = models.two_servers()
+    m.speed.set_value(math.nan)
+    with pytest.raises(ModelError, match="speed"):
+        explain_infeasibility(m)
+    for wrong in ({"time_limit": 0}, {"most": 0}, {"time_limit": "long"}):
+        with pytest.raises(OptionError, match="above 0"):
+            explain_infeasibility(models.two_servers(), **wrong)
+
+
+def test_a_solve_names_the_conflict_in_its_log_and_the_remedy_in_its_message():
+    """With tee an infeasible solve names rows; without it nothing is looked for, and the message says how."""
+    stream = io.StringIO()
+    m = short_of_uplink()
+    results = models.classic().solve(m, tee=stream, load_solutions=False)
+    assert "Rows in conflict" in stream.getvalue()
+    assert "client_uplink[phone]" in stream.getvalue()
+    assert "explain_infeasibility" in results.solver.message
+    quiet = models.classic().solve(m, load_solutions=False)
+    assert "Rows in conflict" not in quiet.j3o.solver_log
+    fine = io.StringIO()
+    models.classic().solve(models.two_servers(), tee=fine)
+    assert "conflict" not in fine.getvalue()
+
+
+def test_an_explanation_pickles():
+    """Explanations go to other processes with the model that they are about."""
+    explanation = explain_infeasibility(models.infeasible())
+    assert str(pickle.loads(pickle.dumps(explanation))) == str(explanation)
+
+
+def test_pyomo_agrees_where_the_relaxation_is_infeasible(caplog):
+    """Pyomo's own explanation, which relaxes the binaries, names the same rows and the same amounts."""
+    pytest.importorskip("gurobipy")  # of the solvers here, the one that does not raise where there is no plan
+    m = short_of_uplink()
+    ours = {row.name: abs(row.growth) for row in explain_infeasibility(m).conflicts[0].rows}
+    with caplog.at_level("INFO", logger="pyomo.contrib.iis"):
+        mis.compute_infeasibility_explanation(m, solver=pyo.SolverFactory("gurobi_direct"))
+    amounts = dict(re.findall(r"constraint: (\S+) by (\S+)", caplog.text))
+    assert {name: float(amount) for name, amount in amounts.items()} == pytest.approx(ours)
+    named = caplog.text[caplog.text.index("Constraints / bounds in MIS") :]
+    assert set(re.findall(r"constraint: (\S+)", named)) == set(ours)
+
+
+def test_pyomo_has_no_answer_where_only_the_integers_conflict():
+    """Without its binaries the model is feasible: here the rows are named all the same."""
+    pytest.importorskip("gurobipy")
+    m = models.infeasible()
+    m.too_much.deactivate()
+    m.half = pyo.Constraint(expr=2 * m.x["a", 1] + 2 * m.x["b", 1] == 3)
+    with pytest.raises(Exception, match="feasible"):
+        mis.compute_infeasibility_explanation(m, solver=pyo.SolverFactory("gurobi_direct"))
+    assert [row.name for row in check(m).conflicts[0].rows] == ["half"]
