@@ -89,11 +89,12 @@ def facility_data(
         serve everyone. All sites together always can.
     style
         ``"spread"``: sites differ in size and cost, after the generator of Cornuéjols, Sridharan and Thizy
-        [1]_. Unit square; demands from 5 to 35; capacities s from 10 to 160, then scaled to `tightness`;
+        (1991). Unit square; demands from 5 to 35; capacities s from 10 to 160, then scaled to `tightness`;
         opening costs from 0 to 90 plus 100 to 110 times √s; ten times the distance per unit of demand.
         ``"equal"``: all sites have one capacity and one of four opening costs from 7,500 to 25,000, and the
         demands, which differ widely, add up to about 58,268, like the capacitated warehouse sets of
-        OR-Library [2]_, which have 16, 25 or 50 sites for 50 customers and 100 sites for 1,000 customers.
+        OR-Library (Beasley 1988), which have 16, 25 or 50 sites for 50 customers and 100 sites for 1,000
+        customers.
 
     Returns
     -------
@@ -107,10 +108,11 @@ def facility_data(
 
     References
     ----------
-    .. [1] G. Cornuéjols, R. Sridharan, J.-M. Thizy. A comparison of heuristics and relaxations for the
-       capacitated plant location problem. European Journal of Operational Research 50(3), 280–297, 1991.
-    .. [2] J. E. Beasley. An algorithm for solving large capacitated warehouse location problems. European
-       Journal of Operational Research 33(3), 314–325, 1988.
+    G. Cornuéjols, R. Sridharan, J.-M. Thizy. A comparison of heuristics and relaxations for the
+    capacitated plant location problem. European Journal of Operational Research 50(3), 280–297, 1991.
+
+    J. E. Beasley. An algorithm for solving large capacitated warehouse location problems. European
+    Journal of Operational Research 33(3), 314–325, 1988.
     """
     check_counts(sites=sites, customers=customers)
     check_share("tightness", tightness)
@@ -296,9 +298,9 @@ def two_stage(
              Σ_j w_kj ≤ s_k x_k          satellite_capacity[k]
              w_kj ≤ d_j x_k              link[k, j]
 
-    The two-stage capacitated facility location problem, as in Fernandes et al. [1]_. Sizes, costs and demands
-    are drawn as in `facility_data`'s ``"spread"`` style at both stages; the first one costs half as much per
-    distance and unit.
+    The two-stage capacitated facility location problem, as in Fernandes et al. (2014). Sizes, costs and
+    demands are drawn as in `facility_data`'s ``"spread"`` style at both stages; the first one costs half as
+    much per distance and unit.
 
     Parameters
     ----------
@@ -322,9 +324,9 @@ def two_stage(
 
     References
     ----------
-    .. [1] D. R. M. Fernandes, C. Rocha, D. Aloise, G. M. Ribeiro, E. M. Santos, A. Silva. A simple and
-       effective genetic algorithm for the two-stage capacitated facility location problem. Computers &
-       Industrial Engineering 75, 200–208, 2014.
+    D. R. M. Fernandes, C. Rocha, D. Aloise, G. M. Ribeiro, E. M. Santos, A. Silva. A simple and
+    effective genetic algorithm for the two-stage capacitated facility location problem. Computers &
+    Industrial Engineering 75, 200–208, 2014.
     """
     check_counts(plants=plants, satellites=satellites, customers=customers)
     check_share("plant_tightness", plant_tightness)
@@ -397,7 +399,7 @@ def maximal_covering(
         s.t. y_j ≤ Σ_{i within the radius of j} x_i    covers[j]
              Σ_i x_i ≤ p    or    Σ_i a_i x_i ≤ budget  budget
 
-    After Church and ReVelle [1]_. With the sites fixed each y_j is 0 or 1 by itself, so it is continuous
+    After Church and ReVelle (1974). With the sites fixed each y_j is 0 or 1 by itself, so it is continuous
     here. Points lie in the unit square, weights are from 5 to 35, the costs a_i from 0.5 to 1.5.
 
     Parameters
@@ -426,8 +428,8 @@ def maximal_covering(
 
     References
     ----------
-    .. [1] R. Church, C. ReVelle. The maximal covering location problem. Papers of the Regional Science
-       Association 32, 101–118, 1974.
+    R. Church, C. ReVelle. The maximal covering location problem. Papers of the Regional Science
+    Association 32, 101–118, 1974.
     """
     check_counts(sites=sites, customers=customers)
     check_positive("radius", radius)

@@ -42,7 +42,7 @@ def fixed_charge_network(nodes: int = 12, seed: int = 0, neighbours: int = 3) ->
         s.t. Σ_(a out of n) y_a − Σ_(a into n) y_a = b_n    balance[n]
              y_a ≤ u_a x_a                                  capacity[a]
 
-    The fixed-charge design problem of Magnanti and Wong's survey [1]_ with one commodity. A quarter of the
+    The fixed-charge design problem of Magnanti and Wong's survey (1984) with one commodity. A quarter of the
     nodes supply goods, the others take them; an arc's fixed cost and unit cost grow with its length. A plan
     exists: the arcs of a shortest tree can carry everything.
 
@@ -67,8 +67,8 @@ def fixed_charge_network(nodes: int = 12, seed: int = 0, neighbours: int = 3) ->
 
     References
     ----------
-    .. [1] T. L. Magnanti, R. T. Wong. Network design and transportation planning: models and algorithms.
-       Transportation Science 18(1), 1–55, 1984.
+    T. L. Magnanti, R. T. Wong. Network design and transportation planning: models and algorithms.
+    Transportation Science 18(1), 1–55, 1984.
     """
     check_counts(nodes=nodes, neighbours=neighbours)
     if nodes < 2:
@@ -145,7 +145,7 @@ def virtual_functions(
     A demand's traffic has to pass a chain of functions, in order, on its way. Stage s is the traffic after s
     functions: the graph exists once for every stage, and a function done at a node leads from one copy to the
     next. The share v_d of a demand that is carried earns its rate; functions and bandwidth cost. Cohen et al.
-    [1]_ treat the placement of network functions with guarantees.
+    (2015) treat the placement of network functions with guarantees.
 
     Parameters
     ----------
@@ -174,8 +174,8 @@ def virtual_functions(
 
     References
     ----------
-    .. [1] R. Cohen, L. Lewin-Eytan, J. S. Naor, D. Raz. Near optimal placement of virtual network functions.
-       IEEE INFOCOM 2015, 1346–1354.
+    R. Cohen, L. Lewin-Eytan, J. S. Naor, D. Raz. Near optimal placement of virtual network functions.
+    IEEE INFOCOM 2015, 1346–1354.
     """
     check_counts(nodes=nodes, functions=functions, demands=demands, chain=chain)
     if nodes < 2:

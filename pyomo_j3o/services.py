@@ -39,8 +39,9 @@ def content_placement(
              Σ_rf λ_rf b_f y_rcf ≤ uplink     uplink[c]
 
     A region's requests for a film go to the caches in its reach and to the origin, in shares; FemtoCaching
-    [1]_ is of this kind. Films have 1 to 6 GB and every region its own order of popularity, with
-    frequencies in proportion to 1/rank^0.8; delays are 5 to 60 ms to a cache and 90 ms to the origin.
+    (Shanmugam et al. 2013) is of this kind. Films have 1 to 6 GB and every region its own order of
+    popularity, with frequencies in proportion to 1/rank^0.8; delays are 5 to 60 ms to a cache and 90 ms to
+    the origin.
 
     Parameters
     ----------
@@ -68,8 +69,8 @@ def content_placement(
 
     References
     ----------
-    .. [1] K. Shanmugam, N. Golrezaei, A. G. Dimakis, A. F. Molisch, G. Caire. FemtoCaching: wireless content
-       delivery through distributed caching helpers. IEEE Transactions on Information Theory 59(12), 2013.
+    K. Shanmugam, N. Golrezaei, A. G. Dimakis, A. F. Molisch, G. Caire. FemtoCaching: wireless content
+    delivery through distributed caching helpers. IEEE Transactions on Information Theory 59(12), 2013.
     """
     check_counts(regions=regions, caches=caches, films=films, reach=reach)
     if reach > caches:
@@ -141,7 +142,7 @@ def service_placement(
              Σ_us λ_us b_s y_usn ≤ B_n           bandwidth[n]
 
     A user asks for three services and is in reach of several servers; what no server answers goes to the
-    cloud, and the share of requests that the servers answer is maximised. Poularakis et al. [1]_ study this
+    cloud, and the share of requests that the servers answer is maximised. Poularakis et al. (2019) study this
     problem. Every x stands in one knapsack for each resource.
 
     Parameters
@@ -172,8 +173,8 @@ def service_placement(
 
     References
     ----------
-    .. [1] K. Poularakis, J. Llorca, A. M. Tulino, I. Taylor, L. Tassiulas. Joint service placement and
-       request routing in multi-cell mobile edge computing networks. IEEE INFOCOM 2019.
+    K. Poularakis, J. Llorca, A. M. Tulino, I. Taylor, L. Tassiulas. Joint service placement and
+    request routing in multi-cell mobile edge computing networks. IEEE INFOCOM 2019.
     """
     check_counts(servers=servers, services=services, users=users, reach=reach)
     if reach > servers:
