@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
+
+#: A function to run, where to put what it raises, and what to release then; None to end.
+_Jobs = SimpleQueue[tuple[Callable[[], object], list[BaseException | None], threading.Lock] | None]
 
 
 class Worker:
     """A thread that runs one function at a time for a caller who waits, with less ado than an executor."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[
-            tuple[Callable[[], object], list[BaseException | None], threading.Lock] | None
-        ]
-        self._jobs = SimpleQueue()
+        self._jobs: _Jobs = SimpleQueue()
         self._thread: threading.Thread | None = None
+        # Should Ctrl-C come at the call of `close`, the thread ends when nobody can ask it for more.
+        weakref.finalize(self, self._jobs.put, None).atexit = False
 
     def run(
         self,
@@ -37,7 +40,7 @@ class Worker:
             Called now and then while `function` runs.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="j3o-solver", daemon=True)
+            self._thread = threading.Thread(target=_work, args=(self._jobs,), name="j3o-solver", daemon=True)
             self._thread.start()
         outcome: list[BaseException | None] = []
         done = threading.Lock()
@@ -65,13 +68,16 @@ class Worker:
         if self._thread is not None:
             self._thread.join()
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            function, outcome, done = job
-            error: BaseException | None = None
-            try:
-                function()
-            except BaseException as raised:  # it belongs to the caller, whatever it is
-                error = raised
-            outcome.append(error)
-            done.release()
+
+def _work(jobs: _Jobs) -> None:
+    while (job := jobs.get()) is not None:
+        function, outcome, done = job
+        error: BaseException | None = None
+        try:
+            function()
+        except BaseException as raised:  # it belongs to the caller, whatever it is
+            error = raised
+        outcome.append(error)
+        done.release()
+        # Nothing of the caller's is held while the next job is waited for.
+        del job, function, outcome, done, error

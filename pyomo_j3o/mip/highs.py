@@ -158,13 +158,15 @@ class _Run:
                 highs.setOptionValue("output_flag", True)
             yield
         finally:
-            self._thread.close()
-            # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
-            for callback in asks:
-                callback.unsubscribe(self._check_interrupt)
-            if self._monitor.listens:
-                highs.cbLogging.unsubscribe(self._take_text)
-            highs.clear()
+            try:
+                self._thread.close()
+            finally:
+                # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
+                for callback in asks:
+                    callback.unsubscribe(self._check_interrupt)
+                if self._monitor.listens:
+                    highs.cbLogging.unsubscribe(self._take_text)
+                highs.clear()
 
     def solution(self, time_limit: float) -> MIPSolution:
         """Solve, and read what was found."""
