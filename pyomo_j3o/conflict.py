@@ -88,7 +88,8 @@ class Conflict:
     ties_irreducible : bool
         Whether it is proven of `ties`.
     alone : tuple of Growth
-        Per side: what makes it enough to change this one only. None if it was not looked for.
+        Per side: what makes it enough to change this one only, all other conflicts relieved. None if it was
+        not looked for, or not found in time.
     together : tuple of float
         Per side: the change of all that is cheapest, relative to what each side is now. Empty if unknown.
     """
@@ -143,7 +144,7 @@ def find_conflicts(
     most
         So many conflicts at most.
     details
-        Whether to look for ties, too, and what each side alone would have to be.
+        Whether to look for ties, too, and among several sets of rows for the smallest.
 
     Raises
     ------
@@ -502,6 +503,11 @@ class _Search:
                 break
             if len(sets) >= most:
                 self.complete = False
+                # What one row would have to be is asked with all other conflicts relieved, also these.
+                rows = np.flatnonzero(system.kind == _ROW)
+                status, slack, _ = system.relieve(everything, rows, self.clock.share(0.25)())
+                if status is LPStatus.OPTIMAL:
+                    system.side[rows] += np.where(system.upper[rows], slack, -slack)
                 break
             core, ties, irreducible, ties_irreducible = self._reduce(members)
             sets.append((core, ties, irreducible, ties_irreducible))
@@ -527,7 +533,7 @@ class _Search:
         left_over = sum(len(core) for core, *_ in sets)
         for (core, ties, irreducible, ties_irreducible), slack in zip(sets, reliefs, strict=True):
             alone: list[Growth | None] = [None] * len(core)
-            if self.details and len(slack):
+            if len(slack):
                 # The others relieved, this one not.
                 system.side = relieved.copy()
                 system.side[core] -= np.where(system.upper[core], slack, -slack)

@@ -42,8 +42,8 @@ class ConflictingRow:
     now : float
         The side that is in conflict, as the model has it.
     enough : float or None
-        The nearest value that makes it enough to change this side alone; None if no value does, or none was
-        found in time.
+        The nearest value that makes it enough to change this side alone, with all other conflicts relieved;
+        None if no value does, or none was found in time.
     possible : bool or None
         Whether there is such a value; None if time ended first.
     proven : bool
@@ -219,8 +219,11 @@ def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[st
     shown = _table(rows[:_MOST_IN_LOG])
     if len(rows) > _MOST_IN_LOG:
         shown.append(f"  and {len(rows) - _MOST_IN_LOG} more")
-    needed = "" if finding.conflicts[0].irreducible else " (not all may be needed)"
-    return [f"Rows in conflict{needed}:" if len(rows) > 1 else "A row that cannot be satisfied:", *shown]
+    doubts = [] if finding.conflicts[0].irreducible else ["not all may be needed"]
+    doubts += [] if finding.complete else ["there may be more"]
+    doubt = f" ({'; '.join(doubts)})" if doubts else ""
+    head = "Rows in conflict" if len(rows) > 1 else "A row that cannot be satisfied"
+    return [f"{head}{doubt}:", *shown]
 
 
 def _explanation(problem: Problem, inverse: Inverse, finding: Finding) -> Explanation:
@@ -333,7 +336,7 @@ def _table(rows: Sequence[ConflictingRow]) -> list[str]:
     several = not looked_for or sum(_moves(row) for row in rows) > 1
     head = ["row", "now"]
     head += ["enough by itself"] if looked_for else []
-    head += ["cheapest together" if looked_for else "would do together"] if several else []
+    head += ["cheapest together"] if several else []
     lines = [head]
     for row in rows:
         kind = "" if row.kind == "row" else f" ({row.kind})"
