@@ -55,7 +55,7 @@ def build_multi_edge(
     pyomo.environ.ConcreteModel
         Holds ``place.x[node, model]``, ``route.y[client, task, node, model]`` (for the cloud, node is
         ``"cloud"`` and the last index the edge server on the way), the rows above, the objective
-        ``mean_accuracy`` (maximised), `data` as ``data`` and a copy of `reaches` as ``reaches``.
+        ``mean_accuracy`` (maximised), `data` as ``system`` and a copy of `reaches` as ``reaches``.
 
     Raises
     ------
@@ -70,7 +70,8 @@ def build_multi_edge(
     options = _options(data, reach, held)
 
     m = pyo.ConcreteModel(name=f"{data.name}, several edge servers")
-    m.data, m.reaches = data, reach
+    # Not as "data": the tables and the simulation take a model that has it for one edge server per client.
+    m.system, m.reaches = data, reach
     m.place = OnloadingBlock()
     m.place.x = pyo.Var([(node, k) for node, models in held.items() for k in models], domain=pyo.Binary)
     m.route = OffloadingBlock()

@@ -204,6 +204,12 @@ def test_one_edge_server_each_is_the_model_of_the_library():
         assert str(rows(alone.component(family))) == str(rows(library_s.component(family)))
 
 
+def test_tables_for_one_edge_server_refuse_a_model_with_several():
+    """They would book what goes to the cloud by way of one edge server on another."""
+    with pytest.raises(ValueError, match="not a model of"):
+        library.budget_table(library.multi_edge(2, 2, seed=0))
+
+
 def test_more_edge_servers_in_reach_only_add_options():
     """Every option with one edge server is one with two, and a client then has options on both."""
     one, two = (library.multi_edge(4, 2, seed=0, reach=r) for r in (1, 2))
