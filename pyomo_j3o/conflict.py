@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from pyomo_j3o.bounding import whole_model
 from pyomo_j3o.decomposing import split
@@ -28,6 +29,9 @@ _DEAR = 1e3
 
 #: So many weightings of the elastic LP are tried for a small set of rows.
 _WEIGHTINGS = 6
+
+#: So many sets of rows are made irreducible; the smallest is kept.
+_TRIED = 4
 
 #: Parts of the time that is left: for one set of rows, and for the rows and bounds that tie it together.
 _SHARE_OF_ROWS, _SHARE_OF_TIES = 0.5, 0.25
@@ -330,6 +334,18 @@ class _System:
         number, bound = int(self.index[member]), self.kind[member] == _BOUND
         return Side(-1 if bound else number, number if bound else -1, bool(self.upper[member]))
 
+    def apart(self, members: IntArray, duals: FloatArray) -> list[IntArray]:
+        """Split rows into those that share no column, also not over other rows with a dual, (M,)."""
+        bearing = np.flatnonzero(
+            np.abs(duals[: self.model.n_rows]) > _NO_DUAL * np.abs(duals).max(initial=0.0)
+        )
+        bearing = np.union1d(bearing, self.index[members])
+        links = sparse.csr_array(self.model.matrix)[bearing]
+        graph = sparse.block_array([[None, links], [links.T, None]], format="csr")
+        _, label = connected_components(graph, directed=False)
+        mine = label[np.searchsorted(bearing, self.index[members])]
+        return [members[mine == number] for number in np.unique(mine)]
+
     def with_members(self, members: IntArray) -> LinearModel:
         """Return the model with these members only, and no objective."""
         bounds = [self.base_row_lower, self.base_row_upper, self.base_lower, self.base_upper]
@@ -609,10 +625,13 @@ class _Search:
                 slack = solution.values[system.n_columns :]
                 if not trial and np.max(slack * weight, initial=0.0) <= _TOLERANCE:
                     return None
-                duals = solution.row_duals[system.index[rows]]
-                bearing = np.where(system.upper[rows], duals, -duals) * system.size[rows]
-                support = rows[bearing > _NO_DUAL * max(float(bearing.max(initial=0.0)), 1e-300)]
-                found[support.tobytes()] = support
+                bearing = np.where(system.upper[rows], 1.0, -1.0) * solution.row_duals[system.index[rows]]
+                bearing *= system.size[rows]
+                least = _NO_DUAL * max(float(bearing.max(initial=0.0)), 1e-300)
+                support = rows[bearing > least]
+                for part in system.apart(support, solution.row_duals):
+                    if np.any(slack[np.isin(rows, part)] * weight[np.isin(rows, part)] > _TOLERANCE):
+                        found[part.tobytes()] = part
         finally:
             program.close()
         return sorted(found.values(), key=len) or None
@@ -640,17 +659,18 @@ class _Search:
         left = self.clock.share(_SHARE_OF_ROWS)
         best: IntArray | None = None
         proven = False
-        for number, support in enumerate(supports):
-            if best is not None and (number >= 3 or not self.details or left() <= 0):
+        tried = 0
+        for support in [*supports, rows]:
+            if best is not None and (tried >= _TRIED or not self.details or left() <= 0):
                 break
-            if number and system.plan(np.union1d(support, around), left) is not LPStatus.INFEASIBLE:
-                continue
-            if not number and system.plan(np.union1d(support, around), left) is LPStatus.OPTIMAL:
-                # A dual that counted as rounding was none.
-                support = rows
-            kept, sure = self._delete(support, around, left)
-            if best is None or (sure, -len(kept)) > (proven, -len(best)):
-                best, proven = kept, sure
+            # A dual that counted as rounding may have been none.
+            if system.plan(np.union1d(support, around), left) is LPStatus.INFEASIBLE or (
+                best is None and support is rows
+            ):
+                kept, sure = self._delete(support, around, left)
+                tried += 1
+                if best is None or (sure, -len(kept)) > (proven, -len(best)):
+                    best, proven = kept, sure
         assert best is not None
         nothing = np.zeros(0, dtype=np.int64)
         if not len(best):
