@@ -59,7 +59,8 @@ def test_the_judge_sees_what_is_wrong(spoil, monkeypatch):
     if spoil is closed_bound:
         # Greedy alone, and no proof: a plan that is not the best.
         monkeypatch.setattr(solver_module.baj3o, "solve", _first_iteration)
-    assert any(judge(seed).wrong for seed in SEEDS)
+    # From the end, where the first seed tells already.
+    assert any(judge(seed).wrong for seed in reversed(SEEDS))
 
 
 _solve = solver_module.baj3o.solve

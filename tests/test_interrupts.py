@@ -153,7 +153,7 @@ def test_an_error_at_any_call(fresh, algorithm, errors):
     objective, modules = fresh[algorithm]
     opt, options = new(), OPTIONS[algorithm]
     threads = threading.active_count()
-    for number, at in enumerate(points(modules, 10)):
+    for number, at in enumerate(points(modules, 10)[:: len(errors)]):
         error, m = errors[number % len(errors)], model(algorithm)
         before = held(m)
         try:
@@ -269,6 +269,25 @@ def test_a_thread_that_nobody_closed_ends():
     gc.collect()
     done[0].join(5)
     assert not done[0].is_alive()
+
+
+def test_an_interrupt_while_a_thread_starts(monkeypatch):
+    """It gets out as it is: the thread, which cannot be joined yet, ends by itself."""
+    start, started = threading.Thread.start, []
+
+    def interrupted(self):
+        started.append(self)
+        raise KeyboardInterrupt
+
+    worker = Worker()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worker.run(lambda: None, lambda: None)
+    worker.close()
+    start(started[0])
+    started[0].join(5)
+    assert not started[0].is_alive()
 
 
 # --- logs -------------------------------------------------------------------------------------------------

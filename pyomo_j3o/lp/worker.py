@@ -40,8 +40,9 @@ class Worker:
             Called now and then while `function` runs.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=_work, args=(self._jobs,), name="j3o-solver", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=_work, args=(self._jobs,), name="j3o-solver", daemon=True)
+            thread.start()
+            self._thread = thread  # not before: Ctrl-C while it starts leaves one that cannot be joined yet
         outcome: list[BaseException | None] = []
         done = threading.Lock()
         done.acquire()
