@@ -22,7 +22,7 @@ from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.problem import BoolArray, FloatArray, Problem, activities, evaluate
-from pyomo_j3o.results import Timings
+from pyomo_j3o.results import Ending, Timings
 from pyomo_j3o.scaling import scale_objective, scale_rows
 from pyomo_j3o.solver import J3OSolutionLoader
 from pyomo_j3o.tables import Table
@@ -96,7 +96,7 @@ def budget_worth(
     worth: dict[int, _Worth] = {}
     routing = [budget for budget in budgets if not budget.placement]
     worth.update(_by_duals(problem, x, routing, duals))
-    again = _Again(problem, inverse, x, y, rel_gap, time_limit, tee)
+    again = _Again(problem, x, y, rel_gap, time_limit, tee)
     worth.update(again.worth([budget for budget in budgets if budget.placement], float(step)))
     found: list[dict[str, Any]] = []
     for budget in budgets:
@@ -260,14 +260,13 @@ class _Again:
     def __init__(
         self,
         problem: Problem,
-        inverse: Inverse,
         x: FloatArray,
         y: FloatArray,
         rel_gap: float,
         time_limit: float,
         tee: bool,
     ) -> None:
-        self._problem, self._inverse, self._rel_gap = problem, inverse, rel_gap
+        self._problem, self._rel_gap = problem, rel_gap
         self._x, self._y = x > 0.5, y
         # What counts as 1 in the objective, if all its coefficients are tiny.
         unit = min(1.0, 1.0 / scale_objective(problem)[1])
@@ -299,6 +298,8 @@ class _Again:
                     _moved(part.problem, row, budget.upper, step), base, left
                 )
                 left -= 1
+                # What bounds more of a budget bounds less of it.
+                base = replace(base, bound=min(base.bound, best.bound))
                 if best.objective > base.objective and _fits(part.problem, row, best):
                     # It needs no more of the budget: a better plan than the one that was at hand.
                     base = replace(best, bound=base.bound)
@@ -316,7 +317,8 @@ class _Again:
         most = max(best.bound - base.objective, gain, 0.0)
         # A MIP solver's proof is worth its tolerances, of which either solve may use one.
         allowed = max(2 * rounding, self._rel_gap * self._total)
-        proven = best.bound - best.objective <= allowed and base.bound - base.objective <= allowed
+        # What is worth 0 at most is worth 0, whether or not the plan at hand is the best one.
+        proven = most - gain <= allowed and (gain <= rounding or base.bound - base.objective <= allowed)
         gain = gain if gain > rounding else 0.0
         return _Worth(gain / step, most / step if most > rounding else 0.0, "re-solved", proven)
 
@@ -371,6 +373,8 @@ class _Again:
             )
         finally:
             backend.close()
+        if outcome.ending is Ending.INTERRUPTED:
+            raise KeyboardInterrupt
         bound = outcome.bound / factor
         if outcome.plan is None or outcome.plan.objective / factor < start.objective:
             return replace(start, bound=max(bound, start.objective))
