@@ -121,7 +121,7 @@ class Tree:
         self._effort = float(np.clip(tightened.iterations, _LEAST_EFFORT, _LARGEST_EFFORT))
         columns = kernel_columns(tightened, _KERNEL * self._gap)
         columns[: self._n_x] |= keep
-        self.kernel = Kernel(tightened, backend, self._n_x, columns)
+        self.kernel = Kernel(tightened.model, backend, self._n_x, columns)
         self._number = itertools.count()
         self._costs = _PseudoCosts(self._n_x)
         self._margin = _MARGIN

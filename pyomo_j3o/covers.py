@@ -13,12 +13,14 @@ from pyomo_j3o.structure import Structure
 
 @dataclass(frozen=True, slots=True)
 class Knapsacks:
-    """Rows ``weight @ x <= budget`` with positive weights, padded to one width.
+    """Rows ``weight @ z <= budget`` with positive weights, padded to one width; z is x or 1 - x.
 
     Attributes
     ----------
     item : (knapsacks, width)
         Indices of x; padding repeats index 0.
+    complemented : (knapsacks, width) bool
+        z is 1 - x: in a row sum(s x) >= d, say, that is what may stay closed.
     weight : (knapsacks, width)
         Padding weighs inf.
     budget : (knapsacks,)
@@ -28,6 +30,7 @@ class Knapsacks:
     """
 
     item: IntArray
+    complemented: BoolArray
     weight: FloatArray
     budget: FloatArray
     n_onloading: int
@@ -35,20 +38,36 @@ class Knapsacks:
     @staticmethod
     def of(structure: Structure) -> Knapsacks:
         """Find the knapsacks among the placement rows; rows that admit everything are left out."""
-        part = structure.placement_matrix
-        upper = structure.problem.row_upper[structure.placement_rows] + structure.placement_tolerance()
+        rows, tolerance = structure.placement_rows, structure.placement_tolerance()
+        matrix = structure.placement_matrix
+        part = sparse.csr_array(sparse.vstack([matrix, -matrix], format="csr"))
+        upper = np.concatenate(
+            [
+                structure.problem.row_upper[rows] + tolerance,
+                -structure.problem.row_lower[rows] + tolerance,
+            ]
+        )
         row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-        total = np.bincount(row, part.data, minlength=part.shape[0])
-        positive = np.bincount(row, part.data <= 0, minlength=part.shape[0]) == 0
-        rows = np.flatnonzero(positive & np.isfinite(upper) & (upper >= 0) & (total > upper))
-        n_items = np.diff(part.indptr)[rows]
-        width = int(n_items.max(initial=0))
-        item = np.zeros((len(rows), width), dtype=np.int64)
-        weight = np.full((len(rows), width), np.inf)
-        filled = np.arange(width) < n_items[:, None]
-        item[filled] = part[rows].indices
-        weight[filled] = part[rows].data
-        return Knapsacks(item, weight, upper[rows], structure.problem.n_onloading)
+        total = np.bincount(row, np.abs(part.data), minlength=part.shape[0])
+        negative = np.bincount(row, np.minimum(part.data, 0.0), minlength=part.shape[0])
+        budget: FloatArray = upper - negative
+        n_items = np.diff(part.indptr)
+        plain = np.bincount(row, part.data < 0, minlength=part.shape[0]) == 0
+        lightest = np.full(part.shape[0], np.inf)
+        np.minimum.at(lightest, row, np.abs(part.data))
+        # Of precedences and of rows sum(x) >= 1, the one cover there is says what the row says.
+        plain |= total - lightest > budget
+        useful = plain & np.isfinite(budget) & (budget >= 0) & (total > budget)
+        chosen = np.flatnonzero(useful)
+        width = int(n_items[chosen].max(initial=0))
+        item = np.zeros((len(chosen), width), dtype=np.int64)
+        weight = np.full((len(chosen), width), np.inf)
+        complemented = np.zeros((len(chosen), width), dtype=bool)
+        filled = np.arange(width) < n_items[chosen, None]
+        item[filled] = part[chosen].indices
+        weight[filled] = np.abs(part[chosen].data)
+        complemented[filled] = part[chosen].data < 0
+        return Knapsacks(item, complemented, weight, budget[chosen], structure.problem.n_onloading)
 
 
 def separate(
@@ -76,7 +95,9 @@ def separate(
     """
     if not knapsacks.item.size:
         return sparse.csr_array((0, knapsacks.n_onloading)), np.zeros(0)
-    value = np.where(np.isinf(knapsacks.weight), 0.0, np.clip(x, 0.0, 1.0)[knapsacks.item])
+    value = np.clip(x, 0.0, 1.0)[knapsacks.item]
+    value = np.where(knapsacks.complemented, 1.0 - value, value)
+    value[np.isinf(knapsacks.weight)] = 0.0
     with np.errstate(invalid="ignore"):
         by_slack = np.where(np.isinf(knapsacks.weight), np.inf, (1.0 - value) / knapsacks.weight)
     by_value = np.where(np.isinf(knapsacks.weight), np.inf, -value)
@@ -151,6 +172,9 @@ def _lift(
         # More than the level asks for is as good: an item worth pi also reaches every lower level.
         lightest = np.minimum(lightest, shifted)
     violated = (coefficient * value).sum(axis=1) > limit + violation
+    complemented = knapsacks.complemented[rows]
+    limit = limit - np.where(complemented, coefficient, 0.0).sum(axis=1)
+    coefficient = np.where(complemented, -coefficient, coefficient)
     number, place = np.nonzero(coefficient * violated[:, None])
     keep = np.cumsum(violated) - 1
     cuts = sparse.csr_array(

@@ -12,10 +12,11 @@ from pyomo_j3o.bounding import Relaxation, Tightened, proven_bound, relaxation_m
 from pyomo_j3o.covers import Knapsacks, separate
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.kernel import Kernel, kernel_columns
-from pyomo_j3o.lp.base import Backend, LPSolution, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray
 from pyomo_j3o.rounding import BaseRows, separate_rounding
 from pyomo_j3o.setups import setup_cuts
+from pyomo_j3o.sifting import sift
 from pyomo_j3o.structure import Structure
 
 #: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
@@ -56,17 +57,15 @@ def relax(
     """
     problem = structure.problem
     model = relaxation_model(problem)
-    program = backend.open(model)
-    try:
-        solution = program.solve(remaining())
-    finally:
-        program.close()
-    tightened = Tightened(model, solution, np.inf, solution.iterations)
     n_x = problem.n_onloading
-    if solution.status is LPStatus.OPTIMAL:
-        tightened = replace(tightened, bound=proven_bound(model, solution))
-        if cuts and n_x:
-            tightened = _tighten(structure, backend, tightened, remaining, rounds)
+    sifted = sift(structure, model, backend, remaining)
+    kernel, tightened = (None, _at_once(model, backend, remaining)) if sifted is None else sifted
+    try:
+        if tightened.solution.status is LPStatus.OPTIMAL and cuts and n_x:
+            tightened = _tighten(structure, backend, tightened, kernel, remaining, rounds)
+    finally:
+        if kernel is not None:
+            kernel.close()
     solution = tightened.solution
     if solution.status is not LPStatus.OPTIMAL:
         bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
@@ -82,10 +81,22 @@ def relax(
     )
 
 
+def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float]) -> Tightened:
+    """Return the optimum of the whole LP."""
+    program = backend.open(model)
+    try:
+        solution = program.solve(remaining())
+    finally:
+        program.close()
+    bound = proven_bound(model, solution) if solution.status is LPStatus.OPTIMAL else np.inf
+    return Tightened(model, solution, bound, solution.iterations)
+
+
 def _tighten(
     structure: Structure,
     backend: Backend,
     start: Tightened,
+    sifted: Kernel | None,
     remaining: Callable[[], float],
     rounds: int,
 ) -> Tightened:
@@ -96,31 +107,25 @@ def _tighten(
     scale = abs(start.bound)
     lower, upper = start.model.lower[:n_x], start.model.upper[:n_x]
     values, best = start.solution.values, start
-    kernel: Kernel | None = None
+    kernel = sifted
+    before = 0 if sifted is None else sifted.iterations
     try:
         for _ in range(rounds):
             cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:])
             if not len(limit) or remaining() <= 0:
                 break
             if kernel is None:
-                kernel = Kernel(start, backend, n_x, kernel_columns(start, _KERNEL * scale))
+                kernel = Kernel(start.model, backend, n_x, kernel_columns(start, _KERNEL * scale))
             kernel.add_rows(cuts, limit)
             point = kernel.solve(lower, upper, None, _SLACK * scale, -np.inf, remaining)
-            iterations = start.iterations + kernel.iterations
+            iterations = start.iterations + kernel.iterations - before
             if point.status is LPStatus.INFEASIBLE and point.bound == -np.inf:
                 empty = LPSolution.without_values(LPStatus.INFEASIBLE)
                 return Tightened(kernel.model, empty, -np.inf, iterations)
             if not point.solved:
                 break
             values = point.values
-            solution = LPSolution(
-                LPStatus.OPTIMAL,
-                float(kernel.model.objective @ values),
-                values,
-                point.duals,
-                point.costs,
-                iterations,
-            )
+            solution = point.solution(kernel.model, iterations)
             gained = best.bound - point.bound
             # By rounding, duals may prove less than those before; the last LP is the tightest all the same.
             best = Tightened(kernel.model, solution, min(point.bound, best.bound), iterations)
@@ -130,7 +135,7 @@ def _tighten(
         # More rows than its licence takes, or more than its numerics: what is proven stays proven.
         pass
     finally:
-        if kernel is not None:
+        if kernel is not None and kernel is not sifted:
             kernel.close()
     return _binding(best, n_rows)
 

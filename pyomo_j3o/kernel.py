@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.bounding import Tightened, bound_at, usable_duals
-from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 
 #: An LP costs about as much besides as so many simplex iterations; a small one this part of a large one.
@@ -47,6 +47,15 @@ class Point:
         """Whether the LP was solved to its optimum."""
         return self.status is LPStatus.OPTIMAL and len(self.values) > 0
 
+    def solution(self, model: LinearModel, iterations: int) -> LPSolution:
+        """Return this optimum as one of the whole LP, after so many simplex iterations."""
+        objective = float(model.objective @ self.values)
+        return LPSolution(self.status, objective, self.values, self.duals, self.costs, iterations)
+
+
+#: So many columns, or half as many as there are, are let in at a time.
+_LEAST_GROWTH = 2000
+
 
 class Kernel:
     """The tightened relaxation over a part of its columns, solved for one box of x after the other.
@@ -57,7 +66,7 @@ class Kernel:
 
     Parameters
     ----------
-    tightened
+    model
         The whole LP over (x, y).
     backend
         The LP solver.
@@ -67,14 +76,15 @@ class Kernel:
         (n,) bool, those to begin with.
     """
 
-    def __init__(self, tightened: Tightened, backend: Backend, n_onloading: int, columns: BoolArray) -> None:
-        self.model = tightened.model
+    def __init__(self, model: LinearModel, backend: Backend, n_onloading: int, columns: BoolArray) -> None:
+        self.model = model
         self.n_onloading = n_onloading
         #: Simplex iterations so far, and the work in units of one at a thousand columns.
         self.iterations, self.work = 0, 0.0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
         self.links = _Links.of(self.model, n_onloading)
+        self._reach = reach(self.model)
         self._columns = np.zeros(0, dtype=np.int64)
         self._row_numbers = np.zeros(0, dtype=np.int64)
         self._inside = np.zeros(self.model.n_columns, dtype=bool)
@@ -85,7 +95,6 @@ class Kernel:
         # Only a column that may be 0, and whose worth has an end, can be left out.
         linked = np.zeros(self.model.n_columns, dtype=bool)
         linked[self.links.y] = True
-        model = self.model
         must = (model.lower != 0.0) | ~(np.isfinite(model.upper) | linked)
         columns = columns | must
         # A y behind an x that is left out would be 0 all the same.
@@ -214,7 +223,7 @@ class Kernel:
         duals = np.zeros(self.model.n_rows)
         duals[self._row_numbers] = found.row_duals
         duals = usable_duals(self.model, duals)
-        costs, raises = self._complete(self.model.objective, duals, upper)
+        costs, raises = self._complete(self.model.objective, duals, lower, upper)
         bound = bound_at(self.model, duals, costs, lower, upper)
         if found.status is LPStatus.INFEASIBLE and self._inside.all():
             bound = -np.inf
@@ -228,11 +237,12 @@ class Kernel:
         return point, bound - found.objective, raises
 
     def _complete(
-        self, objective: FloatArray, duals: FloatArray, upper: FloatArray
+        self, objective: FloatArray, duals: FloatArray, lower: FloatArray, upper: FloatArray
     ) -> tuple[FloatArray, BoolArray]:
         """Give absent links the duals that suit the bound best; return reduced costs, and what raises it."""
         links, inside = self.links, self._inside
         costs = objective - self._rows.T @ duals
+        worth = costs * self._reach
         absent = np.flatnonzero(~self._row_inside[links.row] & (costs[links.y] > 0))
         # One link per y carries its worth over to the x.
         _, first = np.unique(links.y[absent], return_index=True)
@@ -242,9 +252,19 @@ class Kernel:
         np.add.at(costs, x, duals[row] * links.opening[absent])
         costs[y] = 0.0
         raises = (costs > 0) & ~inside & (upper > 0)
-        # With an x come the y that pay for it; a y may also pay for an x that is inside.
-        raises[y[(raises[x] | inside[x]) & (upper[x] > 0)]] = True
-        return costs, raises
+        # With an x come the y that pay for it; so do those of an x inside that is paid for or placed.
+        raises[y[(raises[x] | inside[x] & ((costs[x] > 0) | (lower[x] > 0))) & (upper[x] > 0)]] = True
+        return costs, self._best_of(raises & ~inside, np.maximum(worth, costs))
+
+    def _best_of(self, columns: BoolArray, worth: FloatArray) -> BoolArray:
+        """Return those of the columns that are worth most: the next duals will not want all of the others."""
+        most = max(_LEAST_GROWTH, self.size // 2)
+        wanted = np.flatnonzero(columns)
+        if len(wanted) <= most:
+            return columns
+        best = np.zeros(len(columns), dtype=bool)
+        best[wanted[np.argpartition(-worth[wanted], most)[:most]]] = True
+        return best
 
     def _make_possible(self, lower: FloatArray, upper: FloatArray, time_limit: float) -> tuple[bool, bool]:
         """Return whether the box may be feasible for the whole LP, and whether columns were let in for it."""
@@ -254,7 +274,7 @@ class Kernel:
             duals = np.zeros(self.model.n_rows)
             duals[self._row_numbers] = ray / np.abs(ray).max(initial=1e-300)
             duals = usable_duals(self.model, duals)
-            costs, raises = self._complete(np.zeros(self.model.n_columns), duals, upper)
+            costs, raises = self._complete(np.zeros(self.model.n_columns), duals, lower, upper)
             if bound_at(self.model, duals, costs, lower, upper) < -1e-9 * (1.0 + np.abs(duals).sum()):
                 return False, False
             if self._grow(raises):
@@ -308,7 +328,7 @@ class Kernel:
 
 
 def kernel_columns(tightened: Tightened, gap: float) -> BoolArray:
-    """Return the columns in use at the relaxation's optimum, or that cost at most `gap` to use.
+    """Return the columns in use at the relaxation's optimum, or that cost at most `gap` to use fully.
 
     Parameters
     ----------
@@ -317,8 +337,17 @@ def kernel_columns(tightened: Tightened, gap: float) -> BoolArray:
     gap
         In units of the objective.
     """
-    solution = tightened.solution
-    return np.asarray((solution.reduced_costs > -gap) | (np.abs(solution.values) > 1e-9))
+    solution, model = tightened.solution, tightened.model
+    return np.asarray((solution.reduced_costs * reach(model) > -gap) | (np.abs(solution.values) > 1e-9))
+
+
+def reach(model: LinearModel) -> FloatArray:
+    """Return by how much each column can move, (n,); 1 where that has no end.
+
+    A reduced cost per unit of a flow says less than one per share of a demand, and means as much.
+    """
+    width = np.maximum(model.upper - model.lower, 1e-9)
+    return np.where(np.isfinite(width), width, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

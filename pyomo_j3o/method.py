@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyomo_j3o.aggregating import aggregate_capacities
 from pyomo_j3o.alternating import alternate
 from pyomo_j3o.batching import BatchSurrogate
 from pyomo_j3o.bounding import Relaxation, Tightened, together, unbounded_columns
@@ -119,14 +120,16 @@ def solve(
     """
     if settings.time_limit <= timings.elapsed():
         return Outcome(None, np.inf, Ending.TIME), []
-    structure = analyse(problem)
+    structure = analyse(_aggregated(problem, backend, settings, timings))
     if settings.onloading_step is not None:
         structure.freeze()
     run = _Run(structure, backend, settings, timings, log)
     try:
-        return replace(run.outcome(), steps=tuple(run.steps)), run.trace
+        outcome = run.outcome()
     finally:
         run.close()
+    duals = None if outcome.duals is None else outcome.duals[: problem.n_rows]
+    return replace(outcome, duals=duals, steps=tuple(run.steps)), run.trace
 
 
 def certify(problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log) -> Outcome:
@@ -139,7 +142,7 @@ def certify(problem: Problem, backend: Backend, settings: Settings, timings: Tim
     """
     if settings.bound == "none" or settings.time_limit <= timings.elapsed():
         return Outcome(None, np.inf, Ending.TIME)
-    run = _Run(analyse(problem), backend, settings, timings, log)
+    run = _Run(analyse(_aggregated(problem, backend, settings, timings)), backend, settings, timings, log)
     try:
         ending = run.certify()[0]
         return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else run.bound, ending or Ending.STALLED)
@@ -147,6 +150,14 @@ def certify(problem: Problem, backend: Backend, settings: Settings, timings: Tim
         return Outcome(None, run.bound, Ending.INTERRUPTED)
     finally:
         run.close()
+
+
+def _aggregated(problem: Problem, backend: Backend, settings: Settings, timings: Timings) -> Problem:
+    """Return the problem with what its capacities imply together."""
+    if settings.charged is not None:
+        return problem  # whose rows are numbered already
+    with timings.phase("compile"):
+        return aggregate_capacities(problem, backend, lambda: settings.time_limit - timings.elapsed())
 
 
 class _Ended(Exception):

@@ -41,6 +41,19 @@ def test_an_item_outside_the_cover_is_lifted():
     assert set(limit.tolist()) == {2}
 
 
+def test_what_may_stay_closed_is_a_knapsack():
+    """Of capacities 4, 4, 4 for a demand of 7, at most one may stay closed: x = (7/8, 7/8, 0) is cut off."""
+    rows = [({0: -4, 1: -4, 2: -4}, -7)]
+    cuts, limit = separate(knapsacks_of(rows, 3), np.array([0.875, 0.875, 0.0]))
+    assert cuts.toarray().tolist() == [[-1, -1, -1]]
+    assert limit.tolist() == [-2]
+    below = Knapsacks.of(
+        analyse(problem_of({"a": 0, "b": 0, "c": 0}, {}, [({"a": 4, "b": 4, "c": 4}, 7, INF)]))
+    )
+    again, same = separate(below, np.array([0.875, 0.875, 0.0]))
+    assert (again.toarray().tolist(), same.tolist()) == (cuts.toarray().tolist(), limit.tolist())
+
+
 def test_integer_points_are_not_cut_off():
     """A placement that fits violates nothing, so that no cut comes back."""
     cuts, limit = separate(knapsacks_of([({0: 2, 1: 2, 2: 1}, 3)], 3), np.array([1.0, 0.0, 1.0]))
@@ -50,12 +63,12 @@ def test_integer_points_are_not_cut_off():
 
 @pytest.mark.parametrize(
     "row",
-    [({0: 1, 1: 1}, 2), ({0: 1, 1: -1}, 0), ({0: 1}, INF), ({0: -1, 1: -1}, -1)],
+    [({0: 1, 1: 1}, 2), ({0: 1, 1: -1}, 0), ({0: 1}, INF), ({0: -1, 1: -1, 2: -1}, -1)],
     ids=["admits everything", "precedence", "no side", "covering"],
 )
 def test_rows_that_are_no_knapsacks_are_left_out(row):
-    """Only rows with positive weights and a budget that binds are knapsacks."""
-    assert len(knapsacks_of([row], 2).budget) == 0
+    """Where no set but all of a row is too heavy, or none, there is nothing to separate."""
+    assert len(knapsacks_of([row], 3).budget) == 0
 
 
 weights = st.one_of(st.integers(1, 9).map(float), st.floats(0.01, 10.0))
@@ -69,14 +82,22 @@ knapsack = st.dictionaries(st.integers(0, 5), weights, min_size=1).flatmap(
     rows=st.lists(knapsack, min_size=1, max_size=3),
     x=st.lists(st.floats(0, 1), min_size=6, max_size=6),
     exact=st.booleans(),
+    complemented=st.sets(st.integers(0, 5)),
 )
-def test_no_placement_that_fits_is_cut_off(rows, x, exact):
+def test_no_placement_that_fits_is_cut_off(rows, x, exact, complemented):
     """Every 0/1 point of all knapsacks satisfies every cut, and every cut separates the point given.
 
-    Also where a sum of weights is the budget, up to rounding.
+    Also where a sum of weights is the budget, up to rounding, and where some x count when they are 0.
     """
     if exact:
         rows = [(w, sum(list(w.values())[: len(w) // 2 + 1])) for w, _ in rows]
+    rows = [
+        (
+            {i: -weight if i in complemented else weight for i, weight in w.items()},
+            budget - sum(weight for i, weight in w.items() if i in complemented),
+        )
+        for w, budget in rows
+    ]
     cuts, limit = separate(knapsacks_of(rows, 6), np.array(x))
     assert np.all(cuts @ np.array(x) > limit)
     for point in itertools.product([0.0, 1.0], repeat=6):

@@ -106,7 +106,7 @@ def test_reduced_costs_cut_off_no_plan_that_is_better(shape):
         if tightened is None or not np.isfinite(values.max(initial=-INF)):
             continue
         values = values - problem.objective_constant
-        kernel = Kernel(tightened, HighsBackend(), 6, rng.random(tightened.model.n_columns) < 0.5)
+        kernel = Kernel(tightened.model, HighsBackend(), 6, rng.random(tightened.model.n_columns) < 0.5)
         for lower, upper in boxes(rng, 6, 4):
             point = kernel.solve(lower, upper, None, float(rng.choice([0.0, INF])), -INF, lambda: INF)
             if not point.solved:

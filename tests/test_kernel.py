@@ -55,7 +55,7 @@ def check(problem, backend, rng, columns=None, rounds=5):
     values = values - problem.objective_constant
     n = structure.problem.n_onloading
     mask = rng.random(tightened.model.n_columns) < rng.random() if columns is None else columns
-    kernel = Kernel(tightened, backend, n, mask)
+    kernel = Kernel(tightened.model, backend, n, mask)
     bases = [None]
     if len(np.unique(kernel.links.row)) == tightened.model.n_rows:
         kernel.close()  # see test_a_kernel_without_rows_is_solved
@@ -124,7 +124,7 @@ def test_all_columns_give_the_whole_lp(backend_class):
         if tightened is None:
             continue
         n = structure.problem.n_onloading
-        kernel = Kernel(tightened, backend, n, np.ones(tightened.model.n_columns, dtype=bool))
+        kernel = Kernel(tightened.model, backend, n, np.ones(tightened.model.n_columns, dtype=bool))
         assert kernel.size == tightened.model.n_columns
         point = kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, lambda: INF)
         assert point.bound == pytest.approx(tightened.solution.objective, abs=1e-6)
@@ -150,7 +150,7 @@ def test_a_kernel_without_rows_is_solved():
     """Where every row is a link of an absent y, the kernel starts without rows; it is an LP all the same."""
     rows = [({"y": 1, "a": -1}, -INF, 0), ({"y": 1, "b": -1}, -INF, 0)]
     _, tightened = tighten(problem_of({"a": -1, "b": -1}, {"y": 3}, rows))
-    kernel = Kernel(tightened, HighsBackend(), 2, np.array([True, True, False]))
+    kernel = Kernel(tightened.model, HighsBackend(), 2, np.array([True, True, False]))
     point = kernel.solve(np.zeros(2), np.ones(2), None, 0.0, -INF, lambda: INF)
     kernel.close()
     assert point.bound == pytest.approx(1.0)
@@ -162,7 +162,7 @@ def test_an_infeasible_box_is_found_and_left_again():
     structure, tightened = tighten(problem)
     n = structure.problem.n_onloading
     none = np.zeros(tightened.model.n_columns, dtype=bool)
-    kernel = Kernel(tightened, HighsBackend(), n, none)
+    kernel = Kernel(tightened.model, HighsBackend(), n, none)
     point = kernel.solve(np.ones(n), np.ones(n), None, 0.0, -INF, lambda: INF)
     assert (point.status, point.bound) == (LPStatus.INFEASIBLE, -INF)
     assert not point.solved
@@ -175,7 +175,7 @@ def test_no_time():
     """Without time there is no bound, and no claim."""
     structure, tightened = tighten(random_problem(np.random.default_rng(0), "gated"))
     n = structure.problem.n_onloading
-    kernel = Kernel(tightened, HighsBackend(), n, np.zeros(tightened.model.n_columns, dtype=bool))
+    kernel = Kernel(tightened.model, HighsBackend(), n, np.zeros(tightened.model.n_columns, dtype=bool))
     for point in (
         kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, lambda: 0.0),
         kernel.probe(np.zeros(n), np.ones(n), None, 5, -INF, 0.0),
@@ -189,7 +189,7 @@ def test_it_counts_its_iterations():
     """Iterations add up, and a probe makes no more than it may."""
     structure, tightened = tighten(random_problem(np.random.default_rng(5), "capacity", n_x=7, n_y=12))
     n = structure.problem.n_onloading
-    kernel = Kernel(tightened, HighsBackend(), n, np.ones(tightened.model.n_columns, dtype=bool))
+    kernel = Kernel(tightened.model, HighsBackend(), n, np.ones(tightened.model.n_columns, dtype=bool))
     kernel.probe(np.zeros(n), np.ones(n), None, 2, -INF, INF)
     assert kernel.iterations <= 2
     before = kernel.iterations
