@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+
+import numpy as np
 
 from pyomo_j3o.lp.base import LPStatus
 from pyomo_j3o.offloading import Routing
 from pyomo_j3o.problem import BoolArray, FloatArray
 from pyomo_j3o.results import Ending
 
-#: Gets an iteration's routing, the best so far, and whether the placement came again; says whether to stop.
-Observe = Callable[[Routing, Routing, bool], Ending | None]
+#: Gets an iteration's routing, the best so far, and how many iterations ago the placement was met last, 0 if
+#: never; says whether to stop.
+Observe = Callable[[Routing, Routing, int], Ending | None]
+
+#: Of a longer cycle, the duals of so many iterations are averaged.
+_LONGEST = 10
 
 
 def alternate(
@@ -28,7 +35,10 @@ def alternate(
             y, duals <- LP with x = S               offload
             keep (S, y) if it is the best so far
             α        <- (1 - θ_k) α + θ_k duals     θ_k = 1 / (k + 1)
-        until S was seen before | gap | iterations | time
+        until S was the last one, too | gap | iterations | time
+
+    Where S came before, but is not the last one, the loop thrashes: the prices swing between some placements.
+    They then move towards the mean of the duals of that cycle, and from there on by half as much as before.
 
     The two steps are those of J3O (arXiv 2508.13380); the damping and the stopping rules are ours.
 
@@ -50,20 +60,28 @@ def alternate(
     Ending
     """
     best: Routing | None = None
-    seen: set[bytes] = set()
+    seen: dict[bytes, int] = {}
+    recent: deque[FloatArray] = deque(maxlen=_LONGEST)
+    damping = 1.0
     for k in range(1, 1_000_000):
         x = onload(prices)
         routing = offload(x, best.merit if best is not None and best.feasible else -float("inf"))
         if best is None or routing.better_than(best):
             best = routing
-        ending = observe(routing, best, x.tobytes() in seen)
+        cycle = k - seen.get(x.tobytes(), k)
+        ending = observe(routing, best, cycle)
         if routing.status is LPStatus.TIME_LIMIT:
             ending = Ending.TIME
         if routing.status is LPStatus.UNBOUNDED:
             ending = Ending.UNBOUNDED
         if ending is not None:
             return best, ending
-        seen.add(x.tobytes())
-        step = 1.0 / (k + 1)
-        prices = (1.0 - step) * prices + step * routing.duals
+        seen[x.tobytes()] = k
+        recent.append(routing.duals)
+        towards = routing.duals
+        if cycle > 1:
+            damping *= 0.5
+            towards = np.mean(list(recent)[-cycle:], axis=0)
+        step = damping / (k + 1)
+        prices = (1.0 - step) * prices + step * towards
     raise AssertionError("the iteration limit is far below this")

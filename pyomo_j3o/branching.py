@@ -31,7 +31,7 @@ _CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
 _RELIABLE = 2
 
 #: Effort at this relative gap, in simplex iterations: those of the relaxation, within these limits.
-_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.008, 3000, 4000
+_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.008, 1500, 4000
 
 #: The effort grows with this power of the gap, within these factors.
 _POWER, _LEAST_FACTOR, _LARGEST_FACTOR = 4, 0.1, 16.0

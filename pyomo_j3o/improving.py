@@ -23,7 +23,7 @@ from pyomo_j3o.structure import Structure
 from pyomo_j3o.surrogate import Surrogate, price
 
 #: A rounded placement within this part of the incumbent is descended from.
-_NEAR = 0.01
+_NEAR = 0.06
 
 #: So many LPs in a row may bring nothing in a descent, and in one from a rounded placement.
 _FAILURES, _FAILURES_NEARBY = 10, 4

@@ -59,6 +59,7 @@ class Log:
         self.line(
             f"{record.iteration:>6} {record.onloaded:>9} {objective} {_number(record.incumbent)} "
             f"{_number(record.bound)} {_percent(record.relative_gap)} {record.time:>7.2f}s"
+            + (f"  cycle of {record.cycle}: damped" if record.cycle > 1 else "")
         )
 
     def improvement(self, step: str, incumbent: float, bound: float, time: float) -> None:

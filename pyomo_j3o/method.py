@@ -293,8 +293,8 @@ class _Run:
             found.append(routing)
             return replace(routing, duals=relaxed.duals)
 
-        def observe(routing: Routing, best: Routing, repeated: bool) -> Ending | None:
-            ending = self._observe(routing, best, repeated and steps.settled, since=before)
+        def observe(routing: Routing, best: Routing, cycle: int) -> Ending | None:
+            ending = self._observe(routing, best, cycle if steps.settled else 0, since=before)
             return None if ending is Ending.STALLED and not steps.settled else ending
 
         self.log.line("BAJ3O: alternation with the surrogate of the set-ups")
@@ -389,7 +389,7 @@ class _Run:
             self.prices.append(routing.duals)
         return routing
 
-    def _observe(self, routing: Routing, best: Routing, repeated: bool, since: int = 0) -> Ending | None:
+    def _observe(self, routing: Routing, best: Routing, cycle: int, since: int = 0) -> Ending | None:
         self._keep(best)
         assert self.best is not None
         best = self.best
@@ -401,8 +401,9 @@ class _Run:
             sense * self.bound,
             relative_gap(best.objective, self.bound),
             int(routing.x.sum()),
-            repeated,
+            cycle > 0,
             self.timings.elapsed(),
+            cycle,
         )
         self.trace.append(record)
         self.log.iteration(record)

@@ -21,7 +21,8 @@ class Ending(enum.Enum):
     """Why a solve ended."""
 
     GAP = "the gap is closed"
-    FIXED_POINT = "a placement came again"
+    FIXED_POINT = "the placement stayed the same"
+    THRASHING = "the same placements came again and again"
     STALLED = "hardly any progress in the last iterations"
     USER = "the stopping rule given by the user"
     ITERATIONS = "iteration limit"
@@ -55,6 +56,9 @@ class Record:
         This placement was seen before.
     time : float
         Seconds since the call of solve().
+    cycle : int
+        How many iterations ago this placement was met last: 0 if never, 1 at a fixed point, more where the
+        loop thrashes between placements.
     """
 
     iteration: int
@@ -65,6 +69,7 @@ class Record:
     onloaded: int
     repeated: bool
     time: float
+    cycle: int = 0
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.__slots__:

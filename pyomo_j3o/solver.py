@@ -55,6 +55,7 @@ logger = logging.getLogger("pyomo_j3o")
 _CONDITIONS = {
     Ending.GAP: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.FIXED_POINT: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.THRASHING: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.STALLED: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.USER: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.ITERATIONS: TerminationCondition.iterationLimit,
@@ -67,7 +68,7 @@ _CONDITIONS = {
 }
 
 #: What ends the alternation, and not what follows it.
-_OF_ALTERNATION = (Ending.FIXED_POINT, Ending.STALLED, Ending.USER, Ending.ITERATIONS)
+_OF_ALTERNATION = (Ending.FIXED_POINT, Ending.THRASHING, Ending.STALLED, Ending.USER, Ending.ITERATIONS)
 
 #: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
 _FEASIBILITY = 1e-6

@@ -26,9 +26,23 @@ def gap_closed(rel_gap: float, abs_gap: float = 0.0) -> Stop:
     return stop
 
 
-def placement_repeated() -> Stop:
-    """Stop when a placement came again: the alternation has reached a fixed point or a cycle."""
-    return lambda trace: Ending.FIXED_POINT if trace[-1].repeated else None
+def placement_repeated(thrashes: int = 3) -> Stop:
+    """Stop at a fixed point, a placement that comes twice in a row, or where damping does not end a cycle.
+
+    Parameters
+    ----------
+    thrashes
+        So many times a placement may come again after others.
+    """
+
+    def stop(trace: Sequence[Record]) -> Ending | None:
+        if trace[-1].cycle == 1:
+            return Ending.FIXED_POINT
+        if trace[-1].cycle > 1 and sum(record.cycle > 1 for record in trace) > thrashes:
+            return Ending.THRASHING
+        return None
+
+    return stop
 
 
 def stalled(patience: int, share: float = 0.0) -> Stop:

@@ -81,10 +81,51 @@ def test_the_first_prices_are_not_changed_in_place():
 
 
 def test_a_placement_that_comes_again_is_said_to():
-    """Repetition is about any earlier placement, not only the last."""
-    script = Script(("10", GOOD, 1, [0]), ("01", GOOD, 2, [0]), ("10", GOOD, 1, [0]))
+    """Repetition is about any earlier placement, not only the last; how long ago the latest was counts."""
+    script = Script(*((x, GOOD, 1, [0]) for x in ("10", "01", "10", "11", "01", "01")))
     script.run()
-    assert [repeated for _, _, repeated in script.seen] == [False, False, True]
+    assert [cycle for _, _, cycle in script.seen] == [0, 0, 2, 0, 3, 1]
+
+
+def test_thrashing_is_damped():
+    """After 10, 01, 10 the prices move to the mean of those duals, by half of θ_3, then by half of θ_4."""
+    script = Script(
+        ("10", GOOD, 1, [4]),
+        ("01", GOOD, 2, [0]),
+        ("10", GOOD, 1, [4]),
+        ("11", GOOD, 3, [8]),
+        ("00", GOOD, 0, [0]),
+    )
+    best, _ = script.run(prices=[0.0])
+    third = 2 / 3 * 2.0
+    fourth = 7 / 8 * third + 1 / 8 * (0 + 4) / 2
+    fifth = 9 / 10 * fourth + 1 / 10 * 8
+    assert [float(p[0]) for p in script.prices] == pytest.approx([0, 2, third, fourth, fifth])
+    assert best.objective == 3
+
+
+def test_a_loop_that_swings_calms_down():
+    """Two sites, each of which looks better while the other one is open: damping makes that rare.
+
+    The site with the higher price is chosen; the duals say the opposite of what was chosen last.
+    """
+    seen = []
+
+    def onload(prices):
+        return np.array([prices[0] >= prices[1], prices[0] < prices[1]])
+
+    def offload(x, at_least):
+        return Routing(x, GOOD, 1.0, np.zeros(0), np.where(x, -100.0, 100.0), np.zeros(0), 1.0)
+
+    def observe(routing, best, cycle):
+        seen.append(cycle)
+        return Ending.ITERATIONS if len(seen) == 40 else None
+
+    best, _ = alternate(onload, offload, np.array([1.0, 0.0]), observe)
+    assert max(seen) >= 2
+    assert best.objective == 1.0
+    swings = [cycle > 1 for cycle in seen]
+    assert sum(swings[20:]) < sum(swings[:20])
 
 
 def test_the_offloading_step_is_told_what_it_has_to_exceed():

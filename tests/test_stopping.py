@@ -1,5 +1,7 @@
 """Stopping rules are pure functions of the trace."""
 
+from dataclasses import replace
+
 import pytest
 
 from pyomo_j3o import stopping
@@ -12,7 +14,17 @@ def trace_of(*incumbents, bound=10.0, repeated=False, time=1.0):
     """Return a trace with these incumbents; the last record may be a repetition."""
     last = len(incumbents)
     return [
-        Record(i, v, v, bound, relative_gap(v, bound), 1, repeated and i == last, time * i)
+        Record(
+            i,
+            v,
+            v,
+            bound,
+            relative_gap(v, bound),
+            1,
+            repeated and i == last,
+            time * i,
+            int(repeated and i == last),
+        )
         for i, v in enumerate(incumbents, 1)
     ]
 
@@ -37,6 +49,15 @@ def test_placement_repeated():
     """A placement that came again ends the alternation."""
     assert stopping.placement_repeated()(trace_of(1.0, 2.0)) is None
     assert stopping.placement_repeated()(trace_of(1.0, 2.0, repeated=True)) is Ending.FIXED_POINT
+
+
+def test_a_cycle_may_come_again_three_times():
+    """Damping has three chances to end a cycle; the fourth time, the loop does."""
+    record = trace_of(1.0)[0]
+    trace = [record]
+    for again in range(1, 5):
+        trace += [record, replace(record, repeated=True, cycle=2)]
+        assert stopping.placement_repeated()(trace) is (Ending.THRASHING if again > 3 else None)
 
 
 def test_stalled():
