@@ -1,5 +1,3 @@
-import re
-
 """j3o behind Pyomo's new interface: options, results, what is loaded, and when it stops."""
 
 import io
