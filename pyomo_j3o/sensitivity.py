@@ -33,6 +33,9 @@ _TRIED = 1e-3
 #: A gain below this part of the objective is rounding.
 _ROUNDING = 1e-6
 
+#: The same of an LP.
+_ROUNDING_OF_LP = 1e-9
+
 _COLUMNS = ("row", "relation", "used", "budget", "slack", "worth", "at_most", "how", "proven")
 
 
@@ -77,8 +80,9 @@ def budget_worth(
         ``at_most``, which it is proven not to exceed; ``how`` and ``proven``.
 
         ``how`` is ``"re-solved"``, or ``"dual"`` for a price that holds for at least 0.1 % more of the
-        budget, or ``"LP"`` where the dual does not hold so far, and ``worth`` is what these 0.1 % bring
-        per unit. The last two are about the best routing of the placement as it is; so is their proof.
+        budget (of what the row holds at the plan, where that is more, as in ``sum(y) <= 5 x``), or ``"LP"``
+        where the dual does not hold so far, and ``worth`` is what these 0.1 % bring per unit. The last two
+        are about the best routing of the placement as it is; so is their proof.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def budget_worth(
     budgets = _budgets(problem, inverse, x, y, rows)
     worth: dict[int, _Worth] = {}
     routing = [budget for budget in budgets if not budget.placement]
-    worth.update(_by_duals(problem, x, routing, duals))
+    worth.update(_by_duals(problem, x, y, routing, duals))
     again = _Again(problem, x, y, rel_gap, time_limit, tee)
     worth.update(again.worth([budget for budget in budgets if budget.placement], float(step)))
     found: list[dict[str, Any]] = []
@@ -206,12 +210,13 @@ def _members(rows: Any) -> dict[int, str]:
 
 
 def _by_duals(
-    problem: Problem, x: FloatArray, budgets: Sequence[_Budget], duals: FloatArray | None
+    problem: Problem, x: FloatArray, y: FloatArray, budgets: Sequence[_Budget], duals: FloatArray | None
 ) -> Iterator[tuple[int, _Worth]]:
     """Yield what the LP of this placement says of each budget, {number: worth}."""
     if not budgets:
         return
     model = exact.routing_model(problem, x > 0.5)
+    scale = _scales(problem, x, y)
     program = HighsBackend().open(model)
     try:
         optimum = program.solve()
@@ -227,7 +232,7 @@ def _by_duals(
                 yield budget.number, _Worth(price, price, "dual", solved)
                 continue
             # Where several duals are optimal, the dual need not be what more of the budget brings.
-            more = _TRIED * (abs(budget.side) or 1.0)
+            more = _TRIED * max(abs(budget.side), float(scale[budget.row]))
             lower, upper = model.row_lower.copy(), model.row_upper.copy()
             (upper if budget.upper else lower)[budget.row] += sign * more
             program.set_row_bounds(lower, upper)
@@ -235,10 +240,31 @@ def _by_duals(
             brought = price
             if raised.status is LPStatus.OPTIMAL:
                 brought = max((raised.objective - optimum.objective) / more, 0.0)
-            holds = brought >= price * (1 - 1e-3) - _ROUNDING * abs(optimum.objective) / more
-            yield budget.number, _Worth(price if holds else brought, price, "dual" if holds else "LP", True)
+            rounding = _ROUNDING_OF_LP * abs(optimum.objective) / more
+            holds = brought >= price * (1 - 1e-3) - rounding
+            # Where rounding is as large as what the dual promises, nothing was tried.
+            tried = rounding < price and raised.status is LPStatus.OPTIMAL
+            yield budget.number, _Worth(price if holds else brought, price, "dual" if holds else "LP", tried)
     finally:
         program.close()
+
+
+def _scales(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return how large each row is: its terms at the plan, or else its coefficients, (M,)."""
+    terms = problem.products
+    inside = terms.row >= 0
+    rows, values = terms.row[inside], np.abs(terms.coefficient[inside])
+    at = np.abs(x[terms.onloading[inside]] * y[terms.offloading[inside]])
+    of_y = abs(problem.offloading_rows) @ np.abs(y)
+    of_y += np.bincount(rows, values * at, minlength=problem.n_rows)
+    scale = np.maximum(abs(problem.onloading_rows) @ np.abs(x), of_y)
+    largest = np.zeros(problem.n_rows)
+    np.maximum.at(largest, rows, values)
+    for matrix in (problem.onloading_rows, problem.offloading_rows):
+        entries = matrix.tocoo()
+        np.maximum.at(largest, entries.row, np.abs(entries.data))
+    scale = np.where(scale > _ROUNDING * largest, scale, largest)
+    return np.where(scale > 0, scale, 1.0)
 
 
 # --- the placement rows --------------------------------------------------------------------------------

@@ -171,3 +171,18 @@ def test_what_is_given_is_checked():
     for given_ in ({"step": 0}, {"time_limit": "long"}, {"step": True}):
         with pytest.raises(OptionError, match="above 0"):
             budget_worth(m, results, **given_)
+
+
+def test_a_dual_of_a_row_whose_constant_is_0_is_tried_out():
+    """Capacity of a closed site, sum(y) <= s x, brings nothing, whatever its dual."""
+    m = library.facility_location(sites=10, customers=30, seed=1)
+    results = models.classic().solve(m)
+    problem, inverse, x, _, _ = results.j3o.solution_loader.compiled
+    number = {constraint.name: r for r, constraint in enumerate(inverse.rows)}
+    table = budget_worth(m, results)
+    routed = best_routing(problem, x > 0.5)
+    assert len(table) == 10
+    for row in table:
+        after = best_routing(relaxed(problem, number[row["row"]], True, 0.01), x > 0.5)
+        assert row["worth"] == pytest.approx((after - routed) / 0.01, abs=1e-3), str(table)
+        assert row["proven"]
