@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pyomo_j3o.batch_latency import v100_batch_latency
+from pyomo_j3o.building import check_counts, check_multipliers, check_seed
 from pyomo_j3o.inference import InferenceData
 
 # Effective throughput, GMAC/s. Client: batch 1 on a laptop's Intel i7-12700H, 25th to 75th percentile of
@@ -142,9 +143,12 @@ def draw_system(
     Raises
     ------
     ValueError
-        If there is no client or edge server, a multiplier is negative, or a window is no positive length.
+        If there is no client or edge server, the seed is no whole number of at least 0, a multiplier is
+        negative, or a window is no positive length.
     """
-    _check(clients, edges, memory, compute, uplink)
+    check_counts(clients=clients, edges=edges)
+    check_multipliers(memory=memory, compute=compute, uplink=uplink)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     n_tasks = len(networks.tasks)
     home = np.arange(clients) % edges
@@ -208,12 +212,3 @@ def _edge_times(gmacs: np.ndarray, speed: np.ndarray, batched: bool) -> tuple[np
     setup, per_query = v100_batch_latency(gmacs)
     slowdown = np.mean(_EDGE_GMACS_PER_SECOND) / speed[:, None]
     return slowdown * per_query, slowdown * setup
-
-
-def _check(clients: int, edges: int, memory: float, compute: float, uplink: float) -> None:
-    for name, number in (("clients", clients), ("edges", edges)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-            raise ValueError(f"{name}={number!r}: give a whole number of at least 1")
-    for name, factor in (("memory", memory), ("compute", compute), ("uplink", uplink)):
-        if not 0 <= factor < np.inf:
-            raise ValueError(f"{name}={factor!r}: give a multiplier of at least 0 (1: the default budgets)")

@@ -13,7 +13,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-from pyomo_j3o.building import check_counts, check_positive, check_share, distances, weighted
+from pyomo_j3o.building import check_counts, check_positive, check_seed, check_share, distances, weighted
 
 _DEMAND = (5, 35)
 _CAPACITY = (10, 160)
@@ -116,6 +116,7 @@ def facility_data(
     """
     check_counts(sites=sites, customers=customers)
     check_share("tightness", tightness)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     if style == "spread":
         site, customer = rng.random((sites, 2)), rng.random((customers, 2))
@@ -253,11 +254,12 @@ def p_median(sites: int = 30, customers: int = 60, p: int = 5, seed: int = 0) ->
     Raises
     ------
     ValueError
-        If a number is below 1, or `p` above the number of sites.
+        If an argument is out of range; `p` must not be above the number of sites.
     """
     check_counts(sites=sites, customers=customers, p=p)
     if p > sites:
         raise ValueError(f"p={p!r}: there are {sites} sites; give at most that many")
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     away = distances(100 * rng.random((sites, 2)), 100 * rng.random((customers, 2)))
     weighted_distance = (rng.uniform(*_DEMAND, customers) * away).tolist()
@@ -331,6 +333,7 @@ def two_stage(
     check_counts(plants=plants, satellites=satellites, customers=customers)
     check_share("plant_tightness", plant_tightness)
     check_share("satellite_tightness", satellite_tightness)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     plant, satellite, customer = (rng.random((n, 2)) for n in (plants, satellites, customers))
     demand = rng.uniform(*_DEMAND, customers)
@@ -439,6 +442,7 @@ def maximal_covering(
         check_counts(p=p)
     if budget is not None:
         check_positive("budget", budget)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     near = distances(rng.random((sites, 2)), rng.random((customers, 2))) <= radius
     if not near.any():

@@ -11,7 +11,7 @@ import pyomo.environ as pyo
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-from pyomo_j3o.building import check_counts, check_positive, check_share, distances, weighted
+from pyomo_j3o.building import check_counts, check_positive, check_seed, check_share, distances, weighted
 
 Arc = tuple[int, int]
 
@@ -73,6 +73,7 @@ def fixed_charge_network(nodes: int = 12, seed: int = 0, neighbours: int = 3) ->
     check_counts(nodes=nodes, neighbours=neighbours)
     if nodes < 2:
         raise ValueError(f"nodes={nodes!r}: goods need somewhere to go; give at least 2")
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     parent, length = _draw_graph(rng, nodes, neighbours)
     sources = max(1, nodes // 4)
@@ -184,6 +185,7 @@ def virtual_functions(
         raise ValueError(f"chain={chain!r}: there are {functions} functions; give at most that many")
     check_share("link_share", link_share)
     check_positive("cores", cores)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     _, length = _draw_graph(rng, nodes, 2)
     ends = [rng.choice(nodes, 2, replace=False).tolist() for _ in range(demands)]

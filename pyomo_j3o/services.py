@@ -12,7 +12,15 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-from pyomo_j3o.building import check_counts, check_positive, check_share, distances, weighted
+from pyomo_j3o.building import (
+    check_counts,
+    check_names,
+    check_positive,
+    check_seed,
+    check_share,
+    distances,
+    weighted,
+)
 
 _ZIPF = 0.8
 _ORIGIN_DELAY = 90.0
@@ -77,6 +85,7 @@ def content_placement(
         raise ValueError(f"reach={reach!r}: there are {caches} caches; give at most that many")
     check_share("room", room)
     check_positive("uplink", uplink)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     size = rng.uniform(1, 6, films)
     popularity = 1 / np.arange(1, films + 1) ** _ZIPF
@@ -183,9 +192,9 @@ def service_placement(
         raise ValueError(
             f"services={services!r}: a user asks for {_REQUESTS_PER_USER}; give at least that many"
         )
-    if isinstance(resources, str) or not resources or len(set(resources)) < len(resources):
-        raise ValueError(f"resources={resources!r}: give one or more names, all different")
+    check_names("resources", resources)
     check_positive("compute", compute)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     away = distances(rng.random((users, 2)), rng.random((servers, 2)))
     in_reach = np.argsort(away, axis=1)[:, :reach].tolist()

@@ -1,6 +1,7 @@
 """Models of many shapes: what is drawn, what the models hold, and j3o's plan beside the exact optimum."""
 
 import importlib.util
+import inspect
 import pickle
 import re
 from dataclasses import replace
@@ -248,6 +249,44 @@ def test_arguments_are_checked(build, arguments, message):
     """An argument out of range is an error in one sentence, which names it and says what to give."""
     with pytest.raises(ValueError, match=re.escape(message)):
         getattr(library, build)(**arguments)
+
+
+#: Arguments of the builders that are numbers, by name, and what none of them may be.
+NUMBERS = ("tightness", "plant_tightness", "satellite_tightness", "radius", "budget", "room", "memory")
+NUMBERS += ("compute", "uplink", "link_share", "cores")
+NO_NUMBERS = ("3", [0.3], None, True, float("nan"), float("inf"))
+BUILDERS = ("facility_data", "facility_location", "p_median", "two_stage", "maximal_covering")
+BUILDERS += ("content_placement", "service_placement", "fixed_charge_network", "virtual_functions")
+BUILDERS += ("multi_edge", "taskonomy_data", "domainnet_data", "taskonomy", "domainnet")
+
+
+def _no_arguments():
+    for build in BUILDERS:
+        parameters = inspect.signature(getattr(library, build)).parameters
+        yield from ((build, "seed", seed) for seed in (1.5, "3", [3], None, True, -1, np.nan, np.inf))
+        for name in parameters.keys() & set(NUMBERS):
+            yield from ((build, name, bad) for bad in NO_NUMBERS if bad is not parameters[name].default)
+        whole = [name for name, p in parameters.items() if isinstance(p.default, int) and name != "seed"]
+        whole = [name for name in whole if not isinstance(parameters[name].default, bool)]
+        yield from ((build, name, bad) for name in whole for bad in ("3", [3], None, 2.5))
+    yield from (("service_placement", "resources", bad) for bad in (5, None, [1, 2], [["a"]], []))
+
+
+@pytest.mark.parametrize(("build", "name", "bad"), sorted(_no_arguments(), key=str))
+def test_arguments_of_another_type_are_errors_that_name_them(build, name, bad):
+    """What is no number, or no whole number, or no names, is refused as what is out of range is."""
+    with pytest.raises(ValueError, match=re.escape(f"{name}={bad!r}: give ")):
+        getattr(library, build)(**{name: bad})
+
+
+def test_numbers_of_numpy_are_taken():
+    """They draw the data that numbers of Python draw."""
+    own, other = (
+        library.facility_data(seed=3, tightness=0.5),
+        library.facility_data(seed=np.int64(3), tightness=np.float64(0.5)),
+    )
+    assert (own.cost == other.cost).all()
+    assert (own.capacity == other.capacity).all()
 
 
 def test_reaches_are_checked():
