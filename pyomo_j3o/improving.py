@@ -22,8 +22,9 @@ from pyomo_j3o.results import Step
 from pyomo_j3o.structure import Structure
 from pyomo_j3o.surrogate import Surrogate, price
 
-#: A rounded placement within this part of the incumbent is descended from.
-_NEAR = 0.06
+#: A rounded placement within this part of the incumbent is descended from, or so many times the gap, up to a
+#: part; that factor falls with each descent in vain.
+_NEAR, _IN_GAPS, _FARTHEST, _VAIN = 0.01, 2.0, 0.06, 0.7
 
 #: So many LPs in a row may bring nothing in a descent, and in one from a rounded placement.
 _FAILURES, _FAILURES_NEARBY = 10, 4
@@ -145,6 +146,7 @@ class _Search:
         self._remaining = remaining
         self._report = report
         self._tried: set[bytes] = set()
+        self._in_gaps = _IN_GAPS
 
     def approach(self, tightened: Tightened) -> None:
         """Come near the bound if the best routing is none, or far from it: a search from afar costs more."""
@@ -293,9 +295,15 @@ class _Search:
         """Round a fractional placement, and descend from it if that comes near the best."""
         found = self._round(x, duals, lower, upper)
         if found is not None:
-            near = found.merit > self.best.merit - _NEAR * abs(self.best.merit)
+            gap = self.bound - self.best.merit
+            scale = abs(self.best.merit)
+            reach = min(max(self._in_gaps * gap, _NEAR * scale), _FARTHEST * scale)
+            near = found.merit > self.best.merit - reach
             if near and found.feasible >= self.best.feasible:
+                before = self.best
                 found = self._descent(found, "kernel", _FAILURES_NEARBY)
+                in_vain = self.best is before and not found.better_than(before)
+                self._in_gaps = _VAIN * self._in_gaps if in_vain else _IN_GAPS
             self._keep("kernel", found)
         return self.best.objective
 

@@ -9,6 +9,9 @@ from scipy import sparse
 
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 
+#: A tightened coefficient of x is no smaller than this part of the largest one of y in the row.
+_LEAST = 1e-5
+
 
 def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Problem:
     """Return the problem with a smaller coefficient of x in rows of one x and any y that need less.
@@ -31,6 +34,7 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         return problem
     entry = x_rows.indptr[single]
     low, high = _reach(problem.offloading_rows, bounds)
+    least = _LEAST * _largest_entries(problem.offloading_rows)[single]
     data, row_lower, row_upper = x_rows.data.copy(), problem.row_lower.copy(), problem.row_upper.copy()
     for side, other, sign, reach in (
         (row_upper, problem.row_lower, 1.0, high[single]),
@@ -42,6 +46,8 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         coefficient, limit = sign * x_rows.data[entry], sign * np.where(one_sided, side[single], 0.0)
         # A grain more than needed, so that rounding takes no plan away.
         needed = reach + 1e-9 * np.maximum(1.0, np.abs(reach))
+        # y <= 1e-9 x, where y can only be 0, is a row that presolve of a MILP solver takes for another.
+        needed = np.where(coefficient < 0, np.maximum(needed, limit + least), needed)
         excess = limit + np.maximum(-coefficient, 0.0) - needed
         looser = one_sided & (excess > 0) & (excess < np.abs(coefficient))
         opens, closes = looser & (coefficient < 0), looser & (coefficient > 0)
@@ -64,6 +70,13 @@ def _reach(matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]) -> t
     ends = np.minimum(at_lower, at_upper), np.maximum(at_lower, at_upper)
     low, high = (np.bincount(row, end, minlength=matrix.shape[0]).astype(float) for end in ends)
     return low, high
+
+
+def _largest_entries(matrix: sparse.csr_array) -> FloatArray:
+    """Return the largest absolute value of every row of `matrix`, 0 for an empty one."""
+    largest = np.zeros(matrix.shape[0])
+    np.maximum.at(largest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data))
+    return largest
 
 
 def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:

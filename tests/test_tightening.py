@@ -5,6 +5,7 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from pyomo.contrib.solver.common.factory import SolverFactory
+from random_models import random_case
 from small_problems import INF, linear_problems, problem_of
 
 from pyomo_j3o import annotate
@@ -26,6 +27,21 @@ def test_the_coefficient_falls_to_what_the_variable_can_reach():
     rows = tighten_links(problem, implied_bounds(problem)).onloading_rows.toarray()
     assert rows[0, 0] == pytest.approx(-3)
     assert rows[1, 1] == pytest.approx(14)
+
+
+def test_a_variable_that_can_only_be_0_leaves_no_tiny_coefficient():
+    """Y <= 2 x with y <= 0 does not become y <= 1e-9 x, which HiGHS 1.16's presolve takes for another row."""
+    problem = problem_of({"a": 0}, {"y": (1, 0, 0)}, [({"y": 1, "a": -2}, -INF, 0)])
+    assert tighten_links(problem, implied_bounds(problem)).onloading_rows.toarray()[0, 0] <= -1e-6
+
+
+@pytest.mark.parametrize("seed", [700189])
+def test_a_model_that_presolve_got_wrong_is_proven_right(seed):
+    """A drawn model whose optimum HiGHS missed by 10 % while a link had a coefficient of 1e-9."""
+    case = random_case(seed)
+    results = SolverFactory("j3o.exact").solve(case.model, mip_solver="highs", rel_gap=1e-6)
+    assert results.incumbent_objective == pytest.approx(-20.5)
+    assert results.objective_bound == pytest.approx(-20.5)
 
 
 @settings(max_examples=60, deadline=None)
