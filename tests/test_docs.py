@@ -32,4 +32,4 @@ def test_readme_model_is_short_and_early():
     assert any("pip install" in line for line in lines[:12])
     assert end - start <= 15
     assert end < 30
-    assert len(lines) <= 100
+    assert len(lines) <= 105
