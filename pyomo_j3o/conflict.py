@@ -365,6 +365,8 @@ class _System:
 
     def point(self, members: IntArray, left: Callable[[], float]) -> tuple[LPStatus, FloatArray]:
         """Return a point that satisfies these members, or ``INFEASIBLE`` if it is proven that none does."""
+        if left() <= 0:
+            return LPStatus.TIME_LIMIT, np.zeros(0)
         model = self.with_members(members)
         rows = np.flatnonzero(np.isfinite(model.row_lower) | np.isfinite(model.row_upper))
         matrix = sparse.csr_array(model.matrix)[rows]
@@ -460,6 +462,8 @@ class _System:
         float
             What is proven that the sum of slacks over sizes is at least.
         """
+        if left <= 0:
+            return LPStatus.TIME_LIMIT, np.zeros(0), 0.0
         n = len(soft)
         weight = 1.0 / self.size[soft]
         if dear is not None:
@@ -607,6 +611,8 @@ class _Search:
         """Return sets of rows that duals of elastic LPs name, smallest first; None if there is no slack."""
         system = self.system
         left = self.clock.share(_SHARE_OF_ROWS)
+        if left() <= 0:
+            return None
         everything = system.everything()
         weight = 1.0 / system.size[rows]
         rng = np.random.default_rng(0)
@@ -646,8 +652,10 @@ class _Search:
             status, values = system.point(np.union1d(np.flatnonzero(chosen), around), left)
             if status is LPStatus.INFEASIBLE:
                 return np.flatnonzero(chosen)
+            if status is not LPStatus.OPTIMAL:
+                return None
             missed = system.violated(values) & of_rows & ~chosen
-            if status is not LPStatus.OPTIMAL or not missed.any():
+            if not missed.any():
                 return None
             chosen |= missed
 
@@ -698,6 +706,8 @@ class _Search:
         while len(kept):
             first = 0
             while first < len(kept):
+                if left() <= 0:
+                    return kept, False
                 rest = np.concatenate([kept[:first], kept[first + size :]])
                 status = self.system.plan(np.union1d(rest, around), left)
                 if status is LPStatus.INFEASIBLE:

@@ -4,6 +4,7 @@ import io
 import math
 import pickle
 import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -282,3 +283,15 @@ def test_pyomo_has_no_answer_where_only_the_integers_conflict():
     with pytest.raises(Exception, match="feasible"):
         mis.compute_infeasibility_explanation(m, solver=pyo.SolverFactory("gurobi_direct"))
     assert [row.name for row in check(m).conflicts[0].rows] == ["half"]
+
+
+def test_the_time_limit_holds_where_many_rows_conflict():
+    """Taking out rows ends when time does; what is left is named, and not called irreducible."""
+    m = library.facility_location(sites=50, customers=120, seed=1)
+    data = library.facility_data(sites=50, customers=120, seed=1)
+    open_ = sum(data.capacity[i] * m.place.x[i] for i in m.place.x)
+    m.short = pyo.Constraint(expr=open_ <= 0.9 * float(np.sum(data.demand)))
+    begin = time.perf_counter()
+    explanation = explain_infeasibility(m, time_limit=1)
+    assert time.perf_counter() - begin < 5
+    assert not explanation.proven
