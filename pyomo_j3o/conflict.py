@@ -183,7 +183,7 @@ def find_conflicts(
     in_products = np.zeros(problem.n_offloading, dtype=bool)
     in_products[problem.products.offloading] = True
     implied = bool(np.any(in_products & ~(np.isfinite(own[0]) & np.isfinite(own[1]))))
-    feasible = False if conflicts else None if unknown else True
+    feasible = False if conflicts else True if complete and not unknown else None
     return Finding(feasible, tuple(conflicts), complete, implied and bool(conflicts))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -174,7 +175,7 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
     ModelError
         The model is not one that j3o accepts.
     OptionError
-        `time_limit` or `most` is not a number above 0.
+        `time_limit` is not a finite number above 0, or `most` no whole number from 1.
 
     Notes
     -----
@@ -182,9 +183,11 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
     variables. That variables with a lower bound of 0 are not negative counts as given, and so do the bounds
     of variables in products.
     """
-    for name, number in (("time_limit", time_limit), ("most", most)):
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not number > 0:
-            raise OptionError(f"{name}={number!r} is not a number above 0; give one")
+    require_component(model)
+    if not is_number(time_limit) or not 0 < time_limit < math.inf:
+        raise OptionError(f"time_limit={time_limit!r} is not a finite number above 0; give seconds")
+    if not is_number(most) or not 1 <= most < math.inf or most != int(most):
+        raise OptionError(f"most={most!r} is not a whole number above 0; give one")
     try:
         problem, inverse = compile_model(model)
     except TriviallyInfeasibleError as error:
@@ -193,10 +196,21 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
         notes = (note,) if found else (f"{error}.", note)
         return Explanation(model.name, False, found or (Conflict(()),), False, True, notes)
     try:
-        finding = find_conflicts(problem, time_limit, int(most))
+        finding = find_conflicts(problem, float(time_limit), int(most))
     except UnboundedProductError as error:
         raise error.named(inverse.offloading[error.offloading].name) from None
     return _explanation(problem, inverse, finding)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, of Python or numpy, and not a truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def require_component(model: object) -> None:
+    """Raise `ModelError` for what is no model or block."""
+    if not isinstance(model, BlockData):
+        raise ModelError(f"a {type(model).__name__} is no Pyomo model or block; pass the model first")
 
 
 def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[str]:

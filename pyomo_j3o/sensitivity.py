@@ -16,6 +16,7 @@ from pyomo_j3o import exact, method, stopping
 from pyomo_j3o.compiler import Inverse
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.errors import ModelError, OptionError
+from pyomo_j3o.explaining import is_number, require_component
 from pyomo_j3o.linearize import UnboundedProductError, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
@@ -91,16 +92,19 @@ def budget_worth(
     OptionError
         A number is out of range.
     """
-    for name, number in (("step", step), ("time_limit", time_limit)):
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not number > 0:
+    for name, number, most in (("step", step, math.inf), ("time_limit", time_limit, None)):
+        if not is_number(number) or not number > 0 or number == most:
             raise OptionError(f"{name}={number!r} is not a number above 0; give one")
+    if not is_number(rel_gap) or not 0 <= rel_gap < 1:
+        raise OptionError(f"rel_gap={rel_gap!r} is not a number from 0 to below 1; give one, such as 1e-6")
+    require_component(model)
     loader = _plan_of(model, results)
     problem, inverse, x, y, duals = loader.compiled
     budgets = _budgets(problem, inverse, x, y, rows)
     worth: dict[int, _Worth] = {}
     routing = [budget for budget in budgets if not budget.placement]
     worth.update(_by_duals(problem, x, y, routing, duals))
-    again = _Again(problem, x, y, rel_gap, time_limit, tee)
+    again = _Again(problem, x, y, float(rel_gap), float(time_limit), tee)
     worth.update(again.worth([budget for budget in budgets if budget.placement], float(step)))
     found: list[dict[str, Any]] = []
     for budget in budgets:

@@ -204,6 +204,12 @@ def test_out_of_time_is_neither_plan_nor_conflict():
     assert not finding.conflicts
 
 
+def test_where_nothing_was_looked_for_nothing_is_claimed():
+    """An empty list of conflicts is no plan."""
+    problem = problem_of({"a": 0, "b": 0}, {}, [({"a": 2, "b": 2}, 3, 3)])
+    assert find_conflicts(problem, most=0).feasible is None
+
+
 def test_gurobi_agrees():
     """On random problems Gurobi's own conflict is infeasible exactly when there is one here."""
     gurobipy = pytest.importorskip("gurobipy")

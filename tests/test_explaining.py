@@ -235,9 +235,15 @@ def test_wrong_models_and_arguments_are_errors():
     m.speed.set_value(math.nan)
     with pytest.raises(ModelError, match="speed"):
         explain_infeasibility(m)
-    for wrong in ({"time_limit": 0}, {"most": 0}, {"time_limit": "long"}):
+    wrongs = [("time_limit", value) for value in (0, "long", None, True, math.inf, math.nan)]
+    wrongs += [("most", value) for value in (0, 0.5, 1.5, -1, True, math.inf, math.nan, "1", None)]
+    for name, value in wrongs:
         with pytest.raises(OptionError, match="above 0"):
-            explain_infeasibility(models.two_servers(), **wrong)
+            explain_infeasibility(models.infeasible(), **{name: value})
+    few = explain_infeasibility(models.infeasible(), most=np.int64(1), time_limit=np.float64(9))
+    assert few.feasible is False
+    with pytest.raises(ModelError, match="pass the model first"):
+        explain_infeasibility(3)
 
 
 def test_a_solve_names_the_conflict_in_its_log_and_the_remedy_in_its_message():

@@ -168,9 +168,15 @@ def test_what_is_given_is_checked():
     for wrong in (none, None, pyo.SolverFactory("appsi_highs").solve(m)):
         with pytest.raises(ModelError, match="no plan of j3o"):
             budget_worth(bad, wrong)
-    for given_ in ({"step": 0}, {"time_limit": "long"}, {"step": True}):
+    for given_ in ({"step": 0}, {"time_limit": "long"}, {"step": True}, {"step": np.inf}, {"step": np.nan}):
         with pytest.raises(OptionError, match="above 0"):
             budget_worth(m, results, **given_)
+    for gap in (None, "5", -1, np.nan, np.inf, 1e12, True):
+        with pytest.raises(OptionError, match="from 0 to below 1"):
+            budget_worth(m, results, rel_gap=gap)
+    with pytest.raises(ModelError, match="pass the model first"):
+        budget_worth(results, m)
+    assert budget_worth(m, results, rows=[m.memory], step=np.int64(1), rel_gap=np.float64(0))
 
 
 def test_a_dual_of_a_row_whose_constant_is_0_is_tried_out():
