@@ -129,7 +129,11 @@ class Finding:
 
 
 def find_conflicts(
-    problem: Problem, time_limit: float = np.inf, most: int = 5, details: bool = True
+    problem: Problem,
+    time_limit: float = np.inf,
+    most: int = 5,
+    details: bool = True,
+    families: IntArray | None = None,
 ) -> Finding:
     """Find out why a problem has no plan.
 
@@ -149,6 +153,9 @@ def find_conflicts(
         So many conflicts at most.
     details
         Whether to look for ties, too, and among several sets of rows for the smallest.
+    families
+        (M + N + K,): of rows, x and y, the number of the component that each is of. What is alone of its own
+        in a conflict is asked first what it would have to be.
 
     Raises
     ------
@@ -174,7 +181,13 @@ def find_conflicts(
             # Whether there are more is one question: not for the details.
             complete = complete and system.plan(system.everything(), clock.share(0.5)) is LPStatus.OPTIMAL
             continue
-        search = _Search(system, clock, details)
+        search = _Search(system, clock, details, system.everything())
+        if families is not None:
+            of_rows, of_columns = families[: problem.n_rows], families[problem.n_rows :]
+            bound = system.kind == _BOUND
+            search.family = np.zeros(len(bound), dtype=np.int64)
+            search.family[bound] = of_columns[columns[system.index[bound]]]
+            search.family[~bound] = of_rows[part.rows[system.index[~bound]]]
         search.run(most - len(conflicts))
         unknown = unknown or search.unknown
         complete = complete and search.complete
@@ -505,6 +518,8 @@ class _Search:
     system: _System
     clock: _Clock
     details: bool
+    #: Of each member, the number of the component that it is of.
+    family: IntArray
     conflicts: list[Conflict] = field(default_factory=list)
     unknown: bool = False
     complete: bool = True
@@ -550,16 +565,22 @@ class _Search:
             if solved:
                 break
         relieved = system.side.copy()
-        left_over = sum(len(core) for core, *_ in sets)
-        for (core, ties, irreducible, ties_irreducible), slack in zip(sets, reliefs, strict=True):
+        parts_left = [len(np.unique(self.family[core])) for core, *_ in sets]
+        for number, (found, slack) in enumerate(zip(sets, reliefs, strict=True)):
+            core, ties, irreducible, ties_irreducible = found
             alone: list[Growth | None] = [None] * len(core)
             if len(slack):
                 # The others relieved, this one not.
                 system.side = relieved.copy()
                 system.side[core] -= np.where(system.upper[core], slack, -slack)
-                for k, member in enumerate(core):
-                    alone[k] = self._alone(member, self.clock.share(1.0 / max(left_over, 1))())
-                    left_over -= 1
+                # What is alone of its component first: that is where a remedy is looked for.
+                _, own, count = np.unique(self.family[core], return_inverse=True, return_counts=True)
+                left_of = count.copy()
+                for k in np.lexsort((own, count[own])):
+                    share = 1.0 / (left_of[own[k]] * max(sum(parts_left[number:]), 1))
+                    alone[k] = self._alone(int(core[k]), self.clock.share(share)())
+                    left_of[own[k]] -= 1
+                    parts_left[number] -= int(left_of[own[k]] == 0)
             self.conflicts.append(
                 Conflict(
                     tuple(system.side_of(member) for member in core),
@@ -681,6 +702,9 @@ class _Search:
                     best, proven = kept, sure
         assert best is not None
         nothing = np.zeros(0, dtype=np.int64)
+        both = self._of_one_equality(best, left)
+        if both is not None:
+            return both, nothing, True, True
         if not len(best):
             # Ties and bounds by themselves, and those of the bounds last.
             members = around[np.argsort(-system.kind[around], kind="stable")]
@@ -695,6 +719,23 @@ class _Search:
         ties = around if grown is None else grown
         kept, sure = self._delete(ties[np.argsort(-system.kind[ties], kind="stable")], best, left)
         return best, np.sort(kept), proven, sure
+
+    def _of_one_equality(self, core: IntArray, left: Callable[[], float]) -> IntArray | None:
+        """Return the sides of an equality over x in `core` that conflict by themselves, as 2 a = 1 does."""
+        system = self.system
+        nothing = np.zeros(0, dtype=np.int64)
+        integer, matrix = np.asarray(system.model.integer), sparse.csr_array(system.model.matrix)
+        for row in dict.fromkeys(system.index[core[system.kind[core] == _ROW]].tolist()):
+            sides = np.flatnonzero((system.index == row) & (system.kind == _ROW))
+            of_row = matrix[[row]].indices
+            if len(sides) < 2 or len(core) == 1 or not np.all(integer[of_row]):
+                continue
+            if np.all(np.isin(core, sides)):
+                return None
+            if system.plan(sides, left) is LPStatus.INFEASIBLE:
+                kept, sure = self._delete(sides, nothing, left)
+                return kept if sure else None
+        return None
 
     def _delete(
         self, members: Iterable[int], around: IntArray, left: Callable[[], float]

@@ -9,21 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.visitor import identify_variables
 
+from pyomo_j3o.annotate import Roles
 from pyomo_j3o.compiler import TOLERANCE, Inverse, compile_model
 from pyomo_j3o.conflict import Conflict as ArrayConflict
 from pyomo_j3o.conflict import Finding, Side, find_conflicts
 from pyomo_j3o.errors import ModelError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.linearize import UnboundedProductError
-from pyomo_j3o.problem import Problem
+from pyomo_j3o.problem import IntArray, Problem
 
 #: So many rows of a conflict the log names.
 _MOST_IN_LOG = 12
+
+#: In the cheapest change of all rows a relative change below this is rounding.
+_NOISE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class ConflictingRow:
         Whether no value in between is enough, too.
     together : float or None
         Its value in the cheapest change of all rows of the conflict, each measured by what it is now.
+    beyond_onloading : bool
+        Whether onloading variables stand on the other side, as in ``sum(flow) <= cap * open``: a change is
+        one beyond what these give.
     """
 
     name: str
@@ -62,6 +70,7 @@ class ConflictingRow:
     possible: bool | None
     proven: bool
     together: float | None
+    beyond_onloading: bool = False
 
     @property
     def growth(self) -> float | None:
@@ -70,8 +79,10 @@ class ConflictingRow:
 
     @property
     def percent(self) -> float | None:
-        """The growth in percent of `now`; None without one, and where `now` is 0."""
-        return None if self.growth is None or self.now == 0 else 100.0 * self.growth / abs(self.now)
+        """The growth in percent of `now`; None without one, where `now` is 0, and beside onloading ones."""
+        if self.growth is None or self.now == 0 or self.beyond_onloading:
+            return None
+        return 100.0 * self.growth / abs(self.now)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class Conflict:
     proven: bool = True
 
     def __str__(self) -> str:
-        return "\n".join([*_table(self.rows), *_through(self.ties)])
+        return "\n".join([*_table(self.rows), *_beyond(self.rows), *_through(self.ties)])
 
 
 @dataclass(frozen=True)
@@ -196,7 +207,7 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
         notes = (note,) if found else (f"{error}.", note)
         return Explanation(model.name, False, found or (Conflict(()),), False, True, notes)
     try:
-        finding = find_conflicts(problem, float(time_limit), int(most))
+        finding = find_conflicts(problem, float(time_limit), int(most), families=_families(inverse))
     except UnboundedProductError as error:
         raise error.named(inverse.offloading[error.offloading].name) from None
     return _explanation(problem, inverse, finding)
@@ -224,15 +235,18 @@ def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[st
         That it may take.
     """
     try:
-        finding = find_conflicts(problem, seconds, most=1, details=False)
+        finding = find_conflicts(problem, seconds, most=1, details=False, families=_families(inverse))
     except (ModelError, KeyboardInterrupt):
         return []
     if not finding.conflicts:
         return []
     rows = _explanation(problem, inverse, finding).conflicts[0].rows
-    shown = _table(rows[:_MOST_IN_LOG])
-    if len(rows) > _MOST_IN_LOG:
-        shown.append(f"  and {len(rows) - _MOST_IN_LOG} more")
+    doubt_of_values = []
+    if not finding.complete and any(row.possible is False for row in rows):
+        # None of these values is one, as other conflicts stand: that would read as if nothing helped.
+        rows = tuple(replace(row, possible=None) if row.possible is False else row for row in rows)
+        doubt_of_values = ["  What else would be enough was not found, as other rows conflict, too."]
+    shown = [*_table(rows, _MOST_IN_LOG), *_beyond(rows), *doubt_of_values]
     doubts = [] if finding.conflicts[0].irreducible else ["not all may be needed"]
     doubts += [] if finding.complete else ["there may be more"]
     doubt = f" ({'; '.join(doubts)})" if doubts else ""
@@ -246,6 +260,14 @@ def _explanation(problem: Problem, inverse: Inverse, finding: Finding) -> Explan
     if finding.bounds_given:
         notes.append("Bounds that rows imply of variables in products count as given; rows may be missing.")
     proven = finding.complete and finding.feasible is not None and not notes
+    notes += _fixed(
+        inverse.model,
+        [
+            _told(problem, inverse, side)[0]
+            for conflict in finding.conflicts
+            for side in (*conflict.sides, *(conflict.ties if conflict.ties_irreducible else ()))
+        ],
+    )
     for conflict in conflicts:
         proven = proven and conflict.proven and all(row.proven for row in conflict.rows)
     return Explanation(
@@ -272,6 +294,7 @@ def _named(problem: Problem, inverse: Inverse, conflict: ArrayConflict) -> Confl
                 possible,
                 growth is not None and (not possible or bool(growth.proven)),
                 now + sign * float(conflict.together[k]) if conflict.together else None,
+                side.row >= 0 and _onloading_opposite(problem, side.row),
             )
         )
     order = sorted(range(len(rows)), key=lambda k: (conflict.sides[k].row < 0, conflict.sides[k].row))
@@ -284,6 +307,45 @@ def _named(problem: Problem, inverse: Inverse, conflict: ArrayConflict) -> Confl
     ties = dict.fromkeys(_told(problem, inverse, side)[0].name for side in conflict.ties)
     names = tuple(ties) if conflict.ties_irreducible else ()
     return Conflict(tuple(ordered), names, conflict.irreducible)
+
+
+def _families(inverse: Inverse) -> IntArray:
+    """Return the number of the component that each row, x and y is of, (M + N + K,)."""
+    parents = [
+        id(member.parent_component())
+        for members in (inverse.rows, inverse.onloading, inverse.offloading)
+        for member in members
+    ]
+    return np.unique(np.array(parents, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
+
+
+def _onloading_opposite(problem: Problem, row: int) -> bool:
+    """Whether onloading variables of a row have another sign than all offloading ones."""
+    of_x, of_y = (
+        matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
+        for matrix in (problem.onloading_rows, problem.offloading_rows)
+    )
+    of_y = np.concatenate([of_y, problem.products.coefficient[problem.products.row == row]])
+    if not len(of_y) or not len(of_x):
+        return False
+    return bool((np.all(of_y > 0) and np.any(of_x < 0)) or (np.all(of_y < 0) and np.any(of_x > 0)))
+
+
+def _fixed(model: BlockData, components: Sequence[Any]) -> list[str]:
+    """Return a note if onloading variables that the user has fixed are in these constraints."""
+    roles = Roles(model)
+    fixed: dict[int, str] = {}
+    for component in components:
+        if isinstance(component, ConstraintData):
+            for variable in identify_variables(component.expr, include_fixed=True):
+                if variable.fixed and id(variable) not in fixed and roles.of(variable) == "onloading":
+                    fixed[id(variable)] = variable.name
+    if not fixed:
+        return []
+    name = next(iter(fixed.values()))
+    if len(fixed) == 1:
+        return [f"{name} is fixed: freeing it may be enough."]
+    return [f"{len(fixed)} variables are fixed, {name} for one: freeing them may be enough."]
 
 
 def _either(one: ConflictingRow, other: ConflictingRow) -> ConflictingRow:
@@ -341,8 +403,16 @@ def _constant(component: Any, kind: str, relation: str, now: float, enough: floa
     return Conflict((row,))
 
 
-def _table(rows: Sequence[ConflictingRow]) -> list[str]:
-    """Return the rows of a conflict as aligned lines."""
+def _table(rows: Sequence[ConflictingRow], most: int | None = None) -> list[str]:
+    """Return the rows of a conflict as aligned lines, those with a value first, others by component.
+
+    Parameters
+    ----------
+    rows
+        Of one conflict.
+    most
+        So many lines of rows at most; None for all.
+    """
     if not rows:
         return []
     looked_for = any(row.possible is not None for row in rows)
@@ -351,42 +421,82 @@ def _table(rows: Sequence[ConflictingRow]) -> list[str]:
     head = ["row", "now"]
     head += ["enough by itself"] if looked_for else []
     head += ["cheapest together"] if several else []
-    lines = [head]
-    for row in rows:
-        kind = "" if row.kind == "row" else f" ({row.kind})"
-        line = [row.name + kind, f"{row.relation} {row.now:.4g}"]
+    groups: dict[tuple[Any, ...], list[ConflictingRow]] = {}
+    for number, row in enumerate(sorted(rows, key=_cheapest_first)):
+        cells = []
         if looked_for:
             if row.possible is None:
-                line.append("not found in time")
+                cells.append("not found in time")
             elif row.enough is None:
-                line.append("no value")
+                cells.append("no value")
             else:
-                line.append(_changed(row.now, row.enough) + ("" if row.proven else ", maybe less"))
+                cells.append(_changed(row, row.enough) + ("" if row.proven else ", maybe less"))
         if several:
-            line.append("?" if row.together is None else _changed(row.now, row.together))
-        lines.append(line)
-    width = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    return [
+            moves = _moves(row)
+            cells.append(
+                "?" if row.together is None else _changed(row, row.together) if moves else "as it is"
+            )
+        alike = row.enough is None and not (several and _moves(row))
+        family = id(row.component.parent_component()) if alike else -1 - number
+        groups.setdefault((family, row.kind, row.relation, *cells), []).append(row)
+    lines = [head]
+    for (_, kind, relation, *cells), members in groups.items():
+        own = "" if kind == "row" else f" ({kind})"
+        now = {f"{row.now:.4g}" for row in members}
+        name = members[0].name
+        if len(members) > 1:
+            name = f"{members[0].component.parent_component().name} ({len(members)} of them)"
+        lines.append([name + own, f"{relation} {now.pop()}" if len(now) == 1 else relation, *cells])
+    shown = lines if most is None else lines[: most + 1]
+    width = [max(len(line[k]) for line in shown) for k in range(len(head))]
+    text = [
         "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, width, strict=True)).rstrip()
-        for line in lines
+        for line in shown
     ]
+    if len(shown) < len(lines):
+        text.append(f"  and {sum(len(members) for members in list(groups.values())[most:])} more")
+    return text
+
+
+def _cheapest_first(row: ConflictingRow) -> tuple[int, float]:
+    """Order rows by the relative change that is enough, those without a percentage and a value after them."""
+    if row.growth is None:
+        return (2 if row.possible is None else 3) - int(_moves(row)), 0.0
+    place, size = (1, row.growth) if row.percent is None else (0, row.percent)
+    # Up to rounding, those of one component stay in the order of the model.
+    return place, float(f"{abs(size):.4g}")
 
 
 def _moves(row: ConflictingRow) -> bool:
-    return row.together is not None and abs(row.together - row.now) > 1e-9 * max(1.0, abs(row.now))
+    """Whether the cheapest change of all rows changes this one, by more than rounding."""
+    size = max(abs(row.now), abs(row.growth or 0.0)) or 1e-4
+    return row.together is not None and abs(row.together - row.now) > _NOISE * size
 
 
-def _changed(now: float, then: float) -> str:
+def _beyond(rows: Sequence[ConflictingRow]) -> list[str]:
+    """Return a line on the rows whose change is one beyond what their onloading variables give."""
+    names = dict.fromkeys(
+        row.component.parent_component().name
+        for row in rows
+        if row.beyond_onloading and (row.enough is not None or _moves(row))
+    )
+    if not names:
+        return []
+    return [f"  A change of {', '.join(names)} is so much beyond what its onloading variables give."]
+
+
+def _changed(row: ConflictingRow, then: float) -> str:
     """Return a new value, and how far it is from that of now."""
+    now = row.now
     change = then - now
-    if abs(change) <= 1e-9 * max(1.0, abs(now)):
+    if abs(change) <= 1e-9 * (abs(now) or 1.0):
         return "as it is"
     # So many decimals that four digits of the change are right, and rounded away from what is not enough.
     decimals = max(0, 3 - math.floor(math.log10(abs(change))))
     step = 10.0**-decimals
     beyond = math.ceil if change > 0 else math.floor
     safe = beyond(then / step - math.copysign(1e-6, change)) * step
-    share = f", {100 * change / abs(now):+.3g} %" if now else ""
+    share = f", {100 * change / abs(now):+.3g} %" if now and not row.beyond_onloading else ""
     return f"{safe:.12g} ({change:+.4g}{share})"
 
 

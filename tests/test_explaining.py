@@ -18,6 +18,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 
 from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, library
 from pyomo_j3o.errors import ModelError, OptionError
+from pyomo_j3o.explaining import Conflict
 
 
 def has_plan(model):
@@ -301,3 +302,101 @@ def test_the_time_limit_holds_where_many_rows_conflict():
     explanation = explain_infeasibility(m, time_limit=1)
     assert time.perf_counter() - begin < 5
     assert not explanation.proven
+
+
+def sites_and_customers(sites=6, customers=12):
+    """Return a location model that may open one site less than it takes."""
+    demand = [5 + (7 * j) % 11 for j in range(customers)]
+    capacity = sum(demand) / 4.5
+    m = pyo.ConcreteModel("sites")
+    m.open = pyo.Var(range(sites), domain=pyo.Binary)
+    m.flow = pyo.Var(range(sites), range(customers), bounds=(0, 1))
+    m.demand = pyo.Constraint(range(customers), rule=lambda m, j: sum(m.flow[:, j]) == 1)
+    m.capacity = pyo.Constraint(
+        range(sites),
+        rule=lambda m, i: sum(demand[j] * m.flow[i, j] for j in range(customers)) <= capacity * m.open[i],
+    )
+    m.few = pyo.Constraint(expr=sum(m.open.values()) <= 3)
+    m.cost = pyo.Objective(expr=sum(m.open.values()))
+    annotate(m, onloading=m.open, offloading=m.flow)
+    return m
+
+
+def test_the_remedy_comes_first_and_rows_without_one_are_folded():
+    """Of a location model the one useful row heads the table, and many demands are one line."""
+    m = sites_and_customers()
+    explanation = explain_infeasibility(m)
+    lines = str(explanation).splitlines()
+    assert lines[3].split()[:4] == ["few", "<=", "3", "5"]
+    assert len(explanation.conflicts[0].rows) > 12
+    assert sum(line.startswith("  demand") for line in lines) == 1
+    assert re.search(r"demand \(\d+ of them\) +(= 1)? +no value", str(explanation))
+    stream = io.StringIO()
+    models.classic().solve(m, tee=stream, load_solutions=False)
+    log = stream.getvalue().split("Rows in conflict")[1].splitlines()
+    assert log[2].split()[0] == "few"
+
+
+def test_a_change_beside_onloading_variables_is_told_as_what_it_is():
+    """Of sum(flow) <= cap open, the growth is one beyond what the open sites give, and has no percentage."""
+    explanation = explain_infeasibility(sites_and_customers())
+    rows = [row for row in explanation.conflicts[0].rows if row.name.startswith("capacity")]
+    assert rows
+    assert all(row.beyond_onloading and row.growth > 0 and row.percent is None for row in rows)
+    assert "A change of capacity is so much beyond what its onloading variables give." in str(explanation)
+    (few,) = (row for row in explanation.conflicts[0].rows if row.name == "few")
+    assert not few.beyond_onloading
+
+
+def test_fixed_onloading_variables_in_the_conflict_are_noted():
+    """Sites that the user has closed are a remedy that no row names."""
+    m = sites_and_customers()
+    m.few.set_value(sum(m.open.values()) <= 6)
+    assert explain_infeasibility(m).feasible
+    m.open[1].fix(0)
+    m.open[4].fix(0)
+    explanation = explain_infeasibility(m)
+    assert explanation.notes == ("2 variables are fixed, open[1] for one: freeing them may be enough.",)
+    assert explanation.proven
+    m.open[1].unfix()
+    assert explain_infeasibility(m).feasible
+    m.few.set_value(sum(m.open.values()) <= 4)
+    (note,) = explain_infeasibility(m).notes
+    assert note == "open[4] is fixed: freeing it may be enough."
+
+
+def test_rounding_is_no_cheapest_change():
+    """A relative change below 1e-5 is shown as none, and where one row moves, the column is left out."""
+    explanation = explain_infeasibility(short_of_uplink())
+    one, other = explanation.conflicts[0].rows[:2]
+    rows = (replace(one, together=one.now * (1 - 1e-6)), replace(other, together=other.enough))
+    assert "cheapest together" not in str(Conflict(rows))
+    moving = (replace(one, together=one.enough), replace(other, together=other.enough))
+    assert "cheapest together" in str(Conflict((*moving, replace(one, together=one.now * (1 - 1e-6)))))
+    assert "as it is" in str(Conflict((*moving, replace(one, together=one.now * (1 - 1e-6)))))
+
+
+def test_the_log_does_not_call_hopeless_what_other_reasons_block():
+    """With several reasons the short version says no value of none of them."""
+    data = library.small_example_data()
+    data = replace(data, compute_budget=np.array([0, 0, 0.2]), uplink_budget=np.array([1, 1, 9]))
+    stream = io.StringIO()
+    models.classic().solve(library.build_model(data), tee=stream, load_solutions=False)
+    log = stream.getvalue()
+    assert "there may be more" in log
+    assert "no value" not in log
+
+
+def test_an_equality_that_conflicts_by_itself_is_named_alone():
+    """x0 + x1 = 0.5 needs no other row, although half of it conflicts with one, too."""
+    m = pyo.ConcreteModel("half")
+    m.x = pyo.Var([0, 1], domain=pyo.Binary)
+    m.y = pyo.Var([0, 1, 2], bounds=(0, 1))
+    m.link = pyo.Constraint([0, 1, 2], rule=lambda m, i: m.y[i] <= m.x[i % 2])
+    m.half = pyo.Constraint(expr=m.x[0] + m.x[1] == 0.5)
+    m.much = pyo.Constraint(expr=sum(m.y.values()) >= 2.5)
+    m.gain = pyo.Objective(expr=sum(m.y.values()))
+    annotate(m, onloading=m.x, offloading=m.y)
+    explanation = explain_infeasibility(m)
+    assert [row.name for row in explanation.conflicts[0].rows] == ["half"]
+    assert explanation.conflicts[0].proven
