@@ -248,6 +248,8 @@ class Terms:
             if kind == _MONOMIAL:
                 number, one = one._args_
                 coefficient = scale * value(number)
+                if coefficient == 0:
+                    return
                 kind = _VARIABLE
             if kind == _CONSTANT:
                 coefficient = scale * value(one)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pyomo.common.collections import ComponentSet
 from pyomo.core.expr.numeric_expr import LinearExpression
@@ -208,7 +208,10 @@ def _pyomo_takes(expression, onloading):
     variables = {}
     visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(variables, {}, None))
     visitor.expand_nonlinear_products = True
-    found = visitor.walk_expression(expression)
+    try:
+        found = visitor.walk_expression(expression)
+    except AttributeError:  # at the first relation of constants in a process, and at no other
+        found = visitor.walk_expression(expression)
     if found.nonlinear is not None:
         return False
     pairs = [pair for pair, value in (found.quadratic or {}).items() if value]
@@ -257,7 +260,7 @@ def _check(builder, expressions, expected):
     assert got in either
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees, form=st.sampled_from(["<=", ">=", "==", "range", "tuple", "param"]))
 def test_a_body_is_the_polynomial_that_it_stands_for(tree, form):
     """In a constraint with constant sides, whatever the relation."""
@@ -279,7 +282,12 @@ def test_a_body_is_the_polynomial_that_it_stands_for(tree, form):
     _check(builder, [body], (row, {("anchor",): -1.0}, low, high))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@example(
+    left=("var", "x0"),
+    right=("*", (("sin", ("var", "x0")), ("*", (("var", "x0"), ("number", 0))))),
+    equal=False,
+)
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(left=trees, right=trees, equal=st.booleans())
 def test_both_sides_of_a_relation_count(left, right, equal):
     """Left <= right and left == right, with variables on either side or on both."""
@@ -293,7 +301,7 @@ def test_both_sides_of_a_relation_count(left, right, equal):
     _check(builder, [left, right], (row, {("anchor",): -1.0}, 0.0 if equal else -math.inf, 0.0))
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees, sense=st.sampled_from([pyo.minimize, pyo.maximize]))
 def test_an_objective_is_the_polynomial_that_it_stands_for(tree, sense):
     """Maximised as it is, minimised with the other sign."""
@@ -308,7 +316,7 @@ def test_an_objective_is_the_polynomial_that_it_stands_for(tree, sense):
     _check(builder, [goal], ({("anchor",): 1.0}, total, -math.inf, 1))
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees, change=st.sampled_from(["unfix", "fix", "param"]))
 def test_what_is_compiled_again_is_compiled_anew(tree, change):
     """After a variable is fixed or freed or a Param changes, the compilation is that of a fresh copy."""
