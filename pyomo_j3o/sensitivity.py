@@ -78,7 +78,8 @@ def budget_worth(
         One row per side of a row, in the units of the row and of the objective: ``row`` (name), ``relation``,
         ``used``, ``budget``, ``slack``; ``worth``, by how much the objective gets better, in its own sense,
         per unit by which the budget is relaxed (raised if ``<=``, lowered if ``>=``), never negative;
-        ``at_most``, which it is proven not to exceed; ``how`` and ``proven``.
+        ``at_most``, which it is proven not to exceed (of a dual: with this placement); ``how`` and
+        ``proven``.
 
         ``how`` is ``"re-solved"``, or ``"dual"`` for a price that holds for at least 0.1 % more of the
         budget (of what the row holds at the plan, where that is more, as in ``sum(y) <= 5 x``), or ``"LP"``
@@ -121,7 +122,7 @@ def budget_worth(
             value.proven,
         )
         found.append(dict(zip(_COLUMNS, entries, strict=True)))
-    found.sort(key=lambda row: -row["worth"])
+    found.sort(key=lambda row: (-row["worth"], -row["at_most"]))
     return Table(_COLUMNS, found)
 
 
@@ -193,6 +194,13 @@ def _budgets(
             budgets.append(_Budget(len(budgets), constraint.name, r, upper, side, slack, of_y[r] == 0))
     missing = None if wanted is None else set(wanted) - {id(inverse.rows[b.row]) for b in budgets}
     if wanted is not None and missing:
+        equations = problem.row_lower == problem.row_upper
+        for constraint, equation in zip(inverse.rows, equations, strict=True):
+            if equation and id(constraint) in missing:
+                raise ModelError(
+                    f"'{constraint.name}' is an equation, and equations have no worth here; "
+                    "name inequalities, like rows=[model.memory]"
+                )
         raise ModelError(
             f"'{wanted[missing.pop()]}' is no active inequality row of the model; name constraints like "
             "rows=[model.memory]"
@@ -204,6 +212,8 @@ def _members(rows: Any) -> dict[int, str]:
     """Return the constraints named, {id: name}."""
     members: dict[int, str] = {}
     for component in rows if isinstance(rows, (list, tuple, set)) else [rows]:
+        if isinstance(component, str):
+            raise ModelError(f"rows names {component!r}, a str; pass the component, rows=[model.{component}]")
         indexed = getattr(component, "is_indexed", lambda: False)()
         for member in component.values() if indexed else [component]:
             members[id(member)] = getattr(member, "name", str(member))

@@ -103,8 +103,12 @@ def test_links_are_no_budgets_and_rows_can_be_chosen():
     assert names == {"memory", "compute", "client_uplink", "edge_uplink"}
     table = budget_worth(m, results, rows=[m.memory["phone"], m.compute])
     assert set(table["row"]) == {"memory[phone]", "compute[phone]", "compute[robot]", "compute[server]"}
-    with pytest.raises(ModelError, match="demand"):
+    with pytest.raises(ModelError, match=r"'demand\[.*equations have no worth here"):
         budget_worth(m, results, rows=m.demand)
+    with pytest.raises(ModelError, match="pass the component"):
+        budget_worth(m, results, rows="memory")
+    with pytest.raises(ModelError, match="no active inequality row"):
+        budget_worth(m, results, rows=[library.small_example().memory])
 
 
 def test_the_model_is_left_alone():
@@ -188,6 +192,8 @@ def test_a_dual_of_a_row_whose_constant_is_0_is_tried_out():
     table = budget_worth(m, results)
     routed = best_routing(problem, x > 0.5)
     assert len(table) == 10
+    keys = [(row["worth"], row["at_most"]) for row in table]
+    assert keys == sorted(keys, reverse=True)
     for row in table:
         after = best_routing(relaxed(problem, number[row["row"]], True, 0.01), x > 0.5)
         assert row["worth"] == pytest.approx((after - routed) / 0.01, abs=1e-3), str(table)
