@@ -204,7 +204,8 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
     except TriviallyInfeasibleError as error:
         note = "The rest of the model was not looked at."
         found = tuple(_conflicts_of_constants(model))
-        notes = (note,) if found else (f"{error}.", note)
+        rows = [row.component for conflict in found for row in conflict.rows]
+        notes = (note, *_fixed(model, rows)) if found else (f"{error}.", note)
         return Explanation(model.name, False, found or (Conflict(()),), False, True, notes)
     try:
         finding = find_conflicts(problem, float(time_limit), int(most), families=_families(inverse))

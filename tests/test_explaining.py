@@ -202,6 +202,7 @@ def test_rows_of_constants_and_crossed_bounds():
     assert [(row.name, row.now, row.enough) for row in rows] == [("alone", 1, 2), ("y[1,a,1]", 0.5, 0.9)]
     assert not explanation.complete
     assert "was not looked at" in str(explanation)
+    assert "2 variables are fixed, x[a,1] for one" in str(explanation)
 
 
 def test_several_reasons_are_named_one_after_another():
