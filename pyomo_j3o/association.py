@@ -15,7 +15,8 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-from pyomo_j3o.building import check_counts, weighted
+from pyomo_j3o.arguments import check_counts
+from pyomo_j3o.building import weighted
 from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.taskonomy import taskonomy_data
 

@@ -1,8 +1,8 @@
-"""What the model builders share: rows that Pyomo takes fast, distances, checks of arguments."""
+"""What the model builders share: rows that Pyomo takes fast, and distances."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,49 +34,3 @@ def weighted(terms: Iterable[tuple[float, Any]], constant: float = 0.0) -> Linea
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the Euclidean distances between two sets of points, (A, 2) and (B, 2), as an array (A, B)."""
     return np.sqrt(((one[:, None, :] - other[None, :, :]) ** 2).sum(axis=2))
-
-
-def check_counts(**counts: int) -> None:
-    """Raise a ValueError for the first of the named numbers that is no whole number of at least 1."""
-    for name, number in counts.items():
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-            raise ValueError(f"{name}={number!r}: give a whole number of at least 1")
-
-
-def check_seed(seed: int) -> None:
-    """Raise a ValueError if the seed is no whole number of at least 0, such as None, which draws anew."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed={seed!r}: give a whole number of at least 0")
-
-
-def check_share(name: str, share: float) -> None:
-    """Raise a ValueError if the named argument is no number above 0 and below 1."""
-    if not (_is_number(share) and 0 < share < 1):
-        raise ValueError(f"{name}={share!r}: give a number above 0 and below 1")
-
-
-def check_positive(name: str, number: float) -> None:
-    """Raise a ValueError if the named argument is no positive and finite number."""
-    if not (_is_number(number) and 0 < number < np.inf):
-        raise ValueError(f"{name}={number!r}: give a positive number")
-
-
-def check_multipliers(**factors: float) -> None:
-    """Raise a ValueError for the first of the named multipliers that is no finite number of at least 0."""
-    for name, factor in factors.items():
-        if not (_is_number(factor) and 0 <= factor < np.inf):
-            raise ValueError(f"{name}={factor!r}: give a multiplier of at least 0 (1: the default budgets)")
-
-
-def check_names(name: str, names: Sequence[str]) -> None:
-    """Raise a ValueError if the named argument is no sequence of one or more strings, all different."""
-    given = (
-        isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(n, str) for n in names)
-    )
-    if not given or not names or len(set(names)) < len(names):
-        raise ValueError(f"{name}={names!r}: give one or more names, all different")
-
-
-def _is_number(number: object) -> bool:
-    """Tell whether an argument is one real number; True and False are none."""
-    return isinstance(number, (int, float, np.integer, np.floating)) and not isinstance(number, bool)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pyomo_j3o.arguments import check_counts, check_multipliers, check_seed
 from pyomo_j3o.batch_latency import v100_batch_latency
-from pyomo_j3o.building import check_counts, check_multipliers, check_seed
 from pyomo_j3o.inference import InferenceData
 
 # Effective throughput, GMAC/s. Client: batch 1 on a laptop's Intel i7-12700H, 25th to 75th percentile of

@@ -13,7 +13,8 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-from pyomo_j3o.building import check_counts, check_positive, check_seed, check_share, distances, weighted
+from pyomo_j3o.arguments import check_counts, check_positive, check_seed, check_share
+from pyomo_j3o.building import distances, weighted
 
 _DEMAND = (5, 35)
 _CAPACITY = (10, 160)

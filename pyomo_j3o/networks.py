@@ -11,7 +11,8 @@ import pyomo.environ as pyo
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
-from pyomo_j3o.building import check_counts, check_positive, check_seed, check_share, distances, weighted
+from pyomo_j3o.arguments import check_counts, check_positive, check_seed, check_share
+from pyomo_j3o.building import distances, weighted
 
 Arc = tuple[int, int]
 
