@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from pyomo_j3o.bounding import proven_bound
+from pyomo_j3o.decomposing import components
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.tightening import row_ends
 
 #: So many families of rows, the largest, are worth an LP each.
 _FAMILIES = 8
@@ -59,7 +60,7 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
     upper = np.array(limits) - np.array(least)
     upper += 1e-9 * np.maximum(1.0, np.abs(upper))
     matrix = sparse.csr_array(np.array(uses).reshape(len(uses), problem.n_onloading))
-    largest = _largest(matrix, problem.onloading_lower, problem.onloading_upper)
+    _, largest = row_ends(matrix, (problem.onloading_lower, problem.onloading_upper))
     new = np.flatnonzero(largest > upper)
     if not len(new):
         return problem
@@ -113,9 +114,7 @@ def _families(problem: Problem, rows: IntArray, sign: FloatArray) -> list[IntArr
     for _ in range(2):
         column_colour = _refined(matrix.indices, row_colour[row], positive, np.zeros(n, dtype=np.int64))
         row_colour = _refined(row, column_colour[matrix.indices], positive, row_colour)
-    everything = sparse.csr_array(sparse.hstack([problem.onloading_rows, matrix], format="csr"))
-    graph = sparse.block_array([[None, everything], [everything.T, None]], format="csr")
-    part = connected_components(graph, directed=False)[1][:m]
+    part = components(problem)[1]
     names = np.stack([row_colour[rows], part[rows], sign.astype(np.int64)])
     _, number, size = np.unique(names, axis=1, return_inverse=True, return_counts=True)
     number = number.ravel()
@@ -177,10 +176,3 @@ def _cheapest(problem: Problem, matrix: sparse.csc_array, load: FloatArray) -> t
         upper[chosen] = np.add.reduceat(upper[lone[order]], np.flatnonzero(first))
     columns = np.flatnonzero(keep)
     return columns, upper[columns]
-
-
-def _largest(matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Return the largest value of every row within the bounds."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    ends = np.maximum(matrix.data * lower[matrix.indices], matrix.data * upper[matrix.indices])
-    return np.bincount(row, ends, minlength=matrix.shape[0]).astype(float)

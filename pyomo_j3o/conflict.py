@@ -16,7 +16,7 @@ from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.lp import HighsBackend, LinearModel, LPStatus
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
-from pyomo_j3o.scaling import scale_rows
+from pyomo_j3o.scaling import largest_coefficients, scale_rows
 
 #: Violations below this, relative to the size of a row, are rounding.
 _TOLERANCE = 1e-7
@@ -316,12 +316,9 @@ class _System:
             upper.append(np.full(len(rows) + len(bounds), up))
             side += [row_side[rows], bound[bounds]]
         kinds, numbers, values = np.concatenate(kind), np.concatenate(index), np.concatenate(side)
-        largest = np.ones(max(model.n_rows, 1))
-        matrix = sparse.csr_array(model.matrix)
-        filled = np.flatnonzero(np.diff(matrix.indptr))
-        if len(filled):
-            largest[filled] = np.maximum.reduceat(np.abs(matrix.data), matrix.indptr[filled])
-        own = np.where(kinds == _BOUND, 1.0, largest[np.where(kinds == _BOUND, 0, numbers)])
+        largest = largest_coefficients(problem)
+        own, of_row = np.ones(len(kinds)), kinds != _BOUND
+        own[of_row] = np.where(largest > 0, largest, 1.0)[numbers[of_row]]
         n_given = given_rows
         return _System(
             model,

@@ -45,11 +45,7 @@ def split(problem: Problem, smallest: int = 200) -> list[Part]:
     m, n_x = problem.n_rows, problem.n_onloading
     if n_x and n_x + problem.n_offloading < smallest:
         return [_everything(problem)]
-    links = _links(problem)
-    graph = sparse.block_array([[None, links], [links.T, None]], format="csr")
-    n_components, label = connected_components(graph, directed=False)
-    # What stands for products is no row.
-    label = np.concatenate([label[:m], label[links.shape[0] :]])
+    n_components, label = components(problem)
     of_component, n_parts = _parts_of(label, m, n_x, n_components, smallest)
     label = of_component[label]
     row_label, x_label, y_label = label[:m], label[m : m + n_x], label[m + n_x :]
@@ -59,6 +55,21 @@ def split(problem: Problem, smallest: int = 200) -> list[Part]:
     return [
         Part(take(problem, by_x[k], by_y[k], by_row[k]), by_x[k], by_y[k], by_row[k]) for k in range(n_parts)
     ]
+
+
+def components(problem: Problem) -> tuple[int, IntArray]:
+    """Return how many connected components there are, and that of each row, x and y, (M + N + K,).
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    """
+    links = _links(problem)
+    graph = sparse.block_array([[None, links], [links.T, None]], format="csr")
+    number, label = connected_components(graph, directed=False)
+    # What stands for products is no row.
+    return number, np.concatenate([label[: problem.n_rows], label[links.shape[0] :]])
 
 
 def _parts_of(label: IntArray, m: int, n_x: int, n_components: int, smallest: int) -> tuple[IntArray, int]:

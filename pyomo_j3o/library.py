@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.core.expr.numeric_expr import LinearExpression
 
 from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock
 from pyomo_j3o.association import build_multi_edge, multi_edge
@@ -23,6 +22,7 @@ from pyomo_j3o.batch_latency import (
     v100_classifiers,
 )
 from pyomo_j3o.batching_window import BatchingWindow
+from pyomo_j3o.building import weighted
 from pyomo_j3o.domainnet import domainnet_data, domainnet_models
 from pyomo_j3o.facilities import (
     FacilityData,
@@ -208,9 +208,7 @@ def build_model(
     m.memory = pyo.Constraint(pyo.Any)
     for node, models in held.items():
         if models and math.isfinite(budget["memory_budget"][node]):
-            row = LinearExpression(
-                linear_coefs=[footprint[k] for k in models], linear_vars=[x[node, k] for k in models]
-            )
+            row = weighted((footprint[k], x[node, k]) for k in models)
             m.memory[node] = row <= budget["memory_budget"][node]
     for component, field in (
         ("compute", "compute_budget"),
@@ -306,7 +304,7 @@ def _terms_by_row(data: InferenceData, options: list[Option]) -> _Terms:
 
 def _linear_sum(y: Any) -> Callable[[_Row], Any]:
     def total(row: _Row) -> Any:
-        return LinearExpression(linear_coefs=[c for c, _ in row], linear_vars=[y[h] for _, h in row])
+        return weighted((c, y[h]) for c, h in row)
 
     return total
 

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products
+from pyomo_j3o.tightening import largest_entries
 
 #: Rows whose largest coefficient lies in between are left as they are.
 _SMALL, _LARGE = 1e-3, 1e6
@@ -116,10 +117,7 @@ def _scaled_products(terms: Products, factors: FloatArray) -> Products:
 
 def largest_coefficients(problem: Problem) -> FloatArray:
     """Return the largest absolute coefficient of each row, products included, (M,); 0 for an empty row."""
-    largest = np.zeros(problem.n_rows)
-    for matrix in (problem.onloading_rows, problem.offloading_rows):
-        row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
-        np.maximum.at(largest, row, np.abs(matrix.data))
+    largest = np.maximum(largest_entries(problem.onloading_rows), largest_entries(problem.offloading_rows))
     terms = problem.products
     inside = terms.row >= 0
     np.maximum.at(largest, terms.row[inside], np.abs(terms.coefficient[inside]))

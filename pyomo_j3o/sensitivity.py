@@ -24,7 +24,7 @@ from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.problem import BoolArray, FloatArray, Problem, activities, evaluate
 from pyomo_j3o.results import Ending, Timings
-from pyomo_j3o.scaling import scale_objective, scale_rows
+from pyomo_j3o.scaling import largest_coefficients, scale_objective, scale_rows
 from pyomo_j3o.solver import J3OSolutionLoader
 from pyomo_j3o.tables import Table
 
@@ -272,11 +272,7 @@ def _scales(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
     of_y = abs(problem.offloading_rows) @ np.abs(y)
     of_y += np.bincount(rows, values * at, minlength=problem.n_rows)
     scale = np.maximum(abs(problem.onloading_rows) @ np.abs(x), of_y)
-    largest = np.zeros(problem.n_rows)
-    np.maximum.at(largest, rows, values)
-    for matrix in (problem.onloading_rows, problem.offloading_rows):
-        entries = matrix.tocoo()
-        np.maximum.at(largest, entries.row, np.abs(entries.data))
+    largest = largest_coefficients(problem)
     scale = np.where(scale > _ROUNDING * largest, scale, largest)
     return np.where(scale > 0, scale, 1.0)
 
@@ -389,13 +385,7 @@ class _Again:
         backend = choose_backend("auto", linear.n_onloading + linear.n_offloading, linear.n_rows)
         allowed = self._rel_gap * self._total
         settings = method.Settings(
-            stopping.first_of(
-                stopping.gap_closed(self._rel_gap, allowed),
-                stopping.time_limit(seconds),
-                stopping.placement_repeated(),
-                stopping.iteration_limit(50),
-                stopping.stalled(2, 0.1),
-            ),
+            stopping.usual(self._rel_gap, allowed, seconds, 50),
             self._rel_gap,
             allowed * factor,
             seconds,

@@ -49,12 +49,14 @@ def sift(
     Tightened
     """
     problem, priced = structure.problem, structure.priced_rows
+    if problem.n_offloading < _LARGE:
+        return None
     # Where columns compete for a budget, the cheapest is not the one that gets it.
     no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
     if np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])):
         return None
     columns = _first_columns(structure)
-    if problem.n_offloading < _LARGE or columns.sum() > 0.5 * len(columns):
+    if columns.sum() > 0.5 * len(columns):
         return None
     n_x = problem.n_onloading
     kernel = Kernel(model, backend, n_x, columns)

@@ -78,10 +78,6 @@ _SECONDS_OF_WHY = 2.0
 
 _MIP_SOLVERS = ("gurobi", "highs", "scip")
 
-#: The alternation ends when so many iterations close no more than this share of the gap: what follows it
-#: closes more in less time. Without improvement, so many iterations must bring nothing.
-_PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
-
 
 class _Option(ConfigValue):
     """A `ConfigValue` whose domain speaks for itself: its error reaches the user as it is."""
@@ -652,16 +648,15 @@ def _settings(
 ) -> method.Settings:
     """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
     limit = math.inf if config.time_limit is None else config.time_limit
-    rules = [
-        stopping.gap_closed(config.rel_gap, config.abs_gap or 0.0),
-        stopping.time_limit(limit),
-        *([stopping.user_rule(config.stop)] if config.stop is not None else []),
-        stopping.placement_repeated(),
-        stopping.iteration_limit(config.max_iterations),
-        stopping.stalled(_PATIENCE, _LEAST_PROGRESS) if config.improve else stopping.stalled(_PATIENCE_ALONE),
-    ]
     return method.Settings(
-        stopping.first_of(*rules),
+        stopping.usual(
+            config.rel_gap,
+            config.abs_gap or 0.0,
+            limit,
+            config.max_iterations,
+            config.improve,
+            config.stop,
+        ),
         config.rel_gap,
         (config.abs_gap or 0.0) * factor,
         limit,

@@ -9,6 +9,10 @@ import numpy as np
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.results import Ending, Record
 
+#: The alternation ends when so many iterations close no more than this share of the gap: what follows it
+#: closes more in less time. Without improvement, so many iterations must bring nothing.
+_PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
+
 #: Looks at the records so far and says why to stop, or None to go on.
 Stop = Callable[[Sequence[Record]], Ending | None]
 
@@ -81,6 +85,35 @@ def user_rule(rule: Callable[[Sequence[Record]], bool]) -> Stop:
         return Ending.USER if answer else None
 
     return stop
+
+
+def usual(
+    rel_gap: float,
+    abs_gap: float,
+    seconds: float,
+    iterations: int,
+    improve: bool = True,
+    rule: Callable[[Sequence[Record]], bool] | None = None,
+) -> Stop:
+    """Stop as a solve does: at a limit, a fixed point, or where iterations bring hardly anything.
+
+    Parameters
+    ----------
+    rel_gap, abs_gap, seconds, iterations
+        The limits.
+    improve
+        Whether a search follows: what it closes, it closes in less time.
+    rule
+        The reader's own, or None.
+    """
+    return first_of(
+        gap_closed(rel_gap, abs_gap),
+        time_limit(seconds),
+        *([user_rule(rule)] if rule is not None else []),
+        placement_repeated(),
+        iteration_limit(iterations),
+        stalled(_PATIENCE, _LEAST_PROGRESS) if improve else stalled(_PATIENCE_ALONE),
+    )
 
 
 def first_of(*stops: Stop) -> Stop:

@@ -33,8 +33,8 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
     if not len(single):
         return problem
     entry = x_rows.indptr[single]
-    low, high = _reach(problem.offloading_rows, bounds)
-    least = _LEAST * _largest_entries(problem.offloading_rows)[single]
+    low, high = row_ends(problem.offloading_rows, bounds)
+    least = _LEAST * largest_entries(problem.offloading_rows)[single]
     data, row_lower, row_upper = x_rows.data.copy(), problem.row_lower.copy(), problem.row_upper.copy()
     for side, other, sign, reach in (
         (row_upper, problem.row_lower, 1.0, high[single]),
@@ -62,7 +62,9 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
     )
 
 
-def _reach(matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
+def row_ends(
+    matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
     """Return the least and the largest value of every row of `matrix` within the column bounds."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     lower, upper = bounds
@@ -72,7 +74,7 @@ def _reach(matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]) -> t
     return low, high
 
 
-def _largest_entries(matrix: sparse.csr_array) -> FloatArray:
+def largest_entries(matrix: sparse.csr_array) -> FloatArray:
     """Return the largest absolute value of every row of `matrix`, 0 for an empty one."""
     largest = np.zeros(matrix.shape[0])
     np.maximum.at(largest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data))
