@@ -5,6 +5,7 @@ gets the arrays, products written out by their four rows. Models with windows go
 """
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -436,8 +437,23 @@ class Verdict:
 
 def judge(seed):
     """Solve the model of a seed by j3o, with other options, and by j3o.exact; say what is wrong with any."""
-    logging.getLogger("pyomo_j3o").setLevel(logging.ERROR)
-    logging.getLogger("pyomo.core").setLevel(logging.ERROR)
+    with _only_errors("pyomo_j3o"), _only_errors("pyomo.core"):
+        return _judge(seed)
+
+
+@contextmanager
+def _only_errors(name):
+    """Keep the warnings of a logger back, and let those of the tests that follow through again."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _judge(seed):
     case = random_case(seed)
     n = sum(1 for _ in case.model.component_data_objects(pyo.Var))
     verdict = Verdict(seed, case.shape, case.size, case.style, n)
