@@ -1,6 +1,6 @@
 """Write docs/fuzz_table.md: random annotated models, each solved by j3o and by j3o.exact and judged.
 
-Run it from the root of the repository; a thousand models take about two minutes in two processes. Models and
+Run it from the root of the repository; a thousand models take about three minutes in two processes. Models and
 judge are those of tests/random_models.py, whose seeds the default tests run a few of.
 
     python docs/make_fuzz_table.py [--seeds N] [--first SEED] [--jobs N]
@@ -32,6 +32,7 @@ def row(name: str, verdicts: list[Verdict]) -> str:
     cells = [name, str(len(verdicts)), str(len(known))]
     for distances in (
         [v.distance for v in known],
+        [v.search for v in known if v.search is not None],
         [v.alternation for v in known if v.alternation is not None],
     ):
         n = max(1, len(distances))
@@ -44,12 +45,12 @@ def row(name: str, verdicts: list[Verdict]) -> str:
 def table(verdicts: list[Verdict]) -> list[str]:
     """Return the table, by shape and by size, and what stands out."""
     head = (
-        "| {} | models | with an optimum | j3o: optimal | j3o: within 1 % | alternation: optimal "
-        "| alternation: within 1 % | wrong |"
+        "| {} | models | with an optimum | j3o: optimal | j3o: within 1 % | own search: optimal "
+        "| own search: within 1 % | alternation: optimal | alternation: within 1 % | wrong |"
     )
     lines = []
     for title, key in (("shape", "shape"), ("size", "size")):
-        lines += [head.format(title), "|---" + "|---:" * 7 + "|"]
+        lines += [head.format(title), "|---" + "|---:" * 9 + "|"]
         names = list(SIZES) if key == "size" else sorted({v.shape for v in verdicts})
         lines += [row(name, [v for v in verdicts if getattr(v, key) == name]) for name in names]
         lines += [row("all", verdicts), ""]

@@ -1,4 +1,4 @@
-"""After the loop: descents, and branch and bound on the kernel of the tightened relaxation."""
+"""After the loop: descents, and branch and bound, by a MILP solver on small parts, else on the kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyomo_j3o.bounding import Tightened
 from pyomo_j3o.branching import Tree
 from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
-from pyomo_j3o.lp.base import Backend, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
@@ -35,6 +35,10 @@ _FAR, _WORTH = 0.02, 0.2
 #: A MILP solver gets parts with a wider gap than this and no more nonzeros, by either of two pairs: on large
 #: parts it is slow. It ends at a gap, or after nodes.
 _WIDE, _SMALL, _CLOSE, _NODES = (0.0125, 0.025), (8_000, 20_000), 5e-3, 2000
+
+#: Before branch and bound of our own, it gets a part of no more nonzeros than this, or where rows over several
+#: y contain x, for whose cuts it is the better; nodes times nonzeros are limited.
+_TINY, _TINY_MIXED, _TINY_EFFORT = 2_000, 6_000, 600_000
 
 #: A gap this wide says that the steps before are not made for the part: there it is worth closing farther.
 _STRANGE, _CLOSER = 0.1, 1e-3
@@ -73,9 +77,10 @@ def improve(
 ) -> Improved:
     """Return a placement of one part at least as good as `x`, and a bound.
 
-    If `x` is far from the bound, a descent from the rounded relaxation, or else from `x`; branch and bound on
-    the kernel, whose relaxations are rounded; a descent from the best placement. Where all that leaves a wide
-    gap, a MILP solver gets a part that is small enough for it.
+    If `x` is far from the bound, a descent from the rounded relaxation, or else from `x`. A small part then
+    goes to a MILP solver. What that does not close, and a larger part: branch and bound on the kernel, whose
+    relaxations are rounded; a descent from the best placement; and where all that leaves a wide gap, a MILP
+    solver, if the part is small enough for it.
 
     Parameters
     ----------
@@ -98,7 +103,7 @@ def improve(
     rel_gap
         The search ends at this relative gap.
     mip_solvers
-        Returns the MIP solvers for the last step, best first; None to leave it out.
+        Returns the MIP solvers for small parts and wide gaps, best first; None to do without.
     others
         Further placements, (N,) bool each, that a descent begins at if they are near the best.
     """
@@ -112,7 +117,10 @@ def improve(
         search = _Search(structure, step, start, surrogates, remaining, report, done)
         tightened = relaxation() if remaining() > 0 else None
         if tightened is not None and remaining() > 0:
+            search.bound = tightened.bound
             search.approach(tightened)
+            if mip_solvers is not None and search.solve_small(tightened, rel_gap, mip_solvers):
+                return Improved(search.best.x, search.bound)
             search.branch(backend, tightened, rel_gap)
         search.descend()
         for other in others:
@@ -190,7 +198,6 @@ class _Search:
                 self.bound = min(self.bound, tree.bound)
                 tree.close()
 
-        self.bound = min(self.bound, tightened.bound)
         self._timed("kernel", search)
 
     def descend(self) -> None:
@@ -215,7 +222,7 @@ class _Search:
     ) -> None:
         """Leave a part that the steps before are not made for, flows, say, to a MILP solver."""
         best = self.best
-        gap = min(self.bound, tightened.bound) - best.objective
+        gap = self.bound - best.objective
         scale = abs(best.objective)
         model, n_x = tightened.model, self.structure.problem.n_onloading
         wanted = any(
@@ -225,23 +232,52 @@ class _Search:
         if not wanted:
             return
         strange = not best.feasible or gap > _STRANGE * scale
-        close = _CLOSER if strange else _CLOSE
+        self._milp(model, max(rel_gap, _CLOSER if strange else _CLOSE), _NODES, mip_solvers)
+
+    def solve_small(
+        self, tightened: Tightened, rel_gap: float, mip_solvers: Callable[[], Iterable[MIPSolver]]
+    ) -> bool:
+        """Leave a small part to a MILP solver for a few nodes; return whether that closed its gap."""
+        nonzeros = tightened.model.matrix.nnz
+        gap = self.bound - self.best.objective
+        if nonzeros > (_TINY_MIXED if self.structure.mixed_matrix.nnz else _TINY) or self._remaining() <= 0:
+            return False
+        if self.best.feasible and gap <= rel_gap * abs(self.best.objective):
+            return False
+        nodes = _TINY_EFFORT // max(nonzeros, 1)
+        return self._milp(tightened.model, rel_gap, nodes, mip_solvers, near_optimal=True)
+
+    def _milp(
+        self,
+        model: LinearModel,
+        rel_gap: float,
+        nodes: int,
+        mip_solvers: Callable[[], Iterable[MIPSolver]],
+        near_optimal: bool = False,
+    ) -> bool:
+        """Let a MILP solver search on from the best routing; return whether it closed the gap."""
+        best, n_x, closed = self.best, self.structure.problem.n_onloading, False
+        start = None
+        if best.feasible:
+            start = Start(np.concatenate([best.x, best.y]).astype(float), near_optimal)
 
         def use(solver: MIPSolver) -> MIPSolution:
             return solver.solve(
                 MIPModel(model),
                 Limits(
                     self._remaining(),
-                    rel_gap=max(rel_gap, close),
-                    nodes=_NODES,
+                    rel_gap=rel_gap,
+                    nodes=nodes,
                     stop=lambda: self._remaining() <= 0,
                     threads=1,
                 ),
-                Start(np.concatenate([best.x, best.y]).astype(float)) if best.feasible else None,
+                start,
             )
 
         def solve() -> None:
+            nonlocal closed
             found = first_licensed(mip_solvers(), use)
+            closed = found.status is LPStatus.OPTIMAL
             if found.found:
                 routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), 1.0))
                 if routing.solved:
@@ -252,6 +288,7 @@ class _Search:
                 raise KeyboardInterrupt
 
         self._timed("milp", solve)
+        return closed
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
         """Do the work and note what it brought."""

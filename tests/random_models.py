@@ -5,7 +5,7 @@ gets the arrays, products written out by their four rows. Models with windows go
 """
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from small_problems import INF
 from solver_models import objective_value, worst_violation
 
-from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate
+from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate, improving
 from pyomo_j3o.problem import OBJECTIVE
 
 WINDOWS = "windows"
@@ -421,8 +421,9 @@ class Verdict:
     """What came of one seed.
 
     `wrong` says what a correct solver never does; `distance` is that of j3o's plan to the optimum, relative
-    to the larger of the optimum and 1, and `alternation` that without the improvement and with other options,
-    drawn at random; both None without an optimum.
+    to the larger of the optimum and 1, `search` that without the MILP solver that small parts go to, and
+    `alternation` that without the improvement and with other options, drawn at random; all None without an
+    optimum.
     """
 
     seed: int
@@ -432,11 +433,12 @@ class Verdict:
     n_variables: int
     wrong: str = ""
     distance: float | None = None
+    search: float | None = None
     alternation: float | None = None
 
 
 def judge(seed):
-    """Solve the model of a seed by j3o, with other options, and by j3o.exact; say what is wrong with any."""
+    """Solve the model of a seed by j3o in three ways, and by j3o.exact; say what is wrong with any."""
     with _only_errors("pyomo_j3o"), _only_errors("pyomo.core"):
         return _judge(seed)
 
@@ -470,20 +472,37 @@ def _judge(seed):
     complaints, distances = [], {}
     for name, solver, options in (
         ("j3o", "j3o", {}),
+        ("search", "j3o", {}),
         ("alternation", "j3o", others),
         ("exact", "j3o.exact", {"mip_solver": "highs", "rel_gap": 1e-6}),
     ):
         try:
-            complaint, distances[name] = _solve(case, truth, solver, {"lp_solver": "highs"} | options)
+            with _own_search() if name == "search" else nullcontext():
+                complaint, distances[name] = _solve(case, truth, solver, {"lp_solver": "highs"} | options)
         except Exception as error:
             complaint, distances[name] = f"{type(error).__name__}: {error}", None
         if complaint:
             complaints.append(f"{name}: {complaint}")
     if (distances["exact"] or 0) > 1e-5:
         complaints.append(f"exact: misses the optimum by {distances['exact']:.1e}")
-    verdict.distance, verdict.alternation = distances["j3o"], distances["alternation"]
+    verdict.distance, verdict.search = distances["j3o"], distances["search"]
+    verdict.alternation = distances["alternation"]
     verdict.wrong = "; ".join(complaints)
     return verdict
+
+
+@contextmanager
+def _own_search():
+    """Let no part count as small enough to go to a MILP solver before branch and bound on its kernel."""
+    names = ("_TINY", "_TINY_MIXED")
+    before = [getattr(improving, name) for name in names]
+    for name in names:
+        setattr(improving, name, -1)
+    try:
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(improving, name, value)
 
 
 def _solve(case, truth, solver, options):

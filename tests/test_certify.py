@@ -12,16 +12,34 @@ from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from small_problems import INF, beside, permuted, problem_of
 from solver_models import classic, hard_to_place, new, objective_value, optimum, worst_violation
 
+import pyomo_j3o.improving
 import pyomo_j3o.method
 from pyomo_j3o import annotate
 from pyomo_j3o.decomposing import split
-from pyomo_j3o.library import taskonomy
+from pyomo_j3o.library import fixed_charge_network, taskonomy
 from pyomo_j3o.linearize import linearize
 
 QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
-EVERY_SHAPE = pytest.mark.parametrize("shape", SHAPES)
 CONVERGED = (TerminationCondition.convergenceCriteriaSatisfied,)
 LINEAR = [shape for shape in SHAPES if shape != "products"]
+
+
+@pytest.fixture(params=["MILP solver first", "own search"])
+def closes_small_parts(request, monkeypatch):
+    """Small parts are closed by a MILP solver, or, as large ones, by branch and bound on the kernel."""
+    if request.param == "own search":
+        leave_small_parts(monkeypatch)
+
+
+def leave_small_parts(monkeypatch):
+    """Let no part count as small."""
+    for name in ("_TINY", "_TINY_MIXED"):
+        monkeypatch.setattr(pyomo_j3o.improving, name, -1)
+
+
+def EVERY_SHAPE(test):
+    """Run a test on every shape, by either search."""
+    return pytest.mark.usefixtures("closes_small_parts")(pytest.mark.parametrize("shape", SHAPES)(test))
 
 
 def slack(value, relative=1e-6):
@@ -478,6 +496,25 @@ def test_a_plan_that_is_too_hard_to_find_in_time():
     assert all(v.value is None for v in model.x.values())
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_small_part_is_closed_by_a_milp_solver(seed, monkeypatch):
+    """Flows of some hundred nonzeros: the optimum, and proven, without a search of our own."""
+    results = new(lp_solver="highs").solve(fixed_charge_network(12, seed), **QUIET)
+    assert [step.name for step in results.extra_info.improvement if step.name != "swaps"] == ["milp"]
+    assert results.solution_status == SolutionStatus.optimal
+    exact = SolverFactory("highs").solve(fixed_charge_network(12, seed), rel_gap=1e-6)
+    assert results.incumbent_objective == pytest.approx(exact.incumbent_objective, rel=1e-4)
+    assert results.objective_bound <= exact.incumbent_objective * (1 + 1e-6)
+
+    # What it does not close in a few nodes, the search goes on with.
+    monkeypatch.setattr(pyomo_j3o.improving, "_TINY_EFFORT", 0)
+    results = new(lp_solver="highs").solve(fixed_charge_network(12, seed), **QUIET)
+    assert "milp" in [step.name for step in results.extra_info.improvement]
+    assert results.incumbent_objective <= exact.incumbent_objective * 1.01
+    assert results.objective_bound <= exact.incumbent_objective * (1 + 1e-6)
+
+
+@pytest.mark.usefixtures("closes_small_parts")
 def test_what_the_other_steps_cannot_close_goes_to_a_milp_solver():
     """Lot sizing, whose relaxation says little: plan and bound meet, by the step named for it."""
     rng = np.random.default_rng(0)
