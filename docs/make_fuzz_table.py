@@ -1,7 +1,7 @@
 """Write docs/fuzz_table.md: random annotated models, each solved by j3o and by j3o.exact and judged.
 
-Run it from the root of the repository; a thousand models take about three minutes in two processes. Models and
-judge are those of tests/random_models.py, whose seeds the default tests run a few of.
+Run it from the root of the repository; a thousand models take about three minutes in two processes. Models
+and judge are those of tests/random_models.py, whose seeds the default tests run a few of.
 
     python docs/make_fuzz_table.py [--seeds N] [--first SEED] [--jobs N]
 """

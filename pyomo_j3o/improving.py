@@ -36,8 +36,8 @@ _FAR, _WORTH = 0.02, 0.2
 #: parts it is slow. It ends at a gap, or after nodes.
 _WIDE, _SMALL, _CLOSE, _NODES = (0.0125, 0.025), (8_000, 20_000), 5e-3, 2000
 
-#: Before branch and bound of our own, it gets a part of no more nonzeros than this, or where rows over several
-#: y contain x, for whose cuts it is the better; nodes times nonzeros are limited.
+#: Before branch and bound of our own, it gets a part of no more nonzeros than the first, or than the second
+#: where rows over several y contain x, for whose cuts it is the better; nodes times nonzeros are limited.
 _TINY, _TINY_MIXED, _TINY_EFFORT = 2_000, 6_000, 600_000
 
 #: A gap this wide says that the steps before are not made for the part: there it is worth closing farther.
@@ -224,7 +224,7 @@ class _Search:
         best = self.best
         gap = self.bound - best.objective
         scale = abs(best.objective)
-        model, n_x = tightened.model, self.structure.problem.n_onloading
+        model = tightened.model
         wanted = any(
             (not best.feasible or gap > max(wide, rel_gap) * scale) and model.matrix.nnz <= small
             for wide, small in zip(_WIDE, _SMALL, strict=True)
