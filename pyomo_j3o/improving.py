@@ -13,6 +13,7 @@ from pyomo_j3o.bounding import Tightened
 from pyomo_j3o.branching import Tree
 from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
+from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed
 from pyomo_j3o.offloading import OffloadingStep, Routing
@@ -276,12 +277,16 @@ class _Search:
 
         def solve() -> None:
             nonlocal closed
-            found = first_licensed(mip_solvers(), use)
-            closed = found.status is LPStatus.OPTIMAL
+            try:
+                found = first_licensed(mip_solvers(), use)
+            except BackendError:
+                return  # the steps that follow need none
             if found.found:
                 routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), 1.0))
                 if routing.solved:
                     self._keep("milp", routing)
+                reached = self.best.objective >= found.objective - 1e-6 * max(1.0, abs(found.objective))
+                closed = found.status is LPStatus.OPTIMAL and self.best.feasible and reached
             if np.isfinite(found.bound):
                 self.bound = min(self.bound, found.bound + 1e-7 * max(1.0, abs(found.bound)))
             if found.status is LPStatus.INTERRUPTED and self._remaining() > 0:

@@ -16,8 +16,10 @@ import pyomo_j3o.improving
 import pyomo_j3o.method
 from pyomo_j3o import annotate
 from pyomo_j3o.decomposing import split
+from pyomo_j3o.errors import BackendError
 from pyomo_j3o.library import fixed_charge_network, taskonomy
 from pyomo_j3o.linearize import linearize
+from pyomo_j3o.mip import HighsMIP
 
 QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
 CONVERGED = (TerminationCondition.convergenceCriteriaSatisfied,)
@@ -512,6 +514,24 @@ def test_a_small_part_is_closed_by_a_milp_solver(seed, monkeypatch):
     assert "milp" in [step.name for step in results.extra_info.improvement]
     assert results.incumbent_objective <= exact.incumbent_objective * 1.01
     assert results.objective_bound <= exact.incumbent_objective * (1 + 1e-6)
+
+
+def test_a_milp_solver_that_fails_leaves_the_part_to_the_search(monkeypatch):
+    """It was to help only: the plan and the bound are there without it."""
+    optimum = (
+        new(lp_solver="highs", mip_solver="highs")
+        .solve(fixed_charge_network(12, 1), **QUIET)
+        .incumbent_objective
+    )
+
+    def fail(*_):
+        raise BackendError("HiGHS stopped with status 'Unknown'")
+
+    monkeypatch.setattr(HighsMIP, "solve", fail)
+    results = new(lp_solver="highs", mip_solver="highs").solve(fixed_charge_network(12, 1), **QUIET)
+    assert "kernel" in [step.name for step in results.extra_info.improvement]
+    assert optimum * (1 - 1e-6) <= results.incumbent_objective <= optimum * 1.01
+    assert results.objective_bound <= optimum * (1 + 1e-6)
 
 
 @pytest.mark.usefixtures("closes_small_parts")
