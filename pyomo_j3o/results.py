@@ -84,7 +84,7 @@ class Step:
     Attributes
     ----------
     name : str
-        ``"swaps"`` (descents) or ``"kernel"`` (branch and bound on the kernel).
+        ``"swaps"`` (descents), ``"kernel"`` (branch and bound on the kernel) or ``"milp"`` (a MILP solver).
     gained : float
         By how much the objective got better, >= 0; inf if the step found the first plan.
     lowered : float
