@@ -15,8 +15,8 @@ from pyomo_j3o.decomposing import split
 from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.lp import HighsBackend, LinearModel, LPStatus
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
-from pyomo_j3o.scaling import largest_coefficients, scale_rows
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem, largest_coefficients
+from pyomo_j3o.scaling import scale_rows
 
 #: Violations below this, relative to the size of a row, are rounding.
 _TOLERANCE = 1e-7

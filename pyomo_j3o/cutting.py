@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.bounding import Relaxation, Tightened, proven_bound, relaxation_model
+from pyomo_j3o.bounding import Relaxation, Tightened, dual_bound, relaxation_model, summed, with_ends
 from pyomo_j3o.covers import Knapsacks, separate
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.kernel import Kernel, kernel_columns
@@ -73,7 +73,7 @@ def relax(
         return Relaxation(solution.status, bound, *zeros)
     return Relaxation(
         LPStatus.OPTIMAL,
-        tightened.bound + problem.objective_constant,
+        summed([tightened.bound, problem.objective_constant]),
         solution.values[:n_x],
         solution.values[n_x:],
         solution.row_duals[: problem.n_rows],
@@ -88,7 +88,10 @@ def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float
         solution = program.solve(remaining())
     finally:
         program.close()
-    bound = proven_bound(model, solution) if solution.status is LPStatus.OPTIMAL else np.inf
+    bound = np.inf
+    if solution.status is LPStatus.OPTIMAL:
+        model = with_ends(model, solution.objective)
+        bound = dual_bound(model, solution.row_duals, model.lower, model.upper)
     return Tightened(model, solution, bound, solution.iterations)
 
 
