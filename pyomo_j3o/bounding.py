@@ -33,6 +33,10 @@ _FAR = 1e7
 FARTHEST = 1e10
 
 
+#: What one part says of the whole.
+_WORST_FIRST = (LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT, LPStatus.UNBOUNDED)
+
+
 @dataclass(frozen=True, slots=True)
 class Relaxation:
     """The LP relaxation of a linear problem.
@@ -42,7 +46,8 @@ class Relaxation:
     status : LPStatus
         ``INFEASIBLE`` proves that the problem is; ``UNBOUNDED`` that its relaxation is.
     bound : float
-        Upper bound of the maximum: -inf if infeasible, +inf if unbounded or not solved in time.
+        Upper bound of the maximum: -inf if infeasible, +inf if unbounded. If it was not solved in time, what its
+        duals prove as they were then.
     x : (N,), fractional
     y : (K,)
     duals : (M,)
@@ -128,11 +133,11 @@ def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Rela
         x[part.onloading], y[part.offloading] = relaxation.x, relaxation.y
         duals[part.rows] = relaxation.duals
     statuses = {relaxation.status for relaxation in relaxations}
-    for status in (LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT, LPStatus.UNBOUNDED):
-        if status in statuses:
-            return Relaxation(status, -np.inf if status is LPStatus.INFEASIBLE else np.inf, x, y, duals)
-    bound = summed([problem.objective_constant, *(relaxation.bound for relaxation in relaxations)])
-    return Relaxation(LPStatus.OPTIMAL, bound, x, y, duals)
+    status = next((one for one in _WORST_FIRST if one in statuses), LPStatus.OPTIMAL)
+    bound = -np.inf
+    if status is not LPStatus.INFEASIBLE:
+        bound = summed([problem.objective_constant, *(relaxation.bound for relaxation in relaxations)])
+    return Relaxation(status, bound, x, y, duals)
 
 
 def summed(bounds: Sequence[float]) -> float:
@@ -185,13 +190,13 @@ def with_ends(model: LinearModel, objective: float) -> LinearModel:
     model
         Maximised.
     objective
-        Of its optimum, or near it.
+        Of its optimum, or near it; -inf if nothing is known of it.
     """
     lower, upper = model.ends(model.lower, model.upper)
     if np.all(np.isfinite(lower)) and np.all(np.isfinite(upper)):
         return model
     scale = max(abs(objective), float(np.abs(model.objective).max(initial=0.0)))
-    floor = objective - _BELOW * scale
+    floor = objective - _BELOW * scale if np.isfinite(objective) else -np.inf
     lower, upper = ends_of_better_plans(model, floor)
     return replace(
         model,

@@ -68,7 +68,8 @@ def relax(
             kernel.close()
     solution = tightened.solution
     if solution.status is not LPStatus.OPTIMAL:
-        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
+        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else tightened.bound
+        bound = summed([bound, problem.objective_constant])
         zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
         return Relaxation(solution.status, bound, *zeros)
     return Relaxation(
@@ -92,7 +93,21 @@ def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float
     if solution.status is LPStatus.OPTIMAL:
         model = with_ends(model, solution.objective)
         bound = dual_bound(model, solution.row_duals, model.lower, model.upper)
+    elif solution.status is LPStatus.TIME_LIMIT:
+        bound = _bound_in_time(model, solution)
     return Tightened(model, solution, bound, solution.iterations)
+
+
+def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
+    """Return what the duals prove that the LP had when its time was over, or the ends of the columns alone."""
+    nothing = np.zeros(model.n_rows)
+    candidates = [nothing] if len(solution.row_duals) != model.n_rows else [nothing, solution.row_duals]
+    best = np.inf
+    for duals in candidates:
+        # What the duals prove within far ends gives the columns nearer ends, and these prove more.
+        ended = with_ends(model, best if np.isfinite(best) else -np.inf)
+        best = min(best, dual_bound(ended, duals, ended.lower, ended.upper))
+    return best
 
 
 def _tighten(

@@ -77,7 +77,7 @@ class LinearModel:
 class LPSolution:
     """What an LP solver found; arrays are empty unless `status` is ``OPTIMAL``.
 
-    Where it is ``STOPPED`` or ``INFEASIBLE``, the duals of that moment may be there: not optimal, but good
+    Where it is ``STOPPED``, ``INFEASIBLE`` or ``TIME_LIMIT``, the duals of that moment may be there: not optimal, but good
     for a bound.
 
     Attributes
