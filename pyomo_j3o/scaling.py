@@ -16,6 +16,9 @@ from pyomo_j3o.whole import in_whole_numbers, rows_over_x, units_of
 #: Ranges of columns, and largest coefficients of rows, in between are left as they are.
 _SMALL, _LARGE = 1e-3, 1e3
 
+#: A column that gets no farther from 0 than this counts as one that stays there.
+_NOTHING = 1e-12
+
 #: What a variable contributes to the objective: the geometric mean may lie in between, the largest below.
 _LEAST_MEAN, _LARGEST_MEAN, _LARGEST = 1e-3, 1e3, 1e6
 
@@ -101,7 +104,8 @@ def _reach(problem: Problem) -> FloatArray:
     ends = [np.where(np.isfinite(bound), np.abs(bound), 0.0) for bound in bounds]
     known = np.isfinite(bounds[0]) | np.isfinite(bounds[1])
     reach = np.where(known, np.maximum(*ends), 1.0)
-    return np.where(reach > 0, reach, 1.0)
+    # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
+    return np.where(reach > _NOTHING, reach, 1.0)
 
 
 def _near(size: FloatArray) -> FloatArray:

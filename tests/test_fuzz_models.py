@@ -10,6 +10,7 @@ import pytest
 from random_models import judge, random_case
 
 from pyomo_j3o import solver as solver_module
+from pyomo_j3o.scaling import Scaling
 
 SEEDS = range(26)
 
@@ -49,13 +50,13 @@ def no_plan(outcome):
 @pytest.mark.parametrize("spoil", [worse_plan, closed_bound, no_plan])
 def test_the_judge_sees_what_is_wrong(spoil, monkeypatch):
     """A solver that is broken in one of these ways does not pass the seeds."""
-    restored = solver_module._in_own_units
+    inverted = Scaling.invert
 
-    def broken(outcome, row_factors, factor):
-        outcome = restored(outcome, row_factors, factor)
+    def broken(scaling, outcome):
+        outcome = inverted(scaling, outcome)
         return spoil(outcome) if outcome.plan is not None else outcome
 
-    monkeypatch.setattr(solver_module, "_in_own_units", broken)
+    monkeypatch.setattr(Scaling, "invert", broken)
     if spoil is closed_bound:
         # Greedy alone, and no proof: a plan that is not the best.
         monkeypatch.setattr(solver_module.baj3o, "solve", _first_iteration)
