@@ -43,7 +43,7 @@ from pyomo_j3o.explaining import lines_for_log
 from pyomo_j3o.linearize import UnboundedProductError, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend, gurobi
-from pyomo_j3o.mip import MIPSolver, Size, scip
+from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
@@ -471,6 +471,7 @@ class J3O(SolverBase):
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> _Solved:
         """Compile, choose the solvers, and run the method on arrays."""
+        require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
             algorithm = _algorithm(config, problem.batches is not None)

@@ -12,7 +12,7 @@ from pyomo_j3o.lp.base import SolverOptions
 from pyomo_j3o.mip import scip
 from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
 from pyomo_j3o.mip.gurobi import GurobiMIP
-from pyomo_j3o.mip.highs import HighsMIP
+from pyomo_j3o.mip.highs import HighsMIP, require_right_highs
 from pyomo_j3o.mip.scip import ScipMIP
 
 Result = TypeVar("Result")
@@ -30,6 +30,7 @@ __all__ = [
     "Start",
     "first_licensed",
     "mip_solvers",
+    "require_right_highs",
 ]
 
 
