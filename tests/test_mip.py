@@ -15,10 +15,9 @@ from solver_models import two_servers
 
 from pyomo_j3o import mip
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.lp import LinearModel, LPStatus, known_case
 from pyomo_j3o.lp import gurobi as gurobi_lp
 from pyomo_j3o.lp import highs as highs_lp
-from pyomo_j3o.lp import known_case
 from pyomo_j3o.mip import (
     GurobiMIP,
     HighsMIP,

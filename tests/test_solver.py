@@ -1148,3 +1148,32 @@ def test_every_other_solver_still_takes_the_annotated_model(name):
     assert best >= results.incumbent_objective - 1e-6
     assert best <= results.objective_bound + 1e-6
     assert new().solve(m, warm_start=True).incumbent_objective == pytest.approx(best)
+
+
+def crawling(trace):
+    """Return no reason to stop: what ends the alternation then is its number of iterations."""
+
+
+def test_only_a_limit_that_was_asked_for_is_a_limit(monkeypatch):
+    """The default number of iterations ends the alternation like a stall; the same number, given, is a limit."""
+    monkeypatch.setattr("pyomo_j3o.stopping.usual", lambda *given: crawling)
+    opt = new()
+    opt.config.get("max_iterations").set_default_value(2)
+    opt.config.get("max_iterations").reset()
+    m = two_servers()
+    results = opt.solve(m, improve=False, rel_gap=0.0, bound="lp")
+    assert len(results.extra_info.trace) == 2
+    assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
+    assert results.incumbent_objective == pytest.approx(objective_value(m))
+    for given in ({"max_iterations": 2}, {}):
+        if not given:
+            opt.config.max_iterations = 2
+        found = opt.solve(
+            two_servers(),
+            improve=False,
+            rel_gap=0.0,
+            bound="lp",
+            raise_exception_on_nonoptimal_result=False,
+            **given,
+        )
+        assert found.termination_condition == TerminationCondition.iterationLimit
