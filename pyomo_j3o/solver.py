@@ -975,8 +975,11 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         for number in ("number_of_variables", "number_of_constraints"):
             if number in results.extra_info:
                 setattr(classic.problem, number, results.extra_info[number])
-        classic.solver.message = results.extra_info.message
-        classic.solver.termination_message = results.extra_info.message
+        message = results.extra_info.message
+        if results.solution_status == SolutionStatus.feasible:
+            # Whoever reads the classic condition `optimal` of a converged solve finds the truth beside it.
+            message = f"NOT proven optimal. {message}"
+        classic.solver.message = classic.solver.termination_message = message
         classic.solver.wallclock_time = results.timing_info.wall_time
         classic = self._solution_handler(load, model, results, classic, solution)
         classic.j3o = results

@@ -207,7 +207,7 @@ def test_any_solver_io_is_taken(name, caplog):
 
 
 def test_options_that_are_not_set_read_as_in_any_mapping():
-    """get() gives its default, `in` is False, pop() takes a default; without one a KeyError names the option."""
+    """get() and pop() give their default, `in` is False; without a default a KeyError names the option."""
     options = classic().options
     for name in ("threads_per_node", "mipgap"):
         assert options.get(name) is None

@@ -1155,7 +1155,7 @@ def crawling(trace):
 
 
 def test_only_a_limit_that_was_asked_for_is_a_limit(monkeypatch):
-    """The default number of iterations ends the alternation like a stall; the same number, given, is a limit."""
+    """The default number of iterations ends the alternation like a stall; given, it is a limit."""
     monkeypatch.setattr("pyomo_j3o.stopping.usual", lambda *given: crawling)
     opt = new()
     opt.config.get("max_iterations").set_default_value(2)
