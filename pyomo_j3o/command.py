@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help()
+        return MISUSED
     options = parser.parse_args(arguments)
     missing = [package for package in ("rich", "matplotlib") if importlib.util.find_spec(package) is None]
     if missing:
@@ -211,15 +214,22 @@ def _misused(text: str) -> int:
 
 
 def _positive(text: str) -> int:
-    return _at_least(int(text), 1)
+    return _at_least(_number(int, text, "a whole number"), 1)
 
 
 def _whole(text: str) -> int:
-    return _at_least(int(text), 0)
+    return _at_least(_number(int, text, "a whole number"), 0)
 
 
 def _amount(text: str) -> float:
-    return _at_least(float(text), 0.0)
+    return _at_least(_number(float, text, "a number"), 0.0)
+
+
+def _number(kind: Callable[[str], Any], text: str, what: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
 
 
 def _at_least(number: Any, least: float) -> Any:

@@ -393,3 +393,13 @@ def test_solving_again_after_a_change():
 def test_assert_optimal_termination_accepts_a_converged_plan():
     """Code written for exact solvers goes on with a plan that converged."""
     pyo.assert_optimal_termination(classic().solve(two_servers()))
+
+
+def test_the_message_says_what_is_not_proven():
+    """Pyomo's classic condition is `optimal` for every converged plan; the message says whether it is."""
+    proven = classic().solve(two_servers())
+    assert proven.solver.message.startswith("Optimal")
+    open_gap = classic().solve(two_servers(), bound="none", improve=False)
+    assert open_gap.solver.termination_condition == TerminationCondition.optimal
+    assert open_gap.solver.message.startswith("NOT proven optimal. Feasible plan")
+    assert open_gap.solver.termination_message == open_gap.solver.message
