@@ -7,7 +7,7 @@ that starts with ``#`` is a comment; columns may come in any order.
 ``system.json``      optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
 ``models.csv``       ``model, memory``
 ``tasks.csv``        ``task, query_size, cloud_accuracy`` (empty: the cloud does not do the task)
-``accuracy.csv``     ``model, task, accuracy``; a pair that is not listed means the model cannot do the task
+``accuracy.csv``     ``model, task, accuracy`` (0 to 1); a pair not listed: the model cannot do the task
 ``clients.csv``      ``client, edge, memory_budget, compute_budget, uplink_budget`` (``inf``: no limit)
 ``edges.csv``        ``edge, memory_budget, compute_budget, uplink_budget``, and if queries run in batches
                      ``window`` in s (``inf``: no window)

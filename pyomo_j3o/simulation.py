@@ -301,7 +301,5 @@ def _environment() -> Environment:
     try:
         import simpy
     except ImportError:
-        raise ImportError(
-            "simulate needs SimPy, which is not installed: pip install 'pyomo-j3o[sim]'"
-        ) from None
+        raise ImportError("simulate needs SimPy, which is not installed: pip install simpy") from None
     return simpy.Environment()
