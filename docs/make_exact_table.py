@@ -214,7 +214,7 @@ def write(rows: list[dict], beside: str) -> None:
         lines += [f"### {solver}", "", *table(by[solver], False), "", verdict(by[solver]), ""]
     lines += ["### Outside of the solver", "", beside, ""]
     lines += [
-        "> marks where the gap was still open at the time limit; that time then counts. "
+        '"\\>" marks where the gap was still open at the time limit; that time then counts. '
         f"j3o {pyomo_j3o.__version__}, HiGHS {highspy.Highs().version()}, Pyomo {pyomo_version}, Python "
         f"{platform.python_version()}, {platform.machine()}, a shared machine with 2 cores.",
     ]

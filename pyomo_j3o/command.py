@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         Those of the process if not given.
     """
+    if sys.stdout is None:  # closed by who called: the next file opened must not take its place
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     parser = argparse.ArgumentParser(prog="pyomo-j3o", description="Tools beside the Pyomo solver j3o.")
     parser.add_argument("--version", action="version", version=f"pyomo_j3o {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -54,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help()
+        return MISUSED
     options = parser.parse_args(arguments)
     missing = [package for package in ("rich", "matplotlib") if importlib.util.find_spec(package) is None]
     if missing:
@@ -133,12 +139,14 @@ def _compare(options: argparse.Namespace) -> int:
             options.suite or "taskonomy", options.clients, options.edges, options.droppable, options.seeds
         )
     _require_writable(options)
+    # A model file may change the folder.
+    csv, json, picture = (path and path.absolute() for path in (options.csv, options.json, options.plot))
 
     def save(comparison: race.Comparison) -> None:
-        if options.csv is not None:
-            report.write_csv(comparison, options.csv)
-        if options.json is not None:
-            report.write_json(comparison, options.json)
+        if csv is not None:
+            _write(csv, lambda: report.write_csv(comparison, csv))
+        if json is not None:
+            _write(json, lambda: report.write_json(comparison, json))
 
     with report.TerminalReport(save=save) as terminal:
         comparison = race.compare(
@@ -149,10 +157,12 @@ def _compare(options: argparse.Namespace) -> int:
         )
         terminal.end(comparison)
     save(comparison)
-    if options.plot is not None and comparison.blocks:
-        write_plot(comparison, options.plot)
+    if picture is not None and comparison.blocks:
+        _write(picture, lambda: write_plot(comparison, picture))
     if comparison.faults():
         return FAULTY
+    if terminal.failure:
+        return _misused(f"the table could not be written: {terminal.failure}")
     return INTERRUPTED if comparison.interrupted else FINE
 
 
@@ -164,14 +174,38 @@ def _require_writable(options: argparse.Namespace) -> None:
         raise CompareError(
             f"{options.plot}: no picture is written so; use a name that ends in {', '.join(_PICTURES)}"
         )
-    for path in filter(None, (options.csv, options.json, options.plot)):
+    places: dict[str, str] = {os.path.realpath(file): "the model file" for file in options.files}
+    for option in ("csv", "json", "plot"):
+        path = getattr(options, option)
+        if path is None:
+            continue
         new = not path.exists()
+        place = os.path.realpath(path)
+        if new or path.is_file():
+            if place in places:
+                raise CompareError(f"{path}: --{option} would overwrite {places[place]}; give another name")
+            places[place] = f"the file of --{option}"
         try:
             path.open("a").close()
             if new:
                 path.unlink()
         except OSError as cause:
-            raise CompareError(f"{path}: {cause.strerror}; give a file that can be written") from cause
+            raise _unwritable(path, cause) from cause
+        if path.is_file() and path.stat().st_size:
+            print(f"pyomo-j3o: {path} is replaced", file=sys.stderr)
+
+
+def _write(path: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as cause:
+        raise _unwritable(path, cause) from cause
+
+
+def _unwritable(path: Path, cause: OSError) -> Exception:
+    from pyomo_j3o.compare.records import CompareError
+
+    return CompareError(f"{path}: {cause.strerror}; give a file that can be written")
 
 
 def _misused(text: str) -> int:
@@ -180,15 +214,22 @@ def _misused(text: str) -> int:
 
 
 def _positive(text: str) -> int:
-    return _at_least(int(text), 1)
+    return _at_least(_number(int, text, "a whole number"), 1)
 
 
 def _whole(text: str) -> int:
-    return _at_least(int(text), 0)
+    return _at_least(_number(int, text, "a whole number"), 0)
 
 
 def _amount(text: str) -> float:
-    return _at_least(float(text), 0.0)
+    return _at_least(_number(float, text, "a number"), 0.0)
+
+
+def _number(kind: Callable[[str], Any], text: str, what: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
 
 
 def _at_least(number: Any, least: float) -> Any:

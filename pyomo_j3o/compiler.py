@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -37,6 +38,9 @@ from pyomo_j3o.expressions import NonlinearTerm, Terms, value_of_fixed
 from pyomo_j3o.problem import OBJECTIVE, Batches, BoolArray, FloatArray, IntArray, Problem, Products
 
 logger = logging.getLogger("pyomo_j3o")
+
+#: Models that the notice of missing marks was written for: a loop that solves one again hears it once.
+_noticed: weakref.WeakSet[BlockData] = weakref.WeakSet()
 
 #: How far constants alone may miss a bound, relative to their size, before a model is called infeasible.
 TOLERANCE = 1e-8
@@ -377,7 +381,7 @@ class _Columns:
 
         free = occurs & ~fixed
         roles = Roles(model)
-        role = self._roles(roles, occurs, free, strict)
+        role = self._roles(model, roles, occurs, free, strict)
         self.onloading = np.flatnonzero(free & (role == _ONLOADING))
         self.offloading = np.flatnonzero(free & (role == _OFFLOADING))
         self.idle = np.flatnonzero(self._live & ~occurs & ~fixed & (role != _UNMARKED))
@@ -419,7 +423,9 @@ class _Columns:
             live[start:stop] = is_live
         return live
 
-    def _roles(self, roles: Roles, occurs: BoolArray, free: BoolArray, strict: bool) -> IntArray:
+    def _roles(
+        self, model: BlockData, roles: Roles, occurs: BoolArray, free: BoolArray, strict: bool
+    ) -> IntArray:
         """Return the role code of every variable; raise if a free one has none."""
         role = np.zeros(len(self.variables), dtype=np.int64)
         declared = 0
@@ -433,7 +439,7 @@ class _Columns:
         if not free.any():
             return role
         if not roles.any:
-            return self._roles_by_domain(free, strict)
+            return self._roles_by_domain(model, free, strict)
         unmarked = np.flatnonzero(free & (role == _UNMARKED))
         if len(unmarked):
             names = [self.variables[i].name for i in unmarked]
@@ -443,7 +449,7 @@ class _Columns:
             )
         return role
 
-    def _roles_by_domain(self, free: BoolArray, strict: bool) -> IntArray:
+    def _roles_by_domain(self, model: BlockData, free: BoolArray, strict: bool) -> IntArray:
         if strict:
             raise AnnotationError(
                 "no variable of the model is marked, and strict=True forbids a guess; call "
@@ -459,13 +465,15 @@ class _Columns:
             )
         role = np.zeros(len(self.variables), dtype=np.int64)
         role[positions] = np.where(binary, _ONLOADING, _OFFLOADING)
-        logger.warning(
-            "No variable is marked for j3o: taking the %d binary ones as onloading and the %d continuous "
-            "ones as offloading. To say so yourself, call "
-            "pyomo_j3o.annotate(model, onloading=[...], offloading=[...]).",
-            np.count_nonzero(binary),
-            np.count_nonzero(~binary),
-        )
+        if model not in _noticed:
+            _noticed.add(model)
+            logger.warning(
+                "No variable is marked for j3o: taking the %d binary ones as onloading and the %d continuous "
+                "ones as offloading. To say so yourself, call "
+                "pyomo_j3o.annotate(model, onloading=[...], offloading=[...]).",
+                np.count_nonzero(binary),
+                np.count_nonzero(~binary),
+            )
         return role
 
     def domains(self, positions: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:

@@ -140,12 +140,12 @@ def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
     activity = structure.placement_matrix @ x.astype(float)
     tolerance = structure.placement_tolerance
     lower, upper = structure.problem.row_lower[rows], structure.problem.row_upper[rows]
-    row = effect.coords[1]
+    row = effect.col
     after = activity[row] + effect.data
     # A row that is missed already may be missed still, if not by more.
     broken = (effect.data > 0) & (after > upper[row] + tolerance[row])
     broken |= (effect.data < 0) & (after < lower[row] - tolerance[row])
-    return np.bincount(effect.coords[0][broken], minlength=len(moves)) == 0
+    return np.bincount(effect.row[broken], minlength=len(moves)) == 0
 
 
 def descend(

@@ -7,7 +7,7 @@ that starts with ``#`` is a comment; columns may come in any order.
 ``system.json``      optional: ``{"name": ..., "memory_unit": ..., "payload_unit": ...}``
 ``models.csv``       ``model, memory``
 ``tasks.csv``        ``task, query_size, cloud_accuracy`` (empty: the cloud does not do the task)
-``accuracy.csv``     ``model, task, accuracy``; a pair that is not listed means the model cannot do the task
+``accuracy.csv``     ``model, task, accuracy`` (0 to 1); a pair not listed: the model cannot do the task
 ``clients.csv``      ``client, edge, memory_budget, compute_budget, uplink_budget`` (``inf``: no limit)
 ``edges.csv``        ``edge, memory_budget, compute_budget, uplink_budget``, and if queries run in batches
                      ``window`` in s (``inf``: no window)
@@ -20,6 +20,7 @@ that starts with ``#`` is a comment; columns may come in any order.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyomo_j3o.inference import InferenceData
+from pyomo_j3o.whole_files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +50,7 @@ _WINDOW_COLUMN = "window"
 _WINDOW_TABLE = {"setup_time": ("edge", "model", "setup_time")}
 _MAY_BE_INF = {*_BUDGETS, _WINDOW_COLUMN}
 _MAY_BE_EMPTY = {"cloud_accuracy"}
+_SHARES = {"accuracy", "cloud_accuracy"}
 _LABELS = ("name", "memory_unit", "payload_unit")
 
 _Row = tuple[str, dict[str, Any]]
@@ -96,12 +99,19 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
     path
         The folder; made if it does not exist. Tables of the same names in it are overwritten, and a
         ``setup_time.csv`` is removed if the system has no windows.
+
+    Raises
+    ------
+    ValueError
+        If a name cannot be read back from a table, as one with a line break, or an accuracy is above 1;
+        nothing is written then.
     """
+    _require_readable(data)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     labels = {label: getattr(data, label) for label in _LABELS}
     text = json.dumps(labels, indent=2, ensure_ascii=False) + "\n"
-    (folder / "system.json").write_text(text, encoding="utf-8")
+    write_whole(folder / "system.json", text.encode())
     columns = dict(_COLUMNS)
     if data.window is None:
         for name in _WINDOW_TABLE:
@@ -109,10 +119,29 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
     else:
         columns |= {"edges": (*_COLUMNS["edges"], _WINDOW_COLUMN), **_WINDOW_TABLE}
     for name, rows in _tables(data).items():
-        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns[name])
-            writer.writerows(rows)
+        table = io.StringIO(newline="")
+        plain = csv.writer(table, lineterminator="\n")
+        quoted = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(columns[name])
+        for row in rows:
+            # Without quotes, a line that starts so is a comment.
+            (quoted if row[0].startswith("#") else plain).writerow(row)
+        write_whole(folder / f"{name}.csv", table.getvalue().encode())
+
+
+def _require_readable(data: InferenceData) -> None:
+    """Raise if a table would not give back what is written into it."""
+    for field in ("models", "tasks", "clients", "edges"):
+        for name in getattr(data, field):
+            if name != name.strip() or len(name.splitlines()) > 1 or name == "nan":
+                raise ValueError(
+                    f"{field}: the name {name!r} cannot be written to a table; use one without a line break, "
+                    "without blanks at its ends, and other than 'nan'"
+                )
+    for field in ("accuracy", "cloud_accuracy"):
+        highest = np.nanmax(getattr(data, field), initial=0.0)
+        if highest > 1:
+            raise ValueError(f"{field}: {highest:g} is above 1; give a share from 0 to 1")
 
 
 def from_frames(
@@ -155,6 +184,8 @@ def from_frames(
                 f"{', '.join(columns)}"
             )
         frame = frames[table]
+        if not hasattr(frame, "columns") or not hasattr(frame, "to_dict"):
+            raise ValueError(f"frames[{table!r}]: a {type(frame).__name__}; give a DataFrame")
         _require_columns(f"frames[{table!r}]", columns, frame.columns)
         if table == "edges" and _WINDOW_COLUMN in frame.columns:
             columns = (*columns, _WINDOW_COLUMN)
@@ -170,7 +201,9 @@ def _read_labels(path: Path, default_name: str) -> dict[str, str]:
     labels = {"name": default_name}
     if path.exists():
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(_text(path))
+        except RecursionError:
+            raise ValueError(f"{path}: nested too deep; write an object of texts") from None
         except json.JSONDecodeError as err:
             raise ValueError(f"{path}, line {err.lineno}, column {err.colno}: not JSON ({err.msg})") from None
         if not isinstance(content, dict):
@@ -184,16 +217,33 @@ def _read_labels(path: Path, default_name: str) -> dict[str, str]:
     return labels
 
 
+def _text(path: Path) -> str:
+    """Return the text of a file, without the mark that some editors put at its beginning."""
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
+
+
+def _cells(where: str, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], skipinitialspace=True))
+    except csv.Error as error:
+        raise ValueError(f"{where}: not a line of a CSV table ({error})") from None
+
+
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[_Row]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = _text(path).splitlines()
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path}: missing; write a table with the columns {', '.join(columns)}"
         ) from None
     # Comments and blank lines are skipped, yet the line numbers in messages are those of the file.
     kept = [
-        (number, next(csv.reader([line], skipinitialspace=True)))
+        (number, _cells(f"{path}, line {number}", line))
         for number, line in enumerate(lines, start=1)
         if line.strip() and not line.startswith("#")
     ]
@@ -220,6 +270,9 @@ def _require_columns(where: str, columns: Iterable[str], present: Iterable[str])
         if column not in present:
             found = ", ".join(map(str, present))
             raise ValueError(f"{where}: the column {column!r} is missing; found {found}")
+    for column in (*columns, _WINDOW_COLUMN):
+        if present.count(column) > 1:
+            raise ValueError(f"{where}: the column {column!r} is there twice; leave one out")
 
 
 def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> InferenceData:
@@ -298,6 +351,8 @@ def _number(column: str, row: _Row) -> float:
     if column in _MAY_BE_EMPTY and (cell is None or cell == ""):
         return math.nan
     try:
+        if isinstance(cell, str) and "_" in cell:
+            raise ValueError  # 1_000 is a number in Python only
         number = float(cell)
     except (TypeError, ValueError):
         raise ValueError(
@@ -312,6 +367,8 @@ def _number(column: str, row: _Row) -> float:
         raise ValueError(f"{where}, column {column!r}: {cell!r} is not finite; write a finite number")
     if number < 0:
         raise ValueError(f"{where}, column {column!r}: {number:g} is negative; write a number of at least 0")
+    if number > 1 and column in _SHARES:
+        raise ValueError(f"{where}, column {column!r}: {number:g} is above 1; write a share from 0 to 1")
     return number
 
 

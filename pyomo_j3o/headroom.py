@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,18 +112,27 @@ def find_headroom(
     ------
     ValueError
         If a number is out of range, or the target is not met at the highest headroom.
+    KeyboardInterrupt
+        At Ctrl-C, also where `solve` takes it and returns what it has.
     """
     _check_target(target)
     if not (is_number(step) and is_number(highest) and 0 < step <= highest < 1):
         raise ValueError(f"step={step!r}, highest={highest!r}: give 0 < step <= highest < 1")
     runs: dict[float, Simulation] = {}
 
+    def solved(headroom: float) -> BlockData:
+        with _noticing_ctrl_c() as pressed:
+            model = solve(headroom)
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        return model
+
     def meets(k: int) -> bool:
         headroom = _multiple(k, step)
-        runs[headroom] = simulate(solve(headroom), **settings)
+        runs[headroom] = simulate(solved(headroom), **settings)
         return runs[headroom].share_late <= target
 
-    without = solve(0.0)
+    without = solved(0.0)
     runs[0.0] = simulate(without, **settings)
     if runs[0.0].share_late <= target:
         return HeadroomSearch(0.0, target, runs)
@@ -135,6 +147,26 @@ def find_headroom(
             "or latencies are far from what was planned"
         )
     return HeadroomSearch(_multiple(found, step), target, runs)
+
+
+@contextmanager
+def _noticing_ctrl_c() -> Iterator[threading.Event]:
+    """Set an event at Ctrl-C, and let it do what it did: a solver may end early and not say so."""
+    pressed = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield pressed
+        return
+
+    def notice(number: int, frame: Any) -> None:
+        pressed.set()
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, notice)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def guess_headroom(model: BlockData, target: float = 0.01) -> float:

@@ -78,7 +78,7 @@ class Log:
 
 
 def _number(value: float) -> str:
-    return f"{value:>14.8g}" if np.isfinite(value) else f"{'-':>14}"
+    return f"{value:>#14.8g}" if np.isfinite(value) else f"{'-':>14}"
 
 
 def _percent(gap: float) -> str:

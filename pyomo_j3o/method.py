@@ -571,6 +571,12 @@ class _Run:
         assert self.best is not None
         sense = self.structure.problem.sense
         if self.trace and self.best.feasible:
+            if not np.isfinite(self.trace[-1].incumbent):
+                # No iteration had a plan, so none stands in the log.
+                self.log.improvement(
+                    "first", sense * self.best.objective, sense * self.bound, self.timings.elapsed()
+                )
+                self.log.flush()
             self.trace[-1] = replace(
                 self.trace[-1],
                 incumbent=sense * self.best.objective,

@@ -26,6 +26,7 @@ class Ending(enum.Enum):
     STALLED = "hardly any progress in the last iterations"
     USER = "the stopping rule given by the user"
     ITERATIONS = "iteration limit"
+    USUAL_ITERATIONS = "the usual number of iterations"
     TIME = "time limit"
     LIMIT = "a limit set in solver_options"
     TOLERANCES = "gap or tolerances of the MIP solver"

@@ -133,7 +133,7 @@ def _plan_of(model: BlockData, results: Any) -> J3OSolutionLoader:
     if not isinstance(loader, J3OSolutionLoader):
         raise ModelError(
             f"the results hold no plan of j3o for model '{model.name}'; pass what "
-            "SolverFactory('j3o').solve(model) returned when it found one"
+            "SolverFactory('j3o').solve(model) returned when it found one, not a pickle of it"
         )
     if loader.compiled[1].model is not model:
         raise ModelError(

@@ -6,6 +6,7 @@ promises (the accuracy, and that an edge server answers within two batching wind
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from simpy import Environment
 
 __all__ = ["MMPP", "ArrivalProcess", "Poisson", "Queries", "Recorded", "Simulation", "Windows", "simulate"]
+
+logger = logging.getLogger("pyomo_j3o")
+
+#: So many windows of an edge server are simulated without a warning.
+_MANY_WINDOWS = 1e6
 
 #: A share below this is what a solver's tolerance leaves of 0.
 _NO_SHARE = 1e-6
@@ -113,6 +119,14 @@ def simulate(
     here = {name: np.flatnonzero(node == n) for n, name in enumerate(data.nodes)}
     batching: dict[str, InBatches] = {}
     for edge, length in data.windows.items():
+        if horizon / length > _MANY_WINDOWS:
+            logger.warning(
+                "Edge server '%s' has %.1e windows in the horizon, which may take minutes, as its window is "
+                "%g s; give windows in seconds, or a shorter horizon.",
+                edge,
+                horizon / length,
+                length,
+            )
         batches = Batches.of(arrival[here[edge]], used[here[edge]], length, horizon)
         batching[edge] = InBatches(batches, latencies.of(edge, batches))
     servers: dict[str, InBatches | InTurn] = dict(batching)
@@ -287,7 +301,5 @@ def _environment() -> Environment:
     try:
         import simpy
     except ImportError:
-        raise ImportError(
-            "simulate needs SimPy, which is not installed: pip install 'pyomo-j3o[sim]'"
-        ) from None
+        raise ImportError("simulate needs SimPy, which is not installed: pip install simpy") from None
     return simpy.Environment()

@@ -43,7 +43,7 @@ from pyomo_j3o.explaining import lines_for_log
 from pyomo_j3o.linearize import UnboundedProductError
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend, gurobi
-from pyomo_j3o.mip import MIPSolver, Size, scip
+from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.problem import (
     OBJECTIVE,
@@ -68,6 +68,7 @@ _CONDITIONS = {
     Ending.STALLED: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.USER: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.ITERATIONS: TerminationCondition.iterationLimit,
+    Ending.USUAL_ITERATIONS: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.TIME: TerminationCondition.maxTimeLimit,
     Ending.LIMIT: TerminationCondition.iterationLimit,
     Ending.TOLERANCES: TerminationCondition.convergenceCriteriaSatisfied,
@@ -77,7 +78,14 @@ _CONDITIONS = {
 }
 
 #: What ends the alternation, and not what follows it.
-_OF_ALTERNATION = (Ending.FIXED_POINT, Ending.THRASHING, Ending.STALLED, Ending.USER, Ending.ITERATIONS)
+_OF_ALTERNATION = (
+    Ending.FIXED_POINT,
+    Ending.THRASHING,
+    Ending.STALLED,
+    Ending.USER,
+    Ending.ITERATIONS,
+    Ending.USUAL_ITERATIONS,
+)
 
 #: So many seconds at most go into naming a conflict in the log.
 _SECONDS_OF_WHY = 2.0
@@ -269,6 +277,7 @@ class J3OSolutionLoader(SolutionLoader):
     def __init__(
         self, problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray, duals: FloatArray | None
     ) -> None:
+        self._loaded = False
         self._pyomo_model = inverse.model
         self._problem = problem
         self._inverse = inverse
@@ -289,6 +298,7 @@ class J3OSolutionLoader(SolutionLoader):
         """Give the variables, or only those named, their values."""
         if vars_to_load is None:
             self._inverse.load(self._x, self._y)
+            self._loaded = True
         else:
             super().load_vars(vars_to_load)
 
@@ -314,9 +324,73 @@ class J3OSolutionLoader(SolutionLoader):
     def _known_duals(self) -> FloatArray:
         return np.zeros(self._problem.n_rows) if self._duals is None else self._duals
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Leave the model behind once it holds the plan: it may not pickle, and can be far larger."""
+        if not self._loaded:
+            return super().__reduce_ex__(protocol)
+        found = (self.get_vars(), self.get_duals(), self.get_reduced_costs())
+        return J3OPickledPlan, tuple({one.name: number for one, number in part.items()} for part in found)
+
+
+class J3OPickledPlan(SolutionLoader):
+    """The plan of a loaded solve after a pickle, without its model: values by the names of the components.
+
+    Every method takes variables or constraints of any model whose names are those of the model solved, such
+    as the original in the process that collects the results: ``load_vars(list(variables))`` loads them there.
+
+    Parameters
+    ----------
+    values, duals, reduced_costs
+        By name.
+    """
+
+    def __init__(
+        self, values: dict[str, float], duals: dict[str, float], reduced_costs: dict[str, float]
+    ) -> None:
+        self._values = values
+        self._duals = duals
+        self._reduced_costs = reduced_costs
+
+    def get_number_of_solutions(self) -> int:
+        """Return 1: the incumbent."""
+        return 1
+
+    def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
+        """Return the values of the variables named."""
+        return ComponentMap(_by_name(self._values, vars_to_load))
+
+    def get_duals(self, cons_to_load: Sequence[ConstraintData] | None = None) -> dict[ConstraintData, float]:
+        """Return the duals of the constraints named."""
+        return dict(_by_name(self._duals, cons_to_load))
+
+    def get_reduced_costs(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
+        """Return the reduced costs of the variables named."""
+        return ComponentMap(_by_name(self._reduced_costs, vars_to_load))
+
+    def load_import_suffixes(self) -> None:
+        """Raise: there is no model that they could belong to."""
+        _by_name({}, None)
+
+
+def _by_name(numbers: dict[str, float], components: Sequence[Any] | None) -> list[tuple[Any, float]]:
+    if components is None:
+        raise NoSolutionError(
+            "The results were pickled without their model, which held the plan already; name the components "
+            "to read, as in get_vars(list(model.component_data_objects(Var)))."
+        )
+    missing = [one.name for one in components if one.name not in numbers]
+    if missing:
+        raise NoSolutionError(
+            f"The results hold no number of '{missing[0]}'; the model solved had none such."
+        )
+    return [(one, numbers[one.name]) for one in components]
+
 
 class _NoPlanLoader(NoSolutionSolutionLoader):
     """Says why there is nothing to load, after Pyomo's own words for it."""
+
+    def __reduce__(self) -> Any:
+        return _NoPlanLoader, (None, self.err_msg)  # the model is of no use to it
 
     def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
         raise NoSolutionError(f"{NoSolutionError.default_message} {self.err_msg}")
@@ -428,6 +502,8 @@ class J3O(SolverBase):
         _require_known(self.config, kwds)
         with _option_errors():
             config = self.config(value=kwds, preserve_implicit=True)
+            if "max_iterations" not in kwds and _given(self.config, "max_iterations"):
+                config.max_iterations = self.config.max_iterations  # a copy forgets what was set
         captured = io.StringIO()
         log = Log([captured, *config.tee])
         try:
@@ -477,6 +553,7 @@ class J3O(SolverBase):
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> _Solved:
         """Compile, choose the solvers, and run the method on arrays."""
+        require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
             algorithm = _algorithm(config, problem.batches is not None)
@@ -539,6 +616,9 @@ class J3O(SolverBase):
                 outcome, trace = baj3o.solve(linear, backend, settings, timings, log, algorithm == "baj3o")
                 outcome = instance.in_own_columns(outcome)
             outcome = scaling.invert(outcome)
+            if outcome.ending is Ending.ITERATIONS and not _given(config, "max_iterations"):
+                # Nobody asked for a limit: the default is one more way for the alternation to end.
+                outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)
             unit = 1.0 / scaling.objective
             return _Solved(problem, inverse, outcome, trace, backend.name, proof, algorithm, unit)
 
@@ -613,15 +693,25 @@ def _option_errors() -> Iterator[None]:
         raise OptionError(" ".join(str(error).split())) from None
 
 
+def _given(config: ConfigDict, name: str) -> bool:
+    """Return whether the user has set this option, be it to its default."""
+    return any(option is config.get(name) for option in config.user_values())
+
+
 def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in config:
-            meant = _ELSEWHERE.get(str(name).lower()) or get_close_matches(str(name), config.keys(), 1)
-            hint = f"did you mean {meant[0]!r}? It has" if meant else "it has"
-            raise OptionError(
-                f"option {name!r} is unknown to j3o; {hint} {', '.join(sorted(config.keys()))}. Options of "
-                "the LP or MIP solver go into solver_options."
-            )
+            raise OptionError(_unknown(config, name))
+
+
+def _unknown(config: ConfigDict, name: Any) -> str:
+    """Say that there is no such option, and which one may be meant."""
+    meant = _ELSEWHERE.get(str(name).lower()) or get_close_matches(str(name), config.keys(), 1)
+    hint = f"did you mean {meant[0]!r}? It has" if meant else "it has"
+    return (
+        f"option {name!r} is unknown to j3o; {hint} {', '.join(sorted(config.keys()))}. Options of "
+        "the LP or MIP solver go into solver_options."
+    )
 
 
 def _require_possible(scaling: Scaling, inverse: Inverse) -> None:
@@ -752,7 +842,8 @@ def _no_bound(config: Any) -> str:
 def _portable(config: ConfigDict) -> ConfigDict:
     """Return a copy of `config` without streams, timers and functions, so that results pickle."""
     copy = config(preserve_implicit=True)
-    copy.tee = []
+    copy.get("tee").set_default_value([])  # the copy keeps what it was made from as its default
+    copy.get("tee").reset()
     for name in ("timer", "onloading_step", "stop", "callback"):
         copy.get(name).reset()
     copy.value()
@@ -760,16 +851,23 @@ def _portable(config: ConfigDict) -> ConfigDict:
 
 
 class _Options(MutableMapping[str, Any]):
-    """The classic ``opt.options``: the options of j3o by item or attribute; an unknown one is an error."""
+    """The classic ``opt.options``: the options of j3o by item or attribute.
+
+    To set an unknown one is an `OptionError`. To read it is a `KeyError`, as in any mapping.
+    """
 
     def __init__(self, config: ConfigDict) -> None:
         object.__setattr__(self, "_config", config)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
     def __getitem__(self, name: str) -> Any:
         return self._config[self._known(name)]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        name = self._known(name)
+        name = _CLASSIC_NAMES.get(name, name)
+        _require_known(self._config, {name: value})
         with _option_errors():
             if name == "solver_options":
                 self._config.solver_options.set_value(value)
@@ -788,7 +886,10 @@ class _Options(MutableMapping[str, Any]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self[name]
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -798,7 +899,8 @@ class _Options(MutableMapping[str, Any]):
 
     def _known(self, name: str) -> str:
         name = _CLASSIC_NAMES.get(name, name)
-        _require_known(self._config, [name])  # type: ignore[arg-type]
+        if name not in self._config:
+            raise KeyError(_unknown(self._config, name))
         return name
 
 
@@ -822,7 +924,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
     """`J3O` behind Pyomo's classic interface: options by `options` or by name, classic results."""
 
     def __init__(self, **kwds: Any) -> None:
-        self._require_no_interface(kwds.pop("solver_io", None))
+        self._ignore_interface(kwds.pop("solver_io", None))
         given = {_CLASSIC_NAMES.get(name, name): value for name, value in kwds.items()}
         options = _as_mapping(given.pop("options", None))
         given.pop("executable", None)  # the `pyomo` command may name one; there is none to run
@@ -849,7 +951,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         SolverResults
             Classic results; `.j3o` holds the new ones.
         """
-        self._require_no_interface(kwds.pop("solver_io", None))
+        self._ignore_interface(kwds.pop("solver_io", None))
         logfile = kwds.pop("logfile", None)
         timing = bool(kwds.get("report_timing"))
         call: dict[str, Any] = {"raise_exception_on_nonoptimal_result": False}
@@ -869,8 +971,11 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         for number in ("number_of_variables", "number_of_constraints"):
             if number in results.extra_info:
                 setattr(classic.problem, number, results.extra_info[number])
-        classic.solver.message = results.extra_info.message
-        classic.solver.termination_message = results.extra_info.message
+        message = results.extra_info.message
+        if results.solution_status == SolutionStatus.feasible:
+            # Whoever reads the classic condition `optimal` of a converged solve finds the truth beside it.
+            message = f"NOT proven optimal. {message}"
+        classic.solver.message = classic.solver.termination_message = message
         classic.solver.wallclock_time = results.timing_info.wall_time
         classic = self._solution_handler(load, model, results, classic, solution)
         classic.j3o = results
@@ -914,9 +1019,10 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         return True
 
     @staticmethod
-    def _require_no_interface(solver_io: Any) -> None:
-        if solver_io not in (None, "python", "direct"):
-            raise OptionError(f"solver_io={solver_io!r} is unknown to j3o, which needs none; leave it out")
+    def _ignore_interface(solver_io: Any) -> None:
+        """Take any ``solver_io``: code that serves many solvers, oemof.solph for one, always names a file."""
+        if solver_io is not None:
+            logger.debug("solver_io=%r says nothing to j3o, which reads the model itself.", solver_io)
 
 
 def _as_mapping(options: Any) -> Mapping[str, Any]:

@@ -194,10 +194,39 @@ def test_the_keywords_of_classic_solvers_are_taken(keywords):
     assert worst_violation(m) <= 1e-6
 
 
-def test_solver_io_that_is_not_ours_is_an_error():
-    """There is no file interface, and the error says so where it is given."""
-    with pytest.raises(OptionError, match="solver_io"):
-        classic().solve(two_servers(), solver_io="nl")
+@pytest.mark.parametrize("name", ["lp", "nl", "mps", "python", "direct"])
+def test_any_solver_io_is_taken(name, caplog):
+    """Code that serves many solvers names a file format: the debug log says that j3o needs none."""
+    with caplog.at_level("DEBUG", logger="pyomo_j3o"):
+        for opt, call in ((pyo.SolverFactory("j3o", solver_io=name), {}), (classic(), {"solver_io": name})):
+            m = two_servers()
+            opt.solve(m, **call)
+            assert objective_value(m) == pytest.approx(new().solve(two_servers()).incumbent_objective)
+    assert caplog.text.count(f"solver_io='{name}'") == 2
+    assert "WARNING" not in caplog.text
+
+
+def test_options_that_are_not_set_read_as_in_any_mapping():
+    """get() and pop() give their default, `in` is False; without a default a KeyError names the option."""
+    options = classic().options
+    for name in ("threads_per_node", "mipgap"):
+        assert options.get(name) is None
+        assert options.get(name, 0.01) == 0.01
+        assert name not in options
+        assert options.pop(name, 7) == 7
+        assert not hasattr(options, name)
+        with pytest.raises(KeyError, match=name):
+            options[name]
+        with pytest.raises(KeyError, match=name):
+            options.pop(name)
+        with pytest.raises(OptionError, match=name):
+            options[name] = 1
+        with pytest.raises(OptionError, match=name):
+            options.setdefault(name, 1)
+    options["seed"] = 4
+    assert options.pop("seed") == 4
+    assert options["seed"] == 0
+    assert "'max_iterations': 50" in repr(options)
 
 
 def test_a_log_file_gets_the_log(tmp_path):
@@ -364,3 +393,13 @@ def test_solving_again_after_a_change():
 def test_assert_optimal_termination_accepts_a_converged_plan():
     """Code written for exact solvers goes on with a plan that converged."""
     pyo.assert_optimal_termination(classic().solve(two_servers()))
+
+
+def test_the_message_says_what_is_not_proven():
+    """Pyomo's classic condition is `optimal` for every converged plan; the message says whether it is."""
+    proven = classic().solve(two_servers())
+    assert proven.solver.message.startswith("Optimal")
+    open_gap = classic().solve(two_servers(), bound="none", improve=False)
+    assert open_gap.solver.termination_condition == TerminationCondition.optimal
+    assert open_gap.solver.message.startswith("NOT proven optimal. Feasible plan")
+    assert open_gap.solver.termination_message == open_gap.solver.message

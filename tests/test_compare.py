@@ -441,6 +441,90 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, capsys, text, message):
     assert message in capsys.readouterr().err
 
 
+def test_anything_raised_by_a_model_file_is_said(tmp_path, capsys):
+    """Also what is no Exception."""
+    path = tmp_path / "mine.py"
+    path.write_text("class Odd(BaseException): pass\nraise Odd('x')\n")
+    assert main(["compare", str(path), "--solvers", "right"]) == MISUSED
+    assert capsys.readouterr().err == f"pyomo-j3o: {path}, line 2: Odd: x\n"
+
+
+def test_files_are_never_lost(bag_file, tmp_path, capsys):
+    """Nothing overwrites the model, nor one result the other; that a file is replaced is said."""
+    command = ["compare", str(bag_file), "--solvers", "right"]
+    before = bag_file.read_text()
+    link = tmp_path / "link.csv"
+    link.symlink_to(bag_file)
+    for path in (bag_file, link):
+        assert main([*command, "--csv", str(path)]) == MISUSED
+        assert "would overwrite the model file" in capsys.readouterr().err
+    assert bag_file.read_text() == before
+    one = str(tmp_path / "one")
+    assert main([*command, "--csv", one, "--json", one]) == MISUSED
+    assert "would overwrite the file of --csv" in capsys.readouterr().err
+    assert not Path(one).exists()
+    for expected in ("", f"pyomo-j3o: {one} is replaced\n"):
+        assert main([*command, "--csv", one]) == FINE
+        assert capsys.readouterr().err == expected
+
+
+def test_relative_paths_mean_the_folder_where_the_command_began(bag_file, tmp_path, monkeypatch):
+    """A model file that changes the folder changes nothing about them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "away").mkdir()
+    (tmp_path / "mine.py").write_text(
+        f"import os; os.chdir({str(tmp_path / 'away')!r})\n" + bag_file.read_text()
+    )
+    assert (
+        main(["compare", "mine.py", "--seeds", "0", "1", "--solvers", "right", "--csv", "here.csv"]) == FINE
+    )
+    assert (tmp_path / "here.csv").exists()
+    assert list((tmp_path / "away").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("option", ["--csv", "--json", "--plot"])
+def test_a_full_disk_is_said(option, bag_file, tmp_path, capsys):
+    """One sentence and status 2; the files that could be written are there."""
+    full = tmp_path / "full.png"
+    full.symlink_to("/dev/full")
+    good = tmp_path / "good"
+    other = "--csv" if option != "--csv" else "--json"
+    files = [option, str(full), other, str(good)]
+    assert main(["compare", str(bag_file), "--solvers", "right", *files]) == MISUSED
+    assert (
+        capsys.readouterr().err
+        == f"pyomo-j3o: {full}: No space left on device; give a file that can be written\n"
+    )
+    assert good.exists() or option == "--csv"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(("where", "status"), [(">&-", FINE), (">/dev/full", MISUSED), ("| head -1", None)])
+def test_the_table_may_be_lost_and_the_files_are_not(where, status, tmp_path):
+    """Standard output closed, full, or no longer read: the CSV file is written, without a traceback."""
+    (tmp_path / "mine.py").write_text(MODEL)
+    command = f"'{sys.executable}' -m pyomo_j3o compare mine.py --solvers highs --csv runs.csv {where}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    assert status is None or done.returncode == status
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 2
+
+
+def test_a_number_that_is_none_is_said_in_words(capsys):
+    """The names of our functions are no words for a reader."""
+    for option, text, message in (("--clients", "x", "whole number"), ("--time-limit", "abc", "number")):
+        with pytest.raises(SystemExit):
+            main(["compare", option, text])
+        assert f"'{text}' is not a {message}" in capsys.readouterr().err
+
+
+def test_the_command_alone_prints_its_help(capsys):
+    """Without a command there is help, and status 2."""
+    assert main([]) == MISUSED
+    assert "compare" in capsys.readouterr().out
+
+
 def test_wrong_use_has_status_two(tmp_path, capsys, bag_file):
     """No file, no such size, no way to write: known before anything is solved."""
     assert main(["compare", str(tmp_path / "none.py")]) == MISUSED

@@ -1081,3 +1081,21 @@ def test_products_agree_with_pyomos_quadratic_form(seed):
         tuple(sorted((names[a], names[b]))): c for (a, b), c in (theirs.quadratic or {}).items() if c
     }
     assert objective(*compile_model(m)) == expected
+
+
+def test_the_notice_of_missing_marks_comes_once_per_model(caplog):
+    """A loop that solves one model again hears it once; another model has one of its own."""
+
+    def unmarked():
+        m = pyo.ConcreteModel()
+        m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 1))
+        m.open = pyo.Constraint(expr=m.y <= m.x)
+        m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+        return m
+
+    m, other = unmarked(), unmarked()
+    for _ in range(3):
+        compile_model(m)
+    assert caplog.text.count("No variable is marked") == 1
+    compile_model(other)
+    assert caplog.text.count("No variable is marked") == 2

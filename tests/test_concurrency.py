@@ -8,6 +8,7 @@ from multiprocessing import get_context
 import highspy
 import pyomo.environ as pyo
 import pytest
+from pyomo.contrib.solver.common.util import NoSolutionError
 from solver_models import classic, new, objective_value, two_servers, worst_violation
 
 from pyomo_j3o.library import taskonomy
@@ -138,6 +139,44 @@ def test_model_and_results_pickle_together():
     copy.solution_loader.load_vars()
     assert objective_value(other) == pytest.approx(results.incumbent_objective)
     assert m.x["a", 1].value is None
+
+
+@pytest.mark.parametrize("make", [new, classic])
+@pytest.mark.parametrize("tee", [False, True])
+def test_loaded_results_pickle_whatever_the_model_holds(make, tee):
+    """They leave the model behind, here one with a local rule; what they hold is read by name."""
+    m, twin = two_servers(), two_servers()
+    for model in (m, twin):
+        model.late = pyo.Constraint([1, 2], rule=lambda m, k: m.x["a", k] <= 1)
+        model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    results = make().solve(m, tee=tee)
+    with pytest.raises(AttributeError, match="local object"):
+        pickle.dumps(m)
+    copy = pickle.loads(pickle.dumps(results))
+    loader = getattr(copy, "j3o", copy).solution_loader
+    variables = list(twin.component_data_objects(pyo.Var))
+    loader.load_vars(variables)
+    assert [v.value for v in variables] == [v.value for v in m.component_data_objects(pyo.Var)]
+    assert objective_value(twin) == pytest.approx(objective_value(m))
+    rows = list(twin.component_data_objects(pyo.Constraint))
+    assert list(loader.get_duals(rows).values()) == [m.dual[m.find_component(row.name)] for row in rows]
+    assert len(loader.get_reduced_costs(variables)) == len(variables)
+    for read in (loader.load_vars, loader.load_solution, loader.get_vars, loader.get_duals):
+        with pytest.raises(NoSolutionError, match="without their model"):
+            read()
+    twin.other = pyo.Var()
+    with pytest.raises(NoSolutionError, match="'other'"):
+        loader.get_vars([twin.other])
+
+
+def test_results_without_a_plan_leave_the_model_behind():
+    """Those of an infeasible model with a local rule pickle, too, and still say why nothing is there."""
+    m = two_servers()
+    m.wrong = pyo.Constraint([1], rule=lambda m, k: m.x["a", k] >= 2)
+    results = new().solve(m, load_solutions=False, raise_exception_on_nonoptimal_result=False)
+    copy = pickle.loads(pickle.dumps(results))
+    with pytest.raises(NoSolutionError, match="infeasible"):
+        copy.solution_loader.get_vars()
 
 
 def print_nothing(record):

@@ -24,6 +24,15 @@ def test_code_blocks_run(page, tmp_path, monkeypatch):
         example.evaluate()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_line_loses_its_text(page):
+    """Outside of code no line begins with "%", a comment to MyST, or ">", a quotation."""
+    code = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        code ^= line.lstrip().startswith("```")
+        assert code or not line.lstrip().startswith(("%", "> ")), line
+
+
 def test_readme_model_is_short_and_early():
     """The README installs by line 12, and its first model has at most 15 lines and ends by line 30."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pyomo.environ as pyo
@@ -584,6 +585,89 @@ def test_infinite_budgets_and_missing_cloud_survive_a_folder(tmp_path):
     data = changed(uplink_budget=[np.inf, 1, 2], cloud_accuracy=[0.9, np.nan])
     write_folder(data, tmp_path)
     assert read_folder(tmp_path) == data
+
+
+@pytest.mark.parametrize("kind", ["clients", "models"])
+def test_a_name_that_looks_like_a_comment_survives_a_folder(kind, tmp_path):
+    """A line may begin with # if it is quoted, and write_folder quotes it."""
+    data = renamed(kind, "#a,b")
+    write_folder(data, tmp_path)
+    assert read_folder(tmp_path) == data
+
+
+@pytest.mark.parametrize("name", [" phone", "phone ", "a\nb", "a\u2028b", "nan"])
+@pytest.mark.parametrize("kind", ["clients", "models"])
+def test_a_name_that_no_table_gives_back_is_refused(kind, name, tmp_path):
+    """write_folder names it, and has written nothing."""
+    with pytest.raises(ValueError, match=re.escape(repr(name))):
+        write_folder(renamed(kind, name), tmp_path / "system")
+    assert not (tmp_path / "system").exists()
+
+
+def renamed(kind, name):
+    """Return the small example with another first name."""
+    data = small_example_data()
+    return dataclasses.replace(data, **{kind: [name, *getattr(data, kind)[1:]]})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("models.csv", b"model,memory\ncaf\xe9,1\n", "line 2: not UTF-8"),
+        ("models.csv", "model,memory\n".encode("utf-16"), "line 1: not UTF-8"),
+        ("load.csv", b"client,task,load\n" + b"x" * 200_000, "line 2: not a line of a CSV table"),
+        ("models.csv", b"model,memory,memory\nboth,2,99\n", "'memory' is there twice"),
+        ("models.csv", b"model,memory\nboth,1_000\n", "'1_000' is not a number"),
+        ("tasks.csv", b"task,query_size,cloud_accuracy\n{task},1,2\n", "2 is above 1"),
+        ("system.json", b'{"name": "caf\xe9"}', "line 1: not UTF-8"),
+        ("system.json", b"[" * 100_000, "nested too deep"),
+    ],
+    ids=[
+        "latin-1",
+        "utf-16",
+        "long cell",
+        "column twice",
+        "1_000",
+        "accuracy of 2",
+        "latin-1 json",
+        "deep json",
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name(file, content, message, tmp_path):
+    """Every error of a folder is a ValueError that begins with the file."""
+    write_folder(small_example_data(), tmp_path)
+    if b"{task}" in content:
+        text = (tmp_path / file).read_text().splitlines()
+        content = "\n".join([text[0], *(",".join([*line.split(",")[:2], "2"]) for line in text[1:])]).encode()
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_folder(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / file))
+
+
+@pytest.mark.parametrize("frame", [None, [1, 2], {"model": ["a"]}], ids=["None", "list", "dict"])
+def test_a_frame_that_is_none_is_named(frame, tmp_path):
+    """What is no DataFrame is an error that names the table."""
+    pd = pytest.importorskip("pandas")
+    write_folder(small_example_data(), tmp_path)
+    names = ("models", "tasks", "accuracy", "clients", "edges", "load", "service_time")
+    frames = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in names}
+    with pytest.raises(ValueError, match=r"frames\['models'\]"):
+        from_frames({**frames, "models": frame})
+
+
+def test_a_folder_keeps_its_table_where_writing_fails(tmp_path, monkeypatch):
+    """A table is replaced as a whole, or stays as it was; nothing else is left behind."""
+    write_folder(small_example_data(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyomo_j3o.whole_files.os.replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_folder(renamed("clients", "other"), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_writing_over_a_folder_leaves_no_windows_behind(tmp_path):

@@ -8,13 +8,16 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from scipy import sparse
+from solver_models import two_servers
 
 from pyomo_j3o import mip
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.lp import LinearModel, LPStatus, known_case
 from pyomo_j3o.lp import gurobi as gurobi_lp
+from pyomo_j3o.lp import highs as highs_lp
 from pyomo_j3o.mip import (
     GurobiMIP,
     HighsMIP,
@@ -26,6 +29,9 @@ from pyomo_j3o.mip import (
     Start,
     mip_solvers,
 )
+from pyomo_j3o.mip import gurobi as gurobi_mip
+from pyomo_j3o.mip import highs as highs_mip
+from pyomo_j3o.mip import scip as scip_mip
 from pyomo_j3o.problem import OBJECTIVE, Products
 
 INF = math.inf
@@ -54,6 +60,43 @@ def model_of(objective, rows=(), lower=(), upper=(), integer=True, low=0.0, high
         ),
         maximise=maximise,
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "check", "package"),
+    [
+        (highs_lp, "_require_right_lp", "highspy"),
+        (highs_mip, "require_right_highs", "highspy"),
+        (gurobi_mip, "_require_right_gurobi", "gurobipy"),
+        (scip_mip, "_require_right_scip", "pyscipopt"),
+    ],
+    ids=["highs-lp", "highs", "gurobi", "scip"],
+)
+def test_a_version_that_gets_the_known_case_wrong_is_refused(module, check, package, monkeypatch):
+    """The optimum is 20; of a solver that gives anything else, one sentence names version and remedy."""
+    check = getattr(module, check)
+    check.cache_clear()
+    check()
+    assert check.cache_info().currsize == 1
+    check.cache_clear()
+    monkeypatch.setattr(known_case, "OPTIMUM", -99999.0)
+    with pytest.raises(
+        BackendError, match=rf"^\w+ \d+\.\S+ gives a wrong answer .* '{package}!=\d+\.\d+\.\*'$"
+    ):
+        check()
+    monkeypatch.undo()
+    check()
+
+
+def test_highs_is_tried_before_any_solve(monkeypatch):
+    """A wrong HiGHS is an error of every solve, also where only the search would meet it."""
+
+    def refuse():
+        raise BackendError("HiGHS gives a wrong answer")
+
+    monkeypatch.setattr("pyomo_j3o.solver.require_right_highs", refuse)
+    with pytest.raises(BackendError, match="wrong answer"):
+        pyo.SolverFactory("j3o", lp_solver="gurobi", mip_solver="scip").solve(two_servers())
 
 
 def knapsack(n=30, rows=3, seed=0):

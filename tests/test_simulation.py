@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -553,3 +555,31 @@ def test_without_simpy_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "simpy", None)
     with pytest.raises(ImportError, match=r"pip install 'pyomo-j3o\[sim\]'"):
         simulate(planned(one_edge(), {SMALL: 1}))
+
+
+def test_ctrl_c_in_a_solve_ends_the_search_for_a_headroom():
+    """Also where the solver takes Ctrl-C and returns what it has; afterwards Ctrl-C is what it was."""
+    calls, before = [], signal.getsignal(signal.SIGINT)
+
+    def solve(headroom):
+        calls.append(headroom)
+        if len(calls) == 2:
+            with contextlib.suppress(KeyboardInterrupt):  # as j3o does
+                signal.raise_signal(signal.SIGINT)
+        return fill(headroom)
+
+    with pytest.raises(KeyboardInterrupt):
+        find_headroom(solve, target=0.01, horizon=300, seed=3)
+    assert len(calls) == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_window_that_is_far_too_short_is_told(caplog):
+    """More than a million windows take long: a warning names the edge server."""
+    simulate(fill(0.0), horizon=1)
+    assert not caplog.records
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyomo_j3o.simulation._MANY_WINDOWS", 1)
+        simulate(fill(0.0), horizon=1)
+    assert "'server' has" in caplog.text
+    assert "give windows in seconds" in caplog.text

@@ -39,6 +39,7 @@ import pyomo_j3o
 from pyomo_j3o import annotate
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.library import small_example, taskonomy
+from pyomo_j3o.log import Log
 
 QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
 SENSES = pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize], ids=["max", "min"])
@@ -1148,3 +1149,53 @@ def test_every_other_solver_still_takes_the_annotated_model(name):
     assert best >= results.incumbent_objective - 1e-6
     assert best <= results.objective_bound + 1e-6
     assert new().solve(m, warm_start=True).incumbent_objective == pytest.approx(best)
+
+
+def crawling(trace):
+    """Return no reason to stop: what ends the alternation then is its number of iterations."""
+
+
+def test_only_a_limit_that_was_asked_for_is_a_limit(monkeypatch):
+    """The default number of iterations ends the alternation like a stall; given, it is a limit."""
+    monkeypatch.setattr("pyomo_j3o.stopping.usual", lambda *given: crawling)
+    opt = new()
+    opt.config.get("max_iterations").set_default_value(2)
+    opt.config.get("max_iterations").reset()
+    m = two_servers()
+    results = opt.solve(m, improve=False, rel_gap=0.0, bound="lp")
+    assert len(results.extra_info.trace) == 2
+    assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
+    assert results.incumbent_objective == pytest.approx(objective_value(m))
+    for given in ({"max_iterations": 2}, {}):
+        if not given:
+            opt.config.max_iterations = 2
+        found = opt.solve(
+            two_servers(),
+            improve=False,
+            rel_gap=0.0,
+            bound="lp",
+            raise_exception_on_nonoptimal_result=False,
+            **given,
+        )
+        assert found.termination_condition == TerminationCondition.iterationLimit
+
+
+def test_a_plan_that_only_the_improvement_finds_has_a_line_in_the_log():
+    """No iteration had a plan: the line of the first one says when there was one, and how good."""
+    out = io.StringIO()
+    results = new().solve(
+        taskonomy(clients=3, edges=1, seed=0),
+        max_iterations=1,
+        tee=out,
+        raise_exception_on_nonoptimal_result=False,
+    )
+    (line,) = [line for line in out.getvalue().splitlines() if line.startswith(" first")]
+    assert float(line.split()[1]) == pytest.approx(results.incumbent_objective, rel=1e-7)
+    assert "infeasible" in out.getvalue()
+
+
+def test_numbers_of_the_log_keep_their_zeros():
+    """All have eight digits, so that the columns do not look ragged."""
+    out = io.StringIO()
+    Log([out]).bound(0.25, 1.0)
+    assert "0.25000000" in out.getvalue()

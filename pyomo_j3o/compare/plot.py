@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.verdicts import Row
+from pyomo_j3o.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +88,9 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     lines = math.ceil(len(handles) / most)
     columns = math.ceil(len(handles) / lines)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
-    figure.savefig(path, dpi=150)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150, format=path.suffix.removeprefix("."))
+    write_whole(path, picture.getvalue())
 
 
 def _draw_scatter(comparison: Comparison, ax: Axes, looks: dict[str, tuple[str, str]]) -> None:

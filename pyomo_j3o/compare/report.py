@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
+import io
 import json
 import math
 import os
@@ -25,6 +27,7 @@ from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.records import Entrant, Instance
 from pyomo_j3o.compare.verdicts import HARD, Block, Row
 from pyomo_j3o.version import __version__
+from pyomo_j3o.whole_files import write_whole
 
 _BAD, _GOOD, _PALE = "bold red", "green", "dim"
 
@@ -69,9 +72,9 @@ class TerminalReport:
         self._save = save
         # Pyomo's interfaces redirect standard output while they solve; a copy of it stays where it is.
         self._copy = _copy_of_stdout()
-        stream = self._copy or sys.stdout
+        stream = self._stream = _Lasting(self._copy or sys.stdout)
         self._console = Console(
-            file=stream,
+            file=stream,  # type: ignore[arg-type]
             width=None if stream.isatty() or "COLUMNS" in os.environ else 104,
             highlight=False,
         )
@@ -101,8 +104,13 @@ class TerminalReport:
     ) -> None:
         self._live.stop()
         if self._copy is not None:
-            with contextlib.suppress(BrokenPipeError):  # who read it, as `head` does, may have gone
+            with contextlib.suppress(OSError):  # noted already, if it matters
                 self._copy.close()
+
+    @property
+    def failure(self) -> str:
+        """Why the table could not be shown to its end; "" if it was, or if its reader went away."""
+        return self._stream.failure
 
     def begin(self, comparison: Comparison, instances: int) -> None:
         """Print what every solver is told."""
@@ -245,16 +253,50 @@ class TerminalReport:
         return Group(Text("Summary", style="bold"), table, Text(explained, style=_PALE), Text())
 
 
+class _Lasting:
+    """A text stream that goes quiet where it fails: the comparison goes on, and its files are written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._open = True
+        self.failure = ""
+        self.encoding = stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, work: Callable[[], Any]) -> None:
+        if not self._open:
+            return
+        try:
+            work()
+        except OSError as error:
+            self._open = False
+            if error.errno != errno.EPIPE:  # who read it, as `head` does, may have gone
+                self.failure = error.strerror or str(error)
+
+
 def _new_table(show_header: bool) -> Table:
     return Table(box=None, show_header=show_header, padding=(0, 1, 0, 0))
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
     """Write one line per run."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(COLUMNS))
-        writer.writeheader()
-        writer.writerows(_rows(comparison))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(COLUMNS))
+    writer.writeheader()
+    writer.writerows(_rows(comparison))
+    write_whole(path, text.getvalue().encode())
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
@@ -277,9 +319,8 @@ def write_json(comparison: Comparison, path: Path) -> None:
             dict(zip(("instance", "solver", "fault"), fault, strict=True)) for fault in comparison.faults()
         ],
     }
-    path.write_text(
-        json.dumps(_finite(content), indent=1, default=str, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(_finite(content), indent=1, default=str, allow_nan=False) + "\n"
+    write_whole(path, text.encode())
 
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -308,7 +349,7 @@ def _version_of(package: str) -> str:
 def _copy_of_stdout() -> TextIO | None:
     try:
         number = os.dup(sys.stdout.fileno())
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):
         return None  # no file behind it, as in a notebook: nothing to keep apart
     return open(number, "w", encoding=sys.stdout.encoding, errors="replace", buffering=1)
 

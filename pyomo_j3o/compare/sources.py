@@ -115,7 +115,7 @@ def from_file(path: Path, seeds: Iterable[int]) -> list[Source]:
             f"{path.stem}-seed{seed}" if len(seeds) > 1 else path.stem,
             path.stem,
             seed,
-            partial(_build, path, seed),
+            partial(_build, path.absolute(), seed),  # a model file may change the folder
         )
         for seed in seeds
     ]
@@ -129,9 +129,9 @@ def _build(path: Path, seed: int) -> BlockData:
                 f"{path}: it gives a {type(model).__name__}, not a Pyomo model; return the model"
             )
         return model if model.is_constructed() else model.create_instance()
-    except CompareError:
+    except (CompareError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
         place = f", line {lines[-1]}" if lines else ""
         raise CompareError(f"{path}{place}: {type(error).__name__}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.problem import FloatArray
 
@@ -50,6 +52,21 @@ def version() -> tuple[int, int, int]:
     return (highs.versionMajor(), highs.versionMinor(), highs.versionPatch())
 
 
+def name_and_version() -> str:
+    """Return name and version of the HiGHS library in use."""
+    return "HiGHS " + ".".join(map(str, version()))
+
+
+@functools.cache
+def _require_right_lp() -> None:
+    """Solve an LP with a known optimum, once in a process; raise if HiGHS gives another."""
+    program = HighsProgram(KNOWN_CASE)
+    try:
+        require_right(name_and_version(), "highspy", program.solve().objective)
+    finally:
+        program.close()
+
+
 class HighsBackend:
     """Opens LPs on HiGHS."""
 
@@ -57,8 +74,9 @@ class HighsBackend:
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
         self._options = {"random_seed": seed, **(options or {})}
-        self.description = "HiGHS " + ".".join(map(str, version())) + (f" ({reason})" if reason else "")
+        self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._options)  # an unknown option is an error here, before any work is done
+        _require_right_lp()
 
     def open(self, model: LinearModel) -> HighsProgram:
         """Return a `HighsProgram` loaded with `model`."""

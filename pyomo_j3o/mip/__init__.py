@@ -13,7 +13,7 @@ from pyomo_j3o.mip import scip
 from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
 from pyomo_j3o.mip.checking import solve_checked
 from pyomo_j3o.mip.gurobi import GurobiMIP
-from pyomo_j3o.mip.highs import HighsMIP
+from pyomo_j3o.mip.highs import HighsMIP, require_right_highs
 from pyomo_j3o.mip.scip import ScipMIP
 
 Result = TypeVar("Result")
@@ -32,6 +32,7 @@ __all__ = [
     "first_licensed",
     "mip_solvers",
     "solve_checked",
+    "require_right_highs",
 ]
 
 

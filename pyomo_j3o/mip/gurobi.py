@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,8 @@ from scipy import sparse
 
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
-from pyomo_j3o.lp.gurobi import LICENCE_ERRORS, environment, version
+from pyomo_j3o.lp.gurobi import LICENCE_ERRORS, environment, restore_ctrl_c, version
+from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
@@ -25,6 +27,28 @@ _PROOF_ONLY = {"Heuristics": 0.0}
 
 #: Tolerances of integrality and of rows.
 _TIGHT = {"IntFeasTol": 1e-9, "FeasibilityTol": 1e-9, "IntegralityFocus": 1}
+
+
+@functools.cache
+def _require_right_gurobi() -> None:
+    """Solve a MIP with a known optimum, once in a process; raise if Gurobi gives another."""
+    import gurobipy
+
+    model, env = MIPModel(KNOWN_CASE), environment({}, 0)
+    try:
+        with gurobipy.Model(env=env) as grb:
+            found = _solution(grb, _fill(grb, model), model, Limits(), None)
+    except gurobipy.GurobiError as error:
+        if error.errno in LICENCE_ERRORS:
+            return  # the model to solve will say so
+        raise BackendError(f"Gurobi failed on a small MIP ({error}); set another mip_solver.") from error
+    finally:
+        env.close()
+        restore_ctrl_c()
+    if found.status is LPStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    solved = found.status is LPStatus.OPTIMAL
+    require_right(f"Gurobi {version()}", "gurobipy", found.objective if solved else np.nan)
 
 
 class GurobiMIP:
@@ -55,6 +79,7 @@ class GurobiMIP:
         self._seed = seed
         self.description = f"Gurobi {version()}" + (f" ({reason})" if reason else "")
         environment(self._own, seed).close()  # an unknown option is an error here, before any work is done
+        _require_right_gurobi()
 
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ import numpy as np
 
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
-from pyomo_j3o.lp.highs import LARGE, new_highs, pass_model, version
+from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model
+from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
@@ -54,6 +56,26 @@ _PROOF_ONLY = {
 _TIGHT = {"mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9}
 
 
+@functools.cache
+def require_right_highs() -> None:
+    """Solve a MIP with a known optimum, once in a process, in a thread of its own.
+
+    Raises
+    ------
+    BackendError
+        HiGHS gives another optimum, as 1.14.0 does.
+    """
+    highs, thread = new_highs({}), Worker()
+    pass_model(highs, KNOWN_CASE, integer=True)
+    try:
+        thread.run(highs.run, lambda: None)  # over in a millisecond, Ctrl-C or not
+    finally:
+        thread.close()
+    solved = highs.getModelStatus() == _MODEL_STATUS.kOptimal
+    objective = -highs.getInfo().objective_function_value if solved else np.nan
+    require_right(name_and_version(), "highspy", objective)
+
+
 class HighsMIP:
     """Solves MIPs with HiGHS; products are to be linearised first.
 
@@ -80,8 +102,9 @@ class HighsMIP:
     ) -> None:
         self._own = dict(options or {})
         self._seed = seed
-        self.description = "HiGHS " + ".".join(map(str, version())) + (f" ({reason})" if reason else "")
+        self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._own)  # an unknown option is an error here, before any work is done
+        require_right_highs()
 
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
+from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
@@ -36,6 +38,26 @@ def unavailable() -> str:
     return "" if importlib.util.find_spec("pyscipopt") else "pyscipopt is not installed"
 
 
+def _name_and_version(scip: Any) -> str:
+    if hasattr(scip, "getMajorVersion"):
+        version = ".".join(map(str, (scip.getMajorVersion(), scip.getMinorVersion(), scip.getTechVersion())))
+    else:
+        version = str(scip.version())  # pyscipopt 5.3 writes "9.02" for 9.0.2
+    return f"SCIP {version}"
+
+
+@functools.cache
+def _require_right_scip() -> None:
+    """Solve a MIP with a known optimum, once in a process; raise if SCIP gives another."""
+    scip = _new_scip({"misc/catchctrlc": False})
+    _fill(scip, MIPModel(KNOWN_CASE))
+    status = _run(scip, Limits(), None)
+    if status is LPStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    solved = status is LPStatus.OPTIMAL
+    require_right(_name_and_version(scip), "pyscipopt", float(scip.getObjVal()) if solved else np.nan)
+
+
 class ScipMIP:
     """Solves MIPs with SCIP, products as they are; in one thread.
 
@@ -58,10 +80,8 @@ class ScipMIP:
         self._own = dict(options or {})
         self._seed = seed
         known = _new_scip(self._own)  # an unknown option is an error here, before any work is done
-        version = ".".join(
-            map(str, (known.getMajorVersion(), known.getMinorVersion(), known.getTechVersion()))
-        )
-        self.description = f"SCIP {version}" + (f" ({reason})" if reason else "")
+        self.description = _name_and_version(known) + (f" ({reason})" if reason else "")
+        _require_right_scip()
 
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
