@@ -56,6 +56,7 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
         loads.append(load)
         uses.append(np.asarray(part.sum(axis=0)).ravel())
         limits.append(float(side.sum()))
+    # A family without a proven least load gets no row.
     least = [_least(problem, over_y, load, backend, remaining) for load in loads]
     upper = np.array(limits) - np.array(least)
     upper += 1e-9 * np.maximum(1.0, np.abs(upper))
@@ -137,6 +138,8 @@ def _least(
     problem: Problem, over_y: IntArray, load: FloatArray, backend: Backend, remaining: Callable[[], float]
 ) -> float:
     """Return a proven lower bound of ``load @ y`` over all routings; -inf if there is none in time."""
+    if remaining() <= 0:
+        return -np.inf
     matrix = sparse.csc_array(problem.offloading_rows[over_y])
     columns, upper = _cheapest(problem, matrix, load)
     model = LinearModel(

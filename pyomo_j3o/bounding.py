@@ -110,10 +110,11 @@ def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Rela
     return Relaxation(LPStatus.OPTIMAL, bound, x, y, duals)
 
 
-def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
+def unbounded_columns(problem: Problem, backend: Backend, time_limit: float = np.inf) -> tuple[int, ...]:
     """Return the columns of y along which the LP relaxation improves without end.
 
-    The ray is found by an LP over directions: finite sides become 0, infinite ones a box.
+    The ray is found by an LP over directions: finite sides become 0, infinite ones a box. None are returned
+    if that takes longer than `time_limit` seconds.
     """
     model = relaxation_model(problem)
 
@@ -131,7 +132,7 @@ def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
         )
     )
     try:
-        solution = program.solve()
+        solution = program.solve(time_limit)
     finally:
         program.close()
     if solution.status is not LPStatus.OPTIMAL:

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from pyomo_j3o import baj3o, method
 from pyomo_j3o.bounding import relaxation_model, unbounded_columns, whole_model
+from pyomo_j3o.deadline import GRACE
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized
 from pyomo_j3o.log import Log
@@ -511,7 +512,7 @@ class _Run:
         model = routing_model(problem, x)
         program = self.backend.open(model)
         try:
-            found = program.solve(max(self.settings.time_limit - self.timings.elapsed(), 1.0))
+            found = program.solve(max(self.settings.time_limit - self.timings.elapsed(), GRACE))
         finally:
             program.close()
         at = x.astype(float)
