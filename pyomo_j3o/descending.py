@@ -17,11 +17,12 @@ from pyomo_j3o.surrogate import Marginals, Surrogate, marginals, price
 #: So many price vectors, the latest, bound a neighbourhood when it is set up.
 MEMORY = 12
 
-#: A neighbourhood lists so many exchanges, or so many per variable and entry of a placement row.
-_MOVES, _MOVES_PER_ENTRY = 200_000, 1
+#: A neighbourhood lists so many exchanges within rows, or this part of the number of variables and entries of
+#: placement rows.
+_MOVES, _PART = 20_000, 0.25
 
 #: So many moves, or entries of price vectors, are worked on at a time.
-_AT_A_TIME = 100_000
+_AT_A_TIME = 20_000
 
 #: Of two that leave or enter together, the partners are so many of the best of their rows.
 _PARTNERS = 12
@@ -105,11 +106,18 @@ class Neighbourhood:
         self.moves = moves.take(np.flatnonzero(fine))
         out, into = self.moves.out, self.moves.into
         # All pairs of a variable that leaves and one that enters, by their place in a sorted list of keys.
-        key = np.where(
-            (out[:, :, None] >= 0) & (into[:, None, :] >= 0), out[:, :, None] * self._n + into[:, None, :], -1
+        pairs = [(j, k) for j in range(2) for k in range(2)]
+        real = [np.flatnonzero((out[:, j] >= 0) & (into[:, k] >= 0)) for j, k in pairs]
+        key = np.concatenate(
+            [out[some, j] * self._n + into[some, k] for some, (j, k) in zip(real, pairs, strict=True)]
         )
         keys, place = np.unique(key, return_inverse=True)
-        self._keys, self._place = keys, place.reshape(len(self.moves), 4)
+        # The first key is that of no pair.
+        self._keys = np.concatenate([[-1], keys])
+        self._place = np.zeros((len(pairs), len(self.moves)), dtype=np.int32)
+        ends = np.cumsum([len(some) for some in real])[:-1]
+        for number, (some, part) in enumerate(zip(real, np.split(place, ends), strict=True)):
+            self._place[number, some] = part + 1
         self.learn(surrogates)
 
     def learn(self, surrogates: Sequence[Surrogate]) -> None:
@@ -138,7 +146,7 @@ class Neighbourhood:
             reach += removal[:, moves.out[:, k]]
             reach += addition[:, moves.into[:, k]]
         for k in range(4):
-            reach += interaction[:, self._place[:, k]]
+            reach += interaction[:, self._place[k]]
         np.minimum(moves.reach, reach.min(axis=0), out=moves.reach)
 
     def promising(self, threshold: float) -> IntArray:
@@ -382,7 +390,7 @@ def _most(
     """
     n_rows = structure.placement_matrix.shape[0]
     leave, enter = (np.bincount(row, minlength=n_rows) for row in (row_out, row_into))
-    limit = max(_MOVES, _MOVES_PER_ENTRY * (len(structure.opener_start) + structure.placement_matrix.nnz))
+    limit = max(_MOVES, _PART * (structure.problem.n_onloading + structure.placement_matrix.nnz))
     most = min(at_most, int(np.maximum(leave, enter).max(initial=1)))
     while most > 1 and moves(np.minimum(leave, most), np.minimum(enter, most)).sum() > limit:
         most -= max(most // 8, 1)
