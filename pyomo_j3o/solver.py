@@ -30,6 +30,7 @@ from pyomo.contrib.solver.common.util import (
 )
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.objective import Objective, minimize
 from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
@@ -437,6 +438,8 @@ class J3O(SolverBase):
         except OutOfTime:
             results = Results()
             results.termination_condition = TerminationCondition.maxTimeLimit
+            minimised = any(o.sense == minimize for o in model.component_data_objects(Objective, active=True))
+            results.objective_bound = -math.inf if minimised else math.inf
             solved, message = None, _no_plan(config)
         if solved is None or solved.outcome.plan is None:
             results.solution_loader = _NoPlanLoader(model, message)
