@@ -45,7 +45,7 @@ def took(kind, limit):
 
 
 def peak(kind, limit):
-    """Return the peak of a solve's memory beyond the model, without HiGHS's own, and the size of the arrays."""
+    """Return the peak of a solve's memory beyond the model, without HiGHS's own, and of the arrays."""
     logging.getLogger("pyomo_j3o").setLevel(logging.ERROR)
     model = KINDS[kind][0]()
     size = array_bytes(compile_model(model)[0])
