@@ -82,7 +82,9 @@ def relax(
 
 
 def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float]) -> Tightened:
-    """Return the optimum of the whole LP."""
+    """Return the optimum of the whole LP, unless the time is over."""
+    if remaining() <= 0:
+        return Tightened(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
     program = backend.open(model)
     try:
         solution = program.solve(remaining())

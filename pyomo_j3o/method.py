@@ -196,6 +196,7 @@ class _Run:
         self.trace: list[Record] = []
         self.steps: list[Step] = []
         self.bound = np.inf if settings.proven is None else settings.proven
+        require_time(self.remaining)
         self.parts = split(structure.problem)
         if len(self.parts) == 1:
             self.part_structures = [replace(structure, problem=self.parts[0].problem)]
