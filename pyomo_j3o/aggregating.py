@@ -56,6 +56,7 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
         loads.append(load)
         uses.append(np.asarray(part.sum(axis=0)).ravel())
         limits.append(float(side.sum()))
+    # A family without a proven least load gets no row.
     ends = implied_bounds(problem)
     least = [_least(problem, over_y, load, ends, backend, remaining) for load in loads]
     upper = np.array(limits) - np.array(least)
@@ -145,6 +146,8 @@ def _least(
     remaining: Callable[[], float],
 ) -> float:
     """Return a proven lower bound of ``load @ y`` over all routings within `ends`; -inf if none in time."""
+    if remaining() <= 0:
+        return -np.inf
     matrix = sparse.csc_array(problem.offloading_rows[over_y])
     columns, upper, far_upper = _cheapest(problem, matrix, load, ends[1])
     model = LinearModel(

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_j3o import method
 from pyomo_j3o.charging import NEGLIGIBLE, Charged, charge_when_onloaded, charge_when_used
+from pyomo_j3o.deadline import GRACE
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.offloading import OffloadingStep
@@ -180,7 +181,7 @@ def _restored(
     with timings.phase("offload"):
         step = OffloadingStep(analyse(original), backend)
         try:
-            routing = step(x, max(settings.time_limit - timings.elapsed(), 1.0))
+            routing = step(x, max(settings.time_limit - timings.elapsed(), GRACE))
             if routing.feasible:
                 duals = routing.duals
                 if not safe or routing.objective >= plan.objective:

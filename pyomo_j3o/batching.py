@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.charging import Charged, empty
+from pyomo_j3o.deadline import Remaining
 from pyomo_j3o.decomposing import Part, take
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.offloading import OffloadingByParts, Routing
@@ -117,18 +118,20 @@ class BatchSurrogate:
         """Whether δ is small and the same batches as before were in use."""
         return self._settled
 
-    def onload(self, prices: FloatArray) -> BoolArray:
+    def onload(self, prices: FloatArray, remaining: Remaining) -> BoolArray:
         """Return the greedy placement for F_α of the surrogate; indicators that are left are not in it.
 
         Parameters
         ----------
         prices
             α, (M,).
+        remaining
+            Returns the seconds left.
         """
         x = np.zeros(self._charged.problem.n_onloading, dtype=bool)
         for part, structure in zip(self._parts, self._structures, strict=True):
             if len(part.onloading):
-                x[part.onloading] = greedy_onloading(structure, prices[part.rows])
+                x[part.onloading] = greedy_onloading(structure, prices[part.rows], remaining)
         return x
 
     def offload(self, x: BoolArray, time_limit: float) -> tuple[BoolArray, Routing]:

@@ -149,10 +149,11 @@ def summed(bounds: Sequence[float]) -> float:
     )
 
 
-def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
+def unbounded_columns(problem: Problem, backend: Backend, time_limit: float = np.inf) -> tuple[int, ...]:
     """Return the columns of y along which the LP relaxation improves without end.
 
-    The ray is found by an LP over directions: finite sides become 0, infinite ones a box.
+    The ray is found by an LP over directions: finite sides become 0, infinite ones a box. None are returned
+    if that takes longer than `time_limit` seconds.
     """
     model = relaxation_model(problem)
 
@@ -170,7 +171,7 @@ def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
         )
     )
     try:
-        solution = program.solve()
+        solution = program.solve(time_limit)
     finally:
         program.close()
     if solution.status is not LPStatus.OPTIMAL:

@@ -33,6 +33,7 @@ from scipy import sparse
 
 from pyomo_j3o.annotate import OFFLOADING, ONLOADING, Roles
 from pyomo_j3o.batching_window import BatchingWindowData, Rate
+from pyomo_j3o.deadline import Remaining, forever, require_time
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError, UnsupportedTermError
 from pyomo_j3o.expressions import NonlinearTerm, Terms, value_of_fixed
 from pyomo_j3o.problem import OBJECTIVE, Batches, BoolArray, FloatArray, IntArray, Problem, Products
@@ -73,6 +74,9 @@ _LINEARITY = (
     "every expression has to be linear in the offloading variables once the onloading ones are fixed, "
     "so of products only those of one onloading and one offloading variable are allowed"
 )
+
+#: The clock is looked at once in so many rows.
+_ROWS_AT_A_TIME = 1000
 
 _UNMARKED, _ONLOADING, _OFFLOADING = 0, 1, 2
 _CODES = {None: _UNMARKED, ONLOADING: _ONLOADING, OFFLOADING: _OFFLOADING}
@@ -174,7 +178,9 @@ def _load(pairs: list[tuple[VarData, float]]) -> None:
     StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
-def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inverse]:
+def compile_model(
+    model: BlockData, strict: bool = False, remaining: Remaining = forever
+) -> tuple[Problem, Inverse]:
     """Turn a Pyomo model into arrays; the model is left as it is.
 
     Parameters
@@ -184,6 +190,8 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
     strict
         Whether a model without any annotation is an error. Otherwise its binary variables are
         taken as onloading, the continuous ones as offloading, and a notice is logged.
+    remaining
+        Returns the seconds left.
 
     Returns
     -------
@@ -204,6 +212,8 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
     ModelError
         If there is not exactly one active objective, an active component is of a kind that j3o does
         not know, or a number is missing or not finite.
+    OutOfTime
+        If the time is over before the arrays are complete.
     """
     if not isinstance(model, BlockData):
         kind = type(model).__name__ + (" of pyomo.kernel" if isinstance(model, IBlock) else "")
@@ -217,8 +227,9 @@ def compile_model(model: BlockData, strict: bool = False) -> tuple[Problem, Inve
         objective = _only_objective(model)
         # Before their rows are read: what is wrong with them is best said of the window.
         windows = [(window, window.current_rates()) for window in filled_windows(model, tell_of_empty=True)]
-        rows = _read_rows(model, objective)
-        columns = _Columns(model, rows.terms, strict)
+        rows = _read_rows(model, objective, remaining)
+        columns = _Columns(model, rows.terms, strict, remaining)
+        require_time(remaining)
         problem, inverse = _assemble(model, rows, columns)
         return (_with_batches(problem, inverse, windows) if windows else problem), inverse
 
@@ -266,13 +277,15 @@ class _Rows:
         return self.objective if row == len(self.constraints) else self.constraints[row]
 
 
-def _read_rows(model: BlockData, objective: ObjectiveData) -> _Rows:
+def _read_rows(model: BlockData, objective: ObjectiveData, remaining: Remaining) -> _Rows:
     sense = 1 if objective.sense == maximize else -1
     rows = _Rows([], [], [], objective, sense, Terms())
     owner: Any = objective
     try:
-        for owner in model.component_data_objects(Constraint, active=True):
+        for number, owner in enumerate(model.component_data_objects(Constraint, active=True)):
             _read_row(owner, rows)
+            if number % _ROWS_AT_A_TIME == 0:
+                require_time(remaining)
         owner = objective
         rows.terms.add(objective.expr, sense)
         rows.terms.end_row()
@@ -360,14 +373,16 @@ class _Columns:
         Positions of the variables of x, of y, and of the annotated ones that do not occur.
     """
 
-    def __init__(self, model: BlockData, terms: Terms, strict: bool) -> None:
+    def __init__(self, model: BlockData, terms: Terms, strict: bool, remaining: Remaining) -> None:
         self._containers: list[tuple[Var, int, int, bool]] = []
         self.variables: list[VarData] = []
         self._declare(model)
+        require_time(remaining)
         position = dict(zip(map(id, self.variables), range(len(self.variables)), strict=True))
         self.linear = self._positions(terms.variable, position)
         self.first = self._positions(terms.first, position)
         self.second = self._positions(terms.second, position)
+        require_time(remaining)
 
         occurs = np.zeros(len(self.variables), dtype=bool)
         for part in (self.linear, self.first, self.second):

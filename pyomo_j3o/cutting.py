@@ -83,7 +83,9 @@ def relax(
 
 
 def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float]) -> Tightened:
-    """Return the optimum of the whole LP."""
+    """Return the optimum of the whole LP, unless the time is over."""
+    if remaining() <= 0:
+        return Tightened(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
     program = backend.open(model)
     try:
         solution = program.solve(remaining())
@@ -119,6 +121,8 @@ def _tighten(
     rounds: int,
 ) -> Tightened:
     """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
+    if remaining() <= 0:
+        return start
     knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
     setups = setup_cuts(base, structure.problem.offloading_upper)
     n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
@@ -129,7 +133,7 @@ def _tighten(
     before = 0 if sifted is None else sifted.iterations
     try:
         for _ in range(rounds):
-            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:])
+            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], remaining)
             if not len(limit) or remaining() <= 0:
                 break
             if kernel is None:
@@ -159,12 +163,17 @@ def _tighten(
 
 
 def _separate(
-    knapsacks: Knapsacks, base: BaseRows, setups: sparse.csr_array, x: FloatArray, y: FloatArray
+    knapsacks: Knapsacks,
+    base: BaseRows,
+    setups: sparse.csr_array,
+    x: FloatArray,
+    y: FloatArray,
+    remaining: Callable[[], float],
 ) -> tuple[sparse.csr_array, FloatArray]:
-    """Return all cuts of one round over the columns (x, y)."""
+    """Return all cuts of one round over the columns (x, y), or those that are found in time."""
     of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > _VIOLATION)]
-    covers, cover_limit = separate(knapsacks, x)
-    rounded, rounded_limit = separate_rounding(base, x, y)
+    covers, cover_limit = separate(knapsacks, x, remaining=remaining)
+    rounded, rounded_limit = separate_rounding(base, x, y, remaining=remaining)
     wide = sparse.csr_array(
         (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
     )

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.deadline import Remaining, forever
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.structure import Structure
 from pyomo_j3o.surrogate import Marginals, Surrogate, marginals, price
 
 #: So many price vectors, the latest, bound a neighbourhood when it is set up.
-_MEMORY = 12
+MEMORY = 12
+
+#: A neighbourhood lists so many exchanges within rows, or this part of the number of variables and entries of
+#: placement rows.
+_MOVES, _PART = 20_000, 0.25
+
+#: So many moves, or entries of price vectors, are worked on at a time.
+_AT_A_TIME = 20_000
 
 #: Of two that leave or enter together, the partners are so many of the best of their rows.
 _PARTNERS = 12
@@ -66,11 +74,19 @@ class Neighbourhood:
         The placement, (N,) bool.
     double
         The double moves instead of the single ones.
+    remaining
+        Returns the seconds left; moves that are not looked at in time are left out.
     """
 
     def __init__(
-        self, structure: Structure, surrogates: Sequence[Surrogate], x: BoolArray, double: bool = False
+        self,
+        structure: Structure,
+        surrogates: Sequence[Surrogate],
+        x: BoolArray,
+        double: bool = False,
+        remaining: Remaining = forever,
     ) -> None:
+        self._remaining = remaining
         self.structure = structure
         self.x = x
         problem = structure.problem
@@ -81,14 +97,27 @@ class Neighbourhood:
         listed = _doubles if double else _singles
         out, into = listed(structure, can_leave, can_enter, latest)
         moves = Moves(out, into, np.full(len(out), np.inf))
-        self.moves = moves.take(np.flatnonzero(keeps_rows(structure, x, moves)))
+        fine = np.zeros(len(moves), dtype=bool)
+        for first in range(0, len(moves), _AT_A_TIME):
+            if remaining() <= 0:
+                break
+            some = np.arange(first, min(first + _AT_A_TIME, len(moves)))
+            fine[some] = keeps_rows(structure, x, moves.take(some))
+        self.moves = moves.take(np.flatnonzero(fine))
         out, into = self.moves.out, self.moves.into
         # All pairs of a variable that leaves and one that enters, by their place in a sorted list of keys.
-        key = np.where(
-            (out[:, :, None] >= 0) & (into[:, None, :] >= 0), out[:, :, None] * self._n + into[:, None, :], -1
+        pairs = [(j, k) for j in range(2) for k in range(2)]
+        real = [np.flatnonzero((out[:, j] >= 0) & (into[:, k] >= 0)) for j, k in pairs]
+        key = np.concatenate(
+            [out[some, j] * self._n + into[some, k] for some, (j, k) in zip(real, pairs, strict=True)]
         )
         keys, place = np.unique(key, return_inverse=True)
-        self._keys, self._place = keys, place.reshape(len(self.moves), 4)
+        # The first key is that of no pair.
+        self._keys = np.concatenate([[-1], keys])
+        self._place = np.zeros((len(pairs), len(self.moves)), dtype=np.int32)
+        ends = np.cumsum([len(some) for some in real])[:-1]
+        for number, (some, part) in enumerate(zip(real, np.split(place, ends), strict=True)):
+            self._place[number, some] = part + 1
         self.learn(surrogates)
 
     def learn(self, surrogates: Sequence[Surrogate]) -> None:
@@ -96,6 +125,14 @@ class Neighbourhood:
         moves = self.moves
         if not len(moves):
             return
+        at_a_time = max(_AT_A_TIME // max(len(self.structure.opener_x), len(moves)), 1)
+        for first in range(0, len(surrogates), at_a_time):
+            if self._remaining() <= 0:
+                return
+            self._lower(surrogates[first : first + at_a_time])
+
+    def _lower(self, surrogates: Sequence[Surrogate]) -> None:
+        moves = self.moves
         change = marginals(surrogates, self.x)
         key = change.out * self._n + change.into
         place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
@@ -109,7 +146,7 @@ class Neighbourhood:
             reach += removal[:, moves.out[:, k]]
             reach += addition[:, moves.into[:, k]]
         for k in range(4):
-            reach += interaction[:, self._place[:, k]]
+            reach += interaction[:, self._place[k]]
         np.minimum(moves.reach, reach.min(axis=0), out=moves.reach)
 
     def promising(self, threshold: float) -> IntArray:
@@ -191,7 +228,7 @@ def descend(
     reached = [best.merit]
     surrogates.append(price(structure, start.duals))
     while remaining() > 0:
-        neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x)
+        neighbourhood = Neighbourhood(structure, surrogates[-MEMORY:], best.x, remaining=remaining)
         size = len(neighbourhood.moves)
         improved = doubled = False
         while not improved and remaining() > 0:
@@ -202,7 +239,7 @@ def descend(
             if stuck or ((doubled or not double) and not len(candidates)):
                 return best
             if not len(candidates):
-                neighbourhood = Neighbourhood(structure, surrogates[-_MEMORY:], best.x, double=True)
+                neighbourhood = Neighbourhood(structure, surrogates[-MEMORY:], best.x, True, remaining)
                 size, doubled = len(neighbourhood.moves), True
                 continue
             ahead = best.x.copy()
@@ -220,7 +257,7 @@ def descend(
             if not routing.solved:
                 return best
             surrogates.append(price(structure, routing.duals))
-            del surrogates[:-_MEMORY]  # hundreds of LPs would otherwise hold hundreds of price vectors
+            del surrogates[:-MEMORY]  # hundreds of LPs would otherwise hold hundreds of price vectors
             if routing.better_than(best):
                 if routing.feasible and not best.feasible:
                     reached.clear()  # merits with a penalty in them are no measure any more
@@ -271,7 +308,11 @@ def _singles(
     n = max(len(can_leave), 1)
     leaving, entering = np.flatnonzero(can_leave), np.flatnonzero(can_enter)
     interacting = can_leave[latest.out] & can_enter[latest.into]
-    (row_out, out), (row_into, into) = _members(structure, can_leave), _members(structure, can_enter)
+    row_out, out = _members(structure, can_leave)
+    row_into, into = _members(structure, can_enter)
+    per_row = _most(structure, row_out, row_into, lambda leave, enter: leave * enter)
+    row_out, out = _best(row_out, out, latest.removal[0], per_row)
+    row_into, into = _best(row_into, into, latest.addition[0], per_row)
     left, right = _join(row_out, row_into)
     pairs = np.union1d(latest.out[interacting] * n + latest.into[interacting], out[left] * n + into[right])
     nobody = np.full(max(len(leaving), len(entering)), -1, dtype=np.int64)
@@ -286,15 +327,26 @@ def _doubles(
 ) -> tuple[IntArray, IntArray]:
     """Return the double moves within rows, (moves, 2) each, among the best of every row."""
     n = max(len(can_leave), 1)
-    row_out, out = _best(*_members(structure, can_leave), latest.removal[0])
-    row_into, into = _best(*_members(structure, can_enter), latest.addition[0])
+    row_out, out = _members(structure, can_leave)
+    row_all, all_into = _members(structure, can_enter)
+    partners = _most(
+        structure,
+        row_out,
+        row_all,
+        lambda leave, enter: leave * enter * (np.maximum(leave + enter - 2, 0)) // 2,
+        _PARTNERS,
+    )
+    row_out, out = _best(row_out, out, latest.removal[0], partners)
+    row_into, into = _best(row_all, all_into, latest.addition[0], partners)
     # Two leave for one.
     first, second = _twice(row_out)
     pair, enters = _join(row_out[first], row_into)
     two_out = np.stack([out[first[pair]], out[second[pair]]], axis=1)
     one_into = np.stack([into[enters], np.full(len(enters), -1, dtype=np.int64)], axis=1)
     # One leaves for two: the best to take its own place.
-    row_all, all_into = _members(structure, can_enter)
+    per_row = _most(structure, row_out, row_all, lambda leave, enter: np.minimum(leave, partners) * enter)
+    if np.bincount(row_all).max(initial=0) > per_row:
+        row_all, all_into = _best(row_all, all_into, latest.addition[0], per_row)
     left, right = _join(row_out, row_all)
     key = latest.out * n + latest.into
     order = np.argsort(key, kind="stable")
@@ -303,7 +355,7 @@ def _doubles(
     between = np.searchsorted(key[order], wanted, "right"), np.searchsorted(key[order], wanted, "left")
     worth = latest.addition[0][all_into[right]] + total[between[0]] - total[between[1]]
     best = np.lexsort((-worth, left))
-    best = best[_rank(left[best]) < _PARTNERS]
+    best = best[_rank(left[best]) < partners]
     first, second = _twice(left[best])
     one_out = out[left[best[first]]]
     two_into = np.stack([all_into[right[best[first]]], all_into[right[best[second]]]], axis=1)
@@ -314,6 +366,37 @@ def _doubles(
     return moves[:, :2], moves[:, 2:]
 
 
+def _most(
+    structure: Structure,
+    row_out: IntArray,
+    row_into: IntArray,
+    moves: Callable[[IntArray, IntArray], IntArray],
+    at_most: int = 2**30,
+) -> int:
+    """Return how many of a row's variables may take part, so that the moves of all rows are not too many.
+
+    Narrow rows then keep all their moves, and of wide rows the best are left.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    row_out, row_into
+        The row of every variable that can leave, and that can enter.
+    moves
+        The number of moves of a row from which so many can leave, and so many enter.
+    at_most
+        The largest number to return.
+    """
+    n_rows = structure.placement_matrix.shape[0]
+    leave, enter = (np.bincount(row, minlength=n_rows) for row in (row_out, row_into))
+    limit = max(_MOVES, _PART * (structure.problem.n_onloading + structure.placement_matrix.nnz))
+    most = min(at_most, int(np.maximum(leave, enter).max(initial=1)))
+    while most > 1 and moves(np.minimum(leave, most), np.minimum(enter, most)).sum() > limit:
+        most -= max(most // 8, 1)
+    return most
+
+
 def _members(structure: Structure, chosen: BoolArray) -> tuple[IntArray, IntArray]:
     """Return the chosen variables of every placement row: rows, ascending, and variables."""
     part = structure.placement_matrix
@@ -322,10 +405,10 @@ def _members(structure: Structure, chosen: BoolArray) -> tuple[IntArray, IntArra
     return row[keep], part.indices[keep].astype(np.int64)
 
 
-def _best(row: IntArray, variable: IntArray, worth: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return the partners of each row: those of most worth."""
+def _best(row: IntArray, variable: IntArray, worth: FloatArray, most: int) -> tuple[IntArray, IntArray]:
+    """Return, for each row, so many variables of most worth."""
     order = np.lexsort((-worth[variable], row))
-    order = order[_rank(row[order]) < _PARTNERS]
+    order = order[_rank(row[order]) < most]
     return row[order], variable[order]
 
 

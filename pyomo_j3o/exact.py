@@ -11,6 +11,7 @@ from scipy import sparse
 
 from pyomo_j3o import baj3o, method
 from pyomo_j3o.bounding import relaxation_model, unbounded_columns, whole_model
+from pyomo_j3o.deadline import GRACE, Remaining, forever, require_time
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.log import Log
@@ -57,16 +58,21 @@ class Instance:
     row_factors: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @staticmethod
-    def of(problem: Problem) -> Instance:
+    def of(problem: Problem, remaining: Remaining = forever) -> Instance:
         """Return the instance of a scaled problem.
 
         Raises
         ------
         UnboundedProductError
             The products cannot be linearised.
+        OutOfTime
+            The time is over.
         """
         linearized = linearize(problem)
-        return Instance(problem, linearized, *scale_rows(shrink_big_m(linearized.problem)))
+        require_time(remaining)
+        smaller = shrink_big_m(linearized.problem)
+        require_time(remaining)
+        return Instance(problem, linearized, *scale_rows(smaller))
 
     def in_own_columns(self, outcome: Outcome) -> Outcome:
         """Return an outcome of `linear` in the columns and rows of `problem`."""
@@ -540,7 +546,7 @@ class _Run:
         model = routing_model(problem, x)
         program = self.backend.open(model)
         try:
-            found = program.solve(max(self.settings.time_limit - self.timings.elapsed(), 1.0))
+            found = program.solve(max(self.settings.time_limit - self.timings.elapsed(), GRACE))
         finally:
             program.close()
         at = x.astype(float)

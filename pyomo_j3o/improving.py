@@ -11,6 +11,7 @@ from scipy import sparse
 
 from pyomo_j3o.bounding import Tightened
 from pyomo_j3o.branching import Tree
+from pyomo_j3o.deadline import GRACE, Remaining, forever
 from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
 from pyomo_j3o.errors import BackendError
@@ -18,7 +19,7 @@ from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed, solve_checked
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
-from pyomo_j3o.problem import BoolArray, FloatArray, Problem
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.results import Step
 from pyomo_j3o.structure import Structure
 from pyomo_j3o.surrogate import Surrogate, price
@@ -283,7 +284,7 @@ class _Search:
             except BackendError:
                 return  # the steps that follow need none
             if found.found:
-                routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), 1.0))
+                routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), GRACE))
                 if routing.solved:
                     self._keep("milp", routing)
                 reached = self.best.objective >= found.objective - 1e-6 * max(1.0, abs(found.objective))
@@ -357,9 +358,9 @@ class _Search:
         rounded = ((x > 0.5) & (upper > 0.5)) | (lower > 0.5)
         if np.any(np.abs(x - rounded) > INTEGRAL) or not self.structure.placeable(rounded):
             surrogate = price(self.structure, duals[: self.structure.problem.n_rows])
-            rounded = greedy(surrogate, by_density=False, start=rounded)
-            if not self.structure.placeable(rounded):
-                rounded = greedy(surrogate, by_density=False)
+            rounded = greedy(surrogate, by_density=False, start=rounded, remaining=self._remaining)
+            if not self.structure.placeable(rounded) and self._remaining() > 0:
+                rounded = greedy(surrogate, by_density=False, remaining=self._remaining)
         if not self.structure.placeable(rounded) or rounded.tobytes() in self._tried:
             return None
         self._tried.add(rounded.tobytes())
@@ -367,7 +368,7 @@ class _Search:
         return found if found.solved else None
 
 
-def drop_idle(problem: Problem, routing: Routing) -> Routing:
+def drop_idle(problem: Problem, routing: Routing, remaining: Remaining = forever) -> Routing:
     """Return the routing without placed variables that nothing needs, one after the other.
 
     A variable goes if no row is missed without it at the same y, and the objective does not fall: memory
@@ -379,25 +380,35 @@ def drop_idle(problem: Problem, routing: Routing) -> Routing:
         Linear.
     routing
         Feasible; its y, duals and status stay as they are.
+    remaining
+        Returns the seconds left; what is not looked at in time stays placed.
     """
     columns = sparse.csc_array(problem.onloading_rows)
+    every = np.repeat(np.arange(len(routing.x)), np.diff(columns.indptr))
     x = routing.x.copy()
     body = problem.onloading_rows @ x.astype(float) + problem.offloading_rows @ routing.y
     slack = 1e-9 * np.maximum(1.0, np.abs(body))
     candidates = x & (problem.onloading_lower < 0.5) & (problem.onloading_objective <= 0.0)
-    # What requires another comes later in the list as often as not: a second pass sees it gone.
-    for k in np.tile(np.flatnonzero(candidates), 2):
-        if not x[k]:
-            continue
-        entries = slice(columns.indptr[k], columns.indptr[k + 1])
-        rows, value = columns.indices[entries], columns.data[entries]
+
+    def missed(rows: IntArray, value: FloatArray) -> BoolArray:
+        """Return where a row is missed once it holds `value` less."""
         after = body[rows] - value
         # A row that is missed by rounding already must not be missed by more.
         low = np.minimum(problem.row_lower[rows], body[rows]) - slack[rows]
         high = np.maximum(problem.row_upper[rows], body[rows]) + slack[rows]
-        if np.all(after >= low) and np.all(after <= high):
-            x[k] = False
-            body[rows] = after
+        return (after < low) | (after > high)
+
+    # What requires another comes later in the list as often as not: a second pass sees it gone.
+    for _ in range(2):
+        needed = np.bincount(every[missed(columns.indices, columns.data)], minlength=len(x)) > 0
+        for k in np.flatnonzero(candidates & x & ~needed):
+            if remaining() <= 0:
+                break
+            entries = slice(columns.indptr[k], columns.indptr[k + 1])
+            rows, value = columns.indices[entries], columns.data[entries]
+            if not missed(rows, value).any():
+                x[k] = False
+                body[rows] -= value
     gain = float(problem.onloading_objective @ x.astype(float)) - float(
         problem.onloading_objective @ routing.x.astype(float)
     )

@@ -14,7 +14,9 @@ from pyomo_j3o.batching import BatchSurrogate
 from pyomo_j3o.bounding import Relaxation, Tightened, together, unbounded_columns
 from pyomo_j3o.charging import Charged
 from pyomo_j3o.cutting import relax
+from pyomo_j3o.deadline import GRACE, OutOfTime, require_time
 from pyomo_j3o.decomposing import split
+from pyomo_j3o.descending import MEMORY
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.log import Log
@@ -127,10 +129,13 @@ def solve(
     """
     if settings.time_limit <= timings.elapsed():
         return Outcome(None, np.inf, Ending.TIME), []
-    structure = analyse(_aggregated(problem, backend, settings, timings))
-    if settings.onloading_step is not None:
-        structure.freeze()
-    run = _Run(structure, backend, settings, timings, log)
+    try:
+        structure = analyse(_aggregated(problem, backend, settings, timings))
+        if settings.onloading_step is not None:
+            structure.freeze()
+        run = _Run(structure, backend, settings, timings, log)
+    except OutOfTime:
+        return Outcome(None, np.inf, Ending.TIME), []
     try:
         outcome = run.outcome()
     finally:
@@ -149,7 +154,10 @@ def certify(problem: Problem, backend: Backend, settings: Settings, timings: Tim
     """
     if settings.bound == "none" or settings.time_limit <= timings.elapsed():
         return Outcome(None, np.inf, Ending.TIME)
-    run = _Run(analyse(_aggregated(problem, backend, settings, timings)), backend, settings, timings, log)
+    try:
+        run = _Run(analyse(_aggregated(problem, backend, settings, timings)), backend, settings, timings, log)
+    except OutOfTime:
+        return Outcome(None, np.inf, Ending.TIME)
     try:
         ending = run.certify()[0]
         return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else run.bound, ending or Ending.STALLED)
@@ -164,7 +172,13 @@ def _aggregated(problem: Problem, backend: Backend, settings: Settings, timings:
     if settings.charged is not None:
         return problem  # whose rows are numbered already
     with timings.phase("compile"):
-        return aggregate_capacities(problem, backend, lambda: settings.time_limit - timings.elapsed())
+
+        def remaining() -> float:
+            return settings.time_limit - timings.elapsed()
+
+        problem = aggregate_capacities(problem, backend, remaining)
+        require_time(remaining)
+        return problem
 
 
 class _Ended(Exception):
@@ -189,11 +203,15 @@ class _Run:
         self.trace: list[Record] = []
         self.steps: list[Step] = []
         self.bound = np.inf if settings.proven is None else settings.proven
+        require_time(self.remaining)
         self.parts = split(structure.problem)
         if len(self.parts) == 1:
             self.part_structures = [replace(structure, problem=self.parts[0].problem)]
         else:
-            self.part_structures = [analyse(part.problem) for part in self.parts]
+            self.part_structures = []
+            for part in self.parts:
+                require_time(self.remaining)
+                self.part_structures.append(analyse(part.problem))
         self.part_bounds = np.full(len(self.parts), np.inf)
         self.tightened: list[Tightened | None] = [None] * len(self.parts)
         self.prices: list[FloatArray] = []
@@ -220,14 +238,14 @@ class _Run:
             ending = reason.ending
         best = self.best
         if ending is Ending.UNBOUNDED or ending is Ending.INFEASIBLE:
-            ray = (
-                () if ending is Ending.INFEASIBLE else unbounded_columns(self.structure.problem, self.backend)
-            )
+            ray: tuple[int, ...] = ()
+            if ending is Ending.UNBOUNDED:
+                ray = unbounded_columns(self.structure.problem, self.backend, max(self.remaining(), GRACE))
             return Outcome(None, -np.inf if ending is Ending.INFEASIBLE else np.inf, ending, ray=ray)
         if best is None or not best.feasible:
             return Outcome(None, self.bound, ending)
         if self.settings.improve:
-            self.best = best = drop_idle(self.structure.problem, best)
+            self.best = best = drop_idle(self.structure.problem, best, lambda: self.remaining() + GRACE)
             self._count_improvement()
         bound = max(self.bound, best.objective)
         if ending is not Ending.INTERRUPTED and self._closed(best.objective):
@@ -295,7 +313,7 @@ class _Run:
         left = self.settings.max_iterations - len(self.trace)
         if charged is None or not len(charged.batch) or left <= 0 or self.remaining() <= 0:
             return []
-        prices, n_prices, before = start.duals, len(self.prices), len(self.trace)
+        prices, known, before = start.duals, list(self.prices), len(self.trace)
         y = start.y if start.feasible else np.zeros(self.structure.problem.n_offloading)
         with self.timings.phase("onload"):
             steps = BatchSurrogate(charged, self.parts, self.backend, y)
@@ -303,7 +321,7 @@ class _Run:
 
         def onload(prices: FloatArray) -> BoolArray:
             with self.timings.phase("onload"):
-                return steps.onload(prices)
+                return steps.onload(prices, self.remaining)
 
         def offload(x: BoolArray, at_least: float) -> Routing:
             with self.timings.phase("offload"):
@@ -321,7 +339,7 @@ class _Run:
 
         self.log.line("BAJ3O: alternation with the surrogate of the set-ups")
         alternate(onload, offload, prices, observe)
-        del self.prices[n_prices:]
+        self.prices = known
         good = [routing for routing in found if routing.feasible]
         return [max(good, key=lambda routing: routing.merit).x] if good else []
 
@@ -390,13 +408,15 @@ class _Run:
                 x = np.zeros(self.structure.problem.n_onloading, dtype=bool)
                 for part, structure in zip(self.parts, self.part_structures, strict=True):
                     if len(part.onloading):
-                        x[part.onloading] = greedy_onloading(structure, prices[part.rows])
+                        x[part.onloading] = greedy_onloading(structure, prices[part.rows], self.remaining)
             else:
                 x = _as_placement(
                     self.settings.onloading_step(self.structure, prices.copy()),
                     self.structure.problem.n_onloading,
                 )
             if not self.structure.placeable(x):
+                if self.remaining() <= 0:
+                    raise _Ended(Ending.TIME)
                 status, repaired = nearest_placement(self.structure, x, self.remaining())
                 if repaired is None:
                     raise _Ended(_WITHOUT_PLAN.get(status, Ending.TIME))
@@ -409,6 +429,7 @@ class _Run:
             routing = self._step(x, self.remaining(), at_least)
         if routing.solved:
             self.prices.append(routing.duals)
+            del self.prices[:-MEMORY]  # no step looks back farther
         return routing
 
     def _observe(self, routing: Routing, best: Routing, cycle: int, since: int = 0) -> Ending | None:
@@ -476,10 +497,13 @@ class _Run:
         self.steps = progress.steps
         self.prove(self._summed_bound())
         if not np.array_equal(progress.x, start.x):
-            # The plan found is kept even if time is up by now: one LP from a warm basis.
-            routing = self._step(progress.x, max(self.remaining(), 1.0))
-            if routing.better_than(self.best):
-                self.best = routing
+            # The plan found is kept even if time is up by now.
+            if self.remaining() > GRACE:
+                self._keep(self._step(progress.x, self.remaining()))
+            for k, found in progress.found.items():
+                self._step.adopt(k, found)
+            if self._step.best is not None:
+                self._keep(self._step.best)
         self._count_improvement()
         return ending
 
@@ -554,7 +578,7 @@ class _Run:
             status, plan = first_plan(problem, seconds)
             if plan is None:
                 return status
-            routing = self._step(plan.x, max(self.remaining(), 1.0))
+            routing = self._step(plan.x, max(self.remaining(), GRACE))
         if routing.status is LPStatus.UNBOUNDED:
             return LPStatus.UNBOUNDED
         if routing.feasible:
@@ -592,6 +616,8 @@ class _Progress:
     def __init__(self, run: _Run, start: Routing) -> None:
         self.start = start
         self.x = start.x.copy()
+        #: The last routing reported, by part.
+        self.found: dict[int, Routing] = {}
         self.steps: list[Step] = []
         self._run = run
         self._first: dict[int, float] = {}
@@ -606,6 +632,7 @@ class _Progress:
         run = self._run
         with self._lock:
             self.x[onloading] = routing.x
+            self.found[k] = routing
             self._gained[k] = routing.merit - self._first.setdefault(k, routing.merit)
             if not self.start.feasible or not name:
                 return

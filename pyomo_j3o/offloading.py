@@ -313,6 +313,12 @@ class OffloadingByParts:
             found.append(routing)
         return self._together(found)
 
+    def adopt(self, k: int, routing: Routing) -> None:
+        """Take over a routing of part `k` that something else has found, if it is the best so far."""
+        before = self._best[k]
+        if before is None or routing.better_than(before):
+            self._best[k] = routing
+
     @property
     def best(self) -> Routing | None:
         """The best routings of all parts so far as one; None if a part has none yet."""

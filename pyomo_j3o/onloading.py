@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.deadline import Remaining, forever
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
-from pyomo_j3o.structure import Structure
+from pyomo_j3o.structure import Index, Structure
 from pyomo_j3o.surrogate import Surrogate, missing_links, price
+
+#: The best of many scores is kept by groups of so many.
+_GROUP = 256
+
+#: While rows are covered, all merits are taken anew once so many of them have been looked at.
+_MERITS = 4096
+
+#: A row of more entries than this tells its variables only when its shortage has halved.
+_WIDE = 1000
+
+#: Bundles hold so many members in all, or so many per variable and entry of a placement row.
+_MEMBERS, _MEMBERS_PER_ENTRY = 20_000, 4
 
 
 class OnloadingStep(Protocol):
@@ -20,7 +33,7 @@ class OnloadingStep(Protocol):
         """Return which x are 1, shape (N,), given the prices of the rows, shape (M,)."""
 
 
-def greedy_onloading(structure: Structure, prices: FloatArray) -> BoolArray:
+def greedy_onloading(structure: Structure, prices: FloatArray, remaining: Remaining = forever) -> BoolArray:
     """Return the better of two greedy placements for F_α: by plain gain, and by gain per budget.
 
     With one knapsack, the better of the density greedy and the best single element reaches ½(1 - 1/e) of
@@ -35,18 +48,29 @@ def greedy_onloading(structure: Structure, prices: FloatArray) -> BoolArray:
         Of a linear problem.
     prices
         α, shape (M,).
+    remaining
+        Returns the seconds left.
 
     Returns
     -------
     (N,) bool
-        May miss rows that greedy cannot satisfy (an equality of several sizes, say); see `repairing`.
+        May miss rows that greedy cannot satisfy (an equality of several sizes, say), or has not come to
+        when the time is over; see `repairing`.
     """
     surrogate = price(structure, prices)
-    candidates = [greedy(surrogate, by_density=flag) for flag in (False, True)]
-    return max(candidates, key=lambda x: (structure.placeable(x), surrogate.value(x)))
+    best = greedy(surrogate, by_density=False, remaining=remaining)
+    if remaining() <= 0:
+        return best
+    other = greedy(surrogate, by_density=True, remaining=remaining)
+    return max(best, other, key=lambda x: (structure.placeable(x), surrogate.value(x)))
 
 
-def greedy(surrogate: Surrogate, by_density: bool, start: BoolArray | None = None) -> BoolArray:
+def greedy(
+    surrogate: Surrogate,
+    by_density: bool,
+    start: BoolArray | None = None,
+    remaining: Remaining = forever,
+) -> BoolArray:
     """Add the variable with the largest gain in F (or gain per budget) until none gains or fits.
 
     Instead of a lazy queue (Minoux 1978, DOI 10.1007/BFb0006528) all gains are kept exact: adding one
@@ -61,30 +85,79 @@ def greedy(surrogate: Surrogate, by_density: bool, start: BoolArray | None = Non
         Divide gains by the share of the scarcest budget that the variable takes.
     start
         Begin with this placement, (N,) bool, instead of the variables that must be 1.
+    remaining
+        Returns the seconds left; when they are over, the placement so far is returned.
     """
     structure = surrogate.structure
     problem = structure.problem
-    state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start)
+    state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start, remaining)
     size = _relative_size(structure) if by_density else np.ones(problem.n_onloading)
-    _cover(state, size)
+    _cover(state, size, remaining)
     bundles = _Bundles.of(structure)
     tolerance = 1e-12 * max(1.0, float(np.abs(state.gain).max(initial=0.0)))
-    score = np.empty_like(state.gain)
-    while True:
-        np.divide(state.gain, size, out=score)
-        score[state.unavailable()] = -np.inf
-        best = int(score.argmax()) if len(score) else -1
-        if bundles is not None and (bundle := bundles.best(state, size, score, best)) is not None:
-            for member in bundle:
+
+    def score(k: IntArray) -> FloatArray:
+        return np.where(state.unavailable(k), -np.inf, state.gain[k] / size[k])
+
+    scores = _Largest(score(np.arange(problem.n_onloading)))
+    merits = None
+    if bundles is not None:
+        merits = _Largest(bundles.merit(state, size, np.arange(problem.n_onloading)))
+    state.changed()
+    while remaining() > 0:
+        best = scores.place()
+        bundle = None
+        if bundles is not None and merits is not None:
+            bundle = bundles.best(state, merits, max(scores.value[best], 0.0))
+        if bundle is not None:
+            for member in bundle.tolist():
                 state.add(member)
-            continue
-        if best < 0 or not score[best] > tolerance:
-            return state.x
-        state.add(best)
+        elif best >= 0 and scores.value[best] > tolerance:
+            state.add(best)
+        else:
+            break
+        changed = state.changed()
+        scores.set(changed, score(changed))
+        if bundles is not None and merits is not None:
+            holding = bundles.that_hold(changed)
+            merits.set(holding, bundles.merit(state, size, holding))
+    return state.x
+
+
+class _Largest:
+    """Numbers that change a few at a time, and the place of the largest one, the first of equals.
+
+    Attributes
+    ----------
+    value : (n,)
+    """
+
+    def __init__(self, value: FloatArray) -> None:
+        n_groups = -(-len(value) // _GROUP)
+        self._padded = np.full((n_groups, _GROUP), -np.inf)
+        self.value = self._padded.reshape(-1)[: len(value)]
+        self.value[:] = value
+        self._highest = self._padded.max(axis=1, initial=-np.inf)
+
+    def set(self, places: IntArray, value: FloatArray) -> None:
+        """Replace the numbers at `places`."""
+        self.value[places] = value
+        groups = np.unique(places // _GROUP)
+        self._highest[groups] = self._padded[groups].max(axis=1)
+
+    def place(self) -> int:
+        """Return the place of the largest number; -1 if there are none."""
+        if not len(self.value):
+            return -1
+        group = int(self._highest.argmax())
+        # Where all are -inf, the padding of the last group is no better.
+        return group * _GROUP + int(self._padded[group].argmax())
 
 
 class GreedyState:
     """A placement that grows from a start, (N,) bool, with the exact gain in F of every variable not in it.
+
+    When the time is over before all of the start is in it, the rest is left out.
 
     Attributes
     ----------
@@ -96,7 +169,7 @@ class GreedyState:
     activity : (placement rows,)
     """
 
-    def __init__(self, surrogate: Surrogate, start: BoolArray) -> None:
+    def __init__(self, surrogate: Surrogate, start: BoolArray, remaining: Remaining = forever) -> None:
         structure = surrogate.structure
         problem = structure.problem
         self.surrogate = surrogate
@@ -116,47 +189,58 @@ class GreedyState:
         self.gain = surrogate.modular + np.bincount(
             structure.opener_x, self._column_gain[structure.opener_column], minlength=problem.n_onloading
         )
-        self._rows = structure.placement_matrix
         self._columns = structure.placement_columns
         tolerance = structure.placement_tolerance
-        self._upper = problem.row_upper[structure.placement_rows] + tolerance
-        self._lower = problem.row_lower[structure.placement_rows] - tolerance
-        self._closed_for_good = problem.onloading_upper < 0.5
-        row = np.repeat(np.arange(len(self.activity)), np.diff(self._rows.indptr))
-        self._entry_blocked = self._blocked(row, self._rows.data)
-        self._n_blocking = np.bincount(
-            self._rows.indices[self._entry_blocked], minlength=problem.n_onloading
-        ).astype(np.int64)
+        self.upper = problem.row_upper[structure.placement_rows] + tolerance
+        self.lower = problem.row_lower[structure.placement_rows] - tolerance
+        self.closed_for_good = problem.onloading_upper < 0.5
+        # The entries of every row by size: those that the row forbids to add are the first and the last ones.
+        rows = structure.placement_matrix
+        row = np.repeat(np.arange(len(self.activity)), np.diff(rows.indptr))
+        order = np.lexsort((rows.data, row))
+        self._start, self._value, self._variable = rows.indptr, rows.data[order], rows.indices[order]
+        least, most = self._limits(np.arange(len(self.activity)))
+        low, high = self._value < least[row], self._value > most[row]
+        self._low_end = self._start[:-1] + np.bincount(row, low, minlength=len(least)).astype(np.int64)
+        self._high_start = self._start[1:] - np.bincount(row, high, minlength=len(least)).astype(np.int64)
+        self._n_blocking = np.bincount(self._variable[low | high], minlength=problem.n_onloading).astype(
+            np.int64
+        )
+        self._changed: list[IntArray] = []
         if one_by_one:
             for k in np.flatnonzero(start).tolist():
+                if remaining() <= 0:
+                    break
                 self.add(k)
 
-    def unavailable(self) -> BoolArray:
-        """Return which variables cannot be added now: placed, fixed at 0, or breaking a row."""
-        return self.x | (self._n_blocking > 0) | self._closed_for_good
+    def unavailable(self, k: IntArray) -> BoolArray:
+        """Return which of the variables `k` cannot be added now: placed, fixed at 0, or breaking a row."""
+        return self.x[k] | (self._n_blocking[k] > 0) | self.closed_for_good[k]
 
-    def short_rows(self) -> IntArray:
-        """Return the placement rows that still lie below their lower side."""
-        return np.flatnonzero(self.activity < self._lower)
+    def fits(self, members: IntArray) -> bool:
+        """Return whether all `members` can be added together."""
+        if np.any(self.closed_for_good[members]):
+            return False
+        columns = Index(self._columns.indptr, np.arange(self._columns.nnz)).of_keys(members)
+        rows, position = np.unique(self._columns.indices[columns], return_inverse=True)
+        rise = np.bincount(position, self._columns.data[columns], minlength=len(rows))
+        return not np.any((rise > 0) & (self.activity[rows] + rise > self.upper[rows]))
 
-    def needed(self) -> FloatArray:
-        """Return per variable how much of the shortage of rows it removes, in rows, (N,)."""
-        short = self.short_rows()
-        shortage = self._lower[short] - self.activity[short]
-        part = self._rows[short]
-        position = np.repeat(np.arange(len(short)), np.diff(part.indptr))
-        helps = np.clip(part.data / shortage[position], 0.0, 1.0)
-        return np.bincount(part.indices, helps, minlength=len(self.x)).astype(float)
+    def changed(self) -> IntArray:
+        """Return the variables whose gain or availability has changed since the last call."""
+        found = np.unique(np.concatenate(self._changed)) if self._changed else np.zeros(0, dtype=np.int64)
+        self._changed.clear()
+        return found
 
     def add(self, k: int) -> None:
         """Place variable `k` and bring gains and activities up to date."""
         structure = self.structure
         self.x[k] = True
+        self._changed.append(np.array([k]))
         first, last = self._columns.indptr[k], self._columns.indptr[k + 1]
         rows = self._columns.indices[first:last]
         self.activity[rows] += self._columns.data[first:last]
-        for row in rows:
-            self._update_blocked(row)
+        self._update_blocked(rows)
         openers = slice(structure.opener_start[k], structure.opener_start[k + 1])
         closed = self._link_closed[structure.opener_link[openers]]
         columns = structure.opener_column[openers][closed]
@@ -183,7 +267,9 @@ class GreedyState:
         by_column = self.structure.by_column
         openers = by_column.of_keys(columns)
         counts = by_column.start[columns + 1] - by_column.start[columns]
-        np.add.at(self.gain, self.structure.opener_x[openers], np.repeat(change, counts))
+        variables = self.structure.opener_x[openers]
+        np.add.at(self.gain, variables, np.repeat(change, counts))
+        self._changed.append(variables)
 
     def _gain_of(self, columns: IntArray) -> FloatArray:
         structure = self.structure
@@ -207,20 +293,37 @@ class GreedyState:
         lesser[column[twin & (structure.share[column] >= 1.0) & (group >= 0)]] = True
         return lesser
 
-    def _update_blocked(self, row: int) -> None:
-        first, last = self._rows.indptr[row], self._rows.indptr[row + 1]
-        blocked = self._blocked(row, self._rows.data[first:last])
-        change = blocked.astype(np.int64) - self._entry_blocked[first:last]
-        self._n_blocking[self._rows.indices[first:last]] += change
-        self._entry_blocked[first:last] = blocked
+    def _update_blocked(self, rows: IntArray) -> None:
+        """Count anew which entries the rows forbid to add; only those between old and new limits move."""
+        least, most = self._limits(rows)
+        start, end = self._start[rows], self._start[rows + 1]
+        for ends, limit, side, sign in (
+            (self._low_end, least, "left", 1),
+            (self._high_start, most, "right", -1),
+        ):
+            at = ends[rows]
+            before = self._value[np.maximum(at - 1, 0)]
+            after = self._value[np.minimum(at, len(self._value) - 1)]
+            # Where the limit still lies between the same two entries, nothing has moved.
+            down = (at > start) & (before >= limit if side == "left" else before > limit)
+            up = (at < end) & (after < limit if side == "left" else after <= limit)
+            for i in np.flatnonzero(down | up).tolist():
+                old = int(at[i])
+                new = int(start[i]) + int(
+                    np.searchsorted(self._value[start[i] : end[i]], limit[i], side=side)  # type: ignore[call-overload]
+                )
+                moved = self._variable[min(old, new) : max(old, new)]
+                self._n_blocking[moved] += sign if new > old else -sign
+                ends[rows[i]] = new
+                self._changed.append(moved)
 
-    def _blocked(self, row: int | IntArray, value: FloatArray) -> BoolArray:
-        """Return for which entries of `row` the row forbids to add their variable."""
-        activity, upper, lower = self.activity[row], self._upper[row], self._lower[row]
-        after = activity + value
-        # An addition that makes a row which is already over its side no worse is not to blame.
-        blocked = (after > upper) & ((value > 0) | (activity <= upper))
-        return np.asarray(blocked | (np.isfinite(lower) & (value < 0) & (after < lower)))
+    def _limits(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the values below the first, or above the second of which `rows` forbid an entry.
+
+        An addition that makes a row which is already over its side no worse is not to blame.
+        """
+        activity = self.activity[rows]
+        return np.minimum(self.lower[rows] - activity, 0.0), np.maximum(self.upper[rows] - activity, 0.0)
 
 
 def _relative_size(structure: Structure) -> FloatArray:
@@ -238,29 +341,91 @@ def _relative_size(structure: Structure) -> FloatArray:
     return np.maximum(size, 1e-6)
 
 
-def _cover(state: GreedyState, size: FloatArray) -> None:
+class _Shortage:
+    """How much each variable helps the placement rows that still lie below their lower side.
+
+    Attributes
+    ----------
+    needed : (N,)
+        How much of the shortage of rows the variable removes, in rows.
+    n_short : int
+        Number of rows that are short.
+    """
+
+    def __init__(self, state: GreedyState) -> None:
+        self._state = state
+        self._rows = state.structure.placement_matrix
+        self._by_row = Index(self._rows.indptr, np.arange(self._rows.nnz))
+        self._width = np.diff(self._rows.indptr)
+        self._shortage = np.zeros(len(state.activity))
+        self.needed = np.zeros(len(state.x))
+        self.n_short = 0
+        self.update(np.flatnonzero(state.activity < state.lower))
+
+    def update(self, rows: IntArray) -> IntArray:
+        """Bring `rows` up to date; return the variables for which something changed."""
+        now = np.maximum(self._state.lower[rows] - self._state.activity[rows], 0.0)
+        before = self._shortage[rows]
+        moved = (now != before) & ((self._width[rows] <= _WIDE) | (before <= 0) | (now <= 0.5 * before))
+        rows, now, before = rows[moved], now[moved], before[moved]
+        if not len(rows):
+            return rows
+        self._shortage[rows] = now
+        self.n_short += int(np.sum(now > 0)) - int(np.sum(before > 0))
+        entries = self._by_row.of_keys(rows)
+        position = np.repeat(np.arange(len(rows)), self._width[rows])
+        value, variable = self._rows.data[entries], self._rows.indices[entries]
+        change = np.zeros(len(entries))
+        for sign, shortage in ((1.0, now[position]), (-1.0, before[position])):
+            short = shortage > 0
+            change[short] += sign * np.clip(value[short] / shortage[short], 0.0, 1.0)
+        np.add.at(self.needed, variable, change)
+        return variable
+
+
+def _cover(state: GreedyState, size: FloatArray, remaining: Remaining) -> None:
     """Add variables until every placement row reaches its lower side, as far as greedy can."""
-    while len(state.short_rows()):
-        needed = state.needed()
-        needed[state.unavailable()] = 0.0
-        if not needed.max(initial=0.0) > 0:
+    shortage = _Shortage(state)
+    every = np.arange(len(size))
+    per_scale = max(len(size) // _MERITS, 1)
+    merits, most, scale = _Largest(np.zeros(0)), 1.0, 1.0
+
+    def merit(k: IntArray) -> FloatArray:
+        # Rows first; among variables that help as many rows, F decides. What is left by rounding is no help.
+        helps = (shortage.needed[k] > 1e-9) & ~state.unavailable(k)
+        return np.where(helps, shortage.needed[k] / most + state.gain[k] / size[k] / scale, -np.inf)
+
+    added = 0
+    while shortage.n_short and remaining() > 0:
+        if added % per_scale == 0:
+            helps = np.flatnonzero((shortage.needed > 1e-9) & ~state.unavailable(every))
+            if not len(helps):
+                return
+            most = float(shortage.needed[helps].max())
+            scale = float(np.abs(state.gain[helps] / size[helps]).max()) or 1.0
+            merits = _Largest(merit(every))
+        best = merits.place()
+        if merits.value[best] == -np.inf:
             return
-        gain = state.gain / size
-        scale = float(np.abs(gain[needed > 0]).max()) or 1.0
-        # Rows first; among variables that help as many rows, F decides.
-        merit = np.where(needed > 0, needed / needed.max() + gain / scale, -np.inf)
-        state.add(int(merit.argmax()))
+        state.add(best)
+        added += 1
+        columns = state.structure.placement_columns
+        rows = columns.indices[columns.indptr[best] : columns.indptr[best + 1]]
+        changed = np.union1d(state.changed(), shortage.update(rows))
+        merits.set(changed, merit(changed))
 
 
 @dataclass(slots=True)
 class _Bundles:
     """Variables with all that they require by rows of the kind x_a <= x_b, added together.
 
-    `closure` is (N, N) CSR: row a holds 1 at a and at everything that a requires.
+    `closure` is (N, N) CSR: row a holds 1 at a and at everything that a requires. `holders` is the same by
+    columns. A variable that requires very many is no bundle. `refused` are those that did not fit.
     """
 
     closure: sparse.csr_array
-    refused: set[int] = field(default_factory=set)
+    holders: sparse.csc_array
+    refused: BoolArray
 
     @staticmethod
     def of(structure: Structure) -> _Bundles | None:
@@ -280,32 +445,57 @@ class _Bundles:
         step = sparse.csr_array(
             (np.ones(len(positive)), (part.indices[positive], required[row[positive]])), shape=(n, n)
         )
+        most = max(_MEMBERS, _MEMBERS_PER_ENTRY * (n + part.nnz))
         closure = sparse.csr_array(sparse.eye_array(n, format="csr") + step)
+        large = np.zeros(n, dtype=bool)
         while True:
+            # No bundle has more members than those of its members together.
+            size = closure @ np.diff(closure.indptr).astype(float)
+            order = np.argsort(size, kind="stable")
+            large[order[np.cumsum(size[order]) > 2 * most]] = True
+            large |= closure @ large.astype(float) > 0
+            small = sparse.dia_array((~large[None, :], [0]), shape=(n, n)).astype(float)
+            closure = sparse.csr_array(small @ closure)
             wider = sparse.csr_array(closure @ closure)
             wider.data[:] = 1.0
             if wider.nnz == closure.nnz:
-                return _Bundles(wider)
+                break
             closure = wider
+        wider.eliminate_zeros()
+        if not len(wider.data) or np.diff(wider.indptr).max() < 2:
+            return None
+        return _Bundles(wider, sparse.csc_array(wider), np.zeros(n, dtype=bool))
 
-    def best(self, state: GreedyState, size: FloatArray, score: FloatArray, single: int) -> list[int] | None:
-        """Return the bundle of two or more that beats the best single variable and fits, or None."""
-        absent = ~state.x
-        together = self.closure @ np.where(absent, state.gain, 0.0)
-        total = self.closure @ np.where(absent, size, 0.0)
-        several = (self.closure @ absent.astype(float)) > 1.5
-        merit = np.where(several & absent, together / np.maximum(total, 1e-300), -np.inf)
-        merit[list(self.refused)] = -np.inf
-        floor = max(score[single], 0.0) if single >= 0 else 0.0
-        for a in np.argsort(-merit)[:20]:
-            if not merit[a] > floor:
+    def merit(self, state: GreedyState, size: FloatArray, bundles: IntArray) -> FloatArray:
+        """Return what the absent members of each of `bundles` gain together, per size."""
+        entries = Index(self.closure.indptr, np.arange(self.closure.nnz)).of_keys(bundles)
+        count = np.diff(self.closure.indptr)[bundles]
+        position = np.repeat(np.arange(len(bundles)), count)
+        member = self.closure.indices[entries]
+        absent = ~state.x[member]
+
+        def total(value: FloatArray) -> FloatArray:
+            return np.bincount(position, np.where(absent, value, 0.0), minlength=len(bundles)).astype(float)
+
+        fine = (total(np.ones(len(member))) > 1.5) & ~state.x[bundles] & ~self.refused[bundles]
+        together = total(state.gain[member]) / np.maximum(total(size[member]), 1e-300)
+        return np.where(fine, together, -np.inf)
+
+    def that_hold(self, variables: IntArray) -> IntArray:
+        """Return the bundles that have one of the variables as a member."""
+        holders = Index(self.holders.indptr, self.holders.indices).of_keys(variables)
+        return np.unique(holders).astype(np.int64)
+
+    def best(self, state: GreedyState, merits: _Largest, floor: float) -> IntArray | None:
+        """Return the bundle of two or more that is worth more than `floor` and fits, or None."""
+        for _ in range(20):
+            a = merits.place()
+            if a < 0 or not merits.value[a] > floor:
                 return None
             members = self.closure.indices[self.closure.indptr[a] : self.closure.indptr[a + 1]]
-            members = members[absent[members]]
-            x = state.x.copy()
-            x[members] = True
-            over = state.structure.placement_matrix @ x - state._upper
-            if np.all(over <= 0) and not np.any(state._closed_for_good[members]):
-                return [int(k) for k in members]
-            self.refused.add(int(a))
+            members = members[~state.x[members]]
+            if state.fits(members):
+                return members
+            self.refused[a] = True
+            merits.set(np.array([a]), np.array([-np.inf]))
         return None

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.deadline import Remaining, forever
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.structure import Structure
 from pyomo_j3o.tightening import implied_bounds
 
 #: So many of the most fractional x of each row serve as divisors, and are tried complemented.
 _TRIALS = 8
+
+#: Priced rows are written over demand rows as far as that adds so many entries, or so many per entry of y.
+_FILL, _FILL_PER_ENTRY = 100_000, 2
 
 #: A fractional right-hand side closer to an integer than this gives coefficients too large to trust.
 _NEAR_INTEGER = 0.01
@@ -60,7 +64,11 @@ class BaseRows:
 
 
 def separate_rounding(
-    base: BaseRows, x: FloatArray, y: FloatArray, violation: float = 1e-3
+    base: BaseRows,
+    x: FloatArray,
+    y: FloatArray,
+    violation: float = 1e-3,
+    remaining: Remaining = forever,
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return mixed-integer rounding cuts ``cuts @ (x, y) <= limit`` that the fractional (x, y) violates.
 
@@ -79,6 +87,8 @@ def separate_rounding(
         (K,).
     violation
         Cuts that (x, y) misses by a smaller distance are left out.
+    remaining
+        Returns the seconds left; when they are over, the best choice so far stands.
 
     Returns
     -------
@@ -89,7 +99,7 @@ def separate_rounding(
     # What is 0 takes no part in the choice of complements and divisors: they are chosen without it.
     near = replace(base, x_rows=_only(base.x_rows, x > 0.0), y_rows=_only(base.y_rows, y > 0.0))
     rows = _Rounded(_Entries.of(near), x, y)
-    flip, divisor = rows.choose()
+    flip, divisor = rows.choose(remaining)
     deep = np.flatnonzero(rows.round(flip, divisor)[0] > violation)
     place = np.full(len(divisor), -1, dtype=np.int64)
     place[deep] = np.arange(len(deep))
@@ -214,7 +224,7 @@ class _Rounded:
         depth = np.where(useful, (left - limit) / np.sqrt(np.maximum(norm, 1e-12)), -np.inf)
         return depth, coefficient, factor, limit
 
-    def choose(self) -> tuple[BoolArray, FloatArray]:
+    def choose(self, remaining: Remaining) -> tuple[BoolArray, FloatArray]:
         """Return which x to complement, (pairs,), and the divisors, (rows,), of the deepest cuts found."""
         trials = self._trials()
         flip = self.x > 0.5
@@ -229,14 +239,20 @@ class _Rounded:
             return np.asarray(better)
 
         for pair in trials:
+            if remaining() <= 0:
+                break
             has = pair >= 0
             other = np.where(has, np.abs(self.value[pair]), 1.0)
             divisor = np.where(keep_better(flip, other, has), other, divisor)
         everywhere = np.ones(self.n_rows, dtype=bool)
         first = divisor
         for part in (2.0, 4.0, 8.0):
+            if remaining() <= 0:
+                break
             divisor = np.where(keep_better(flip, first / part, everywhere), first / part, divisor)
         for pair in trials:
+            if remaining() <= 0:
+                break
             has = pair >= 0
             other_flip = flip.copy()
             other_flip[pair[has]] ^= True
@@ -377,6 +393,16 @@ def _without_ungated(structure: Structure, opener: IntArray) -> list[_Rows]:
     # Of several such y in one group, the first.
     _, first = np.unique(row[use] * len(demand) + group[use], return_index=True)
     use = use[first]
+    if not len(use):
+        return []
+    # A row takes in all that its demand rows hold.
+    size = np.diff(problem.offloading_rows.indptr)[demand]
+    fill = np.bincount(row[use], size[group[use]], minlength=len(rows))
+    order = np.argsort(fill, kind="stable")
+    most = max(_FILL, _FILL_PER_ENTRY * problem.offloading_rows.nnz)
+    small = np.zeros(len(rows), dtype=bool)
+    small[order] = np.cumsum(fill[order]) <= most
+    use = use[small[row[use]]]
     if not len(use):
         return []
     multiple = sparse.csr_array(

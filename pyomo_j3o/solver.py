@@ -30,6 +30,7 @@ from pyomo.contrib.solver.common.util import (
 )
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.objective import Objective, minimize
 from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
@@ -38,6 +39,7 @@ from pyomo.opt.results.results_ import SolverResults
 from pyomo_j3o import baj3o, exact, method, stopping
 from pyomo_j3o.charging import empty
 from pyomo_j3o.compiler import Inverse, compile_model
+from pyomo_j3o.deadline import OutOfTime, require_time
 from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.explaining import lines_for_log
 from pyomo_j3o.linearize import UnboundedProductError
@@ -515,6 +517,12 @@ class J3O(SolverBase):
             results = Results()
             results.termination_condition = TerminationCondition.provenInfeasible
             solved, message = None, f"Proven infeasible before the search: {error}."
+        except OutOfTime:
+            results = Results()
+            results.termination_condition = TerminationCondition.maxTimeLimit
+            minimised = any(o.sense == minimize for o in model.component_data_objects(Objective, active=True))
+            results.objective_bound = -math.inf if minimised else math.inf
+            solved, message = None, _no_plan(config)
         if solved is None or solved.outcome.plan is None:
             results.solution_loader = _NoPlanLoader(model, message)
             results.extra_info.relative_gap = math.inf
@@ -553,20 +561,27 @@ class J3O(SolverBase):
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> _Solved:
         """Compile, choose the solvers, and run the method on arrays."""
+        limit = math.inf if config.time_limit is None else config.time_limit
+
+        def remaining() -> float:
+            return limit - timings.elapsed()
+
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
-            problem, inverse = compile_model(model, strict=config.strict)
+            problem, inverse = compile_model(model, config.strict, remaining)
+            require_time(remaining)
             algorithm = _algorithm(config, problem.batches is not None)
             scaled, scaling = scale(problem)
             _require_possible(scaling, inverse)
             not_linear = ""
             try:
-                instance = exact.Instance.of(scaled)
+                instance = exact.Instance.of(scaled, remaining)
             except UnboundedProductError as error:
                 variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":
                     raise error.named(variable) from None
                 instance, not_linear = exact.Instance(scaled), error.reason(variable)
+        require_time(remaining)
         linear = scaled if instance.linear is None else instance.linear
         options = dict(config.solver_options.value())
 
@@ -821,8 +836,7 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     if outcome.plan is None:
         if outcome.ending is Ending.INTERRUPTED:
             return "Interrupted before any plan was found."
-        limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
-        return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
+        return _no_plan(config)
     gap = relative_gap(outcome.plan.objective, outcome.bound)
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
     value = f"objective {solved.problem.sense * outcome.plan.objective:.8g}"
@@ -833,6 +847,11 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     if outcome.steps and outcome.ending in _OF_ALTERNATION:
         ended = f"the alternation {ended}; the improvement by its limit of effort"
     return f"Feasible plan: {value}, {certainty}; {ended}."
+
+
+def _no_plan(config: Any) -> str:
+    limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
+    return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
 
 
 def _no_bound(config: Any) -> str:

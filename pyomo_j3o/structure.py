@@ -10,6 +10,9 @@ from scipy import sparse
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.whole import units_of
 
+#: Disjoint rows are chosen all at once in so many rounds, and the rest one after the other.
+_ROUNDS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -389,17 +392,14 @@ def _demand_groups(
     lowest = np.full(n_rows, np.inf)
     np.minimum.at(lowest, position, value)
     uneven = highest > lowest * (1 + 1e-9)
-    start = np.concatenate([[0], np.cumsum(size)])
-    chosen: list[int] = []
     order = np.lexsort((np.arange(n_rows), size, uneven, ~required))
-    for row in order[pure[order]]:
-        columns = column[start[row] : start[row + 1]]
-        if np.any(group[columns] >= 0):
-            continue
-        group[columns] = len(chosen)
-        weight[columns] = value[start[row] : start[row + 1]]
-        chosen.append(int(row))
-    picked = np.array(chosen, dtype=np.int64)
+    order = order[pure[order]]
+    picked = order[_disjoint(order, position, column, n)]
+    number = np.full(n_rows, -1, dtype=np.int64)
+    number[picked] = np.arange(len(picked))
+    mine = np.flatnonzero(number[position] >= 0)
+    group[column[mine]] = number[position[mine]]
+    weight[column[mine]] = value[mine]
     return (
         group,
         demand[picked],
@@ -408,6 +408,51 @@ def _demand_groups(
         np.ones(len(picked), dtype=bool),
         routing_rows[picked],
     )
+
+
+def _disjoint(order: IntArray, position: IntArray, column: IntArray, n_columns: int) -> BoolArray:
+    """Return which rows, in `order`, share no column with a row before them that is chosen.
+
+    Parameters
+    ----------
+    order
+        Row numbers.
+    position, column
+        Row number and column of every entry, sorted by row.
+    n_columns
+        Number of columns.
+    """
+    chosen = np.zeros(len(order), dtype=bool)
+    rank = np.full(int(max(order.max(initial=-1), position.max(initial=-1))) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    entry = np.flatnonzero(rank[position] >= 0)
+    rank, column = rank[position[entry]], column[entry]
+    # A row that comes first at all of its columns is chosen, whatever the others do.
+    for _ in range(_ROUNDS):
+        if not len(rank):
+            return chosen
+        first = np.full(n_columns, len(order))
+        np.minimum.at(first, column, rank)
+        beaten = np.zeros(len(order), dtype=bool)
+        beaten[rank[first[column] < rank]] = True
+        wins = ~beaten[rank]
+        chosen[rank[wins]] = True
+        taken = np.zeros(n_columns, dtype=bool)
+        taken[column[wins]] = True
+        out = np.zeros(len(order), dtype=bool)
+        out[rank[taken[column]]] = True
+        left = ~out[rank]
+        rank, column = rank[left], column[left]
+    # Few are left: one after the other.
+    by_rank = np.argsort(rank, kind="stable")
+    rank, column = rank[by_rank], column[by_rank]
+    start = np.flatnonzero(np.diff(rank, prepend=-1))
+    taken = np.zeros(n_columns, dtype=bool)
+    for columns, number in zip(np.split(column, start)[1:], rank[start].tolist(), strict=True):
+        if not taken[columns].any():
+            chosen[number] = True
+            taken[columns] = True
+    return chosen
 
 
 def _largest_caps(column: IntArray, link: IntArray, cap: FloatArray, n_columns: int) -> FloatArray:
