@@ -479,7 +479,9 @@ class J3O(SolverBase):
             not_linear = ""
             try:
                 linearized = linearize(scaled)
-                instance = exact.Instance(scaled, linearized, *scale_rows(linearized.problem))
+                instance = exact.Instance(
+                    scaled, linearized, *scale_rows(linearized.problem), met=inverse.met
+                )
             except UnboundedProductError as error:
                 variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":

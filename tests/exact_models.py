@@ -95,9 +95,7 @@ def unit_commitment(units=10, periods=24, seed=0):
     m.state = pyo.Constraint(
         m.G,
         m.T,
-        rule=lambda m, g, t: (
-            m.on[g, t] - (m.on[g, t - 1] if t else 0) == m.start[g, t] - m.stop[g, t]
-        ),
+        rule=lambda m, g, t: m.on[g, t] - (m.on[g, t - 1] if t else 0) == m.start[g, t] - m.stop[g, t],
     )
     m.least = pyo.Constraint(m.G, m.T, rule=lambda m, g, t: m.power[g, t] >= least[g] * m.on[g, t])
     m.most = pyo.Constraint(m.G, m.T, rule=lambda m, g, t: m.power[g, t] <= most[g] * m.on[g, t])
@@ -109,9 +107,7 @@ def unit_commitment(units=10, periods=24, seed=0):
     m.down = pyo.Constraint(
         m.G,
         m.T,
-        rule=lambda m, g, t: (
-            sum(m.stop[g, s] for s in range(max(0, t - up[g] + 1), t + 1)) <= 1 - m.on[g, t]
-        ),
+        rule=lambda m, g, t: sum(m.stop[g, s] for s in range(max(0, t - up[g] + 1), t + 1)) <= 1 - m.on[g, t],
     )
     m.rise = pyo.Constraint(
         m.G,
@@ -127,9 +123,7 @@ def unit_commitment(units=10, periods=24, seed=0):
             m.power[g, t - 1] - m.power[g, t] <= ramp[g] * m.on[g, t] + least[g] * m.stop[g, t]
         ),
     )
-    m.met = pyo.Constraint(
-        m.T, rule=lambda m, t: sum(m.power[g, t] for g in m.G) + m.shed[t] == load[t]
-    )
+    m.met = pyo.Constraint(m.T, rule=lambda m, t: sum(m.power[g, t] for g in m.G) + m.shed[t] == load[t])
     m.reserve = pyo.Constraint(
         m.T, rule=lambda m, t: sum(most[g] * m.on[g, t] for g in m.G) + m.shed[t] >= 1.08 * load[t]
     )
@@ -193,9 +187,7 @@ def multicommodity(nodes=10, commodities=6, seed=0, neighbours=3):
     m.capacity = pyo.Constraint(
         m.A, rule=lambda m, i, j: sum(m.flow[i, j, k] for k in m.K) <= capacity * m.open[i, j]
     )
-    m.link = pyo.Constraint(
-        m.A, m.K, rule=lambda m, i, j, k: m.flow[i, j, k] <= amount[k] * m.open[i, j]
-    )
+    m.link = pyo.Constraint(m.A, m.K, rule=lambda m, i, j, k: m.flow[i, j, k] <= amount[k] * m.open[i, j])
     m.cost = pyo.Objective(
         expr=sum(fixed[a] * m.open[a] for a in arcs)
         + sum(unit[i, j] * m.flow[i, j, k] for i, j in arcs for k in m.K)
@@ -219,9 +211,7 @@ def single_source(sites=12, customers=30, seed=0):
     m.one = pyo.Constraint(m.J, rule=lambda m, j: sum(m.serves[i, j] for i in m.I) == 1)
     m.room = pyo.Constraint(
         m.I,
-        rule=lambda m, i: (
-            sum(demand[j] * m.serves[i, j] for j in m.J) <= size[i] * m.open[i] + m.bought[i]
-        ),
+        rule=lambda m, i: sum(demand[j] * m.serves[i, j] for j in m.J) <= size[i] * m.open[i] + m.bought[i],
     )
     m.link = pyo.Constraint(m.I, m.J, rule=lambda m, i, j: m.serves[i, j] <= m.open[i])
     m.cost = pyo.Objective(
@@ -267,8 +257,7 @@ def assignment_with_overflow(agents=6, jobs=40, seed=0):
         m.A, rule=lambda m, a: sum(hours[a][j] * m.does[a, j] for j in m.J) - m.overtime[a] <= room[a]
     )
     m.cost = pyo.Objective(
-        expr=sum(cost[a][j] * m.does[a, j] for a in m.A for j in m.J)
-        + 20 * sum(m.overtime[a] for a in m.A)
+        expr=sum(cost[a][j] * m.does[a, j] for a in m.A for j in m.J) + 20 * sum(m.overtime[a] for a in m.A)
     )
     return _marked(m, [m.does], [m.overtime])
 
@@ -370,9 +359,7 @@ def strip_packing(boxes=6, seed=0):
     m.apart = pyo.Constraint(
         m.pairs,
         rule=lambda m, i, j: (
-            m.left[i, j] + m.left[j, i] + m.under[i, j] + m.under[j, i] >= 1
-            if i < j
-            else pyo.Constraint.Skip
+            m.left[i, j] + m.left[j, i] + m.under[i, j] + m.under[j, i] >= 1 if i < j else pyo.Constraint.Skip
         ),
     )
     m.goal = pyo.Objective(expr=m.height)
@@ -436,9 +423,7 @@ def semi_continuous_blend(materials=25, products=12, seed=0):
     m.most = pyo.Constraint(
         m.I, m.P, rule=lambda m, i, p: m.amount[i, p] <= min(supply[i], demand[p]) * m.used[i, p]
     )
-    m.least = pyo.Constraint(
-        m.I, m.P, rule=lambda m, i, p: m.amount[i, p] >= 0.15 * demand[p] * m.used[i, p]
-    )
+    m.least = pyo.Constraint(m.I, m.P, rule=lambda m, i, p: m.amount[i, p] >= 0.15 * demand[p] * m.used[i, p])
     m.cost = pyo.Objective(
         expr=sum(cost[i] * m.amount[i, p] + charge[i][p] * m.used[i, p] for i in m.I for p in m.P)
     )
