@@ -250,7 +250,8 @@ class _PartState:
     part: Part
     model: MIPModel
     start: FloatArray | None
-    #: Columns of `model` in the order in which the solver gets them.
+    #: What the solver gets: `model`, and its columns in their order there.
+    handed_over: MIPModel
     order: IntArray
     status: LPStatus = LPStatus.TIME_LIMIT
     seconds: float = 0.0
@@ -265,7 +266,7 @@ class _PartState:
     def solve(self, solver: MIPSolver, limits: Limits, near: bool, write: Write) -> MIPSolution:
         """Hand model and start over in the columns' order, and return what was found in that of `model`."""
         start = None if self.start is None else Start(self.start[self.order], near)
-        found = solver.solve(_reordered(self.model, self.order), limits, start, write)
+        found = solver.solve(self.handed_over, limits, start, write)
         if not found.found:
             return found
         values = np.empty_like(found.values)
@@ -446,7 +447,8 @@ class _Run:
                 start = np.concatenate([plan.x[part.onloading].astype(float), plan.y[part.offloading]])
             columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
             order = np.argsort(place[columns], kind="stable")
-            states.append(_PartState(len(states) + 1, part, model, start, order))
+            handed_over = _reordered(model, order)
+            states.append(_PartState(len(states) + 1, part, model, start, handed_over, order))
         return states
 
     def _places(self, problem: Problem) -> IntArray:

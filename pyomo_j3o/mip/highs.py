@@ -53,9 +53,9 @@ _PROOF_ONLY = {
     "mip_allow_restart": False,
 }
 
-#: The search is given back where this share of the gap, or more, is left after twice the nodes and no better
-#: plan was found; the count begins with so many nodes.
-_STUCK, _NODES_BEFORE_STUCK = 0.9, 50
+#: A proof is stuck, and the search is given back, where so many times the nodes found no better plan and left
+#: this share of the gap or more. The count begins with so many nodes.
+_TIMES_THE_NODES, _STUCK, _NODES_BEFORE_STUCK = 4, 0.9, 50
 
 
 class HighsMIP:
@@ -159,7 +159,7 @@ class HighsMIP:
 
 
 class _Progress:
-    """Watches a proof: it is stuck if twice the nodes leave the gap nearly as it was."""
+    """Watches a proof: it is stuck if many more nodes leave the plan and nearly all of the gap."""
 
     def __init__(self) -> None:
         self.stuck = False
@@ -172,7 +172,7 @@ class _Progress:
             return self.stuck
         gap = abs(plan - bound)
         self.stuck = self.stuck or (plan == self._plan and gap >= _STUCK * self._gap)
-        self._next, self._plan, self._gap = 2 * nodes, plan, gap
+        self._next, self._plan, self._gap = _TIMES_THE_NODES * nodes, plan, gap
         return self.stuck
 
 
