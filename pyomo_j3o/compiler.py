@@ -105,6 +105,9 @@ class Inverse:
         What these get at `load`: the allowed value nearest to 0.
     sense
         The sense of the Problem: +1 if the user maximises, -1 if the user minimises.
+    met
+        The columns of (x, y) in the order in which the rows, and after them the objective, first name them
+        outside of products; columns of products alone are not among them.
     """
 
     model: BlockData
@@ -115,6 +118,7 @@ class Inverse:
     idle: list[VarData]
     idle_values: list[float]
     sense: float
+    met: IntArray
 
     def load(self, x: FloatArray, y: FloatArray) -> None:
         """Give the variables of the model the values `x` (N,), bool or near 0 and 1, and `y` (K,)."""
@@ -645,8 +649,19 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         idle=[columns.variables[i] for i in columns.idle],
         idle_values=columns.idle_values(),
         sense=rows.sense,
+        met=_in_order_of_rows(columns),
     )
     return problem, inverse
+
+
+def _in_order_of_rows(columns: _Columns) -> IntArray:
+    """Return the columns of (x, y) in the order of their first linear term."""
+    place = np.full(len(columns.variables), -1, dtype=np.int64)
+    place[columns.onloading] = np.arange(len(columns.onloading))
+    place[columns.offloading] = len(columns.onloading) + np.arange(len(columns.offloading))
+    positions, first = np.unique(columns.linear, return_index=True)
+    met = place[positions[np.argsort(first)]]
+    return met[met >= 0]
 
 
 def filled_windows(model: BlockData, tell_of_empty: bool = False) -> list[BatchingWindowData]:

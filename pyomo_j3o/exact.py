@@ -10,21 +10,31 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o import baj3o, method
-from pyomo_j3o.bounding import relaxation_model, unbounded_columns, whole_model
+from pyomo_j3o.bounding import unbounded_columns, whole_model
 from pyomo_j3o.deadline import GRACE, Remaining, forever, require_time
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate, missed
+from pyomo_j3o.mip.base import Write
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, evaluate, missed
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
-from pyomo_j3o.scaling import scale_model_rows, scale_rows
+from pyomo_j3o.scaling import scale_rows
 from pyomo_j3o.sharing import share
+from pyomo_j3o.stopping import first_of, gap_closed
 from pyomo_j3o.tightening import shrink_big_m
 
 #: A start within this gap of its bound leaves a MIP solver nothing to look for but the proof.
 _NEAR = 0.02
+
+#: With no more offloading variables than so many times the onloading ones, the placement is most of a model,
+#: and J3O, which prices placements by what they route, is no help.
+_FLOWS_PER_ONLOADING = 3.0
+
+#: Relative gaps of the alternation's plan. Below the first, the relaxation is nearly integral, and a MIP
+#: solver ends at its root. Above the second, the relaxation says little, and J3O would search for long.
+_WORTH_IMPROVING = (0.0025, 0.25)
 
 #: An absolute gap below this is rounding.
 _LEAST_GAP = 1e-9
@@ -50,16 +60,19 @@ class Instance:
         The problem of `linearized`, scaled; None if that cannot be done.
     row_factors : (M',)
         By which the rows of `linear` are scaled.
+    met : (at most N + K,)
+        Columns of (x, y) in the order in which the user's rows first name them; see `Inverse`.
     """
 
     problem: Problem
     linearized: Linearized | None = None
     linear: Problem | None = None
     row_factors: FloatArray = field(default_factory=lambda: np.zeros(0))
+    met: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @staticmethod
-    def of(problem: Problem, remaining: Remaining = forever) -> Instance:
-        """Return the instance of a scaled problem.
+    def of(problem: Problem, met: IntArray, remaining: Remaining = forever) -> Instance:
+        """Return the instance of a scaled problem; see the attribute for `met`.
 
         Raises
         ------
@@ -72,7 +85,7 @@ class Instance:
         require_time(remaining)
         smaller = shrink_big_m(linearized.problem)
         require_time(remaining)
-        return Instance(problem, linearized, *scale_rows(smaller))
+        return Instance(problem, linearized, *scale_rows(smaller), met)
 
     def in_own_columns(self, outcome: Outcome) -> Outcome:
         """Return an outcome of `linear` in the columns and rows of `problem`."""
@@ -157,12 +170,16 @@ def solve(
             without = "mip_start='none'"
         elif mip_start == "auto" and instance.problem.n_nonzeros <= solver.small:
             without = f"no more than {solver.small} nonzeros: {solver.title} is done before one is found"
+        elif mip_start == "auto" and _mostly_placement(instance.problem):
+            without = f"mostly onloading variables: {solver.title} is left to itself"
         elif instance.linear is None:
             without = "products that cannot be linearised"
         else:
             without = "j3o found none in its share of the time"
             log.header()
-            ending = run.start_from_j3o()
+            ending = run.start_from_j3o(insist=mip_start == "j3o")
+            if run.alone:
+                without = f"its gap tells that {solver.title} is better left to itself"
             if ending is not None:
                 return run.outcome(ending), run.trace, replace(proof, start=run.objective)
         begun = run.objective
@@ -193,12 +210,19 @@ def allowance(objective: float) -> float:
     return max(_TOLERANCE * abs(objective), _LEAST_GAP)
 
 
+def _mostly_placement(problem: Problem) -> bool:
+    """Return whether the problem has few offloading variables for its onloading ones."""
+    return problem.n_offloading <= _FLOWS_PER_ONLOADING * problem.n_onloading
+
+
 def mip_model(problem: Problem) -> MIPModel:
-    """Return the problem over (x, y), products and all, as a `MIPModel`; linear links are tightened."""
+    """Return the problem over (x, y), products and all, as a `MIPModel`.
+
+    The solver gets the rows as they are, and searches as it would without J3O.
+    """
     terms = problem.products
     if not len(terms):
-        # A huge M, once tightened, leaves a row of tiny numbers.
-        return MIPModel(scale_model_rows(relaxation_model(problem)), maximise=problem.sense > 0)
+        return MIPModel(whole_model(problem), maximise=problem.sense > 0)
     return MIPModel(
         whole_model(problem),
         replace(terms, offloading=terms.offloading + problem.n_onloading),
@@ -241,6 +265,9 @@ class _PartState:
     part: Part
     model: MIPModel
     start: FloatArray | None
+    #: What the solver gets: `model`, and its columns in their order there.
+    handed_over: MIPModel
+    order: IntArray
     status: LPStatus = LPStatus.TIME_LIMIT
     seconds: float = 0.0
     bound: float = np.inf
@@ -250,6 +277,35 @@ class _PartState:
     def objective(self) -> float:
         """The best so far; -inf without a point."""
         return -np.inf if self.start is None else self.model.objective_at(self.start)
+
+    def solve(self, solver: MIPSolver, limits: Limits, near: bool, write: Write) -> MIPSolution:
+        """Hand model and start over in the columns' order, and return what was found in that of `model`."""
+        start = None if self.start is None else Start(self.start[self.order], near)
+        found = solve_checked(solver, self.handed_over, limits, start, write)
+        if not found.found:
+            return found
+        values = np.empty_like(found.values)
+        values[self.order] = found.values
+        return replace(found, values=values)
+
+
+def _reordered(model: MIPModel, order: IntArray) -> MIPModel:
+    """Return the model with its columns in another order; one with products keeps its own."""
+    linear = model.linear
+    if np.array_equal(order, np.arange(linear.n_columns)):
+        return model
+    return replace(
+        model,
+        linear=LinearModel(
+            linear.objective[order],
+            sparse.csr_array(sparse.csr_array(linear.matrix)[:, order]),
+            linear.row_lower,
+            linear.row_upper,
+            linear.lower[order],
+            linear.upper[order],
+            None if linear.integer is None else linear.integer[order],
+        ),
+    )
 
 
 @dataclass(slots=True)
@@ -268,6 +324,8 @@ class _Run:
     plan: Plan | None = None
     duals: FloatArray | None = None
     ray: tuple[int, ...] = ()
+    #: Whether the MIP solver gets no start although there is a plan.
+    alone: bool = False
     outcome_of_start: Outcome | None = None
     _linear_plan: Plan | None = None
 
@@ -283,16 +341,27 @@ class _Run:
         with self.timings.phase("offload"):
             self.plan, self.duals = self._route(x)
 
-    def start_from_j3o(self) -> Ending | None:
-        """Take over J3O's plan and bound, and return why the search ends with it, or None if it goes on."""
+    def start_from_j3o(self, insist: bool) -> Ending | None:
+        """Take over J3O's plan and bound, and return why the search ends with it, or None if it goes on.
+
+        Parameters
+        ----------
+        insist
+            Whether J3O is to improve the plan, and the solver to get it, even where that is of no use.
+        """
         settings = self.settings
         left = settings.time_limit - self.timings.elapsed()
         limit = self.timings.elapsed() + _SHARE_OF_START * left
         instance = self.instance
         assert instance.linear is not None
-        found, self.trace = baj3o.solve(
-            instance.linear, self.backend, replace(settings, time_limit=limit), self.timings, self.log, True
-        )
+        settings = replace(settings, time_limit=limit)
+        low, high = _WORTH_IMPROVING
+        if not insist:
+            close = gap_closed(low, 0.0)
+            settings = replace(
+                settings, stop=first_of(settings.stop, close), worth_improving=_WORTH_IMPROVING
+            )
+        found, self.trace = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
         self.outcome_of_start = found
         self.bound, self.ray = found.bound, found.ray
         if found.plan is not None:
@@ -304,12 +373,17 @@ class _Run:
             else:
                 # A huge M has let a fraction of an x through that counts as 0.
                 self._linear_plan = None
+        gap = relative_gap(self.objective, self.bound)
+        left_out = gap > high or (gap < low and not found.steps)
+        self.alone = self.plan is not None and not insist and left_out
         over = found.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED)
+        if self.plan is not None and self.settings.closed(self.objective, self.bound):
+            return Ending.GAP
         return found.ending if over else None
 
     def described_start(self, without: str) -> str:
         """Say what the MIP solver starts from, or why from nothing."""
-        if self.plan is None:
+        if self.plan is None or self.alone:
             return f"MIP start: none ({without})"
         gap = relative_gap(self.objective, self.bound)
         known = f", gap {100 * gap:.2f}%" if np.isfinite(gap) else ""
@@ -375,6 +449,8 @@ class _Run:
 
     def _states(self, problem: Problem) -> list[_PartState]:
         plan = self.plan if problem is self.instance.problem else self._linear_start()
+        plan = None if self.alone else plan
+        place = self._places(problem)
         states: list[_PartState] = []
         for part in split(problem):
             if not len(part.onloading) + len(part.offloading):
@@ -383,8 +459,23 @@ class _Run:
             start = None
             if plan is not None:
                 start = np.concatenate([plan.x[part.onloading].astype(float), plan.y[part.offloading]])
-            states.append(_PartState(len(states) + 1, part, model, start))
+            columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
+            order = np.argsort(place[columns], kind="stable")
+            handed_over = _reordered(model, order)
+            states.append(_PartState(len(states) + 1, part, model, start, handed_over, order))
         return states
+
+    def _places(self, problem: Problem) -> IntArray:
+        """Return the place of every column of (x, y) in the order that the solver gets.
+
+        It is the order that Pyomo's own interfaces have: HiGHS's search depends on it.
+        """
+        n = problem.n_onloading + problem.n_offloading
+        if len(self.instance.problem.products):
+            return np.arange(n)
+        place = np.full(n, n)
+        place[self.instance.met] = np.arange(len(self.instance.met))
+        return place
 
     def _linear_start(self) -> Plan | None:
         """Return the start in the columns of the linear form."""
@@ -422,9 +513,8 @@ class _Run:
             )
             prefix = f"{state.number:>3} | " if side_by_side > 1 else "    "
             begin = self.timings.elapsed()
-            found = solve_checked(
+            found = state.solve(
                 solver,
-                state.model,
                 Limits(
                     left(),
                     rel_gap=rel_gap,
@@ -432,7 +522,7 @@ class _Run:
                     stop=lambda: left() <= 0 or interrupted.is_set(),
                     threads=threads,
                 ),
-                None if state.start is None else Start(state.start, near),
+                near,
                 lambda line: self.log.line(prefix + line),
             )
             if found.status is LPStatus.INTERRUPTED and left() <= 0:

@@ -79,6 +79,8 @@ class Settings:
         A bound that counts in place of what is proven of this problem, which is a restriction of another.
     iterations_before
         Where the numbers of the iterations begin.
+    worth_improving
+        Lowest and highest relative gap after the alternation at which the improvement is worth its time.
     """
 
     stop: Stop
@@ -96,6 +98,7 @@ class Settings:
     charged: Charged | None = None
     proven: float | None = None
     iterations_before: int = 0
+    worth_improving: tuple[float, float] = (0.0, np.inf)
 
     def closed(self, objective: float, bound: float) -> bool:
         """Return whether a plan of this objective is within the gap asked for."""
@@ -256,6 +259,11 @@ class _Run:
         """Return whether a plan of this objective is within the gap asked for."""
         return self.settings.closed(objective, max(self.bound, objective))
 
+    def _worth_improving(self) -> bool:
+        assert self.best is not None
+        low, high = self.settings.worth_improving
+        return low <= relative_gap(self.best.objective, max(self.bound, self.best.objective)) <= high
+
     def _search(self) -> Ending:
         if self.remaining() <= 0:
             return Ending.TIME
@@ -281,7 +289,7 @@ class _Run:
                 return word
         start = self.best
         others = self._alternate_batched()
-        if self.settings.improve or not self.best.feasible:
+        if (self.settings.improve and self._worth_improving()) or not self.best.feasible:
             ending = self._improve(ending, start if start.feasible else self.best, others)
         if self.best.feasible or ending in (Ending.TIME, Ending.INTERRUPTED):
             return self._find_first(ending)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products, largest_coefficients
 from pyomo_j3o.results import Outcome
 from pyomo_j3o.tightening import implied_bounds, needed_bounds
@@ -179,23 +178,6 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
             products=_scaled_products(problem.products, np.append(factors, 1.0)),
         ),
         factors,
-    )
-
-
-def scale_model_rows(model: LinearModel) -> LinearModel:
-    """Return the model with rows multiplied by powers of two like those of `scale_rows`."""
-    matrix = sparse.csr_array(model.matrix)
-    largest = np.zeros(model.n_rows)
-    np.maximum.at(largest, np.repeat(np.arange(model.n_rows), np.diff(matrix.indptr)), np.abs(matrix.data))
-    factors = 1.0 / _near(largest)
-    if np.all(factors == 1.0):
-        return model
-    scale = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
-    return replace(
-        model,
-        matrix=sparse.csr_array(scale @ matrix),
-        row_lower=model.row_lower * factors,
-        row_upper=model.row_upper * factors,
     )
 
 

@@ -575,7 +575,7 @@ class J3O(SolverBase):
             _require_possible(scaling, inverse)
             not_linear = ""
             try:
-                instance = exact.Instance.of(scaled, remaining)
+                instance = exact.Instance.of(scaled, inverse.met, remaining)
             except UnboundedProductError as error:
                 variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":

@@ -31,8 +31,8 @@ __all__ = [
     "Start",
     "first_licensed",
     "mip_solvers",
-    "solve_checked",
     "require_right_highs",
+    "solve_checked",
 ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import highspy
@@ -20,6 +22,8 @@ from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
 
 _MODEL_STATUS = highspy.HighsModelStatus
+
+_MIP_INTERRUPT = highspy.cb.HighsCallbackType.kCallbackMipInterrupt
 
 _STATUS = {
     _MODEL_STATUS.kOptimal: LPStatus.OPTIMAL,
@@ -42,7 +46,7 @@ _DROPPED = 1e-9
 _LOOK = 100
 
 #: From a start near the optimum on, what HiGHS spends on sub-MIPs and on restarts of its root is a third to
-#: a half of its time, and finds what is there already.
+#: two thirds of its time, and often finds what is there already. Where it does not, the search is given back.
 _PROOF_ONLY = {
     "mip_heuristic_effort": 0.0,
     "mip_heuristic_run_rens": False,
@@ -50,6 +54,10 @@ _PROOF_ONLY = {
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_allow_restart": False,
 }
+
+#: A proof is stuck, and the search is given back, where so many times the nodes found no better plan and left
+#: this share of the gap or more. The count begins with so many nodes.
+_TIMES_THE_NODES, _STUCK, _NODES_BEFORE_STUCK = 4, 0.9, 50
 
 
 #: Tolerances of integrality and of rows.
@@ -117,19 +125,44 @@ class HighsMIP:
         if np.abs(model.linear.matrix.data).min(initial=1.0) >= _DROPPED:
             # The limit holds for cuts as well, where what is below it is noise that costs time.
             options["small_matrix_value"] = _DROPPED
-        if start is not None and start.near_optimal:
-            options.update(_PROOF_ONLY)
         if limits.tight:
             options.update(_TIGHT)
         options.update(
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
         )
+        begin, before = time.perf_counter(), None
+        if start is not None and start.near_optimal:
+            before, stuck = self._proof(model, limits, {**options, **_PROOF_ONLY, **self._own}, start, write)
+            if before is not None and not stuck:
+                return before
+            if before is not None:
+                if write is not None:
+                    write("The proof is stuck: once more, with HiGHS's own search for plans")
+                if before.objective > model.objective_at(start.values):
+                    start = Start(before.values)
+                limits = replace(limits, time=limits.time - (time.perf_counter() - begin))
         found = self._attempt(model, limits, {**options, **self._own}, start, write)
         if start is not None and found is None:
             # HiGHS 1.16 at times returns the start in place of the better point that it found.
             found = self._attempt(model, limits, {**options, **self._own}, None, write)
         assert found is not None
-        return found
+        if before is None:
+            return found
+        better = found if found.objective >= before.objective else before
+        return replace(
+            better,
+            status=found.status,
+            bound=min(found.bound, before.bound),
+            nodes=found.nodes + before.nodes,
+        )
+
+    def _proof(
+        self, model: MIPModel, limits: Limits, options: SolverOptions, start: Start, write: Write | None
+    ) -> tuple[MIPSolution | None, bool]:
+        """Solve without HiGHS's own search for plans; return also whether that was given up."""
+        progress = _Progress()
+        found = self._attempt(model, limits, options, start, write, progress)
+        return found, progress.stuck and found is not None and found.status is LPStatus.INTERRUPTED
 
     def _attempt(
         self,
@@ -138,6 +171,7 @@ class HighsMIP:
         options: SolverOptions,
         start: Start | None,
         write: Write | None,
+        progress: _Progress | None = None,
     ) -> MIPSolution | None:
         """Solve once; None if the point that HiGHS returns is not the one that it speaks of."""
         highs = new_highs(options)
@@ -147,19 +181,44 @@ class HighsMIP:
             known.col_value = start.values.tolist()
             highs.setSolution(known)
         silent = self._own.get("output_flag") is False
-        run = _Run(highs, model, Monitor(None if silent else write, limits.stop))
+        run = _Run(highs, model, Monitor(None if silent else write, limits.stop), progress)
         with run.listening():
             found = run.solution(min(limits.time, float(self._own.get("time_limit", np.inf))))
             return None if start is not None and run.contradicts(found) else found
 
 
+class _Progress:
+    """Watches a proof: it is stuck if many more nodes leave the plan and nearly all of the gap."""
+
+    def __init__(self) -> None:
+        self.stuck = False
+        self._next = _NODES_BEFORE_STUCK
+        self._plan = self._gap = np.inf
+
+    def take(self, nodes: int, plan: float, bound: float) -> bool:
+        """Note where the search is, and return whether it is stuck."""
+        if nodes < self._next:
+            return self.stuck
+        gap = abs(plan - bound)
+        self.stuck = self.stuck or (plan == self._plan and gap >= _STUCK * self._gap)
+        self._next, self._plan, self._gap = _TIMES_THE_NODES * nodes, plan, gap
+        return self.stuck
+
+
 class _Run:
     """One MIP in HiGHS while it is solved."""
 
-    def __init__(self, highs: highspy.Highs, model: MIPModel, monitor: Monitor) -> None:
+    def __init__(
+        self,
+        highs: highspy.Highs,
+        model: MIPModel,
+        monitor: Monitor,
+        progress: _Progress | None = None,
+    ) -> None:
         self._highs = highs
         self._model = model
         self._monitor = monitor
+        self._progress = progress
         self._interrupted = threading.Event()
         self._thread = Worker()
         self._rerun = False
@@ -272,5 +331,11 @@ class _Run:
         self._monitor.put(event.message)
 
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
-        if self._interrupted.is_set():
+        if self._interrupted.is_set() or self._is_stuck(event):
             event.interrupt()
+
+    def _is_stuck(self, event: highspy.highs.HighsCallbackEvent) -> bool:
+        if self._progress is None or event.callback_type != _MIP_INTERRUPT:
+            return False
+        at = event.data_out
+        return self._progress.take(at.mip_node_count, at.mip_primal_bound, at.mip_dual_bound)
