@@ -108,7 +108,12 @@ def _dictionary(problem):
         lower.append(min(low, Fraction(0)))
         upper.append(max(high, Fraction(0)))
         # w = x·y at both values of x: low·x <= w <= high·x, low·(1-x) <= y - w <= high·(1-x).
-        for w, x, y, end in ((1, -high, 0, Fraction(0)), (-1, low, 0, Fraction(0)), (1, -low, -1, -low), (-1, high, 1, high)):
+        for w, x, y, end in (
+            (1, -high, 0, Fraction(0)),
+            (-1, low, 0, Fraction(0)),
+            (1, -low, -1, -low),
+            (-1, high, 1, high),
+        ):
             line = np.full(width, Fraction(0), dtype=object)
             line[n + k + p], line[i], line[n + j] = Fraction(w), Fraction(x), Fraction(y)
             extra.append(line)
@@ -116,7 +121,9 @@ def _dictionary(problem):
     table = [*rows, *extra]
     # All values are whole numbers in units of 1 / `whole`; a row is multiplied by what makes it whole.
     ends = [v for v in (*lower, *upper) if v is not None]
-    factors = [_common([v for v in (*line, *side) if v is not None]) for line, side in zip(table, sides, strict=True)]
+    factors = [
+        _common([v for v in (*line, *side) if v is not None]) for line, side in zip(table, sides, strict=True)
+    ]
     whole = _common(ends)
     unit = _common(cost)
     lines = [[int(v * f) for v in line] for line, f in zip(table, factors, strict=True)]
@@ -168,7 +175,9 @@ class _Dictionary:
     def copy(self):
         """Return another one with its own lists."""
         return _Dictionary(
-            self.table.copy(), self.scale, *(list(part) for part in (self.basic, self.nonbasic, self.lower, self.upper, self.at))
+            self.table.copy(),
+            self.scale,
+            *(list(part) for part in (self.basic, self.nonbasic, self.lower, self.upper, self.at)),
         )
 
     def bound(self, variable, lower, upper):

@@ -369,12 +369,18 @@ def whole_rows(d):
         tenths = [d.whole(1, 9 * 10 ** (digits - 1)) for _ in weights]
         xs = [d.x(t + d.between(0, 0.1)) for t in tenths]
         side = sum(t for t in tenths if d.chance(0.5)) - d.whole(0, 1)
-        d.row({x: float(f"{t}e-{digits}") for x, t in zip(xs, tenths, strict=True)}, upper=float(f"{side}e-{digits}"))
+        d.row(
+            {x: float(f"{t}e-{digits}") for x, t in zip(xs, tenths, strict=True)},
+            upper=float(f"{side}e-{digits}"),
+        )
     elif kind == 4:  # two capacities, both missed by one
         d.sense = 1
         xs = [d.x(w + d.whole(0, 3)) for w in weights]
         d.row(dict(zip(xs, weights, strict=True)), upper=sum(some) - 1)
-        d.row({x: sum(weights) - w for x, w in zip(xs, weights, strict=True)}, upper=len(some) * sum(weights) - sum(some) - 1)
+        d.row(
+            {x: sum(weights) - w for x, w in zip(xs, weights, strict=True)},
+            upper=len(some) * sum(weights) - sum(some) - 1,
+        )
     else:  # a least filling, one more than some have
         xs = [d.x(w) for w in weights]
         d.row(dict(zip(xs, weights, strict=True)), lower=min(sum(some) + 1, sum(weights)))
@@ -382,6 +388,28 @@ def whole_rows(d):
         for x in xs[: n // 2]:
             y = d.y(d.sense * d.between(0, 0.5), upper=d.between(0.1, 1))
             d.row({y: 1, x: -1}, upper=0)
+
+
+# --- figures of all sizes -------------------------------------------------------------------------------
+
+
+def figures(d):
+    """Draw sites, flows and budgets with every figure anywhere between 1e-6 and 1e9."""
+    n, k = d.whole(1, 4), d.whole(1, 5)
+    d.sense = d.whole(0, 1) * 2 - 1
+    xs = [d.x(-d.sense * d.power(-6, 9)) for _ in range(n)]
+    ys = [
+        d.y(d.sense * (1 if d.chance(0.5) else -1) * d.power(-6, 9), upper=d.power(-6, 9)) for _ in range(k)
+    ]
+    for y in ys:
+        d.row({y: d.power(-6, 6), xs[d.whole(0, n - 1)]: -d.power(-6, 9)}, upper=0)
+    for _ in range(d.whole(1, 3)):
+        # What the flows add to, at a plan in the middle, is a limit from one side.
+        terms = {y: d.power(-6, 9) / d.ys[y][2] for y in ys if d.chance(0.8) or y == ys[0]}
+        middle = sum(v * d.ys[y][2] for y, v in terms.items()) * d.power(-3, 0)
+        d.row(terms, -INF if d.chance(0.6) else middle * d.power(-9, -3), middle)
+    if d.chance(0.5):
+        d.row({x: d.whole(1, 9) for x in xs}, upper=d.whole(3, 6 * n))
 
 
 # --- no optimum, several parts, other units -------------------------------------------------------------
@@ -438,7 +466,11 @@ def unbounded(d):
 
 def parts(d):
     """Draw two to four models of other families that share nothing but the objective."""
-    names = [name for name in FAMILIES if name not in ("parts", "scaled twins", "unbounded", "wide rows", "infeasible")]
+    names = [
+        name
+        for name in FAMILIES
+        if name not in ("parts", "scaled twins", "unbounded", "wide rows", "infeasible")
+    ]
     drawn = [family_problem(d.rng, str(d.rng.choice(names))) for _ in range(d.whole(2, 3))]
     return _side_by_side(drawn)
 
@@ -468,7 +500,10 @@ def _side_by_side(problems):
         products=replace(
             terms[0],
             row=np.concatenate(
-                [np.where(t.row == OBJECTIVE, OBJECTIVE, t.row + k[0]) for t, k in zip(terms, at, strict=False)]
+                [
+                    np.where(t.row == OBJECTIVE, OBJECTIVE, t.row + k[0])
+                    for t, k in zip(terms, at, strict=False)
+                ]
             ),
             onloading=np.concatenate([t.onloading + k[1] for t, k in zip(terms, at, strict=False)]),
             offloading=np.concatenate([t.offloading + k[2] for t, k in zip(terms, at, strict=False)]),
@@ -484,7 +519,9 @@ def twins(d):
     name = str(d.rng.choice(names))
     problem = family_problem(d.rng, name)
     # Flows in a network balance to the last digit: a factor must not round.
-    return in_other_units(problem, d.rng, (-6, 9) if d.chance(0.3) else (-3, 4), name == "network" or d.chance(0.3))
+    return in_other_units(
+        problem, d.rng, (-6, 9) if d.chance(0.3) else (-3, 4), name == "network" or d.chance(0.3)
+    )
 
 
 def in_other_units(problem, rng, powers, rounded=False):
@@ -524,6 +561,31 @@ def in_other_units(problem, rng, powers, rounded=False):
     )
 
 
+#: The families that the bounds are tried on: small ones, half of them in other units.
+SMALL = (
+    "figures",
+    "money",
+    "big M",
+    "network",
+    "portfolio",
+    "piecewise",
+    "semi-continuous",
+    "one-sided",
+    "pooling",
+)
+
+
+def small_case(seed):
+    """Return a case with figures of 1e-6 to 1e9, always the same of a seed; its optimum is soon known exactly."""
+    family = SMALL[seed % len(SMALL)]
+    rng = np.random.default_rng([zlib.crc32(b"bounds"), seed])
+    problem = family_problem(rng, family)
+    if family != "figures" and rng.random() < 0.5:
+        problem = in_other_units(problem, rng, (-6, 9), family == "network")
+    model = as_pyomo(problem)
+    return Case(seed, family, "small", "plain", model, problem, places_of(model, model.x.values()))
+
+
 #: All families by name.
 FAMILIES = {
     "money": money,
@@ -538,6 +600,7 @@ FAMILIES = {
     "one-sided": one_sided,
     "wide rows": wide,
     "whole numbers": whole_rows,
+    "figures": figures,
     "infeasible": infeasible,
     "unbounded": unbounded,
     "parts": parts,

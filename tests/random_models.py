@@ -15,6 +15,9 @@ from pyomo_j3o.problem import OBJECTIVE
 
 WINDOWS = "windows"
 
+#: Successive seeds go through all shapes, windows included.
+N_SHAPES = len(SHAPES) + 1
+
 #: Numbers of onloading and offloading variables; how often each is drawn.
 SIZES = {"tiny": (3, 5), "small": (6, 12), "medium": (14, 50), "large": (50, 400)}
 _SHARES = (0.3, 0.4, 0.2, 0.1)
