@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.bounding import proven_bound
+from pyomo_j3o.bounding import dual_bound
 from pyomo_j3o.decomposing import components
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
-from pyomo_j3o.tightening import row_ends
+from pyomo_j3o.tightening import implied_bounds, row_ends
 
 #: So many families of rows, the largest, are worth an LP each.
 _FAMILIES = 8
@@ -56,9 +56,12 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
         loads.append(load)
         uses.append(np.asarray(part.sum(axis=0)).ravel())
         limits.append(float(side.sum()))
-    least = [_least(problem, over_y, load, backend, remaining) for load in loads]
+    ends = implied_bounds(problem)
+    least = [_least(problem, over_y, load, ends, backend, remaining) for load in loads]
     upper = np.array(limits) - np.array(least)
-    upper += 1e-9 * np.maximum(1.0, np.abs(upper))
+    # Both may be large, and their difference small.
+    sizes = np.abs(limits) + np.where(np.isfinite(least), np.abs(least), 0.0)
+    upper += 1e-9 * np.maximum(1.0, np.abs(upper)) + 1e-12 * sizes
     matrix = sparse.csr_array(np.array(uses).reshape(len(uses), problem.n_onloading))
     _, largest = row_ends(matrix, (problem.onloading_lower, problem.onloading_upper))
     new = np.flatnonzero(largest > upper)
@@ -134,11 +137,16 @@ def _refined(of: IntArray, met: IntArray, positive: BoolArray, before: IntArray)
 
 
 def _least(
-    problem: Problem, over_y: IntArray, load: FloatArray, backend: Backend, remaining: Callable[[], float]
+    problem: Problem,
+    over_y: IntArray,
+    load: FloatArray,
+    ends: tuple[FloatArray, FloatArray],
+    backend: Backend,
+    remaining: Callable[[], float],
 ) -> float:
-    """Return a proven lower bound of ``load @ y`` over all routings; -inf if there is none in time."""
+    """Return a proven lower bound of ``load @ y`` over all routings within `ends`; -inf if none in time."""
     matrix = sparse.csc_array(problem.offloading_rows[over_y])
-    columns, upper = _cheapest(problem, matrix, load)
+    columns, upper, far_upper = _cheapest(problem, matrix, load, ends[1])
     model = LinearModel(
         -load[columns],
         matrix[:, columns],
@@ -146,17 +154,23 @@ def _least(
         problem.row_upper[over_y],
         problem.offloading_lower[columns],
         upper,
+        far_lower=ends[0][columns],
+        far_upper=far_upper,
     )
     program = backend.open(model)
     try:
         found = program.solve(remaining())
     finally:
         program.close()
-    return -proven_bound(model, found) if found.status is LPStatus.OPTIMAL else -np.inf
+    if found.status is not LPStatus.OPTIMAL:
+        return -np.inf
+    return -dual_bound(model, found.row_duals, model.lower, model.upper)
 
 
-def _cheapest(problem: Problem, matrix: sparse.csc_array, load: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return the columns that a least load needs, and upper bounds for them.
+def _cheapest(
+    problem: Problem, matrix: sparse.csc_array, load: FloatArray, far: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the columns that a least load needs, and upper bounds for them: given ones, and those of `far`.
 
     Of columns with the same one entry, those of a demand row, say, the one that weighs least stands for all,
     and takes what all may take: that loads no less only by chance, and never more.
@@ -167,12 +181,15 @@ def _cheapest(problem: Problem, matrix: sparse.csc_array, load: FloatArray) -> t
     order = np.lexsort((load[lone], value, row))
     first = np.ones(len(lone), dtype=bool)
     first[1:] = (np.diff(row[order]) != 0) | (np.diff(value[order]) != 0)
-    upper = problem.offloading_upper.copy()
     keep = (entries > 0) | (load != 0)
-    if len(lone):
-        keep[lone] = False
-        chosen = lone[order[first]]
-        keep[chosen] = True
-        upper[chosen] = np.add.reduceat(upper[lone[order]], np.flatnonzero(first))
+    keep[lone] = False
+    chosen = lone[order[first]]
+    keep[chosen] = True
     columns = np.flatnonzero(keep)
-    return columns, upper[columns]
+    uppers = []
+    for one in (problem.offloading_upper, far):
+        together = one.copy()
+        if len(lone):
+            together[chosen] = np.add.reduceat(one[lone[order]], np.flatnonzero(first))
+        uppers.append(together[columns])
+    return columns, uppers[0], uppers[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,10 +12,29 @@ from scipy import sparse
 from pyomo_j3o.decomposing import Part
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
 from pyomo_j3o.problem import FloatArray, Problem
-from pyomo_j3o.tightening import finite_bounds, implied_bounds, tighten_links
+from pyomo_j3o.tightening import (
+    ends_of_better_plans,
+    finite_bounds,
+    implied_bounds,
+    needed_bounds,
+    tighten_links,
+)
+
+#: The unit of rounding: no sum or product is off by more than this part of it.
+_UNIT = 2.0**-52
+
+#: Plans that are worse than the relaxation by more than so many times its size are of no interest to a proof.
+_BELOW = 4.0
 
 #: An implied bound farther out than this would do an LP solver more harm than good.
-_FARTHEST = 1e7
+_FAR = 1e7
+
+#: In proofs, no column is farther from 0 than this if neither its bounds, nor the rows, nor its cost say so.
+FARTHEST = 1e10
+
+
+#: What one part says of the whole.
+_WORST_FIRST = (LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT, LPStatus.UNBOUNDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +46,8 @@ class Relaxation:
     status : LPStatus
         ``INFEASIBLE`` proves that the problem is; ``UNBOUNDED`` that its relaxation is.
     bound : float
-        Upper bound of the maximum: -inf if infeasible, +inf if unbounded or not solved in time.
+        Upper bound of the maximum: -inf if infeasible, +inf if unbounded. If it was not solved in time, what its
+        duals prove as they were then.
     x : (N,), fractional
     y : (K,)
     duals : (M,)
@@ -81,15 +102,24 @@ def whole_model(problem: Problem) -> LinearModel:
 def relaxation_model(problem: Problem) -> LinearModel:
     """Return the linear problem over (x, y) as one `LinearModel`, x marked integer.
 
-    Links are tightened, and y gets the ends that the rows imply: what duals prove of a column without an end
-    is nothing.
+    Links are tightened, and y gets the ends that the rows imply, or that some best plan keeps: what duals
+    prove of a column without an end is nothing.
     """
     implied = implied_bounds(problem)
-    problem = tighten_links(problem, implied)
-    y_lower, y_upper = finite_bounds(problem, implied)
-    y_lower = np.where(y_lower < -_FARTHEST, problem.offloading_lower, y_lower)
-    y_upper = np.where(y_upper > _FARTHEST, problem.offloading_upper, y_upper)
-    return whole_model(replace(problem, offloading_lower=y_lower, offloading_upper=y_upper))
+    bounds = needed_bounds(problem, implied)
+    problem = tighten_links(problem, bounds)
+    far = finite_bounds(problem, bounds)
+    n_x = problem.n_onloading
+    lower = np.where(far[0] < -_FAR, problem.offloading_lower, far[0])
+    upper = np.where(far[1] > _FAR, problem.offloading_upper, far[1])
+    model = whole_model(replace(problem, offloading_lower=lower, offloading_upper=upper))
+    if np.all(np.isfinite(lower)) and np.all(np.isfinite(upper)):
+        return model
+    return replace(
+        model,
+        far_lower=np.concatenate([model.lower[:n_x], far[0]]),
+        far_upper=np.concatenate([model.upper[:n_x], far[1]]),
+    )
 
 
 def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Relaxation]) -> Relaxation:
@@ -103,11 +133,20 @@ def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Rela
         x[part.onloading], y[part.offloading] = relaxation.x, relaxation.y
         duals[part.rows] = relaxation.duals
     statuses = {relaxation.status for relaxation in relaxations}
-    for status in (LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT, LPStatus.UNBOUNDED):
-        if status in statuses:
-            return Relaxation(status, -np.inf if status is LPStatus.INFEASIBLE else np.inf, x, y, duals)
-    bound = problem.objective_constant + sum(relaxation.bound for relaxation in relaxations)
-    return Relaxation(LPStatus.OPTIMAL, bound, x, y, duals)
+    status = next((one for one in _WORST_FIRST if one in statuses), LPStatus.OPTIMAL)
+    bound = -np.inf
+    if status is not LPStatus.INFEASIBLE:
+        bound = summed([problem.objective_constant, *(relaxation.bound for relaxation in relaxations)])
+    return Relaxation(status, bound, x, y, duals)
+
+
+def summed(bounds: Sequence[float]) -> float:
+    """Return the sum of upper bounds, no less than it is whatever rounding did."""
+    return (
+        math.fsum(bounds) + 2.0 * _UNIT * math.fsum(map(abs, bounds))
+        if np.all(np.isfinite(bounds))
+        else sum(bounds)
+    )
 
 
 def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
@@ -140,19 +179,31 @@ def unbounded_columns(problem: Problem, backend: Backend) -> tuple[int, ...]:
     return tuple(np.flatnonzero(np.abs(ray) > 1e-6).tolist())
 
 
-def proven_bound(model: LinearModel, solution: LPSolution) -> float:
-    """Return an upper bound of a maximised LP that holds whatever the LP solver's tolerances.
+def with_ends(model: LinearModel, objective: float) -> LinearModel:
+    """Return the model with an end, for proofs, to every column.
 
-    Any row duals of the right sign give one (weak duality; Neumaier and Shcherbina 2004, DOI
-    10.1007/s10107-003-0433-3): what they pay for the rows, and for each column the better of its bounds at
-    its reduced cost. Where an open column has a reduced cost that is not 0 by rounding alone, the LP's own
-    value stands, with a margin for its tolerance.
+    Points that are much worse than the LP's optimum are of no interest, so that a column that costs something
+    has an end. A column that has none even so counts as no farther from 0 than `FARTHEST`.
+
+    Parameters
+    ----------
+    model
+        Maximised.
+    objective
+        Of its optimum, or near it; -inf if nothing is known of it.
     """
-    paid = dual_bound(model, solution.row_duals, model.lower, model.upper)
-    margin = 1e-7 * max(1.0, abs(solution.objective))
-    if not np.isfinite(paid) or paid > solution.objective + 100 * margin:
-        return solution.objective + margin
-    return max(paid, solution.objective)
+    lower, upper = model.ends(model.lower, model.upper)
+    if np.all(np.isfinite(lower)) and np.all(np.isfinite(upper)):
+        return model
+    scale = max(abs(objective), float(np.abs(model.objective).max(initial=0.0)))
+    floor = objective - _BELOW * scale if np.isfinite(objective) else -np.inf
+    lower, upper = ends_of_better_plans(model, floor)
+    return replace(
+        model,
+        far_lower=np.where(np.isinf(lower), np.minimum(-FARTHEST, upper), lower),
+        far_upper=np.where(np.isinf(upper), np.maximum(FARTHEST, lower), upper),
+        floor=floor,
+    )
 
 
 def dual_bound(model: LinearModel, duals: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
@@ -177,9 +228,55 @@ def usable_duals(model: LinearModel, duals: FloatArray) -> FloatArray:
 
 
 def bound_at(
-    model: LinearModel, duals: FloatArray, costs: FloatArray, lower: FloatArray, upper: FloatArray
+    model: LinearModel,
+    duals: FloatArray,
+    costs: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    sizes: sparse.csr_array | None = None,
 ) -> float:
-    """Return what usable `duals`, with the reduced `costs` that they leave, prove within column bounds."""
-    sides = np.where(duals > 0, model.row_upper, model.row_lower)
-    ends = np.where(costs > 0, upper, lower)
-    return float(np.sum(duals[duals != 0] * sides[duals != 0]) + np.sum(costs[costs != 0] * ends[costs != 0]))
+    """Return what usable `duals`, with the reduced `costs` that they leave, prove within column bounds.
+
+    Any row duals of the right sign give a bound (weak duality): what they pay for the rows, and for each
+    column the better of its ends at its reduced cost. It holds whatever the tolerances of the solver that the
+    duals come from, and whatever rounding did (Neumaier and Shcherbina 2004, DOI 10.1007/s10107-003-0433-3):
+    each reduced cost counts with an interval that holds it. If a column has no end, and its reduced cost may
+    lie on the wrong side of 0, nothing is proven.
+
+    Parameters
+    ----------
+    model
+        Maximised.
+    duals
+        (m,), as `usable_duals` returns them.
+    costs
+        (n,), ``objective - matrix.T @ duals`` up to rounding.
+    lower, upper
+        (n,) each, in place of the bounds of `model`; where they have no end, its bounds for proofs count.
+    sizes
+        ``abs(model.matrix)``, if it is at hand.
+
+    Returns
+    -------
+    float
+        +inf if nothing is proven.
+    """
+    lower, upper = model.ends(lower, upper)
+    sizes = abs(model.matrix) if sizes is None else sizes
+    used = np.flatnonzero(duals)
+    paid = duals[used] * np.where(duals > 0, model.row_upper, model.row_lower)[used]
+    # Each reduced cost is a sum of at most m + 1 terms, and each of its terms a product.
+    error = _UNIT * (len(used) + 4.0) * (sizes.T @ np.abs(duals) + np.abs(model.objective))
+    with np.errstate(invalid="ignore"):
+        worth = np.maximum(costs * lower + error * np.abs(lower), costs * upper + error * np.abs(upper))
+    open_below, open_above = np.isinf(lower), np.isinf(upper)
+    if open_below.any() or open_above.any():
+        if np.any(open_below & (costs - error < 0)) or np.any(open_above & (costs + error > 0)):
+            return np.inf
+        # The open end is the worse one: the other counts, or nothing where there is none.
+        end = np.where(open_below, np.where(open_above, 0.0, upper), lower)
+        one_sided = open_below | open_above
+        worth[one_sided] = (costs * end + error * np.abs(end))[one_sided]
+    total = float(paid.sum() + worth.sum())
+    total += _UNIT * (len(paid) + len(worth) + 4.0) * float(np.abs(paid).sum() + np.abs(worth).sum())
+    return max(total, model.floor)

@@ -14,9 +14,10 @@ from pyomo_j3o.bounding import whole_model
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.lp import HighsBackend, LinearModel, LPStatus
-from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
-from pyomo_j3o.scaling import largest_coefficients, scale_rows
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, solve_checked
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem, largest_coefficients
+from pyomo_j3o.scaling import scale_rows
+from pyomo_j3o.whole import in_whole_numbers
 
 #: Violations below this, relative to the size of a row, are rounding.
 _TOLERANCE = 1e-7
@@ -163,11 +164,13 @@ def find_conflicts(
         If the products cannot be linearised.
     """
     clock = _Clock(time_limit)
-    crossed = _crossed_bounds(problem)
+    crossed = [*_crossed_bounds(problem), *_crossed_whole_rows(problem)]
     if crossed:
         return Finding(False, tuple(crossed[:most]), complete=False)
     linearized = linearize(problem)
-    linear, factors = scale_rows(linearized.problem)
+    counted, into_counts, _ = in_whole_numbers(linearized.problem)
+    linear, factors = scale_rows(counted)
+    factors = into_counts * factors
     given = _given_bounds(linearized)
     conflicts: list[Conflict] = []
     unknown, complete = False, True
@@ -210,6 +213,20 @@ def _crossed_bounds(problem: Problem) -> list[Conflict]:
         sides = tuple(Side(row, column, up) for up in (False, True))
         growth = Growth(float(lower[i] - upper[i]), float(lower[i] - upper[i]))
         found.append(Conflict(sides, (), True, True, (growth, growth), (0.0, growth.amount)))
+    return found
+
+
+def _crossed_whole_rows(problem: Problem) -> list[Conflict]:
+    """Return one conflict per row in whole numbers without a multiple of its unit between its sides."""
+    _, factors, rows = in_whole_numbers(problem)
+    found = []
+    for row in rows[problem.row_lower[rows] <= problem.row_upper[rows]]:
+        unit, lower, upper = 1.0 / factors[row], problem.row_lower[row], problem.row_upper[row]
+        # To the next multiple, upwards or downwards.
+        growths = [lower - np.floor(lower / unit) * unit, np.ceil(upper / unit) * unit - upper]
+        sides = tuple(Side(int(row), -1, up) for up in (False, True))
+        alone = tuple(Growth(float(growth), float(growth)) for growth in growths)
+        found.append(Conflict(sides, (), True, True, alone, (0.0, alone[1].amount)))
     return found
 
 
@@ -502,7 +519,7 @@ def _solve(model: LinearModel, limits: Limits) -> MIPSolution:
     """Solve by HiGHS in one thread, without Gurobi's licence or SCIP."""
     if limits.time <= 0:
         return MIPSolution.without_values(LPStatus.TIME_LIMIT)
-    found = HighsMIP().solve(MIPModel(model), replace(limits, threads=1))
+    found = solve_checked(HighsMIP(), MIPModel(model), replace(limits, threads=1))
     if found.status is LPStatus.INTERRUPTED:
         raise KeyboardInterrupt
     return found

@@ -38,7 +38,7 @@ class Knapsacks:
     @staticmethod
     def of(structure: Structure) -> Knapsacks:
         """Find the knapsacks among the placement rows; rows that admit everything are left out."""
-        rows, tolerance = structure.placement_rows, structure.placement_tolerance()
+        rows, tolerance = structure.placement_rows, structure.placement_tolerance
         matrix = structure.placement_matrix
         part = sparse.csr_array(sparse.vstack([matrix, -matrix], format="csr"))
         upper = np.concatenate(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.bounding import Relaxation, Tightened, proven_bound, relaxation_model
+from pyomo_j3o.bounding import Relaxation, Tightened, dual_bound, relaxation_model, summed, with_ends
 from pyomo_j3o.covers import Knapsacks, separate
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.kernel import Kernel, kernel_columns
@@ -68,12 +68,13 @@ def relax(
             kernel.close()
     solution = tightened.solution
     if solution.status is not LPStatus.OPTIMAL:
-        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else np.inf
+        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else tightened.bound
+        bound = summed([bound, problem.objective_constant])
         zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
         return Relaxation(solution.status, bound, *zeros)
     return Relaxation(
         LPStatus.OPTIMAL,
-        tightened.bound + problem.objective_constant,
+        summed([tightened.bound, problem.objective_constant]),
         solution.values[:n_x],
         solution.values[n_x:],
         solution.row_duals[: problem.n_rows],
@@ -88,8 +89,25 @@ def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float
         solution = program.solve(remaining())
     finally:
         program.close()
-    bound = proven_bound(model, solution) if solution.status is LPStatus.OPTIMAL else np.inf
+    bound = np.inf
+    if solution.status is LPStatus.OPTIMAL:
+        model = with_ends(model, solution.objective)
+        bound = dual_bound(model, solution.row_duals, model.lower, model.upper)
+    elif solution.status is LPStatus.TIME_LIMIT:
+        bound = _bound_in_time(model, solution)
     return Tightened(model, solution, bound, solution.iterations)
+
+
+def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
+    """Return what the duals prove that the LP had when its time was over, or the ends of the columns alone."""
+    nothing = np.zeros(model.n_rows)
+    candidates = [nothing] if len(solution.row_duals) != model.n_rows else [nothing, solution.row_duals]
+    best = np.inf
+    for duals in candidates:
+        # What the duals prove within far ends gives the columns nearer ends, and these prove more.
+        ended = with_ends(model, best if np.isfinite(best) else -np.inf)
+        best = min(best, dual_bound(ended, duals, ended.lower, ended.upper))
+    return best
 
 
 def _tighten(

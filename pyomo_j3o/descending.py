@@ -138,7 +138,7 @@ def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
     )
     effect = sparse.coo_array(change @ matrix.T)
     activity = structure.placement_matrix @ x.astype(float)
-    tolerance = structure.placement_tolerance()
+    tolerance = structure.placement_tolerance
     lower, upper = structure.problem.row_lower[rows], structure.problem.row_upper[rows]
     row = effect.coords[1]
     after = activity[row] + effect.data

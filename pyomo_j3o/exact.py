@@ -12,14 +12,15 @@ from scipy import sparse
 from pyomo_j3o import baj3o, method
 from pyomo_j3o.bounding import relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.decomposing import Part, split
-from pyomo_j3o.linearize import Linearized
+from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
-from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate, violations
+from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Plan, Problem, evaluate, missed
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
-from pyomo_j3o.scaling import scale_model_rows
+from pyomo_j3o.scaling import scale_model_rows, scale_rows
 from pyomo_j3o.sharing import share
+from pyomo_j3o.tightening import shrink_big_m
 
 #: A start within this gap of its bound leaves a MIP solver nothing to look for but the proof.
 _NEAR = 0.02
@@ -54,6 +55,18 @@ class Instance:
     linearized: Linearized | None = None
     linear: Problem | None = None
     row_factors: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    @staticmethod
+    def of(problem: Problem) -> Instance:
+        """Return the instance of a scaled problem.
+
+        Raises
+        ------
+        UnboundedProductError
+            The products cannot be linearised.
+        """
+        linearized = linearize(problem)
+        return Instance(problem, linearized, *scale_rows(shrink_big_m(linearized.problem)))
 
     def in_own_columns(self, outcome: Outcome) -> Outcome:
         """Return an outcome of `linear` in the columns and rows of `problem`."""
@@ -169,6 +182,11 @@ def solve(
     return run.outcome(ending), run.trace, proof
 
 
+def allowance(objective: float) -> float:
+    """Return by how much a MIP solver's bound may miss an objective and still count as met."""
+    return max(_TOLERANCE * abs(objective), _LEAST_GAP)
+
+
 def mip_model(problem: Problem) -> MIPModel:
     """Return the problem over (x, y), products and all, as a `MIPModel`; linear links are tightened."""
     terms = problem.products
@@ -275,8 +293,7 @@ class _Run:
             self._linear_plan = found.plan
             own = instance.in_own_columns(found)
             assert own.plan is not None
-            x, y = own.plan.x.astype(float), own.plan.y
-            if violations(instance.problem, x, y).max(initial=0.0) <= _TOLERANCE:
+            if not missed(instance.problem, own.plan.x.astype(float), own.plan.y):
                 self.plan, self.duals = own.plan, own.duals
             else:
                 # A huge M has let a fraction of an x through that counts as 0.
@@ -335,12 +352,12 @@ class _Run:
                     ]
                 else:
                     break
-            if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
-                closed = self._closed(states, problem)
-                ending = Ending.GAP if closed else Ending.TOLERANCES if ending is Ending.GAP else ending
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         self._take_over(states, problem)
+        if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
+            # What counts is the plan at hand, checked, and what is proven of it; not what the solver said.
+            ending = Ending.GAP if self._proven() else Ending.TOLERANCES if ending is Ending.GAP else ending
         if self.settings.callback is not None:
             try:
                 self.settings.callback(self.trace[-1])
@@ -399,7 +416,8 @@ class _Run:
             )
             prefix = f"{state.number:>3} | " if side_by_side > 1 else "    "
             begin = self.timings.elapsed()
-            found = solver.solve(
+            found = solve_checked(
+                solver,
                 state.model,
                 Limits(
                     left(),
@@ -457,7 +475,14 @@ class _Run:
         total = sum(state.objective for state in states) + problem.objective_constant
         if not np.isfinite(gap):
             return False
-        return bool(gap <= max(self._allowed(states, problem), _TOLERANCE * max(1.0, abs(total))))
+        return bool(gap <= max(self._allowed(states, problem), allowance(total)))
+
+    def _proven(self) -> bool:
+        """Return whether the best plan is within the gap of the bound, or within the tolerances of a proof."""
+        if self.plan is None:
+            return False
+        gap, value = self.bound - self.objective, self.objective
+        return self.settings.closed(value, max(self.bound, value)) or gap <= allowance(value)
 
     def _take_over(self, states: Sequence[_PartState], problem: Problem) -> None:
         """Keep the better plan and the better bound, and note them in the trace."""
@@ -466,15 +491,19 @@ class _Run:
         if not np.isnan(sum(bounds)):
             self.bound = min(self.bound, sum(bounds) + problem.objective_constant)
         if all(state.start is not None for state in states):
-            x = np.zeros(problem.n_onloading, dtype=bool)
-            y = np.zeros(problem.n_offloading)
+            values, y = np.zeros(problem.n_onloading), np.zeros(problem.n_offloading)
             for state in states:
                 n = len(state.part.onloading)
                 assert state.start is not None
-                x[state.part.onloading] = state.start[:n] > 0.5
+                values[state.part.onloading] = state.start[:n]
                 y[state.part.offloading] = state.start[n:]
+            x = values > 0.5
             if self.plan is None or not np.array_equal(x, self.plan.x):
                 self._keep(x, y, problem)
+            # Behind a huge M, a fraction of an x that counts as 0 may open all that is needed.
+            opened = (values > 0.0) & (problem.onloading_upper > 0.5)
+            if not self._proven() and not np.array_equal(x, opened):
+                self._keep(opened, y, problem)
         sense = self.instance.problem.sense
         record = Record(
             len(self.trace) + 1,
@@ -498,10 +527,10 @@ class _Run:
             # Interrupted, or the MIP solver was content with an x that is not quite whole.
             if problem is not self.instance.problem and self.instance.linearized is not None:
                 y = self.instance.linearized.recover(x, y)
-            own, at = self.instance.problem, x.astype(float)
-            plan = Plan(x, y, evaluate(own, at, y))
-            if self.plan is not None and violations(own, at, y).max(initial=0.0) > _TOLERANCE:
-                return
+            own = self.instance.problem
+            plan = Plan(x, y, evaluate(own, x.astype(float), y))
+        if missed(self.instance.problem, plan.x.astype(float), plan.y):
+            return
         if self.plan is None or plan.objective > self.plan.objective:
             self.plan, self.duals = plan, duals
 

@@ -29,7 +29,7 @@ def propagate(structure: Structure, lower: FloatArray, upper: FloatArray, rounds
     if not part.nnz:
         return True
     rows = structure.placement_rows
-    tolerance = structure.placement_tolerance()
+    tolerance = structure.placement_tolerance
     row_upper = structure.problem.row_upper[rows] + tolerance
     row_lower = structure.problem.row_lower[rows] - tolerance
     row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))

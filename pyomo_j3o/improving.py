@@ -15,7 +15,7 @@ from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
-from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed
+from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed, solve_checked
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
 from pyomo_j3o.problem import BoolArray, FloatArray, Problem
@@ -263,7 +263,8 @@ class _Search:
             start = Start(np.concatenate([best.x, best.y]).astype(float), near_optimal)
 
         def use(solver: MIPSolver) -> MIPSolution:
-            return solver.solve(
+            return solve_checked(
+                solver,
                 MIPModel(model),
                 Limits(
                     self._remaining(),
@@ -288,7 +289,7 @@ class _Search:
                 reached = self.best.objective >= found.objective - 1e-6 * max(1.0, abs(found.objective))
                 closed = found.status is LPStatus.OPTIMAL and self.best.feasible and reached
             if np.isfinite(found.bound):
-                self.bound = min(self.bound, found.bound + 1e-7 * max(1.0, abs(found.bound)))
+                self.bound = min(self.bound, found.bound)
             if found.status is LPStatus.INTERRUPTED and self._remaining() > 0:
                 raise KeyboardInterrupt
 

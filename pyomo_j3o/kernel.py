@@ -83,6 +83,7 @@ class Kernel:
         self.iterations, self.work = 0, 0.0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
+        self._sizes = abs(self._rows)
         self.links = _Links.of(self.model, n_onloading)
         self._reach = reach(self.model)
         self._columns = np.zeros(0, dtype=np.int64)
@@ -118,6 +119,7 @@ class Kernel:
         nothing = np.full(len(upper), -np.inf)
         first = self.model.n_rows
         self._rows = sparse.csr_array(sparse.vstack([self._rows, rows], format="csr"))
+        self._sizes = abs(self._rows)
         self.model = replace(
             self.model,
             matrix=self._rows,
@@ -224,7 +226,7 @@ class Kernel:
         duals[self._row_numbers] = found.row_duals
         duals = usable_duals(self.model, duals)
         costs, raises = self._complete(self.model.objective, duals, lower, upper)
-        bound = bound_at(self.model, duals, costs, lower, upper)
+        bound = bound_at(self.model, duals, costs, lower, upper, self._sizes)
         if found.status is LPStatus.INFEASIBLE and self._inside.all():
             bound = -np.inf
         # The program goes on from it by itself.
@@ -275,12 +277,17 @@ class Kernel:
             duals[self._row_numbers] = ray / np.abs(ray).max(initial=1e-300)
             duals = usable_duals(self.model, duals)
             costs, raises = self._complete(np.zeros(self.model.n_columns), duals, lower, upper)
-            if bound_at(self.model, duals, costs, lower, upper) < -1e-9 * (1.0 + np.abs(duals).sum()):
+            if bound_at(self._without_objective(), duals, costs, lower, upper, self._sizes) < 0.0:
                 return False, False
             if self._grow(raises):
                 return True, True
         needed = self._needed(lower, upper, time_limit)
         return needed is not None, needed is not None and self._grow(needed)
+
+    def _without_objective(self) -> LinearModel:
+        """Return the whole LP with an objective of 0; what only better plans keep is no bound there."""
+        nothing = replace(self.model, objective=np.zeros(self.model.n_columns), floor=-np.inf)
+        return nothing if self.model.floor == -np.inf else replace(nothing, far_lower=None, far_upper=None)
 
     def _needed(self, lower: FloatArray, upper: FloatArray, time_limit: float) -> BoolArray | None:
         """Return the columns that make the box feasible; None if no column does."""

@@ -22,7 +22,7 @@ from pyomo_j3o.lp import Backend, LPStatus
 from pyomo_j3o.mip import MIPSolver
 from pyomo_j3o.offloading import OffloadingByParts, Routing
 from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, missed
 from pyomo_j3o.repairing import first_plan, nearest_placement
 from pyomo_j3o.results import Ending, Outcome, Record, Step, Timings, relative_gap
 from pyomo_j3o.sharing import share
@@ -34,6 +34,13 @@ _WITHOUT_PLAN = {
     LPStatus.INFEASIBLE: Ending.INFEASIBLE,
     LPStatus.TIME_LIMIT: Ending.TIME,
 }
+
+
+#: A MILP solver's word is waited for so many seconds at least, where no plan is known.
+_LEAST_WORD = 0.5
+
+#: Without a plan, the search after the loop may take so many times what came before, in seconds at least.
+_WITHOUT, _LEAST_WITHOUT = 4.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +257,10 @@ class _Run:
             return self._find_first(ending)
         if not routing.feasible:
             self._try_starts()
+        if not self.best.feasible:
+            word = self._ask_early()
+            if word is not None:
+                return word
         start = self.best
         others = self._alternate_batched()
         if self.settings.improve or not self.best.feasible:
@@ -261,6 +272,17 @@ class _Run:
         if self.settings.improve and self.best.feasible:
             return self._improve(ending, self.best)
         return ending
+
+    def _ask_early(self) -> Ending | None:
+        """Let a MILP solver have its word where the loop found no plan; return `INFEASIBLE` if it proves that.
+
+        Its presolve refutes in no time what a search by LPs refutes in thousands of nodes. It gets as long as
+        the loop took.
+        """
+        assert self.best is not None
+        seconds = min(self.remaining(), max(_LEAST_WORD, self.timings.elapsed()))
+        status = self._first_plan(seconds)
+        return Ending.INFEASIBLE if status is LPStatus.INFEASIBLE else None
 
     def _alternate_batched(self) -> list[BoolArray]:
         """Alternate once more, with BAJ3O's surrogate, and return what that found if it is worth a look.
@@ -430,14 +452,21 @@ class _Run:
         progress = _Progress(self, start)
         numbers = [k for k, part in enumerate(self.parts) if part.problem.n_onloading]
 
+        # Without a plan, the MILP solver waits with the rest of the time.
+        allowed = np.inf if start.feasible else max(_WITHOUT * self.timings.elapsed(), _LEAST_WITHOUT)
+        end = self.timings.elapsed() + allowed
+
+        def remaining() -> float:
+            return min(self.remaining(), end - self.timings.elapsed())
+
         def work(number: int, left: Callable[[], float]) -> bool:
             self._improve_part(numbers[number], left, progress, others)
             return left() <= 0
 
         try:
             with self.timings.phase("improve"):
-                out_of_time = share(work, self._weights(numbers), self.remaining, self._threads())
-            if any(out_of_time):
+                out_of_time = share(work, self._weights(numbers), remaining, self._threads())
+            if any(out_of_time) and self.remaining() <= 0:
                 ending = Ending.TIME
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
@@ -512,15 +541,30 @@ class _Run:
             return ending
         if self.remaining() <= 0:
             return Ending.TIME
-        status, plan = first_plan(self.structure.problem, self.remaining())
-        if plan is None:
-            return _WITHOUT_PLAN.get(status, Ending.TIME)
-        routing = self._step(plan.x, max(self.remaining(), 1.0))
-        if routing.status is LPStatus.UNBOUNDED:
+        status = self._first_plan(self.remaining())
+        if status is LPStatus.UNBOUNDED:
             return Ending.UNBOUNDED
-        self.best = routing if routing.feasible else Routing.of_plan(plan, self.structure)
+        return ending if self.best.feasible else _WITHOUT_PLAN.get(status, Ending.TIME)
+
+    def _first_plan(self, seconds: float) -> LPStatus:
+        """Look for a plan by branch and bound, keep it, and return how that ended."""
+        assert self._step is not None
+        problem = self.structure.problem
+        with self.timings.phase("improve"):
+            status, plan = first_plan(problem, seconds)
+            if plan is None:
+                return status
+            routing = self._step(plan.x, max(self.remaining(), 1.0))
+        if routing.status is LPStatus.UNBOUNDED:
+            return LPStatus.UNBOUNDED
+        if routing.feasible:
+            self._keep(routing)
+        elif not missed(problem, plan.x.astype(float), plan.y):
+            self._keep(Routing.of_plan(plan, self.structure))
+        else:
+            return LPStatus.STOPPED
         self._count_improvement()
-        return ending
+        return status
 
     def _count_improvement(self) -> None:
         """Let the last record of the trace tell the incumbent that the improvement reached."""

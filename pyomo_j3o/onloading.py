@@ -118,7 +118,7 @@ class GreedyState:
         )
         self._rows = structure.placement_matrix
         self._columns = structure.placement_columns
-        tolerance = structure.placement_tolerance()
+        tolerance = structure.placement_tolerance
         self._upper = problem.row_upper[structure.placement_rows] + tolerance
         self._lower = problem.row_lower[structure.placement_rows] - tolerance
         self._closed_for_good = problem.onloading_upper < 0.5

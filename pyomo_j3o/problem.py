@@ -16,6 +16,10 @@ BoolArray = NDArray[np.bool_]
 OBJECTIVE = -1
 
 
+#: What a plan may miss a row by, per unit of the row's size, and still satisfy it.
+TOLERANCE = 1e-6
+
+
 @dataclass(frozen=True, slots=True)
 class Products:
     """Terms ``coefficient * x[onloading] * y[offloading]``, one entry each; all arrays (P,).
@@ -219,3 +223,50 @@ def violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
             np.maximum(0.0, np.maximum(problem.offloading_lower - y, y - problem.offloading_upper)),
         ]
     )
+
+
+def allowed_violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return by how much (x, y) may miss each row, then each bound of x, then of y; (M + N + K,).
+
+    A row may be missed by `TOLERANCE` of its size: the larger of its sides and its body, and no less than 1, or
+    than its largest coefficient where that is smaller. A row in a tiny unit is measured in that unit.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    x
+        (N,).
+    y
+        (K,).
+    """
+    sides = [
+        np.where(np.isfinite(side), np.abs(side), 0.0) for side in (problem.row_lower, problem.row_upper)
+    ]
+    allowed = np.full(problem.n_rows + problem.n_onloading + problem.n_offloading, TOLERANCE)
+    unit = np.minimum(1.0, largest_coefficients(problem))
+    body = np.abs(activities(problem, x, y))
+    allowed[: problem.n_rows] *= np.maximum(np.maximum(unit, body), np.maximum(*sides))
+    ends = [
+        np.where(np.isfinite(end), np.abs(end), 0.0)
+        for end in (problem.offloading_lower, problem.offloading_upper)
+    ]
+    allowed[problem.n_rows + problem.n_onloading :] *= np.maximum(1.0, np.maximum(*ends))
+    return allowed
+
+
+def missed(problem: Problem, x: FloatArray, y: FloatArray) -> bool:
+    """Return whether (x, y) misses a row or a bound by more than rounding; see `allowed_violations`."""
+    return bool(np.any(violations(problem, x, y) > allowed_violations(problem, x, y)))
+
+
+def largest_coefficients(problem: Problem) -> FloatArray:
+    """Return the largest absolute coefficient of each row, products included, (M,); 0 for an empty row."""
+    largest = np.zeros(problem.n_rows)
+    for matrix in (problem.onloading_rows, problem.offloading_rows):
+        row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
+        np.maximum.at(largest, row, np.abs(matrix.data))
+    terms = problem.products
+    inside = terms.row >= 0
+    np.maximum.at(largest, terms.row[inside], np.abs(terms.coefficient[inside]))
+    return largest

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_j3o.bounding import relaxation_model
 from pyomo_j3o.lp import LinearModel, LPStatus
-from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, solve_checked
 from pyomo_j3o.problem import BoolArray, Plan, Problem, evaluate
 from pyomo_j3o.structure import Structure
 
@@ -68,7 +68,7 @@ def first_plan(problem: Problem, time_limit: float) -> tuple[LPStatus, Plan | No
 
 def _solve(model: LinearModel, limits: Limits) -> MIPSolution:
     """Solve by HiGHS in one thread, without Gurobi's licence or SCIP."""
-    found = HighsMIP().solve(MIPModel(model), replace(limits, threads=1))
+    found = solve_checked(HighsMIP(), MIPModel(model), replace(limits, threads=1))
     if found.status is LPStatus.INTERRUPTED:
         raise KeyboardInterrupt
     return found

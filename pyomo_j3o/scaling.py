@@ -1,25 +1,141 @@
-"""Rows and objectives in tiny or huge units, brought near 1 for the LP solvers' tolerances."""
+"""Columns, rows and objective in any units, brought near 1 for the tolerances of the solvers."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel
-from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products
-from pyomo_j3o.tightening import largest_entries
+from pyomo_j3o.problem import OBJECTIVE, FloatArray, IntArray, Problem, Products, largest_coefficients
+from pyomo_j3o.results import Outcome
+from pyomo_j3o.tightening import implied_bounds, needed_bounds
+from pyomo_j3o.whole import in_whole_numbers, rows_over_x, units_of
 
-#: Rows whose largest coefficient lies in between are left as they are.
-_SMALL, _LARGE = 1e-3, 1e6
+#: Ranges of columns, and largest coefficients of rows, in between are left as they are.
+_SMALL, _LARGE = 1e-3, 1e3
+
+#: What a variable contributes to the objective: the geometric mean may lie in between, the largest below.
+_LEAST_MEAN, _LARGEST_MEAN, _LARGEST = 1e-3, 1e3, 1e6
+
+#: A row of whole numbers keeps a unit of at least this: below it the unit would drown in tolerances.
+_LEAST_UNIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """By what a problem was multiplied: powers of two, so that the way back is exact.
+
+    Only rows over x alone may have another factor; they have no duals.
+
+    Attributes
+    ----------
+    row : (M,)
+        Factors of the rows.
+    column : (K,)
+        Units of y: y = unit times scaled y.
+    objective : float
+        Factor of the objective.
+    crossed : row numbers
+        Rows in whole numbers that can never hold; see `in_whole_numbers`.
+    """
+
+    row: FloatArray
+    column: FloatArray
+    objective: float
+    crossed: IntArray
+
+    def invert(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of the scaled problem in the units of the other."""
+        plan, duals = outcome.plan, outcome.duals
+        if plan is not None:
+            plan = replace(plan, y=plan.y * self.column, objective=plan.objective / self.objective)
+        return replace(
+            outcome,
+            plan=plan,
+            bound=outcome.bound / self.objective,
+            duals=None if duals is None else duals * self.row / self.objective,
+            steps=tuple(
+                replace(step, gained=step.gained / self.objective, lowered=step.lowered / self.objective)
+                for step in outcome.steps
+            ),
+        )
+
+
+def scale(problem: Problem) -> tuple[Problem, Scaling]:
+    """Return the same problem in units that suit the absolute tolerances of LP and MIP solvers.
+
+    What a tolerance does to the objective is the tolerance times a cost times the range of the variable. So
+    every y with an odd range gets a unit that brings its range near 1, then rows with odd coefficients are
+    multiplied so that their largest one is near 1, and then the objective.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    """
+    problem, counted, crossed = in_whole_numbers(problem)
+    reach = _reach(problem)
+    unit = _near(reach)
+    problem, row = scale_rows(_in_units(problem, unit))
+    problem, factor = _scale_objective(problem, reach / unit)
+    return problem, Scaling(counted * row, unit, factor, crossed)
+
+
+def _reach(problem: Problem) -> FloatArray:
+    """Return how far from 0 each y gets, (K,), as far as that is known; 1 where it is not."""
+    terms = problem.products
+    held = terms.row[terms.row != OBJECTIVE]
+    lower, upper = problem.row_lower.copy(), problem.row_upper.copy()
+    lower[held], upper[held] = -np.inf, np.inf  # what the other terms of such a row say is not all
+    linear = replace(problem, row_lower=lower, row_upper=upper, products=Products.none())
+    bounds = implied_bounds(linear)
+    if not len(terms):
+        bounds = needed_bounds(linear, bounds)
+    ends = [np.where(np.isfinite(bound), np.abs(bound), 0.0) for bound in bounds]
+    known = np.isfinite(bounds[0]) | np.isfinite(bounds[1])
+    reach = np.where(known, np.maximum(*ends), 1.0)
+    return np.where(reach > 0, reach, 1.0)
+
+
+def _near(size: FloatArray) -> FloatArray:
+    """Return the powers of two nearest to `size`, 1 where it is neither small nor large."""
+    factors = np.ones(len(size))
+    odd = (size > 0) & ((size < _SMALL) | (size > _LARGE))
+    factors[odd] = np.exp2(np.rint(np.log2(size[odd])))
+    return factors
+
+
+def _in_units(problem: Problem, unit: FloatArray) -> Problem:
+    """Return the problem with y counted in other units, (K,)."""
+    if np.all(unit == 1.0):
+        return problem
+    terms, batches = problem.products, problem.batches
+    if batches is not None:
+        batches = replace(batches, arrivals=_times(batches.arrivals, unit))
+    return replace(
+        problem,
+        offloading_objective=problem.offloading_objective * unit,
+        offloading_rows=_times(problem.offloading_rows, unit),
+        offloading_lower=problem.offloading_lower / unit,
+        offloading_upper=problem.offloading_upper / unit,
+        products=replace(terms, coefficient=terms.coefficient * unit[terms.offloading]),
+        batches=batches,
+    )
+
+
+def _times(matrix: sparse.csr_array, unit: FloatArray) -> sparse.csr_array:
+    """Return the matrix with every column multiplied by its unit."""
+    data = matrix.data * unit[matrix.indices]
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     """Multiply rows by powers of two, exactly, so that their largest coefficient is near 1.
 
     LP solvers drop entries below about 1e-9 and measure feasibility in absolute terms: a row that is written
-    in a tiny unit would count for nothing.
+    in a tiny unit would count for nothing. A row of whole numbers over x alone keeps a unit that counts.
 
     Parameters
     ----------
@@ -33,15 +149,21 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     factors : (M,)
         Dual of the original row = factor times dual of the scaled one.
     """
-    factors = _factors(largest_coefficients(problem))
+    # Where a row holds y, x is fixed in the routing LP: what counts there is how y is written.
+    over_y = largest_coefficients(replace(problem, onloading_rows=0.0 * problem.onloading_rows))
+    factors = 1.0 / _near(np.where(over_y > 0, over_y, largest_coefficients(problem)))
+    rows = rows_over_x(problem)
+    unit = units_of(problem.onloading_rows[rows]) * factors[rows]
+    lost = (unit > 0) & (unit < _LEAST_UNIT)
+    factors[rows[lost]] *= np.exp2(np.ceil(np.log2(_LEAST_UNIT / unit[lost])))
     if np.all(factors == 1.0):
         return problem, factors
-    scale = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
+    scaling = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
     return (
         replace(
             problem,
-            onloading_rows=sparse.csr_array(scale @ problem.onloading_rows),
-            offloading_rows=sparse.csr_array(scale @ problem.offloading_rows),
+            onloading_rows=sparse.csr_array(scaling @ problem.onloading_rows),
+            offloading_rows=sparse.csr_array(scaling @ problem.offloading_rows),
             row_lower=problem.row_lower * factors,
             row_upper=problem.row_upper * factors,
             products=_scaled_products(problem.products, np.append(factors, 1.0)),
@@ -50,20 +172,12 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     )
 
 
-def _factors(largest: FloatArray) -> FloatArray:
-    """Return the power of two that brings each row's largest coefficient near 1, or 1 where that is near."""
-    factors = np.ones(len(largest))
-    odd = (largest > 0) & ((largest < _SMALL) | (largest > _LARGE))
-    factors[odd] = np.exp2(-np.rint(np.log2(largest[odd])))
-    return factors
-
-
 def scale_model_rows(model: LinearModel) -> LinearModel:
     """Return the model with rows multiplied by powers of two like those of `scale_rows`."""
     matrix = sparse.csr_array(model.matrix)
     largest = np.zeros(model.n_rows)
     np.maximum.at(largest, np.repeat(np.arange(model.n_rows), np.diff(matrix.indptr)), np.abs(matrix.data))
-    factors = _factors(largest)
+    factors = 1.0 / _near(largest)
     if np.all(factors == 1.0):
         return model
     scale = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
@@ -75,8 +189,15 @@ def scale_model_rows(model: LinearModel) -> LinearModel:
     )
 
 
-def scale_objective(problem: Problem) -> tuple[Problem, float]:
-    """Multiply the objective by a power of two if the most that a variable contributes is far from 1.
+def _scale_objective(problem: Problem, reach: FloatArray) -> tuple[Problem, float]:
+    """Multiply the objective by a power of two if what variables contribute is far from 1.
+
+    Parameters
+    ----------
+    problem
+        With or without products.
+    reach
+        (K,), how far from 0 each y gets.
 
     Returns
     -------
@@ -87,16 +208,22 @@ def scale_objective(problem: Problem) -> tuple[Problem, float]:
     """
     terms = problem.products
     mine = terms.row == OBJECTIVE
-    # What a variable with a tiny range can contribute is small, whatever its coefficient.
-    span = np.minimum(1.0, problem.offloading_upper - problem.offloading_lower)
-    largest = max(
-        float(np.abs(problem.onloading_objective).max(initial=0.0)),
-        float(np.abs(problem.offloading_objective * span).max(initial=0.0)),
-        float(np.abs(terms.coefficient * span[terms.offloading])[mine].max(initial=0.0)),
+    contributions = np.abs(
+        np.concatenate(
+            [
+                problem.onloading_objective,
+                problem.offloading_objective * reach,
+                (terms.coefficient * reach[terms.offloading])[mine],
+            ]
+        )
     )
-    if not largest > 0 or 1e-4 <= largest <= _LARGE:
+    contributions = contributions[contributions > 0]
+    if not len(contributions):
         return problem, 1.0
-    factor = float(np.exp2(-np.rint(np.log2(largest))))
+    mean, largest = float(np.exp2(np.mean(np.log2(contributions)))), float(contributions.max())
+    if _LEAST_MEAN <= mean <= _LARGEST_MEAN and largest <= _LARGEST:
+        return problem, 1.0
+    factor = float(np.exp2(-np.rint(np.log2(max(mean, largest / _LARGEST)))))
     return (
         replace(
             problem,
@@ -113,12 +240,3 @@ def scale_objective(problem: Problem) -> tuple[Problem, float]:
 def _scaled_products(terms: Products, factors: FloatArray) -> Products:
     """Return the products times the factor of their row; the last of `factors` is the objective's."""
     return replace(terms, coefficient=terms.coefficient * factors[terms.row])
-
-
-def largest_coefficients(problem: Problem) -> FloatArray:
-    """Return the largest absolute coefficient of each row, products included, (M,); 0 for an empty row."""
-    largest = np.maximum(largest_entries(problem.onloading_rows), largest_entries(problem.offloading_rows))
-    terms = problem.products
-    inside = terms.row >= 0
-    np.maximum.at(largest, terms.row[inside], np.abs(terms.coefficient[inside]))
-    return largest

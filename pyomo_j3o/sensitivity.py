@@ -17,14 +17,14 @@ from pyomo_j3o.compiler import Inverse
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.explaining import is_number, require_component
-from pyomo_j3o.linearize import UnboundedProductError, linearize
+from pyomo_j3o.linearize import UnboundedProductError
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
-from pyomo_j3o.problem import BoolArray, FloatArray, Problem, activities, evaluate
+from pyomo_j3o.problem import BoolArray, FloatArray, Problem, activities, evaluate, largest_coefficients
 from pyomo_j3o.results import Ending, Timings
-from pyomo_j3o.scaling import largest_coefficients, scale_objective, scale_rows
+from pyomo_j3o.scaling import scale
 from pyomo_j3o.solver import J3OSolutionLoader
 from pyomo_j3o.tables import Table
 
@@ -305,7 +305,7 @@ class _Again:
         self._problem, self._rel_gap = problem, rel_gap
         self._x, self._y = x > 0.5, y
         # What counts as 1 in the objective, if all its coefficients are tiny.
-        unit = min(1.0, 1.0 / scale_objective(problem)[1])
+        unit = min(1.0, 1.0 / scale(problem)[1].objective)
         self._total = max(abs(evaluate(problem, x, y)), unit)
         self._end = time.perf_counter() + time_limit
         self._tee = tee
@@ -363,12 +363,12 @@ class _Again:
         seconds = max(self._end - time.perf_counter(), 0.0) / max(left, 1)
         if seconds <= 0:
             return replace(start, bound=math.inf)
-        scaled, _ = scale_rows(problem)
-        scaled, factor = scale_objective(scaled)
+        scaled, scaling = scale(problem)
+        if len(scaling.crossed):
+            return replace(start, bound=math.inf)
         not_linear = ""
         try:
-            linearized = linearize(scaled)
-            instance = exact.Instance(scaled, linearized, *scale_rows(linearized.problem))
+            instance = exact.Instance.of(scaled)
         except UnboundedProductError as error:
             instance, not_linear = exact.Instance(scaled), error.reason(f"y {error.offloading}")
 
@@ -387,7 +387,7 @@ class _Again:
         settings = method.Settings(
             stopping.usual(self._rel_gap, allowed, seconds, 50),
             self._rel_gap,
-            allowed * factor,
+            allowed * scaling.objective,
             seconds,
             improve=True,
             bound="cuts",
@@ -405,8 +405,9 @@ class _Again:
             backend.close()
         if outcome.ending is Ending.INTERRUPTED:
             raise KeyboardInterrupt
-        bound = outcome.bound / factor
-        if outcome.plan is None or outcome.plan.objective / factor < start.objective:
+        outcome = scaling.invert(outcome)
+        bound = outcome.bound
+        if outcome.plan is None or outcome.plan.objective < start.objective:
             return replace(start, bound=max(bound, start.objective))
         x, y = outcome.plan.x, outcome.plan.y
         value = evaluate(problem, x.astype(float), y)

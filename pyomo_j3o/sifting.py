@@ -55,6 +55,9 @@ def sift(
     no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
     if np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])):
         return None
+    lower, upper = model.ends(model.lower, model.upper)
+    if np.any(np.isinf(lower) | np.isinf(upper)):
+        return None  # the ends that are wanted for a proof depend on the LP's optimum
     columns = _first_columns(structure)
     if columns.sum() > 0.5 * len(columns):
         return None

@@ -40,15 +40,24 @@ from pyomo_j3o.charging import empty
 from pyomo_j3o.compiler import Inverse, compile_model
 from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.explaining import lines_for_log
-from pyomo_j3o.linearize import UnboundedProductError, linearize
+from pyomo_j3o.linearize import UnboundedProductError
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import choose_backend, gurobi
 from pyomo_j3o.mip import MIPSolver, Size, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, Problem, activities, evaluate, violations
+from pyomo_j3o.problem import (
+    OBJECTIVE,
+    BoolArray,
+    FloatArray,
+    Problem,
+    allowed_violations,
+    evaluate,
+    violations,
+)
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
-from pyomo_j3o.scaling import largest_coefficients, scale_objective, scale_rows
+from pyomo_j3o.scaling import Scaling, scale
 from pyomo_j3o.version import __version__
+from pyomo_j3o.whole import broken_rows
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -69,9 +78,6 @@ _CONDITIONS = {
 
 #: What ends the alternation, and not what follows it.
 _OF_ALTERNATION = (Ending.FIXED_POINT, Ending.THRASHING, Ending.STALLED, Ending.USER, Ending.ITERATIONS)
-
-#: What a plan may miss a row by, per unit of the row's size, and still be called feasible.
-_FEASIBILITY = 1e-6
 
 #: So many seconds at most go into naming a conflict in the log.
 _SECONDS_OF_WHY = 2.0
@@ -355,7 +361,7 @@ class _Solved:
     lp_solver: str
     proof: exact.Proof | None
     algorithm: str
-    #: What counts as 1 in the objective, if all its coefficients are tiny.
+    #: What counts as 1 in the objective.
     unit: float
 
 
@@ -474,12 +480,11 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             problem, inverse = compile_model(model, strict=config.strict)
             algorithm = _algorithm(config, problem.batches is not None)
-            scaled, row_factors = scale_rows(problem)
-            scaled, factor = scale_objective(scaled)
+            scaled, scaling = scale(problem)
+            _require_possible(scaling, inverse)
             not_linear = ""
             try:
-                linearized = linearize(scaled)
-                instance = exact.Instance(scaled, linearized, *scale_rows(linearized.problem))
+                instance = exact.Instance.of(scaled)
             except UnboundedProductError as error:
                 variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":
@@ -520,21 +525,21 @@ class J3O(SolverBase):
                 windows = len(np.unique(problem.batches.row))
                 log.line(f"Batching windows: {windows}, with {len(problem.batches)} batches")
             log.line(f"LP solver: {backend.description}")
-            settings = _settings(config, factor, mip_solvers, exact_follows=algorithm == "exact")
+            settings = _settings(config, scaling.objective, mip_solvers, exact_follows=algorithm == "exact")
             given = _start(inverse) if config.warm_start else None
             proof = None
             if algorithm == "exact":
                 outcome, trace, proof = exact.solve(
                     instance, mip_solvers(), backend, settings, given, config.mip_start, timings, log
                 )
-                proof = replace(proof, start=proof.start / factor)
+                proof = replace(proof, start=proof.start / scaling.objective)
             else:
                 log.header()
                 settings = replace(settings, start=given)
                 outcome, trace = baj3o.solve(linear, backend, settings, timings, log, algorithm == "baj3o")
                 outcome = instance.in_own_columns(outcome)
-            outcome = _in_own_units(outcome, row_factors, factor)
-            unit = min(1.0, 1.0 / factor)
+            outcome = scaling.invert(outcome)
+            unit = 1.0 / scaling.objective
             return _Solved(problem, inverse, outcome, trace, backend.name, proof, algorithm, unit)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
@@ -556,8 +561,9 @@ class J3O(SolverBase):
         results.objective_bound = sense * bound
         closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
         # A MIP solver's proof is worth its tolerances, and no more.
-        tolerance = _FEASIBILITY * max(solved.unit, abs(value))
-        closed = closed or (solved.proof is not None and bound - value <= tolerance)
+        closed = closed or (
+            solved.proof is not None and bound - value <= solved.unit * exact.allowance(value / solved.unit)
+        )
         results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
         results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, outcome.duals)
@@ -618,19 +624,13 @@ def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
             )
 
 
-def _in_own_units(outcome: Outcome, row_factors: FloatArray, factor: float) -> Outcome:
-    """Take the outcome of a scaled problem back to the units of the linear one."""
-    plan, duals = outcome.plan, outcome.duals
-    return replace(
-        outcome,
-        plan=None if plan is None else replace(plan, objective=plan.objective / factor),
-        bound=outcome.bound / factor,
-        duals=None if duals is None else duals * row_factors / factor,
-        steps=tuple(
-            replace(step, gained=step.gained / factor, lowered=step.lowered / factor)
-            for step in outcome.steps
-        ),
-    )
+def _require_possible(scaling: Scaling, inverse: Inverse) -> None:
+    """Raise if a row of whole numbers has sides that no sum of them lies between."""
+    for row in scaling.crossed[:1]:
+        raise TriviallyInfeasibleError(
+            f"constraint '{inverse.rows[row].name}' can never hold: it holds onloading variables alone, and no "
+            "sum of its coefficients, which are multiples of one number, lies between its sides; change one"
+        )
 
 
 def _algorithm(config: Any, windows: bool) -> str:
@@ -681,14 +681,9 @@ def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: Float
     """Check the plan on the arrays of the user's model, products and all, before anything is loaded."""
     point = x.astype(float)
     missed = violations(problem, point, y)
-    sides = np.maximum(
-        np.where(np.isfinite(problem.row_lower), np.abs(problem.row_lower), 0.0),
-        np.where(np.isfinite(problem.row_upper), np.abs(problem.row_upper), 0.0),
-    )
-    allowed = np.full(len(missed), _FEASIBILITY)
-    # A row in a tiny unit is measured in that unit.
-    unit = np.minimum(1.0, largest_coefficients(problem))
-    allowed[: problem.n_rows] *= np.maximum(unit, np.maximum(sides, np.abs(activities(problem, point, y))))
+    allowed = allowed_violations(problem, point, y)
+    # Whole numbers hold exactly, or not at all.
+    allowed[broken_rows(problem, point)] = -1.0
     worst = int(np.argmax(missed - allowed)) if len(missed) else 0
     if len(missed) and missed[worst] > allowed[worst]:
         if worst < problem.n_rows:

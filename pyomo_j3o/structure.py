@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.whole import units_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Structure:
     placement_matrix : (placement rows, N) CSR
     placement_columns : (placement rows, N) CSC
         The same by columns.
+    placement_tolerance : (placement rows,)
+        The rounding that is forgiven in each placement row: of whole numbers none, so that less than one
+        unit is enough.
     link_matrix : (link rows, N) CSR
         The x part of the link rows.
     mixed_matrix : (routing rows, N) CSR
@@ -100,6 +104,7 @@ class Structure:
     routing_rows: IntArray
     placement_matrix: sparse.csr_array
     placement_columns: sparse.csc_array
+    placement_tolerance: FloatArray
     link_matrix: sparse.csr_array
     mixed_matrix: sparse.csr_array
     routing_matrix: sparse.csr_array
@@ -165,20 +170,11 @@ class Structure:
         lower, upper = self.problem.row_lower[rows], self.problem.row_upper[rows]
         return np.maximum(0.0, np.maximum(lower - body, body - upper))
 
-    def placement_tolerance(self) -> FloatArray:
-        """Return the rounding that is forgiven in each placement row."""
-        rows = self.placement_rows
-        sides = np.maximum(
-            np.where(np.isfinite(self.problem.row_lower[rows]), np.abs(self.problem.row_lower[rows]), 0.0),
-            np.where(np.isfinite(self.problem.row_upper[rows]), np.abs(self.problem.row_upper[rows]), 0.0),
-        )
-        return 1e-9 * np.maximum(1.0, sides)
-
     def placeable(self, x: BoolArray) -> bool:
         """Return whether `x` satisfies every placement row and its own bounds."""
         problem = self.problem
         inside = np.all(x >= problem.onloading_lower) and np.all(x <= problem.onloading_upper)
-        return bool(inside and np.all(self.placement_violation(x) <= self.placement_tolerance()))
+        return bool(inside and np.all(self.placement_violation(x) <= self.placement_tolerance))
 
 
 def analyse(problem: Problem) -> Structure:
@@ -258,6 +254,7 @@ def analyse(problem: Problem) -> Structure:
         routing_rows=routing_rows,
         placement_matrix=problem.onloading_rows[placement_rows],
         placement_columns=sparse.csc_array(problem.onloading_rows[placement_rows]),
+        placement_tolerance=_placement_tolerance(problem, placement_rows),
         link_matrix=problem.onloading_rows[link_rows],
         mixed_matrix=problem.onloading_rows[routing_rows],
         routing_matrix=problem.offloading_rows[routing_rows],
@@ -284,6 +281,16 @@ def analyse(problem: Problem) -> Structure:
         by_column=Index.of(opener_column, n_columns),
         by_group=Index.of(group, len(demand)),
     )
+
+
+def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
+    """Return the rounding that is forgiven in each of these rows over x alone."""
+    lower, upper = problem.row_lower[rows], problem.row_upper[rows]
+    sides = np.maximum(
+        np.where(np.isfinite(lower), np.abs(lower), 0.0), np.where(np.isfinite(upper), np.abs(upper), 0.0)
+    )
+    unit = units_of(problem.onloading_rows[rows])
+    return np.where(unit > 0, 0.25 * unit, 1e-9 * np.maximum(1.0, sides))
 
 
 _Openers = tuple[IntArray, IntArray, IntArray, FloatArray]

@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+
+#: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
+_GRAIN = 1e-13
+
+#: So many passes at most look for the ends of columns that have none.
+_LONGEST_CHAIN = 60
+
+#: So many times what a row needs, an M is huge.
+_HUGE = 100.0
 
 #: A tightened coefficient of x is no smaller than this part of the largest one of y in the row.
 _LEAST = 1e-5
@@ -62,6 +72,36 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
     )
 
 
+def shrink_big_m(problem: Problem) -> Problem:
+    """Return the problem with every M of a row over one x that is `_HUGE` times what the row needs brought down.
+
+    Some best plan stays, and no plan is new. Whatever looks at the rows then sees how much an x really opens,
+    and no fraction of an x within a solver's tolerance of 0 opens anything that counts.
+
+    Parameters
+    ----------
+    problem
+        Linear. The rows of batching windows stay as they are.
+    """
+    bounds = implied_bounds(problem)
+    tight = tighten_links(problem, needed_bounds(problem, bounds))
+    before, after = problem.onloading_rows, tight.onloading_rows
+    row = np.repeat(np.arange(problem.n_rows), np.diff(before.indptr))
+    huge = np.zeros(problem.n_rows, dtype=bool)
+    huge[row[np.abs(before.data) > _HUGE * np.abs(after.data)]] = True
+    if problem.batches is not None:
+        huge[problem.batches.row] = False
+    if not huge.any():
+        return problem
+    data = np.where(huge[row], after.data, before.data)
+    return replace(
+        problem,
+        onloading_rows=sparse.csr_array((data, before.indices, before.indptr), shape=before.shape),
+        row_lower=np.where(huge, tight.row_lower, problem.row_lower),
+        row_upper=np.where(huge, tight.row_upper, problem.row_upper),
+    )
+
+
 def row_ends(
     matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
@@ -82,26 +122,122 @@ def largest_entries(matrix: sparse.csr_array) -> FloatArray:
 
 
 def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:
-    """Return bounds of y that follow from the rows (activity-based propagation), never looser than given."""
+    """Return bounds of y that follow from the rows (activity-based propagation), never looser than given.
+
+    Each bound is wider than what was computed by what rounding may have taken from it.
+
+    Parameters
+    ----------
+    problem
+        Linear; of one with products, only rows without any may be looked at.
+    rounds
+        So many passes over all rows. Rows that hold a column without an end are looked at for longer: through
+        stocks, say, an end travels one period in each pass.
+    """
     matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
     n_x = problem.n_onloading
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    column, value = matrix.indices, matrix.data
     lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
     upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
-    m = matrix.shape[0]
     for _ in range(rounds):
-        low = np.where(value > 0, value * lower[column], value * upper[column])
-        high = np.where(value > 0, value * upper[column], value * lower[column])
-        rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
-        with np.errstate(invalid="ignore"):
-            at_most = (problem.row_upper[row] - rest_low) / value
-            at_least = (problem.row_lower[row] - rest_high) / value
-        new_upper = np.where(value > 0, at_most, at_least)
-        new_lower = np.where(value > 0, at_least, at_most)
-        np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
-        np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
+        _propagate(matrix, problem.row_lower, problem.row_upper, lower, upper)
+    for _ in range(_LONGEST_CHAIN):
+        without = np.isinf(lower) | np.isinf(upper)
+        rows = np.flatnonzero(
+            np.bincount(_row_of(matrix)[without[matrix.indices]], minlength=matrix.shape[0])
+        )
+        if not len(rows):
+            break
+        _propagate(matrix[rows], problem.row_lower[rows], problem.row_upper[rows], lower, upper)
+        if np.count_nonzero(np.isinf(lower) | np.isinf(upper)) == np.count_nonzero(without):
+            break
     return lower[n_x:], upper[n_x:]
+
+
+def ends_of_better_plans(model: LinearModel, floor: float) -> tuple[FloatArray, FloatArray]:
+    """Return bounds of all columns of a maximised model that hold where its objective is above `floor`.
+
+    The objective is one more row then. That gives an end to columns that cost something.
+    """
+    matrix = sparse.csr_array(model.matrix)
+    objective = sparse.csr_array(model.objective.reshape(1, -1))
+    whole = sparse.csr_array(sparse.vstack([objective, matrix], format="csr"))
+    row_lower = np.concatenate([[floor], model.row_lower])
+    row_upper = np.concatenate([[np.inf], model.row_upper])
+    lower, upper = model.ends(model.lower.copy(), model.upper.copy())
+    for _ in range(3):
+        _propagate(whole, row_lower, row_upper, lower, upper)
+    return lower, upper
+
+
+def _propagate(
+    matrix: sparse.csr_array,
+    row_lower: FloatArray,
+    row_upper: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+) -> None:
+    """Tighten, in place, bounds of columns by what each row leaves them when the others are at their ends."""
+    m = matrix.shape[0]
+    row, column, value = _row_of(matrix), matrix.indices, matrix.data
+    low = np.where(value > 0, value * lower[column], value * upper[column])
+    high = np.where(value > 0, value * upper[column], value * lower[column])
+    rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
+    # What the sums may be off by: a bound that rounding made too tight would cut off plans.
+    grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))
+    with np.errstate(invalid="ignore", over="ignore"):
+        above = row_upper[row] - rest_low + grain[row] + _GRAIN * np.abs(row_upper[row])
+        below = row_lower[row] - rest_high - grain[row] - _GRAIN * np.abs(row_lower[row])
+        at_most, at_least = above / value, below / value
+    new_upper = np.where(value > 0, at_most, at_least)
+    new_lower = np.where(value > 0, at_least, at_most)
+    np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
+    np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
+
+
+def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return bounds of y that some best plan keeps: nobody needs more than what the rows ask for.
+
+    If more of a column gains nothing, and every row that more of it helps is met at t whatever the others do,
+    a plan that has more than t is as good with t (dominated columns; Andersen and Andersen 1995, DOI
+    10.1007/BF01586000). This gives an end to a flow that only a huge M bounds. The optimum stays; other plans
+    may lie outside.
+
+    Parameters
+    ----------
+    problem
+        Linear.
+    bounds
+        Of y, (K,) each, as `implied_bounds` returns them.
+    """
+    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    n_x, m = problem.n_onloading, matrix.shape[0]
+    row, column, value = _row_of(matrix), matrix.indices, matrix.data
+    lower = np.concatenate([problem.onloading_lower, bounds[0]])
+    upper = np.concatenate([problem.onloading_upper, bounds[1]])
+    low = np.where(value > 0, value * lower[column], value * upper[column])
+    high = np.where(value > 0, value * upper[column], value * lower[column])
+    rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
+    grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))[row]
+    asks_more, asks_less = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
+    with np.errstate(invalid="ignore", over="ignore"):
+        met_above = (
+            problem.row_lower[row] - rest_low + grain + _GRAIN * np.abs(problem.row_lower[row])
+        ) / value
+        met_below = (
+            problem.row_upper[row] - rest_high - grain - _GRAIN * np.abs(problem.row_upper[row])
+        ) / value
+    # Where more of the column helps a row, and where less does.
+    more = np.where(value > 0, asks_more[row], asks_less[row])
+    less = np.where(value > 0, asks_less[row], asks_more[row])
+    most, least = np.full(len(lower), -np.inf), np.full(len(lower), np.inf)
+    np.maximum.at(most, column[more], np.where(value > 0, met_above, met_below)[more])
+    np.minimum.at(least, column[less], np.where(value > 0, met_below, met_above)[less])
+    most, least = np.maximum(most, lower)[n_x:], np.minimum(least, upper)[n_x:]
+    gain = problem.offloading_objective
+    # Where both would hold alone but not together, the upper one.
+    high_end = np.where((gain <= 0) & np.isfinite(most), np.minimum(most, bounds[1]), bounds[1])
+    low_end = np.where((gain >= 0) & np.isfinite(least) & (least <= high_end), least, -np.inf)
+    return np.maximum(low_end, bounds[0]), high_end
 
 
 def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -122,6 +258,16 @@ def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     low = np.minimum(low - 1.0 - np.abs(low), upper)
     high = np.maximum(high + 1.0 + np.abs(high), lower)
     return np.where(np.isfinite(lower), lower, low), np.where(np.isfinite(upper), upper, high)
+
+
+def _row_of(matrix: sparse.csr_array) -> IntArray:
+    """Return the row of every entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def _sum_of_sizes(row: IntArray, term: FloatArray, n_rows: int) -> FloatArray:
+    """Return the sum of the sizes of all finite terms of every row."""
+    return np.bincount(row, np.where(np.isfinite(term), np.abs(term), 0.0), minlength=n_rows).astype(float)
 
 
 def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:

@@ -176,7 +176,7 @@ def test_moves_keep_the_rows(problem, data):
     for (j, k), keeps in zip(pairs, kept, strict=True):
         other = x.copy()
         other[[v for v in (*j, *k) if v >= 0]] ^= True
-        within = np.all(structure.placement_violation(other) <= structure.placement_tolerance())
+        within = np.all(structure.placement_violation(other) <= structure.placement_tolerance)
         assert keeps == (within or not len(rows))
 
 

@@ -36,6 +36,11 @@ class LinearModel:
     lower, upper : (n,), ±inf where open
     integer : (n,) bool, optional
         Columns that must be integer; only a MIP solver looks at it.
+    far_lower, far_upper : (n,), optional
+        Bounds for proofs alone, where `lower` and `upper` have none: points outside are not better than `floor`.
+        A solver never sees them, since far bounds do an LP solver more harm than good.
+    floor : float
+        No proof goes below it; -inf where all points lie within the bounds for proofs.
     """
 
     objective: FloatArray
@@ -45,6 +50,17 @@ class LinearModel:
     lower: FloatArray
     upper: FloatArray
     integer: BoolArray | None = None
+    far_lower: FloatArray | None = None
+    far_upper: FloatArray | None = None
+    floor: float = -np.inf
+
+    def ends(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return column bounds, (n,) each, with the bounds for proofs where they have none."""
+        if self.far_lower is not None:
+            lower = np.where(np.isinf(lower), self.far_lower, lower)
+        if self.far_upper is not None:
+            upper = np.where(np.isinf(upper), self.far_upper, upper)
+        return lower, upper
 
     @property
     def n_columns(self) -> int:
@@ -61,7 +77,7 @@ class LinearModel:
 class LPSolution:
     """What an LP solver found; arrays are empty unless `status` is ``OPTIMAL``.
 
-    Where it is ``STOPPED`` or ``INFEASIBLE``, the duals of that moment may be there: not optimal, but good
+    Where it is ``STOPPED``, ``INFEASIBLE`` or ``TIME_LIMIT``, the duals of that moment may be there: not optimal, but good
     for a bound.
 
     Attributes

@@ -175,7 +175,7 @@ class HighsProgram:
             status = LPStatus.INFEASIBLE  # HiGHS calls a model without columns empty, whatever its rows say
         info = self._highs.getInfo()
         done = max(int(info.simplex_iteration_count), 0)
-        if status in (LPStatus.STOPPED, LPStatus.INFEASIBLE):
+        if status in (LPStatus.STOPPED, LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT):
             duals = -np.array(self._highs.getSolution().row_dual)
             if len(duals) == len(self._row_lower) and np.all(np.isfinite(duals)):
                 return replace(LPSolution.without_values(status, done), row_duals=duals)

@@ -11,6 +11,7 @@ from pyomo_j3o.lp import gurobi as gurobi_lp
 from pyomo_j3o.lp.base import SolverOptions
 from pyomo_j3o.mip import scip
 from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
+from pyomo_j3o.mip.checking import solve_checked
 from pyomo_j3o.mip.gurobi import GurobiMIP
 from pyomo_j3o.mip.highs import HighsMIP
 from pyomo_j3o.mip.scip import ScipMIP
@@ -30,6 +31,7 @@ __all__ = [
     "Start",
     "first_licensed",
     "mip_solvers",
+    "solve_checked",
 ]
 
 

@@ -68,6 +68,9 @@ class Limits:
         Asked now and then: True ends the solve as Ctrl-C does.
     threads
         None for the solver's own default.
+    tight
+        With the tightest tolerances that the solver has: for models in which a fraction of an x that counts as
+        0 opens what a huge M holds.
     """
 
     time: float = np.inf
@@ -77,6 +80,7 @@ class Limits:
     first_incumbent: bool = False
     stop: Callable[[], bool] | None = None
     threads: int | None = None
+    tight: bool = False
 
     def as_options(self, rel_gap: str, abs_gap: str, nodes: str, solutions: str) -> dict[str, Any]:
         """Return those that are set, by the names that a solver has for them."""

@@ -23,6 +23,10 @@ _INFINITE = 1e20
 _PROOF_ONLY = {"Heuristics": 0.0}
 
 
+#: Tolerances of integrality and of rows.
+_TIGHT = {"IntFeasTol": 1e-9, "FeasibilityTol": 1e-9, "IntegralityFocus": 1}
+
+
 class GurobiMIP:
     """Solves MIPs with Gurobi; products of columns make them nonconvex MIQCPs.
 
@@ -61,6 +65,8 @@ class GurobiMIP:
         options: dict[str, Any] = {} if limits.threads is None else {"Threads": limits.threads}
         if start is not None and start.near_optimal:
             options.update(_PROOF_ONLY)
+        if limits.tight:
+            options.update(_TIGHT)
         options.update(limits.as_options("MIPGap", "MIPGapAbs", "NodeLimit", "SolutionLimit"))
         limits = replace(limits, time=min(limits.time, float(self._own.get("TimeLimit", np.inf))))
         write = write if self._own.get("OutputFlag", 1) else None

@@ -50,6 +50,10 @@ _PROOF_ONLY = {
 }
 
 
+#: Tolerances of integrality and of rows.
+_TIGHT = {"mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9}
+
+
 class HighsMIP:
     """Solves MIPs with HiGHS; products are to be linearised first.
 
@@ -92,6 +96,8 @@ class HighsMIP:
             options["small_matrix_value"] = _DROPPED
         if start is not None and start.near_optimal:
             options.update(_PROOF_ONLY)
+        if limits.tight:
+            options.update(_TIGHT)
         options.update(
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
         )

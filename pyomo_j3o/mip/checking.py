@@ -1,0 +1,179 @@
+"""What a MIP solver says, checked: whole rows counted exactly, and no bound that a known plan beats."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.lp.base import LinearModel, LPStatus
+from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
+from pyomo_j3o.problem import FloatArray, IntArray
+from pyomo_j3o.whole import counted_side, units_of
+
+#: A MIP solver's bound counts with a margin for its tolerances: relative, and in units of the objective.
+_MARGIN, _LEAST_MARGIN = 1e-7, 1e-9
+
+#: What a row may be missed by once x is rounded, relative to its size.
+_MISSED = 1e-6
+
+#: So many times a point that overfills a whole row by its tolerance is cut off.
+_ROUNDS = 50
+
+
+def solve_checked(
+    solver: MIPSolver,
+    model: MIPModel,
+    limits: Limits,
+    start: Start | None = None,
+    write: Write | None = None,
+) -> MIPSolution:
+    """Solve a model, and believe no more of the answer than what can be checked.
+
+    - Rows over binary columns in whole numbers hold exactly. A point that breaks one by no more than the
+      solver's tolerance is cut off by a cover inequality (Balas 1975, DOI 10.1007/BF01580440), and the model is
+      solved again.
+    - A point that misses a row once its integers are rounded, as a huge M allows, is looked for again with
+      tight tolerances.
+    - The bound has a margin for the solver's tolerances. A bound that the start or the point found beats proves
+      nothing.
+
+    Parameters
+    ----------
+    solver, model, limits, start, write
+        As for `MIPSolver.solve`.
+    """
+    begin = time.perf_counter()
+    whole = _WholeRows.of(model.linear)
+    proven, nodes = np.inf, 0
+
+    def attempt(model: MIPModel, tight: bool) -> MIPSolution:
+        nonlocal proven, nodes
+        left = replace(limits, time=limits.time - (time.perf_counter() - begin), tight=tight)
+        found = solver.solve(model, left, start, write)
+        nodes += found.nodes
+        proven = min(proven, _believable(model, found, start))
+        return found
+
+    found = attempt(model, False)
+    tight = found.found and _misses_when_rounded(model, found.values)
+    if tight:
+        again = attempt(model, True)
+        found = again if again.found or again.status is LPStatus.INFEASIBLE else found
+    for _ in range(_ROUNDS):
+        covers = whole.covers(found.values) if found.found else None
+        if covers is None:
+            break
+        if found.status in (LPStatus.TIME_LIMIT, LPStatus.INTERRUPTED):
+            return MIPSolution.without_values(found.status, proven, nodes)
+        model = replace(model, linear=_with_rows(model.linear, *covers))
+        found = attempt(model, tight)
+    else:
+        return MIPSolution.without_values(LPStatus.STOPPED, proven, nodes)
+    if not found.found:
+        return MIPSolution.without_values(found.status, proven, nodes)
+    return replace(found, bound=proven, nodes=nodes)
+
+
+def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> float:
+    """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it."""
+    if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
+        return found.bound
+    bound = found.bound + _MARGIN * abs(found.bound) + _LEAST_MARGIN
+    known = found.objective if found.found else -np.inf
+    if start is not None and not len(model.products) and not _missed(model.linear, start.values):
+        known = max(known, model.objective_at(start.values))
+    return np.inf if bound < known - _MISSED * max(1.0, abs(known)) else max(bound, known)
+
+
+def _misses_when_rounded(model: MIPModel, values: FloatArray) -> bool:
+    """Return whether a point misses a row once its integer columns are whole."""
+    linear = model.linear
+    if linear.integer is None or len(model.products):
+        return False
+    return _missed(linear, np.where(linear.integer, np.rint(values), values))
+
+
+def _missed(linear: LinearModel, values: FloatArray) -> bool:
+    """Return whether a point misses a row by more than its tolerance."""
+    body = linear.matrix @ values
+    missed = np.maximum(linear.row_lower - body, body - linear.row_upper)
+    sides = [np.where(np.isfinite(side), np.abs(side), 0.0) for side in (linear.row_lower, linear.row_upper)]
+    return bool(np.any(missed > _MISSED * np.maximum(np.maximum(1.0, np.abs(body)), np.maximum(*sides))))
+
+
+def _with_rows(linear: LinearModel, rows: sparse.csr_array, upper: FloatArray) -> LinearModel:
+    """Return the model with rows ``rows @ v <= upper`` more."""
+    return replace(
+        linear,
+        matrix=sparse.csr_array(sparse.vstack([linear.matrix, rows], format="csr")),
+        row_lower=np.concatenate([linear.row_lower, np.full(len(upper), -np.inf)]),
+        row_upper=np.concatenate([linear.row_upper, upper]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _WholeRows:
+    """Both sides of the rows over binary columns in whole numbers, each as ``counts @ v <= most``.
+
+    Attributes
+    ----------
+    counts : (sides, n) CSR, of whole numbers
+    most : (sides,), whole
+    """
+
+    counts: sparse.csr_array
+    most: FloatArray
+
+    @staticmethod
+    def of(linear: LinearModel) -> _WholeRows:
+        matrix = sparse.csr_array(linear.matrix)
+        binary = np.zeros(linear.n_columns, dtype=bool)
+        if linear.integer is not None:
+            binary = linear.integer & (linear.lower >= 0) & (linear.upper <= 1)
+        row = np.repeat(np.arange(linear.n_rows), np.diff(matrix.indptr))
+        others = np.bincount(row, ~binary[matrix.indices], minlength=linear.n_rows)
+        rows = np.flatnonzero((others == 0) & (np.diff(matrix.indptr) > 0))
+        unit = units_of(matrix[rows])
+        rows, unit = rows[unit > 0], unit[unit > 0]
+        part = matrix[rows]
+        counts = np.rint(part.data / np.repeat(unit, np.diff(part.indptr)))
+        part = sparse.csr_array((counts, part.indices, part.indptr), shape=part.shape)
+        lower = counted_side(linear.row_lower[rows], unit, np.ceil)
+        upper = counted_side(linear.row_upper[rows], unit, np.floor)
+        above, below = np.flatnonzero(np.isfinite(upper)), np.flatnonzero(np.isfinite(lower))
+        return _WholeRows(
+            sparse.csr_array(sparse.vstack([part[above], -part[below]], format="csr")),
+            np.concatenate([upper[above], -lower[below]]),
+        )
+
+    def covers(self, values: FloatArray) -> tuple[sparse.csr_array, FloatArray] | None:
+        """Return a cover inequality for each side that the rounded point breaks; None if there is none."""
+        on = np.rint(values)
+        broken = np.flatnonzero(self.counts @ on > self.most)
+        if not len(broken):
+            return None
+        entries: tuple[list[float], list[int], list[int]] = ([], [], [])
+        upper = []
+        for number, side in enumerate(broken.tolist()):
+            first, last = self.counts.indptr[side], self.counts.indptr[side + 1]
+            columns, weights = self.counts.indices[first:last], self.counts.data[first:last]
+            cover = _fewest(columns, weights, on, float(self.most[side]))
+            signs = np.sign(weights[cover])
+            entries[0].extend(signs.tolist())
+            entries[1].extend([number] * len(signs))
+            entries[2].extend(columns[cover].tolist())
+            upper.append(float(np.sum(signs > 0)) - 1.0)
+        shape = (len(broken), self.counts.shape[1])
+        return sparse.csr_array((entries[0], (entries[1], entries[2])), shape=shape), np.array(upper)
+
+
+def _fewest(columns: IntArray, weights: FloatArray, on: FloatArray, most: float) -> IntArray:
+    """Return the fewest entries, the heaviest first, that break ``weights @ v <= most`` as they stand in `on`."""
+    # An entry counts where it stands at its worse end: at 1 if its weight is positive, at 0 if it is negative.
+    worse = np.flatnonzero((weights > 0) == (on[columns] > 0.5))
+    worse = worse[np.argsort(-np.abs(weights[worse]), kind="stable")]
+    budget = most - float(np.minimum(weights, 0.0).sum())
+    return worse[: int(np.searchsorted(np.cumsum(np.abs(weights[worse])), budget, side="right")) + 1]
