@@ -1,7 +1,7 @@
 """Write docs/bounds_table.md: bounds of small models by every backend, against the optimum without rounding.
 
 Run it from the root of the repository; 2,000 models take about ten minutes in two processes. Models and
-judge are those of tests/random_families.py and tests/random_judge.py, whose seeds the default tests run a few of.
+judge are those of tests/random_families.py and tests/random_judge.py. The default tests run a few seeds.
 
     python docs/make_bounds_table.py [--seeds N] [--first SEED] [--jobs N]
 """
@@ -42,14 +42,14 @@ def table(verdicts: list[Certified]) -> list[str]:
         "| solver, backend | models | with an optimum | bounds | beaten | by at most | optimal | wrong |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for way in dict.fromkeys(v.way for v in verdicts):
-        lines.append(row(way, [v for v in verdicts if v.way == way]))
+    ways = dict.fromkeys(v.way for v in verdicts)
+    lines += [row(way, [v for v in verdicts if v.way == way]) for way in ways]
     first, last = verdicts[0].seed, verdicts[-1].seed
     proven = len({v.seed for v in verdicts if v.exact})
     lines += [
         "",
-        f"Seeds {first} to {last}; {proven} optima are proven without rounding, the others are exact values of a",
-        f"plan. j3o {pyomo_j3o.__version__}.",
+        f"Seeds {first} to {last}. {proven} of the optima are proven without rounding; the others are the",
+        f"exact objective of a plan. j3o {pyomo_j3o.__version__}.",
     ]
     wrong = [f"seed {v.seed} ({v.family}, {v.way}): {v.wrong}" for v in verdicts if v.wrong]
     lines.append(f"Wrong: {'; '.join(wrong) or 'none'}.")

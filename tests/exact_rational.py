@@ -1,7 +1,7 @@
 """The optimum of a small `Problem` without any rounding: dual simplex and branch and bound on whole numbers.
 
-Nothing of j3o and no solver takes part. Every float stands for the number that it is, but in rows of onloading
-variables alone, where it stands for its shortest decimal: 0.1 + 0.2 <= 0.3 holds.
+Nothing of j3o and no solver takes part. A float stands for the number that it is. In rows of onloading
+variables alone it stands for its shortest decimal: 0.1 + 0.2 <= 0.3 holds.
 """
 
 import math
@@ -26,8 +26,8 @@ class _TooLongError(Exception):
 def exact_optimum(problem, hints=(), work=400_000):
     """Return the best maximised objective, a Fraction, and whether it is proven to be the best.
 
-    The objective is -inf if no plan was found, +inf if it is unbounded. What is not proven is still exact: the
-    best objective at one placement.
+    The objective is -inf if no plan was found, +inf if it is unbounded. One that is not proven is still
+    exact: the best objective at one placement.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def exact_number(value, decimal=False):
 
 
 def _dictionary(problem):
-    """Return the first `_Dictionary`, the value of a variable at 1, the objective's unit, and its constant."""
+    """Return the first `_Dictionary`, the value of a variable at 1, the objective's unit and constant."""
     n, k, terms = problem.n_onloading, problem.n_offloading, problem.products
     width = n + k + len(terms)
     a = np.hstack([problem.onloading_rows.toarray(), problem.offloading_rows.toarray()])
@@ -209,7 +209,7 @@ class _Dictionary:
         return chosen, part
 
     def maximise(self, left):
-        """Return the largest objective by the dual simplex method, a Fraction; None if there is no solution."""
+        """Return the largest objective by the dual simplex method, a Fraction; None if there is none."""
         if any(low > high for low, high in zip(self.lower, self.upper, strict=True)):
             return None
         pivots = 0
@@ -230,7 +230,7 @@ class _Dictionary:
             self.at[column] = self.lower[leaver] if rises else self.upper[leaver]
 
     def _leaving(self, values, by_number):
-        """Return the row of a variable out of its bounds, and whether it has to rise; by Bland's rule if asked."""
+        """Return the row of a variable out of its bounds, and whether it rises; by Bland's rule if asked."""
         chosen, rises, worst = None, False, 0
         for i, j in enumerate(self.basic):
             below = self.lower[j] * self.scale - values[i]

@@ -1,12 +1,11 @@
 """Seeded random models of the families that people write: each a short function that draws one.
 
-`family_case(seed, family)` is to a family what `random_case(seed)` of `random_models` is to a shape: a seed is one
-model, with the arrays that it is written from. Figures are those of practice: money beside pieces, a big M, bytes.
-
-
-Drawn numbers have 16 digits in binary, and so does their exact arithmetic end soon (`exact_rational`).
+`family_case(seed, family)` is to a family what `random_case(seed)` of `random_models` is to a shape: a seed
+is one model, with the arrays that it is written from. Figures are those of practice: money beside pieces, a
+big M, bytes. They have 16 binary digits each, so that exact arithmetic with them is quick.
 """
 
+import itertools
 import math
 import zlib
 from dataclasses import replace
@@ -280,7 +279,7 @@ def piecewise(d):
     for _ in range(parts):
         ends = np.cumsum([0.0, *(d.between(1, 10) * size for _ in range(d.whole(2, 4)))])
         pieces = []
-        for low, high in zip(ends[:-1], ends[1:], strict=True):
+        for low, high in itertools.pairwise(ends):
             piece = d.x(d.between(0, 30) * size)
             quantity = d.y(d.between(0.5, 6))
             d.row({quantity: 1, piece: -high}, upper=0)
@@ -348,7 +347,7 @@ def wide(d):
 
 
 def whole_rows(d):
-    """Draw rows of whole numbers or decimals that hold exactly or not at all: one byte too much is too much."""
+    """Draw rows of whole numbers or decimals, which hold exactly or not at all."""
     kind, n = d.whole(0, 5), d.whole(4, 9)
     unit = d.power(0, 10)
     weights = [max(1, round(d.between(0.2, 1) * unit)) for _ in range(n)]
@@ -527,8 +526,8 @@ def twins(d):
 def in_other_units(problem, rng, powers, rounded=False):
     """Return a problem with rows, columns and objective times powers of ten between these, drawn at random.
 
-    Rows of onloading variables alone keep their numbers: whole numbers stay whole. If `rounded`, the factors are
-    the nearest powers of two, and the optimum is the same plan exactly.
+    Rows of onloading variables alone keep their numbers: whole numbers stay whole. If `rounded`, the factors
+    are the nearest powers of two, and the optimum is the same plan exactly.
     """
 
     def factors(n):
@@ -576,7 +575,7 @@ SMALL = (
 
 
 def small_case(seed):
-    """Return a case with figures of 1e-6 to 1e9, always the same of a seed; its optimum is soon known exactly."""
+    """Return a case with figures of 1e-6 to 1e9, always the same; its exact optimum is soon known."""
     family = SMALL[seed % len(SMALL)]
     rng = np.random.default_rng([zlib.crc32(b"bounds"), seed])
     problem = family_problem(rng, family)

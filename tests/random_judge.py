@@ -1,8 +1,8 @@
 """The truth about random models, and a judge of what j3o says of them.
 
-The optimum of a model comes from its arrays. HiGHS and SciPy's MILP solver get them with tight tolerances, products
-written out by their four rows, and tell placements. The objective at a placement is computed without rounding
-(`exact_rational`), and where the search ends soon, it is proven to be the optimum without any solver.
+The optimum of a model comes from its arrays. HiGHS and SciPy's MILP solver get them with tight tolerances,
+products written out by their four rows, and tell placements. The objective at a placement is computed without
+rounding (`exact_rational`). If the exact search ends soon, it is proven to be the optimum without any solver.
 Models with windows go to Pyomo's own HiGHS.
 """
 
@@ -231,8 +231,8 @@ def ask(case, solver, options):
 def missed(model):
     """Return which row, bound or domain the values that the variables hold miss, and by how much; "" if none.
 
-    A row may be missed by `TOLERANCE` times its largest term or side. One of binary variables and whole numbers,
-    or decimals of few digits, holds exactly.
+    A row may be missed by `TOLERANCE` times its largest term or side. A row of binary variables alone holds
+    exactly if its numbers are whole, or decimals of few digits.
     """
     for constraint in model.component_data_objects(pyo.Constraint, active=True):
         body, largest, whole = _body(constraint)
@@ -378,7 +378,7 @@ def _only_errors(name):
 
 
 def _ways(seed):
-    """Return (name, solver, options, relative gap) of every way; options that are drawn may change nothing."""
+    """Return (name, solver, options, relative gap) of every way; options that are drawn change no truth."""
     rng = np.random.default_rng([seed, 1])
     others = {
         "improve": False,
@@ -463,9 +463,10 @@ def _highs_seconds(case):
 
 @dataclass
 class Certified:
-    """What one backend said of one small model: by how much the optimum beats its bound, relative to the optimum.
+    """What one backend said of one small model.
 
-    `beaten` is None where no bound was given; `distance` is that of the plan to the optimum, None without plan.
+    `beaten` is by how much the optimum beats the bound, None without a bound; `distance` is that of the plan
+    to the optimum, None without a plan. Both are relative to the optimum.
     """
 
     seed: int

@@ -1,6 +1,7 @@
-"""Seeded random annotated Pyomo models in every style of modelling; `random_judge` judges what j3o says of them.
+"""Seeded random annotated Pyomo models in every style of modelling.
 
 A model is drawn as arrays first, so that its optimum is known without j3o's compiler.
+`random_judge` judges what j3o says of it.
 """
 
 from dataclasses import dataclass, replace

@@ -11,7 +11,7 @@ from small_problems import INF, brute_force, problem_of
 
 @pytest.mark.parametrize("seed", range(36))
 def test_it_agrees_with_enumeration(seed):
-    """The optimum is that found placement by placement with SciPy's LP solver, infeasible and unbounded too."""
+    """The optimum is that found placement by placement by an LP solver; infeasible and unbounded, too."""
     rng = np.random.default_rng(seed)
     shape = SHAPES[seed % len(SHAPES)]
     problem = random_problem(rng, shape, int(rng.integers(1, 6)), int(rng.integers(1, 8)))
