@@ -46,8 +46,8 @@ class Relaxation:
     status : LPStatus
         ``INFEASIBLE`` proves that the problem is; ``UNBOUNDED`` that its relaxation is.
     bound : float
-        Upper bound of the maximum: -inf if infeasible, +inf if unbounded. If it was not solved in time, what its
-        duals prove as they were then.
+        Upper bound of the maximum: -inf if infeasible, +inf if unbounded. If it was not solved in time, what
+        its duals prove as they were then.
     x : (N,), fractional
     y : (K,)
     duals : (M,)

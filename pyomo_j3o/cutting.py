@@ -99,7 +99,7 @@ def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float
 
 
 def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
-    """Return what the duals prove that the LP had when its time was over, or the ends of the columns alone."""
+    """Return what is proven by the duals of an LP whose time is over, or by the ends of its columns."""
     nothing = np.zeros(model.n_rows)
     candidates = [nothing] if len(solution.row_duals) != model.n_rows else [nothing, solution.row_duals]
     best = np.inf

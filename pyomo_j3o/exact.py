@@ -478,7 +478,7 @@ class _Run:
         return bool(gap <= max(self._allowed(states, problem), allowance(total)))
 
     def _proven(self) -> bool:
-        """Return whether the best plan is within the gap of the bound, or within the tolerances of a proof."""
+        """Return whether the best plan is within the gap of the bound, or within a proof's tolerances."""
         if self.plan is None:
             return False
         gap, value = self.bound - self.objective, self.objective

@@ -274,7 +274,7 @@ class _Run:
         return ending
 
     def _ask_early(self) -> Ending | None:
-        """Let a MILP solver have its word where the loop found no plan; return `INFEASIBLE` if it proves that.
+        """Ask a MILP solver where the loop found no plan; return `INFEASIBLE` if it proves that.
 
         Its presolve refutes in no time what a search by LPs refutes in thousands of nodes. It gets as long as
         the loop took.

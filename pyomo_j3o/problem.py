@@ -228,8 +228,8 @@ def violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
 def allowed_violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
     """Return by how much (x, y) may miss each row, then each bound of x, then of y; (M + N + K,).
 
-    A row may be missed by `TOLERANCE` of its size: the larger of its sides and its body, and no less than 1, or
-    than its largest coefficient where that is smaller. A row in a tiny unit is measured in that unit.
+    A row may be missed by `TOLERANCE` of its size: the larger of its sides and its body, and no less than 1,
+    or than its largest coefficient where that is smaller. A row in a tiny unit is measured in that unit.
 
     Parameters
     ----------

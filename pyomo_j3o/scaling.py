@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel
-from pyomo_j3o.problem import OBJECTIVE, FloatArray, IntArray, Problem, Products, largest_coefficients
+from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products, largest_coefficients
 from pyomo_j3o.results import Outcome
 from pyomo_j3o.tightening import implied_bounds, needed_bounds
 from pyomo_j3o.whole import in_whole_numbers, rows_over_x, units_of
@@ -21,6 +21,10 @@ _LEAST_MEAN, _LARGEST_MEAN, _LARGEST = 1e-3, 1e3, 1e6
 
 #: A row of whole numbers keeps a unit of at least this: below it the unit would drown in tolerances.
 _LEAST_UNIT = 1e-3
+
+#: A row whose largest coefficient is near 1 is multiplied by so much at most for the sake of its unit: from
+#: coefficients of millions Gurobi has been seen to prove what is wrong.
+_MOST_FOR_UNIT = 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,14 @@ class Scaling:
         Units of y: y = unit times scaled y.
     objective : float
         Factor of the objective.
-    crossed : row numbers
-        Rows in whole numbers that can never hold; see `in_whole_numbers`.
+    crossed : tuple of (int, float)
+        Rows in whole numbers that can never hold, and their units; see `in_whole_numbers`.
     """
 
     row: FloatArray
     column: FloatArray
     objective: float
-    crossed: IntArray
+    crossed: tuple[tuple[int, float], ...]
 
     def invert(self, outcome: Outcome) -> Outcome:
         """Return the outcome of the scaled problem in the units of the other."""
@@ -80,7 +84,8 @@ def scale(problem: Problem) -> tuple[Problem, Scaling]:
     unit = _near(reach)
     problem, row = scale_rows(_in_units(problem, unit))
     problem, factor = _scale_objective(problem, reach / unit)
-    return problem, Scaling(counted * row, unit, factor, crossed)
+    never = tuple((int(k), float(1.0 / counted[k])) for k in crossed)
+    return problem, Scaling(counted * row, unit, factor, never)
 
 
 def _reach(problem: Problem) -> FloatArray:
@@ -155,7 +160,8 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     rows = rows_over_x(problem)
     unit = units_of(problem.onloading_rows[rows]) * factors[rows]
     lost = (unit > 0) & (unit < _LEAST_UNIT)
-    factors[rows[lost]] *= np.exp2(np.ceil(np.log2(_LEAST_UNIT / unit[lost])))
+    lift = np.minimum(_LEAST_UNIT / unit[lost], _MOST_FOR_UNIT)
+    factors[rows[lost]] *= np.exp2(np.ceil(np.log2(lift)))
     if np.all(factors == 1.0):
         return problem, factors
     scaling = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))

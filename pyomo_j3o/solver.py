@@ -626,10 +626,11 @@ def _require_known(config: ConfigDict, given: Mapping[str, Any]) -> None:
 
 def _require_possible(scaling: Scaling, inverse: Inverse) -> None:
     """Raise if a row of whole numbers has sides that no sum of them lies between."""
-    for row in scaling.crossed[:1]:
+    for row, unit in scaling.crossed[:1]:
         raise TriviallyInfeasibleError(
-            f"constraint '{inverse.rows[row].name}' can never hold: it holds onloading variables alone, and no "
-            "sum of its coefficients, which are multiples of one number, lies between its sides; change one"
+            f"constraint '{inverse.rows[row].name}' can never hold: it has onloading variables alone, its "
+            f"coefficients are multiples of {unit:g}, and no multiple lies between its sides; "
+            "change a side"
         )
 
 

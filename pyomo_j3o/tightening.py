@@ -73,7 +73,7 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
 
 
 def shrink_big_m(problem: Problem) -> Problem:
-    """Return the problem with every M of a row over one x that is `_HUGE` times what the row needs brought down.
+    """Return the problem with every huge M of a row over one x brought down to what the row needs.
 
     Some best plan stays, and no plan is new. Whatever looks at the rows then sees how much an x really opens,
     and no fraction of an x within a solver's tolerance of 0 opens anything that counts.

@@ -51,7 +51,7 @@ def units_of(matrix: sparse.csr_array, decimals: bool = False) -> FloatArray:
 
 
 def _common(row: IntArray, size: FloatArray, grain: FloatArray, wanted: BoolArray) -> FloatArray:
-    """Return the greatest common unit of rows whose entries are multiples of `grain`, 0 where sums are not exact."""
+    """Return the greatest common unit of rows of multiples of `grain`; 0 where their sums are not exact."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         count = np.rint(size / grain[row])
     fine = wanted & (np.bincount(row, count, minlength=len(grain)) < _EXACT)

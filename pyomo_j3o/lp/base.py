@@ -37,8 +37,8 @@ class LinearModel:
     integer : (n,) bool, optional
         Columns that must be integer; only a MIP solver looks at it.
     far_lower, far_upper : (n,), optional
-        Bounds for proofs alone, where `lower` and `upper` have none: points outside are not better than `floor`.
-        A solver never sees them, since far bounds do an LP solver more harm than good.
+        Bounds for proofs alone, where `lower` and `upper` have none: points outside are not better than
+        `floor`. A solver never sees them, since far bounds do an LP solver more harm than good.
     floor : float
         No proof goes below it; -inf where all points lie within the bounds for proofs.
     """
@@ -77,8 +77,8 @@ class LinearModel:
 class LPSolution:
     """What an LP solver found; arrays are empty unless `status` is ``OPTIMAL``.
 
-    Where it is ``STOPPED``, ``INFEASIBLE`` or ``TIME_LIMIT``, the duals of that moment may be there: not optimal, but good
-    for a bound.
+    Where it is ``STOPPED``, ``INFEASIBLE`` or ``TIME_LIMIT``, the duals of that moment may be there: not
+    optimal, but good for a bound.
 
     Attributes
     ----------

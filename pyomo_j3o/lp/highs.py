@@ -29,6 +29,9 @@ LARGE = 20_000
 #: Smaller entries of a matrix count as 0.
 _SMALLEST = 1e-12
 
+#: Larger entries of a matrix are refused.
+_LARGEST = 1e30
+
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
 
@@ -280,6 +283,7 @@ def new_highs(options: SolverOptions) -> highspy.Highs:
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
     highs.setOptionValue("small_matrix_value", _SMALLEST)
+    highs.setOptionValue("large_matrix_value", _LARGEST)
     for name, value in options.items():
         if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise OptionError(

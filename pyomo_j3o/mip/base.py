@@ -69,8 +69,8 @@ class Limits:
     threads
         None for the solver's own default.
     tight
-        With the tightest tolerances that the solver has: for models in which a fraction of an x that counts as
-        0 opens what a huge M holds.
+        With the tightest tolerances that the solver has: for models in which a fraction of an x that counts
+        as 0 opens what a huge M holds.
     """
 
     time: float = np.inf

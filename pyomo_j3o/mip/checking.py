@@ -32,13 +32,12 @@ def solve_checked(
 ) -> MIPSolution:
     """Solve a model, and believe no more of the answer than what can be checked.
 
-    - Rows over binary columns in whole numbers hold exactly. A point that breaks one by no more than the
-      solver's tolerance is cut off by a cover inequality (Balas 1975, DOI 10.1007/BF01580440), and the model is
-      solved again.
+    - Rows over binary columns in whole numbers hold exactly. A point that breaks one within the solver's
+      tolerance is cut off by a cover inequality (Balas 1975, DOI 10.1007/BF01580440), and the model is solved
+      again.
     - A point that misses a row once its integers are rounded, as a huge M allows, is looked for again with
       tight tolerances.
-    - The bound has a margin for the solver's tolerances. A bound that the start or the point found beats proves
-      nothing.
+    - The bound has a margin for the solver's tolerances. A bound that a known point beats proves nothing.
 
     Parameters
     ----------
@@ -171,8 +170,8 @@ class _WholeRows:
 
 
 def _fewest(columns: IntArray, weights: FloatArray, on: FloatArray, most: float) -> IntArray:
-    """Return the fewest entries, the heaviest first, that break ``weights @ v <= most`` as they stand in `on`."""
-    # An entry counts where it stands at its worse end: at 1 if its weight is positive, at 0 if it is negative.
+    """Return the fewest entries, the heaviest first, that break ``weights @ v <= most`` as they stand."""
+    # An entry counts at its worse end: at 1 if its weight is positive, at 0 if it is negative.
     worse = np.flatnonzero((weights > 0) == (on[columns] > 0.5))
     worse = worse[np.argsort(-np.abs(weights[worse]), kind="stable")]
     budget = most - float(np.minimum(weights, 0.0).sum())

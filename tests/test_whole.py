@@ -1,0 +1,125 @@
+"""Rows over x in whole numbers: their unit is found, and they hold exactly or not at all."""
+
+from fractions import Fraction
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyomo.contrib.solver.common.factory import SolverFactory
+from scipy import sparse
+from small_problems import INF, placements, problem_of
+
+from pyomo_j3o import annotate, explain_infeasibility
+from pyomo_j3o.problem import activities
+from pyomo_j3o.whole import broken_rows, in_whole_numbers, units_of
+
+
+@pytest.mark.parametrize(
+    ("entries", "unit"),
+    [
+        ([4, 6, -10], 2.0),
+        ([1.5, 0.5, 2.0], 0.5),
+        ([0.1, 0.2, 0.7], 0.1),
+        ([512_311e4, 874_203e4], 1e4),
+        ([3 * 2.0**-40, 2.0**-38], 2.0**-40),
+        ([np.pi, 1.0], 0.0),
+        ([2.0**60, 1.0], 0.0),
+    ],
+)
+def test_the_unit_of_a_row(entries, unit):
+    """It is the largest number of which all entries are whole multiples; 0 if sums would not be exact."""
+    found = units_of(sparse.csr_array(np.array([entries])), decimals=True)
+    assert found[0] == pytest.approx(unit, rel=1e-12)
+
+
+def test_decimals_are_whole_only_where_asked_for():
+    """In binary digits 0.1 and 0.2 have a unit so small that their sums are not exact."""
+    assert units_of(sparse.csr_array(np.array([[0.1, 0.2, 0.7]])))[0] == 0.0
+
+
+def test_decimals_add_up():
+    """0.1 + 0.2 <= 0.3 holds, though the sum of the floats is above 0.3; 0.1 + 0.3 does not."""
+    problem = problem_of({"a": 1, "b": 1, "c": 1}, {}, [({"a": 0.1, "b": 0.2, "c": 0.3}, -INF, 0.3)])
+    assert not len(broken_rows(problem, np.array([1.0, 1.0, 0.0])))
+    assert list(broken_rows(problem, np.array([1.0, 0.0, 1.0]))) == [0]
+
+
+_DECIMALS = st.integers(-40, 40).filter(bool)
+
+
+@given(
+    st.lists(_DECIMALS, min_size=1, max_size=5),
+    st.integers(-90, 90),
+    st.integers(-90, 90),
+    st.sampled_from([1, 10, 1000, 2, 8]),
+)
+def test_counting_keeps_exactly_the_plans(weights, one, other, divisor):
+    """In whole numbers a row admits the placements that it admits in rational arithmetic."""
+    low, high = sorted((one, other))
+    names = {f"x{k}": 0 for k in range(len(weights))}
+    row = {f"x{k}": w / divisor for k, w in enumerate(weights)}
+    problem = problem_of(names, {}, [(row, low / divisor, high / divisor)])
+    counted, factors, crossed = in_whole_numbers(problem)
+    for x in placements(problem):
+        body = sum((Fraction(w) for w, on in zip(weights, x, strict=True) if on), Fraction(0))
+        holds = low <= body <= high
+        assert (len(broken_rows(problem, x.astype(float))) == 0) == holds
+        value = activities(counted, x.astype(float), np.zeros(0))[0]
+        assert (counted.row_lower[0] <= value <= counted.row_upper[0]) == holds
+        assert not (holds and len(crossed))
+    assert factors[0] > 0
+
+
+def parity_model():
+    """All weights are even, their sum is asked to be odd."""
+    m = pyo.ConcreteModel("parity")
+    m.x = pyo.Var(range(4), domain=pyo.Binary)
+    m.sum = pyo.Constraint(expr=sum(2 * (k + 3) * m.x[k] for k in range(4)) == 11)
+    m.count = pyo.Objective(expr=sum(m.x.values()))
+    annotate(m, onloading=m.x)
+    return m
+
+
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+def test_a_parity_that_cannot_be_met_is_proven_infeasible(name):
+    """No tolerance lets an odd sum of even numbers through; the message names the row and the unit."""
+    results = SolverFactory(name).solve(
+        parity_model(), load_solutions=False, raise_exception_on_nonoptimal_result=False
+    )
+    assert results.termination_condition.name == "provenInfeasible"
+    assert "'sum'" in results.extra_info.message
+    assert "multiples of 2" in results.extra_info.message
+
+
+def test_the_explanation_names_the_row_and_the_next_multiple():
+    """What is infeasible by parity alone has a conflict of one row."""
+    text = str(explain_infeasibility(parity_model()))
+    assert "sum" in text
+    assert "10" in text
+
+
+@pytest.mark.parametrize("mip_solver", ["highs", "gurobi", "scip"])
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_capacity_is_not_overfilled_by_one_unit(name, mip_solver, seed):
+    """In bytes: one filling misses the capacity by one byte of 30 GB; the best that fits is found."""
+    rng = np.random.default_rng(seed)
+    weights = [int(w) for w in rng.integers(10**9, 8 * 10**9, 9)]
+    sums = sorted({sum(w for k, w in enumerate(weights) if choice >> k & 1) for choice in range(2**9)})
+    capacity = sums[len(sums) // 2] - 1
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(9), domain=pyo.Binary)
+    load = sum(w * m.x[k] for k, w in enumerate(weights))
+    m.room = pyo.Constraint(expr=load <= capacity)
+    m.used = pyo.Objective(expr=load, sense=pyo.maximize)
+    annotate(m, onloading=m.x)
+    results = SolverFactory(name).solve(m, mip_solver=mip_solver, lp_solver="highs", rel_gap=1e-6)
+    used = sum(w * round(m.x[k].value) for k, w in enumerate(weights))
+    best = max(total for total in sums if total <= capacity)
+    assert used <= capacity
+    assert results.objective_bound >= best
+    proven = results.solution_status.name == "optimal"
+    assert proven or name == "j3o"
+    assert used >= best * (1 - (1.1e-6 if proven else 1e-2))
