@@ -403,10 +403,15 @@ def figures(d):
     for y in ys:
         d.row({y: d.power(-6, 6), xs[d.whole(0, n - 1)]: -d.power(-6, 9)}, upper=0)
     for _ in range(d.whole(1, 3)):
-        # What the flows add to, at a plan in the middle, is a limit from one side.
-        terms = {y: d.power(-6, 9) / d.ys[y][2] for y in ys if d.chance(0.8) or y == ys[0]}
-        middle = sum(v * d.ys[y][2] for y, v in terms.items()) * d.power(-3, 0)
-        d.row(terms, -INF if d.chance(0.6) else middle * d.power(-9, -3), middle)
+        # The terms of a row are of like size. What they add to in the middle is a limit from one side or two.
+        size = d.power(-3, 9)
+        terms = {
+            y: _short(min(max(size / d.ys[y][2] * d.power(-1, 1), 1e-6), 1e9))
+            for y in ys
+            if d.chance(0.8) or y == ys[0]
+        }
+        middle = _short(sum(v * d.ys[y][2] for y, v in terms.items()) * d.power(-3, 0))
+        d.row(terms, -INF if d.chance(0.6) else _short(middle * d.power(-3, -1)), middle)
     if d.chance(0.5):
         d.row({x: d.whole(1, 9) for x in xs}, upper=d.whole(3, 6 * n))
 
