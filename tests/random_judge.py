@@ -137,8 +137,10 @@ def _by_scipy(problem):
         bound = found.fun if found.mip_dual_bound is None else found.mip_dual_bound
         return problem.objective_constant - found.fun, x, problem.objective_constant - bound
     # Presolve may say "unbounded or infeasible": without an objective it cannot be unbounded.
-    value = INF if solve(0 * cost, False).status == 0 else -INF
-    return value, None, value
+    found = solve(0 * cost, False)
+    if found.status == 0:
+        return INF, np.round(found.x[: problem.n_onloading]), INF
+    return -INF, None, -INF
 
 
 def _by_highs(problem):
@@ -177,8 +179,9 @@ def _by_highs(problem):
     highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), np.zeros(len(cost)))
     highs.setOptionValue("presolve", "off")
     highs.run()
-    value = INF if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal else -INF
-    return value, None, value
+    if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+        return INF, np.round(np.array(highs.getSolution().col_value)[: problem.n_onloading]), INF
+    return -INF, None, -INF
 
 
 # --- what a solve said ----------------------------------------------------------------------------------
