@@ -1,7 +1,8 @@
 """Write docs/fuzz_table.md: random annotated models, each solved by j3o and by j3o.exact and judged.
 
-Run it from the root of the repository; a thousand models take about three minutes in two processes. Models
-and judge are those of tests/random_models.py, whose seeds the default tests run a few of.
+Run it from the root of the repository; a thousand models take about eight minutes in two processes. All
+shapes and families have the same number of models. These and their judge are those of tests/random_models.py,
+tests/random_families.py and tests/random_judge.py, whose seeds the default tests run a few of.
 
     python docs/make_fuzz_table.py [--seeds N] [--first SEED] [--jobs N]
 """
@@ -18,7 +19,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from random_models import SIZES, Verdict, judge  # noqa: E402
+import numpy as np  # noqa: E402
+from random_families import FAMILIES  # noqa: E402
+from random_judge import Verdict, judge  # noqa: E402
+from random_models import N_SHAPES, SIZES  # noqa: E402
 
 import pyomo_j3o  # noqa: E402
 
@@ -42,22 +46,45 @@ def row(name: str, verdicts: list[Verdict]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def family_row(name: str, verdicts: list[Verdict]) -> str:
+    """Return one row of a family: what j3o found, and its time over that of HiGHS."""
+    known = [v for v in verdicts if v.distance is not None]
+    cells = [name, str(len(verdicts)), str(len(known))]
+    shares = [100 * sum(v.distance <= far for v in known) / max(1, len(known)) for far in (EXACT, NEAR)]
+    cells += [f"{share:.1f} %" if known else "" for share in shares]
+    cells.append(str(sum(bool(v.wrong) for v in verdicts)))
+    ratios = [v.seconds / v.highs_seconds for v in verdicts if v.seconds and v.highs_seconds]
+    cells += [f"{np.median(ratios):.1f}", f"{max(ratios):.1f}"] if ratios else ["", ""]
+    return "| " + " | ".join(cells) + " |"
+
+
 def table(verdicts: list[Verdict]) -> list[str]:
-    """Return the table, by shape and by size, and what stands out."""
+    """Return the tables, by shape, by size and by family, and what stands out."""
     head = (
         "| {} | models | with an optimum | j3o: optimal | j3o: within 1 % | own search: optimal "
         "| own search: within 1 % | alternation: optimal | alternation: within 1 % | wrong |"
     )
     lines = []
+    shaped = [v for v in verdicts if v.shape not in FAMILIES]
     for title, key in (("shape", "shape"), ("size", "size")):
         lines += [head.format(title), "|---" + "|---:" * 9 + "|"]
-        names = list(SIZES) if key == "size" else sorted({v.shape for v in verdicts})
-        lines += [row(name, [v for v in verdicts if getattr(v, key) == name]) for name in names]
-        lines += [row("all", verdicts), ""]
+        names = list(SIZES) if key == "size" else sorted({v.shape for v in shaped})
+        lines += [row(name, [v for v in shaped if getattr(v, key) == name]) for name in names]
+        lines += [row("all", shaped), ""]
+    lines += [
+        "| family | models | with an optimum | optimal | within 1 % | wrong | time over HiGHS's | worst |",
+        "|---" + "|---:" * 7 + "|",
+    ]
+    families = [v for v in verdicts if v.shape in FAMILIES]
+    lines += [family_row(name, [v for v in families if v.shape == name]) for name in FAMILIES]
+    lines += [family_row("all families", families), family_row("all shapes", shaped), ""]
     styles = len({v.style for v in verdicts})
     largest = max(v.n_variables for v in verdicts)
-    lines.append(f"Seeds {verdicts[0].seed} to {verdicts[-1].seed}, {styles} styles of modelling, up to")
-    lines.append(f"{largest} variables. j3o {pyomo_j3o.__version__}.")
+    exact = sum(v.exact for v in verdicts)
+    lines += [
+        f"{len(verdicts)} models, {styles} styles of modelling, up to {largest} variables. {exact} of the",
+        f"optima are proven without rounding. j3o {pyomo_j3o.__version__}.",
+    ]
     far = [v for v in verdicts if v.distance is not None and v.distance > NEAR]
     for title, those in (("Farther than 1 %", far), ("Wrong", [v for v in verdicts if v.wrong])):
         told = "; ".join(f"seed {v.seed} ({v.shape}, {v.n_variables} variables{told_of(v)})" for v in those)
@@ -82,8 +109,11 @@ def main() -> None:
     begin, verdicts = time.perf_counter(), []
     # HiGHS and its threads do not outlive a fork.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        seeds = range(options.first, options.first + options.seeds)
-        for verdict in pool.map(judge, seeds, chunksize=10):
+        each = -(-options.seeds // (N_SHAPES + len(FAMILIES)))
+        seeds = range(options.first, options.first + each)
+        drawn = [(seed, None) for seed in range(options.first, options.first + N_SHAPES * each)]
+        drawn += [(seed, family) for family in FAMILIES for seed in seeds]
+        for verdict in pool.map(judge, *zip(*drawn, strict=True), chunksize=10):
             verdicts.append(verdict)
             if verdict.wrong or (verdict.distance or 0) > NEAR:
                 print(verdict, flush=True)

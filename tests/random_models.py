@@ -1,25 +1,23 @@
-"""Seeded random annotated Pyomo models in every style of modelling, and a judge of what j3o says of them.
+"""Seeded random annotated Pyomo models in every style of modelling.
 
-A model is drawn as arrays first, so that its optimum is known without j3o's compiler: SciPy's MILP solver
-gets the arrays, products written out by their four rows. Models with windows go to Pyomo's own HiGHS.
+A model is drawn as arrays first, so that its optimum is known without j3o's compiler.
+`random_judge` judges what j3o says of it.
 """
 
-import logging
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from random_problems import SHAPES, random_problem
-from scipy.optimize import Bounds, LinearConstraint, milp
 from small_problems import INF
-from solver_models import objective_value, worst_violation
 
-from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate, improving
+from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.problem import OBJECTIVE
 
 WINDOWS = "windows"
+
+#: Successive seeds go through all shapes, windows included.
+N_SHAPES = len(SHAPES) + 1
 
 #: Numbers of onloading and offloading variables; how often each is drawn.
 SIZES = {"tiny": (3, 5), "small": (6, 12), "medium": (14, 50), "large": (50, 400)}
@@ -30,7 +28,10 @@ _NAMES = ("x", "a b", "Δ", "1st", "a.b", "x[1]", "lambda", "it's", "name", "__"
 
 @dataclass
 class Case:
-    """A random model, and the arrays that it was made from (None with windows)."""
+    """A random model, and the arrays that it was made from (None with windows).
+
+    `places` holds the numbers of the arrays' onloading variables among the model's variables.
+    """
 
     seed: int
     shape: str
@@ -38,6 +39,13 @@ class Case:
     style: str
     model: pyo.ConcreteModel
     problem: object = None
+    places: tuple = ()
+
+
+def places_of(model, variables):
+    """Return the number of each variable among all of a model, which its clones share."""
+    number = {id(v): k for k, v in enumerate(model.component_data_objects(pyo.Var))}
+    return tuple(number[id(v)] for v in variables)
 
 
 def random_case(seed):
@@ -52,7 +60,7 @@ def random_case(seed):
         return Case(seed, shape, size, writer.style, writer.model)
     problem = random_problem(rng, shape, n_x, n_y, sense=int(rng.choice([-1, 1])))
     problem = writer.write(problem)
-    return Case(seed, shape, size, writer.style, writer.model, problem)
+    return Case(seed, shape, size, writer.style, writer.model, problem, places_of(writer.model, writer.xs))
 
 
 class _Writer:
@@ -61,6 +69,7 @@ class _Writer:
     def __init__(self, rng, seed):
         self.rng = rng
         self.model = pyo.ConcreteModel(f"random {seed}")
+        self.xs = []
         self.n_components = 0
         self.place = str(
             rng.choice(["flat", "named", "block", "indexed block", "nested", "pairs", "by rule"])
@@ -83,6 +92,7 @@ class _Writer:
         m, rng = self.model, self.rng
         xs = self._variables(self.place, problem.onloading_lower, problem.onloading_upper, True)
         ys = self._variables(self.route, problem.offloading_lower, problem.offloading_upper, False)
+        self.xs = xs
         problem = self._fix_some(problem, xs, ys)
         everything = [*xs, *ys]
         matrix = np.hstack([problem.onloading_rows.toarray(), problem.offloading_rows.toarray()])
@@ -349,193 +359,3 @@ class _Writer:
             m.holds = pyo.Constraint(expr=m.stray * 2 <= 7)
         if rng.random() < 0.2:
             m.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
-
-
-# --- the truth ------------------------------------------------------------------------------------------
-
-
-def optimum(case):
-    """Return the optimum in the user's sense; the worst infinity if infeasible, the best one if unbounded."""
-    if case.problem is None:
-        found = NewSolverFactory("highs").solve(case.model.clone(), rel_gap=1e-7, load_solutions=False)
-        return found.incumbent_objective
-    return case.problem.sense * _by_milp(case.problem)
-
-
-def _by_milp(problem):
-    """Return the optimum of arrays by SciPy; products x·y by their four rows."""
-    n, k, terms = problem.n_onloading, problem.n_offloading, problem.products
-    n_pairs = len(terms)
-    width = n + k + n_pairs
-    if not width:
-        return float(problem.objective_constant)
-    cost, matrix = np.zeros(width), np.zeros((problem.n_rows, width))
-    cost[:n], cost[n : n + k] = problem.onloading_objective, problem.offloading_objective
-    matrix[:, :n], matrix[:, n : n + k] = problem.onloading_rows.toarray(), problem.offloading_rows.toarray()
-    lower = np.concatenate([problem.onloading_lower, problem.offloading_lower, np.full(n_pairs, -INF)])
-    upper = np.concatenate([problem.onloading_upper, problem.offloading_upper, np.full(n_pairs, INF)])
-    extra, ends = [], []
-    for p, (row, i, j, value) in enumerate(
-        zip(terms.row, terms.onloading, terms.offloading, terms.coefficient, strict=True)
-    ):
-        if row == OBJECTIVE:
-            cost[n + k + p] = value
-        else:
-            matrix[row, n + k + p] = value
-        low, high = problem.offloading_lower[j], problem.offloading_upper[j]
-        for w, x, y, end in ((1, -high, 0, 0.0), (-1, low, 0, 0.0), (1, -low, -1, -low), (-1, high, 1, high)):
-            line = np.zeros(width)
-            line[n + k + p], line[i], line[n + j] = w, x, y
-            extra.append(line)
-            ends.append(end)
-    rows = np.vstack([matrix, *([np.array(extra)] if extra else [])])
-    constraints = LinearConstraint(
-        rows,
-        np.concatenate([problem.row_lower, np.full(len(ends), -INF)]),
-        np.concatenate([problem.row_upper, ends]),
-    )
-    whole = np.zeros(width)
-    whole[:n] = 1
-
-    def solve(costs, presolve):
-        return milp(
-            costs,
-            integrality=whole,
-            bounds=Bounds(lower, upper),
-            constraints=constraints if len(rows) else None,
-            options={"presolve": presolve, "mip_rel_gap": 1e-8},
-        )
-
-    found = solve(-cost, True)
-    if found.status == 0:
-        return problem.objective_constant - found.fun
-    # Presolve may say "unbounded or infeasible": without an objective it cannot be unbounded.
-    return INF if solve(0 * cost, False).status == 0 else -INF
-
-
-# --- the judge ------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Verdict:
-    """What came of one seed.
-
-    `wrong` says what a correct solver never does; `distance` is that of j3o's plan to the optimum, relative
-    to the larger of the optimum and 1, `search` that without the MILP solver that small parts go to, and
-    `alternation` that without the improvement and with other options, drawn at random; all None without an
-    optimum.
-    """
-
-    seed: int
-    shape: str
-    size: str
-    style: str
-    n_variables: int
-    wrong: str = ""
-    distance: float | None = None
-    search: float | None = None
-    alternation: float | None = None
-
-
-def judge(seed):
-    """Solve the model of a seed by j3o in three ways, and by j3o.exact; say what is wrong with any."""
-    with _only_errors("pyomo_j3o"), _only_errors("pyomo.core"):
-        return _judge(seed)
-
-
-@contextmanager
-def _only_errors(name):
-    """Keep the warnings of a logger back, and let those of the tests that follow through again."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _judge(seed):
-    case = random_case(seed)
-    n = sum(1 for _ in case.model.component_data_objects(pyo.Var))
-    verdict = Verdict(seed, case.shape, case.size, case.style, n)
-    truth = optimum(case)
-    rng = np.random.default_rng([seed, 1])
-    # The model is solved again with other options: what is said has to be right with any.
-    others = {
-        "improve": False,
-        "bound": str(rng.choice(["cuts", "lp", "none"])),
-        "threads": int(rng.choice([1, 2])),
-        "warm_start": bool(rng.random() < 0.5),
-        "algorithm": str(rng.choice(["auto", "j3o", "baj3o"])),
-    }
-    complaints, distances = [], {}
-    for name, solver, options in (
-        ("j3o", "j3o", {}),
-        ("search", "j3o", {}),
-        ("alternation", "j3o", others),
-        ("exact", "j3o.exact", {"mip_solver": "highs", "rel_gap": 1e-6}),
-    ):
-        try:
-            with _own_search() if name == "search" else nullcontext():
-                complaint, distances[name] = _solve(case, truth, solver, {"lp_solver": "highs"} | options)
-        except Exception as error:
-            complaint, distances[name] = f"{type(error).__name__}: {error}", None
-        if complaint:
-            complaints.append(f"{name}: {complaint}")
-    if (distances["exact"] or 0) > 1e-5:
-        complaints.append(f"exact: misses the optimum by {distances['exact']:.1e}")
-    verdict.distance, verdict.search = distances["j3o"], distances["search"]
-    verdict.alternation = distances["alternation"]
-    verdict.wrong = "; ".join(complaints)
-    return verdict
-
-
-@contextmanager
-def _own_search():
-    """Let no part count as small enough to go to a MILP solver before branch and bound on its kernel."""
-    names = ("_TINY", "_TINY_MIXED")
-    before = [getattr(improving, name) for name in names]
-    for name in names:
-        setattr(improving, name, -1)
-    try:
-        yield
-    finally:
-        for name, value in zip(names, before, strict=True):
-            setattr(improving, name, value)
-
-
-def _solve(case, truth, solver, options):
-    """Return what is wrong, and the distance to the optimum."""
-    m = case.model.clone()
-    if options.get("warm_start"):
-        rng = np.random.default_rng([case.seed, 2])
-        for variable in m.component_data_objects(pyo.Var):
-            if variable.is_binary() and not variable.fixed and rng.random() < 0.8:
-                variable.value = int(rng.integers(2))
-    results = NewSolverFactory(solver).solve(
-        m, load_solutions=False, raise_exception_on_nonoptimal_result=False, **options
-    )
-    objective = next(m.component_data_objects(pyo.Objective, active=True))
-    sense = 1 if objective.sense == pyo.maximize else -1
-    condition = results.termination_condition.name
-    if not np.isfinite(truth):
-        expected = "unbounded" if sense * truth > 0 else "provenInfeasible"
-        return ("" if condition == expected else f"{condition} where it is {expected}"), None
-    value, bound = results.incumbent_objective, results.objective_bound
-    if value is None:
-        return f"no plan, {condition}, where the optimum is {truth}", None
-    results.solution_loader.load_vars()
-    scale = max(1.0, abs(truth))
-    if worst_violation(m) > 1e-5:
-        return f"plan misses a row or bound by {worst_violation(m):.1e}", None
-    if abs(objective_value(m) - value) > 1e-6 * scale:
-        return f"objective {value} is told of a plan worth {objective_value(m)}", None
-    if np.isnan(bound) or sense * (truth - bound) > 1e-5 * scale:
-        return f"bound {bound} is beaten by the optimum {truth}", None
-    if sense * (value - truth) > 1e-5 * scale:
-        return f"plan of {value} is better than the optimum {truth}", None
-    distance = max(0.0, sense * (truth - value)) / scale
-    if results.solution_status.name == "optimal" and distance > 1.1e-4:
-        return f"called optimal, {distance:.1e} from it", distance
-    return "", distance

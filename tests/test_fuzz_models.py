@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_models import judge, random_case
+from random_judge import judge, optimum
+from random_models import random_case
 
 from pyomo_j3o import solver as solver_module
 from pyomo_j3o.scaling import Scaling
@@ -74,7 +75,6 @@ def _first_iteration(problem, backend, settings, *others):
 
 def test_the_oracle_agrees_with_enumeration():
     """The optimum of the arrays is that found placement by placement."""
-    from random_models import optimum
     from small_problems import brute_force
 
     for seed in SEEDS:
