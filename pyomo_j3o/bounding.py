@@ -26,6 +26,9 @@ _UNIT = 2.0**-52
 #: Plans that are worse than the relaxation by more than so many times its size are of no interest to a proof.
 _BELOW = 4.0
 
+#: A direction gains something if it gains so much per unit of the largest gain of any column.
+_IMPROVES = 1e-6
+
 #: An implied bound farther out than this would do an LP solver more harm than good.
 _FAR = 1e7
 
@@ -150,34 +153,46 @@ def summed(bounds: Sequence[float]) -> float:
 
 
 def unbounded_columns(problem: Problem, backend: Backend, time_limit: float = np.inf) -> tuple[int, ...]:
-    """Return the columns of y along which the LP relaxation improves without end.
+    """Return the columns of y along which the LP relaxation improves without end; none if it does not.
 
-    The ray is found by an LP over directions: finite sides become 0, infinite ones a box. None are returned
-    if that takes longer than `time_limit` seconds.
+    None are returned, too, if that is not known within `time_limit` seconds.
     """
-    model = relaxation_model(problem)
+    ray = improving_ray(relaxation_model(problem), backend, time_limit)
+    return () if ray is None else tuple(np.flatnonzero(np.abs(ray[problem.n_onloading :]) > 1e-6).tolist())
+
+
+def improving_ray(model: LinearModel, backend: Backend, time_limit: float = np.inf) -> FloatArray | None:
+    """Return a direction, (n,), along which an LP stays feasible and improves without end; None without one.
+
+    The ray is found by an LP over directions: finite sides become 0, infinite ones a box. Its objective is in
+    the unit of its own largest coefficient: beside large costs of other columns, an LP solver takes a small
+    gain of an open one for rounding.
+    """
+    lower, upper = model.ends(model.lower, model.upper)
+    gain = np.where(np.isinf(lower) | np.isinf(upper), model.objective, 0.0)
+    largest = float(np.abs(gain).max(initial=0.0))
+    if largest == 0.0:
+        return None
 
     def side(bound: FloatArray, box: float) -> FloatArray:
         return np.where(np.isfinite(bound), 0.0, box)
 
     program = backend.open(
         LinearModel(
-            model.objective,
+            gain / largest,
             model.matrix,
             side(model.row_lower, -np.inf),
             side(model.row_upper, np.inf),
-            side(model.lower, -1.0),
-            side(model.upper, 1.0),
+            side(lower, -1.0),
+            side(upper, 1.0),
         )
     )
     try:
         solution = program.solve(time_limit)
     finally:
         program.close()
-    if solution.status is not LPStatus.OPTIMAL:
-        return ()
-    ray = solution.values[problem.n_onloading :]
-    return tuple(np.flatnonzero(np.abs(ray) > 1e-6).tolist())
+    improves = solution.status is LPStatus.OPTIMAL and solution.objective > _IMPROVES
+    return solution.values if improves else None
 
 
 def with_ends(model: LinearModel, objective: float) -> LinearModel:

@@ -8,7 +8,15 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.bounding import Relaxation, Tightened, dual_bound, relaxation_model, summed, with_ends
+from pyomo_j3o.bounding import (
+    Relaxation,
+    Tightened,
+    dual_bound,
+    improving_ray,
+    relaxation_model,
+    summed,
+    with_ends,
+)
 from pyomo_j3o.covers import Knapsacks, separate
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.kernel import Kernel, kernel_columns
@@ -92,6 +100,8 @@ def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float
     finally:
         program.close()
     bound = np.inf
+    if solution.status is LPStatus.OPTIMAL and improving_ray(model, backend, remaining()) is not None:
+        solution = LPSolution.without_values(LPStatus.UNBOUNDED, solution.iterations)
     if solution.status is LPStatus.OPTIMAL:
         model = with_ends(model, solution.objective)
         bound = dual_bound(model, solution.row_duals, model.lower, model.upper)

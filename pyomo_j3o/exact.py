@@ -19,6 +19,7 @@ from pyomo_j3o.lp import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, evaluate, missed
+from pyomo_j3o.repairing import first_plan
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.scaling import scale_rows
 from pyomo_j3o.sharing import share
@@ -406,6 +407,8 @@ class _Run:
         """Solve every part, and go on with those that are not proven well enough while there is time."""
         problem = self.instance.problem if solver.takes_products else self.instance.linear
         assert problem is not None
+        if self.outcome_of_start is None and self._is_unbounded():
+            return Ending.UNBOUNDED
         states = self._states(problem)
         interrupted = threading.Event()
         todo, rel_gap, abs_gap = states, self.settings.rel_gap, self.settings.abs_gap
@@ -428,13 +431,17 @@ class _Run:
                     # has a constant, and where parts may cancel: together they may miss so much.
                     rel_gap, abs_gap = 0.0, self._allowed(states, problem)
                     todo = [
-                        state for state in states if state.bound - state.objective > abs_gap / len(states)
+                        state
+                        for state in states
+                        if abs_gap / len(states) < state.bound - state.objective < np.inf
                     ]
                 else:
                     break
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         self._take_over(states, problem)
+        if ending is Ending.GAP and not self._proven():
+            ending = self._search_on()
         if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
             # What counts is the plan at hand, checked, and what is proven of it; not what the solver said.
             ending = Ending.GAP if self._proven() else Ending.TOLERANCES if ending is Ending.GAP else ending
@@ -446,6 +453,32 @@ class _Run:
         if ending is Ending.UNBOUNDED and self.instance.linear is not None and not self.ray:
             self.ray = unbounded_columns(self.instance.linear, self.backend)
         return ending
+
+    def _is_unbounded(self) -> bool:
+        """Return whether there is a plan, and the objective improves without end along open columns."""
+        linear = self.instance.linear
+        if linear is None or not np.any(
+            np.isinf(linear.offloading_lower) | np.isinf(linear.offloading_upper)
+        ):
+            return False
+        left = self.settings.time_limit - self.timings.elapsed()
+        self.ray = unbounded_columns(linear, self.backend, left)
+        return bool(self.ray) and first_plan(linear, left)[1] is not None
+
+    def _search_on(self) -> Ending:
+        """Let J3O prove what the MIP solver cannot: its bounds hold whatever the tolerances of a solver."""
+        instance, settings = self.instance, self.settings
+        if instance.linear is None or self.plan is None or settings.time_limit <= self.timings.elapsed():
+            return Ending.GAP
+        self.log.line("The MIP solver's proof is not beyond its tolerances; j3o goes on by itself")
+        settings = replace(settings, start=self.plan.x)
+        found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
+        self.bound = min(self.bound, found.bound)
+        if found.plan is not None:
+            plan = instance.in_own_columns(found).plan
+            assert plan is not None
+            self._keep(plan.x, plan.y, instance.problem)
+        return found.ending if found.ending in (Ending.TIME, Ending.INTERRUPTED) else Ending.GAP
 
     def _states(self, problem: Problem) -> list[_PartState]:
         plan = self.plan if problem is self.instance.problem else self._linear_start()

@@ -91,19 +91,25 @@ def scale(problem: Problem) -> tuple[Problem, Scaling]:
 
 
 def _reach(problem: Problem) -> FloatArray:
-    """Return how far from 0 each y gets, (K,), as far as that is known; 1 where it is not."""
-    terms = problem.products
-    held = terms.row[terms.row != OBJECTIVE]
+    """Return how far from 0 each y gets, (K,), as far as that is known; 1 where it is not.
+
+    What a best plan needs counts first, then what the rows imply, then the bounds that are given. Products are
+    left out: a unit is no more than a guess.
+    """
+    held = problem.products.row[problem.products.row != OBJECTIVE]
     lower, upper = problem.row_lower.copy(), problem.row_upper.copy()
     lower[held], upper[held] = -np.inf, np.inf  # what the other terms of such a row say is not all
     linear = replace(problem, row_lower=lower, row_upper=upper, products=Products.none())
-    bounds = implied_bounds(linear)
-    if not len(terms):
-        bounds = needed_bounds(linear, bounds)
-    ends = [np.where(np.isfinite(bound), np.abs(bound), 0.0) for bound in bounds]
-    known = np.isfinite(bounds[0]) | np.isfinite(bounds[1])
-    reach = np.where(known, np.maximum(*ends), 1.0)
-    # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
+    implied = implied_bounds(linear)
+    reach = np.zeros(problem.n_offloading)
+    for low, high in (
+        needed_bounds(linear, implied),
+        implied,
+        (problem.offloading_lower, problem.offloading_upper),
+    ):
+        ends = [np.where(np.isfinite(end), np.abs(end), 0.0) for end in (low, high)]
+        # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
+        reach = np.where(reach > _NOTHING, reach, np.maximum(*ends))
     return np.where(reach > _NOTHING, reach, 1.0)
 
 

@@ -509,9 +509,16 @@ class J3O(SolverBase):
         captured = io.StringIO()
         log = Log([captured, *config.tee])
         try:
-            solved: _Solved | None = self._solve(model, config, timings, log)
-            assert solved is not None
-            results = self._results(solved, config)
+            solved: _Solved | None
+            try:
+                solved = self._solve(model, config, timings, log)
+                results = self._results(solved, config)
+            except _PlanRefusedError as error:
+                if not _falls_back_on_highs(config):
+                    raise
+                log.line(f"{error}; once more, with HiGHS")
+                solved = self._solve(model, config, timings, log)
+                results = self._results(solved, config)
             message = _explanation(solved, config, model)
         except TriviallyInfeasibleError as error:
             results = Results()
@@ -783,6 +790,18 @@ def _start(inverse: Inverse) -> BoolArray | None:
     return None if x is None else np.nan_to_num(x, nan=0.0) > 0.5
 
 
+class _PlanRefusedError(BackendError):
+    """A plan misses a row of the user's model."""
+
+
+def _falls_back_on_highs(config: Any) -> bool:
+    """Let HiGHS take the place of Gurobi where the choice was ours; return whether that changes anything."""
+    chosen = [name for name in ("lp_solver", "mip_solver") if config[name] == "auto"]
+    for name in chosen:
+        config[name] = "highs"
+    return bool(chosen) and not gurobi.unavailable(1, 1)
+
+
 def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
     """Check the plan on the arrays of the user's model, products and all, before anything is loaded."""
     point = x.astype(float)
@@ -797,7 +816,7 @@ def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: Float
         else:
             variables = [*inverse.onloading, *inverse.offloading]
             name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
-        raise BackendError(
+        raise _PlanRefusedError(
             f"the plan that the solver behind j3o returned misses {name} by {missed[worst]:.1e}; scale the "
             "model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
         )

@@ -20,7 +20,7 @@ _LONGEST_CHAIN = 60
 _HUGE = 100.0
 
 #: A tightened coefficient of x is no smaller than this part of the largest one of y in the row.
-_LEAST = 1e-5
+_LEAST = 1e-3
 
 
 def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Problem:
@@ -61,9 +61,10 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         excess = limit + np.maximum(-coefficient, 0.0) - needed
         looser = one_sided & (excess > 0) & (excess < np.abs(coefficient))
         opens, closes = looser & (coefficient < 0), looser & (coefficient > 0)
-        data[entry[opens]] += sign * excess[opens]
-        data[entry[closes]] -= sign * excess[closes]
-        side[single[closes]] -= sign * excess[closes]
+        # Not what was less the excess: of a huge M, nothing would be left but rounding.
+        data[entry[opens]] = sign * (limit - needed)[opens]
+        data[entry[closes]] = sign * (needed - (limit - coefficient))[closes]
+        side[single[closes]] = sign * needed[closes]
     return replace(
         problem,
         onloading_rows=sparse.csr_array((data, x_rows.indices, x_rows.indptr), shape=x_rows.shape),

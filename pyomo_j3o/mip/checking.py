@@ -10,11 +10,16 @@ from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
-from pyomo_j3o.problem import FloatArray, IntArray
+from pyomo_j3o.problem import OBJECTIVE, FloatArray, IntArray
 from pyomo_j3o.whole import counted_side, units_of
 
-#: A MIP solver's bound counts with a margin for its tolerances: relative, and in units of the objective.
-_MARGIN, _LEAST_MARGIN = 1e-7, 1e-9
+#: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most that
+#: one column contributes to the objective.
+_MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
+
+#: Where the entries of a matrix are farther apart than this, a MIP solver's bound proves nothing: what its
+#: presolve and its cuts take for rounding counts there.
+_FARTHEST_APART = 1e9
 
 #: What a row may be missed by once x is rounded, relative to its size.
 _MISSED = 1e-6
@@ -80,11 +85,26 @@ def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> flo
     """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it."""
     if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
         return found.bound
-    bound = found.bound + _MARGIN * abs(found.bound) + _LEAST_MARGIN
+    entries = np.abs(model.linear.matrix.data)
+    if len(entries) and entries.max() > _FARTHEST_APART * entries.min():
+        return np.inf
+    bound = found.bound + _MARGIN * abs(found.bound) + _MARGIN_OF_LARGEST * _largest_contribution(model)
     known = found.objective if found.found else -np.inf
     if start is not None and not len(model.products) and not _missed(model.linear, start.values):
         known = max(known, model.objective_at(start.values))
     return np.inf if bound < known - _MISSED * max(1.0, abs(known)) else max(bound, known)
+
+
+def _largest_contribution(model: MIPModel) -> float:
+    """Return the most that one column contributes to the objective; per unit where it has no end."""
+    linear, terms = model.linear, model.products
+    ends = np.maximum(np.abs(linear.lower), np.abs(linear.upper))
+    ends = np.where(np.isfinite(ends), ends, 1.0)
+    mine = terms.row == OBJECTIVE
+    products = np.abs(terms.coefficient[mine]) * ends[terms.offloading[mine]]
+    return max(
+        float(np.max(np.abs(linear.objective) * ends, initial=0.0)), float(np.max(products, initial=0.0))
+    )
 
 
 def _misses_when_rounded(model: MIPModel, values: FloatArray) -> bool:
