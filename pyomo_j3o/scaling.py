@@ -93,8 +93,8 @@ def scale(problem: Problem) -> tuple[Problem, Scaling]:
 def _reach(problem: Problem) -> FloatArray:
     """Return how far from 0 each y gets, (K,), as far as that is known; 1 where it is not.
 
-    What a best plan needs counts first, then what the rows imply, then the bounds that are given. Products are
-    left out: a unit is no more than a guess.
+    What a best plan needs counts first, then what the rows imply, then the bounds that are given. Products
+    are left out: a unit is no more than a guess.
     """
     held = problem.products.row[problem.products.row != OBJECTIVE]
     lower, upper = problem.row_lower.copy(), problem.row_upper.copy()

@@ -13,8 +13,8 @@ from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, 
 from pyomo_j3o.problem import OBJECTIVE, FloatArray, IntArray
 from pyomo_j3o.whole import counted_side, units_of
 
-#: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most that
-#: one column contributes to the objective.
+#: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most
+#: that one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 
 #: Where the entries of a matrix are farther apart than this, a MIP solver's bound proves nothing: what its
