@@ -167,7 +167,7 @@ def solve(
                 without = f"its gap tells that {solver.title} is better left to itself"
             if ending is not None:
                 return run.outcome(ending), run.trace, replace(proof, start=run.objective)
-        begun = run.objective
+        begun = -np.inf if run.alone else run.objective
         log.line()
         log.line(run.described_start(without))
         while True:
@@ -191,8 +191,8 @@ def solve(
 
 
 def _mostly_placement(problem: Problem) -> bool:
-    """Return whether the problem has few offloading variables for its onloading ones."""
-    return problem.n_offloading <= _FLOWS_PER_ONLOADING * problem.n_onloading
+    """Return whether the problem has few offloading variables for its onloading ones, and no batching window."""
+    return problem.batches is None and problem.n_offloading <= _FLOWS_PER_ONLOADING * problem.n_onloading
 
 
 def mip_model(problem: Problem) -> MIPModel:
@@ -513,8 +513,8 @@ class _Run:
             )
             if found.status is LPStatus.INTERRUPTED and left() <= 0:
                 found = replace(found, status=LPStatus.TIME_LIMIT)
-            if found.status is LPStatus.INFEASIBLE and state.start is not None:
-                # The start says otherwise: nothing is proven.
+            if found.status is LPStatus.INFEASIBLE and (state.start is not None or self.alone):
+                # The plan at hand says otherwise: nothing is proven.
                 found = MIPSolution.without_values(LPStatus.OPTIMAL, nodes=found.nodes)
             state.status = found.status
             state.seconds = self.timings.elapsed() - begin
