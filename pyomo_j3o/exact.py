@@ -191,7 +191,7 @@ def solve(
 
 
 def _mostly_placement(problem: Problem) -> bool:
-    """Return whether the problem has few offloading variables for its onloading ones, and no batching window."""
+    """Return whether the problem has few offloading variables for its onloading ones and no window."""
     return problem.batches is None and problem.n_offloading <= _FLOWS_PER_ONLOADING * problem.n_onloading
 
 
