@@ -23,8 +23,9 @@ from pyomo_j3o.scaling import scale_model_rows
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import first_of, gap_closed
 
-#: A start within this gap of its bound leaves a MIP solver nothing to look for but the proof.
-_NEAR = 0.02
+#: A start within the second gap of its bound leaves a MIP solver nothing to look for but the proof. Within
+#: the first, the bound is nearly met, and what is missing for a smaller gap is a better plan.
+_NEAR = (0.001, 0.02)
 
 #: With no more offloading variables than so many times the onloading ones, the placement is most of a model,
 #: and J3O, which prices placements by what they route, is no help.
@@ -482,7 +483,7 @@ class _Run:
         settings = self.settings
         start = self.outcome_of_start
         near = start is not None and start.ending is not Ending.TIME
-        near = near and relative_gap(self.objective, self.bound) <= _NEAR
+        near = near and _NEAR[0] <= relative_gap(self.objective, self.bound) <= _NEAR[1]
         side_by_side = min(settings.threads or 1, len(states)) if solver.name == "highs" else 1
         threads = settings.threads if side_by_side == 1 else max(1, (settings.threads or 1) // side_by_side)
 
