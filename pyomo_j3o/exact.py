@@ -26,8 +26,9 @@ from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import first_of, gap_closed
 from pyomo_j3o.tightening import shrink_big_m
 
-#: A start within this gap of its bound leaves a MIP solver nothing to look for but the proof.
-_NEAR = 0.02
+#: A start within the second gap of its bound leaves a MIP solver nothing to look for but the proof. Within
+#: the first, the bound is nearly met, and what is missing for a smaller gap is a better plan.
+_NEAR = (0.001, 0.02)
 
 #: With no more offloading variables than so many times the onloading ones, the placement is most of a model,
 #: and J3O, which prices placements by what they route, is no help.
@@ -183,7 +184,7 @@ def solve(
                 without = f"its gap tells that {solver.title} is better left to itself"
             if ending is not None:
                 return run.outcome(ending), run.trace, replace(proof, start=run.objective)
-        begun = run.objective
+        begun = -np.inf if run.alone else run.objective
         log.line()
         log.line(run.described_start(without))
         while True:
@@ -212,8 +213,8 @@ def allowance(objective: float) -> float:
 
 
 def _mostly_placement(problem: Problem) -> bool:
-    """Return whether the problem has few offloading variables for its onloading ones."""
-    return problem.n_offloading <= _FLOWS_PER_ONLOADING * problem.n_onloading
+    """Return whether the problem has few offloading variables for its onloading ones and no window."""
+    return problem.batches is None and problem.n_offloading <= _FLOWS_PER_ONLOADING * problem.n_onloading
 
 
 def mip_model(problem: Problem) -> MIPModel:
@@ -529,7 +530,7 @@ class _Run:
         settings = self.settings
         start = self.outcome_of_start
         near = start is not None and start.ending is not Ending.TIME
-        near = near and relative_gap(self.objective, self.bound) <= _NEAR
+        near = near and _NEAR[0] <= relative_gap(self.objective, self.bound) <= _NEAR[1]
         side_by_side = min(settings.threads or 1, len(states)) if solver.name == "highs" else 1
         threads = settings.threads if side_by_side == 1 else max(1, (settings.threads or 1) // side_by_side)
 
@@ -560,8 +561,8 @@ class _Run:
             )
             if found.status is LPStatus.INTERRUPTED and left() <= 0:
                 found = replace(found, status=LPStatus.TIME_LIMIT)
-            if found.status is LPStatus.INFEASIBLE and state.start is not None:
-                # The start says otherwise: nothing is proven.
+            if found.status is LPStatus.INFEASIBLE and (state.start is not None or self.alone):
+                # The plan at hand says otherwise: nothing is proven.
                 found = MIPSolution.without_values(LPStatus.OPTIMAL, nodes=found.nodes)
             state.status = found.status
             state.seconds = self.timings.elapsed() - begin

@@ -434,7 +434,7 @@ def _thirty(name):
     return lambda: library.taskonomy(**dict(library.instances())[f"taskonomy-{name}"])
 
 
-#: Name -> builder. Those at even places are for tuning, those at odd places for reporting.
+#: Name -> builder.
 MODELS = {
     # Of the library.
     "facility location, equal, 25x50, s1": lambda: library.facility_location(25, 50, 1, style="equal"),

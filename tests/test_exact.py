@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import exact_models
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -14,6 +15,7 @@ from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondi
 from pyomo.contrib.solver.common.util import NoOptimalSolutionError
 from pyomo.gdp import Disjunct, Disjunction
 from random_problems import SHAPES, as_pyomo, by_placement, random_problem
+from scipy import sparse
 from solver_models import (
     hard_to_place,
     infeasible,
@@ -26,6 +28,7 @@ from solver_models import (
 
 from pyomo_j3o import annotate, library, mip
 from pyomo_j3o import exact as exact_module
+from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.lp import gurobi as gurobi_lp
@@ -604,3 +607,100 @@ def test_a_start_that_contradicts_infeasible_wins(monkeypatch):
     results = exact(mip_solver="highs", mip_start="j3o", bound="none").solve(two_servers())
     assert results.incumbent_objective is not None
     assert results.solution_status == SolutionStatus.feasible
+
+
+# --- what the solver gets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: library.facility_location(5, 9, 0), lambda: exact_models.unit_commitment(2, 5, 0)],
+    ids=["flows", "mostly placement"],
+)
+def test_highs_gets_the_model_that_pyomo_s_own_interface_would_hand_over(monkeypatch, build):
+    """Without a start, rows, columns, their order and their bounds are those of Pyomo's `highs`."""
+    handed_over, solve = [], mip.HighsMIP.solve
+
+    def keep(self, model, limits, start, write):
+        handed_over.append((model, start))
+        return solve(self, model, limits, start, write)
+
+    monkeypatch.setattr(mip.HighsMIP, "solve", keep)
+    model = build()
+    exact(mip_solver="highs", mip_start="none").solve(model)
+    plain = SolverFactory("highs")
+    plain.solve(model, load_solutions=False)
+    theirs = plain._solver_model.getLp()
+    ((ours, start),) = handed_over
+    assert start is None
+    assert np.array_equal(ours.sign * ours.linear.objective, theirs.col_cost_)
+    assert np.array_equal(ours.linear.lower, theirs.col_lower_)
+    assert np.array_equal(ours.linear.upper, theirs.col_upper_)
+    assert np.array_equal(ours.linear.row_lower, theirs.row_lower_)
+    assert np.array_equal(ours.linear.row_upper, theirs.row_upper_)
+    assert np.array_equal(ours.linear.integer, [int(kind) == 1 for kind in theirs.integrality_])
+    matrix = theirs.a_matrix_
+    kind = sparse.csc_array if "Colwise" in str(matrix.format_) else sparse.csr_array
+    shape = ours.linear.n_rows, ours.linear.n_columns
+    rows = kind((matrix.value_, matrix.index_, matrix.start_), shape=shape)
+    assert np.array_equal(ours.linear.matrix.toarray(), rows.toarray())
+
+
+def test_a_huge_m_is_tightened_before_a_solver_sees_it():
+    """An M that nothing needs lets a fraction of x pass for 0; any other is handed over as written."""
+
+    def coefficient(big):
+        model = pyo.ConcreteModel()
+        model.x, model.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 10))
+        model.link = pyo.Constraint(expr=model.y <= big * model.x)
+        model.worth = pyo.Objective(expr=model.y - model.x, sense=pyo.maximize)
+        problem, _ = compile_model(annotate(model, onloading=model.x, offloading=model.y) or model)
+        return np.abs(exact_module.mip_model(problem).linear.matrix.data).max()
+
+    assert coefficient(1e9) == pytest.approx(10)
+    assert coefficient(50) == 50
+
+
+def test_a_model_that_is_mostly_placement_gets_no_start_unless_asked(monkeypatch):
+    """Where few variables flow, the solver is left to itself; `mip_start="j3o"` insists on a start."""
+    monkeypatch.setattr(mip.HighsMIP, "small", 0)
+    model, log = exact_models.unit_commitment(3, 6, 0), io.StringIO()
+    alone = exact(mip_solver="highs", tee=log).solve(model)
+    assert "mostly onloading variables" in log.getvalue()
+    assert alone.extra_info.mip_start_objective is None
+    asked = exact(mip_solver="highs", mip_start="j3o").solve(model)
+    assert asked.extra_info.mip_start_objective is not None
+    for results in (alone, asked):
+        assert results.solution_status == SolutionStatus.optimal
+    assert alone.incumbent_objective == pytest.approx(asked.incumbent_objective, rel=2e-4)
+
+
+@pytest.mark.parametrize("range_", [(0.5, 1.0), (0.0, 1e-9)], ids=["nearly integral", "says little"])
+def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_):
+    """J3O's plan stays the fallback where its gap says that the solver does better without it."""
+    monkeypatch.setattr(exact_module, "_WORTH_IMPROVING", range_)
+    handed_over, solve = [], mip.HighsMIP.solve
+
+    def nothing(self, model, limits, start, write):
+        handed_over.append(start)
+        return mip.MIPSolution.without_values(LPStatus.TIME_LIMIT)
+
+    monkeypatch.setattr(mip.HighsMIP, "solve", nothing)
+    results = exact(mip_solver="highs").solve(taskonomy())
+    assert handed_over == [None]
+    assert results.incumbent_objective is not None
+    assert results.extra_info.mip_start_objective is None
+    assert results.solution_status == SolutionStatus.feasible
+    assert not results.extra_info.improvement
+    monkeypatch.setattr(mip.HighsMIP, "solve", solve)
+    results = exact(mip_solver="highs").solve(taskonomy())
+    assert results.solution_status == SolutionStatus.optimal
+
+
+def test_a_start_within_the_gap_ends_the_solve(monkeypatch):
+    """What J3O has proven to be within the gap asked for, no MIP solver is asked about."""
+    monkeypatch.setattr(mip.HighsMIP, "solve", lambda *given: pytest.fail("HiGHS was asked"))
+    results = exact(mip_solver="highs", mip_start="j3o", rel_gap=0.5).solve(taskonomy())
+    assert results.solution_status == SolutionStatus.optimal
+    assert results.extra_info.nodes == 0
+    assert results.extra_info.relative_gap <= 0.5

@@ -27,6 +27,7 @@ from pyomo_j3o.mip import (
     ScipMIP,
     Size,
     Start,
+    highs,
     mip_solvers,
 )
 from pyomo_j3o.mip import gurobi as gurobi_mip
@@ -445,3 +446,44 @@ def test_what_is_infeasible_stays_so_at_the_second_look():
         )
     )
     assert HighsMIP().solve(model, Limits()).status is LPStatus.INFEASIBLE
+
+
+def test_a_proof_that_is_stuck_is_told_from_one_that_moves():
+    """It is stuck if four times the nodes found no better plan and left nine tenths of the gap."""
+
+    def stuck(*states):
+        progress = highs._Progress()
+        return [progress.take(nodes, plan, bound) for nodes, plan, bound in states]
+
+    assert stuck((1, 10.0, 12.0), (49, 10.0, 12.0), (60, 10.0, 12.0)) == [False, False, False]
+    assert stuck((50, 10.0, 12.0), (199, 10.0, 12.0), (200, 10.0, 11.9)) == [False, False, True]
+    assert stuck((50, 10.0, 12.0), (200, 10.0, 11.7), (800, 10.0, 11.0)) == [False, False, False]
+    assert stuck((50, 10.0, 12.0), (200, 10.1, 12.0), (800, 10.1, 11.99)) == [False, False, True]
+
+
+@pytest.mark.parametrize("maximise", [True, False])
+def test_highs_gets_its_search_back_where_the_proof_is_stuck(monkeypatch, maximise):
+    """From a near start, HiGHS first proves without heuristics; once stuck, it runs as it does by default."""
+    model = replace(knapsack(60, 5), maximise=maximise)
+    best = HighsMIP().solve(model, Limits(rel_gap=2e-2))
+    runs, new = [], highs.new_highs
+
+    def keep(options):
+        runs.append({name for name in highs._PROOF_ONLY if name in options})
+        return new(options)
+
+    monkeypatch.setattr(highs, "new_highs", keep)
+    solver, start = HighsMIP(), Start(np.zeros(60), near_optimal=True)
+    solver.solve(model, Limits(rel_gap=0.5), replace(start, near_optimal=False))
+    assert runs == [set(), set()]
+    monkeypatch.setattr(highs, "_STUCK", -1.0)
+    monkeypatch.setattr(highs, "_NODES_BEFORE_STUCK", 1)
+    monkeypatch.setattr(highs, "_TIMES_THE_NODES", 1)
+    lines = []
+    found = solver.solve(model, Limits(rel_gap=2e-2), start, lines.append)
+    assert runs[2:] == [set(highs._PROOF_ONLY), set()]
+    assert any("stuck" in line for line in lines)
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective >= best.objective * (1 - 2e-2)
+    assert found.objective <= best.bound + 1e-6
+    assert best.objective <= found.bound + 1e-6

@@ -322,6 +322,8 @@ class _Run:
         try:
             self._thread.run(highs.run, self._interrupted.set, self._monitor)
         except KeyboardInterrupt:
+            if self._progress is not None:
+                self._progress.stuck = False  # the user's word goes first
             return _MODEL_STATUS.kInterrupt
         finally:
             self._monitor.flush()
