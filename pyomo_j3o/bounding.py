@@ -145,11 +145,10 @@ def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Rela
 
 def summed(bounds: Sequence[float]) -> float:
     """Return the sum of upper bounds, no less than it is whatever rounding did."""
-    return (
-        math.fsum(bounds) + 2.0 * _UNIT * math.fsum(map(abs, bounds))
-        if np.all(np.isfinite(bounds))
-        else sum(bounds)
-    )
+    if not np.all(np.isfinite(bounds)):
+        return sum(bounds)
+    total = math.fsum(bounds)
+    return total if np.count_nonzero(bounds) <= 1 else total + _UNIT * abs(total)
 
 
 def unbounded_columns(problem: Problem, backend: Backend, time_limit: float = np.inf) -> tuple[int, ...]:

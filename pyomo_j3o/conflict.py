@@ -164,7 +164,9 @@ def find_conflicts(
         If the products cannot be linearised.
     """
     clock = _Clock(time_limit)
-    crossed = [*_crossed_bounds(problem), *_crossed_whole_rows(problem)]
+    crossed = _crossed_bounds(problem)
+    if most > 0 and time_limit > 0:
+        crossed += _crossed_whole_rows(problem)
     if crossed:
         return Finding(False, tuple(crossed[:most]), complete=False)
     linearized = linearize(problem)
@@ -217,16 +219,15 @@ def _crossed_bounds(problem: Problem) -> list[Conflict]:
 
 
 def _crossed_whole_rows(problem: Problem) -> list[Conflict]:
-    """Return one conflict per row in whole numbers without a multiple of its unit between its sides."""
-    _, factors, rows = in_whole_numbers(problem)
+    """Return one conflict per row in whole numbers without a multiple of its unit between its sides.
+
+    Which multiple the row can reach is another question: what would relieve it is not looked for.
+    """
+    _, _, rows = in_whole_numbers(problem)
     found = []
-    for row in rows[problem.row_lower[rows] <= problem.row_upper[rows]]:
-        unit, lower, upper = 1.0 / factors[row], problem.row_lower[row], problem.row_upper[row]
-        # To the next multiple, upwards or downwards.
-        growths = [lower - np.floor(lower / unit) * unit, np.ceil(upper / unit) * unit - upper]
-        sides = tuple(Side(int(row), -1, up) for up in (False, True))
-        alone = tuple(Growth(float(growth), float(growth)) for growth in growths)
-        found.append(Conflict(sides, (), True, True, alone, (0.0, alone[1].amount)))
+    for row in rows[problem.row_lower[rows] <= problem.row_upper[rows]].tolist():
+        sides = tuple(Side(row, -1, up) for up in (False, True))
+        found.append(Conflict(sides, (), True, True, (None, None)))
     return found
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o import baj3o, method
-from pyomo_j3o.bounding import unbounded_columns, whole_model
+from pyomo_j3o.bounding import (
+    dual_bound,
+    relaxation_model,
+    summed,
+    unbounded_columns,
+    whole_model,
+    with_ends,
+)
 from pyomo_j3o.deadline import GRACE, Remaining, forever, require_time
 from pyomo_j3o.decomposing import Part, split
 from pyomo_j3o.linearize import Linearized, linearize
@@ -20,7 +27,7 @@ from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver
 from pyomo_j3o.mip.base import Write
 from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, evaluate, missed
 from pyomo_j3o.repairing import first_plan
-from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap, rounding
 from pyomo_j3o.scaling import scale_rows
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import first_of, gap_closed
@@ -209,7 +216,7 @@ def solve(
 
 def allowance(objective: float) -> float:
     """Return by how much a MIP solver's bound may miss an objective and still count as met."""
-    return max(_TOLERANCE * abs(objective), _LEAST_GAP)
+    return max(_TOLERANCE * abs(objective), rounding(objective))
 
 
 def _mostly_placement(problem: Problem) -> bool:
@@ -634,6 +641,9 @@ class _Run:
             opened = (values > 0.0) & (problem.onloading_upper > 0.5)
             if not self._proven() and not np.array_equal(x, opened):
                 self._keep(opened, y, problem)
+        if not self.instance.problem.n_onloading and self.duals is not None:
+            # An LP: the duals of the plan prove more than a MIP solver says.
+            self.bound = min(self.bound, self._bound_of_lp(self.duals))
         sense = self.instance.problem.sense
         record = Record(
             len(self.trace) + 1,
@@ -646,6 +656,12 @@ class _Run:
             self.timings.elapsed(),
         )
         self.trace.append(record)
+
+    def _bound_of_lp(self, duals: FloatArray) -> float:
+        """Return what the duals prove of a problem without onloading variables."""
+        problem = self.instance.problem
+        model = with_ends(relaxation_model(problem), self.objective - problem.objective_constant)
+        return summed([dual_bound(model, duals, model.lower, model.upper), problem.objective_constant])
 
     def _keep(self, x: BoolArray, y: FloatArray, problem: Problem) -> None:
         """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""

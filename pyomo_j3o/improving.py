@@ -20,7 +20,7 @@ from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
-from pyomo_j3o.results import Step
+from pyomo_j3o.results import Step, rounding
 from pyomo_j3o.structure import Structure
 from pyomo_j3o.surrogate import Surrogate, price
 
@@ -44,6 +44,9 @@ _TINY, _TINY_MIXED, _TINY_EFFORT = 2_000, 6_000, 600_000
 
 #: A gap this wide says that the steps before are not made for the part: there it is worth closing farther.
 _STRANGE, _CLOSER = 0.1, 1e-3
+
+#: A relative gap this small is closed as far as a MILP solver can tell.
+_PROVEN = 1e-6
 
 #: What improvement reports: the step ("" for the start), the best routing, and the bound.
 Report = Callable[[str, Routing, float], None]
@@ -287,10 +290,11 @@ class _Search:
                 routing = self._step(found.values[:n_x] > 0.5, max(self._remaining(), GRACE))
                 if routing.solved:
                     self._keep("milp", routing)
-                reached = self.best.objective >= found.objective - 1e-6 * max(1.0, abs(found.objective))
-                closed = found.status is LPStatus.OPTIMAL and self.best.feasible and reached
             if np.isfinite(found.bound):
                 self.bound = min(self.bound, found.bound)
+            if found.status is LPStatus.OPTIMAL and self.best.feasible:
+                value = self.best.objective
+                closed = self.bound - value <= max(max(rel_gap, _PROVEN) * abs(value), rounding(value))
             if found.status is LPStatus.INTERRUPTED and self._remaining() > 0:
                 raise KeyboardInterrupt
 

@@ -26,7 +26,7 @@ from pyomo_j3o.offloading import OffloadingByParts, Routing
 from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, missed
 from pyomo_j3o.repairing import first_plan, nearest_placement
-from pyomo_j3o.results import Ending, Outcome, Record, Step, Timings, relative_gap
+from pyomo_j3o.results import Ending, Outcome, Record, Step, Timings, relative_gap, rounding
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import Stop
 from pyomo_j3o.structure import Structure, analyse
@@ -102,7 +102,7 @@ class Settings:
 
     def closed(self, objective: float, bound: float) -> bool:
         """Return whether a plan of this objective is within the gap asked for."""
-        close = bound - objective <= self.abs_gap
+        close = bound - objective <= max(self.abs_gap, rounding(objective))
         return close or relative_gap(objective, bound) <= self.rel_gap
 
 

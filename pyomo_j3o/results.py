@@ -13,6 +13,9 @@ import numpy as np
 
 from pyomo_j3o.problem import FloatArray, Plan
 
+#: An objective, in its scaled unit, that is no larger than this is 0 up to rounding.
+_NOTHING = 1e-9
+
 #: The phases of a solve, as `timing_info` names them.
 PHASES = ("compile", "certify", "onload", "offload", "improve", "exact", "load")
 
@@ -105,6 +108,14 @@ def relative_gap(incumbent: float, bound: float) -> float:
     if not (np.isfinite(incumbent) and np.isfinite(bound)):
         return float("inf")
     return abs(bound - incumbent) / max(abs(incumbent), 1e-10)
+
+
+def rounding(objective: float) -> float:
+    """Return the gap that counts as closed by rounding alone, in units of a scaled objective.
+
+    Relative to an objective of 0, every gap is infinitely large.
+    """
+    return _NOTHING if abs(objective) <= _NOTHING else 0.0
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ from pyomo_j3o.problem import (
     evaluate,
     violations,
 )
-from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap, rounding
 from pyomo_j3o.scaling import Scaling, scale
 from pyomo_j3o.version import __version__
 from pyomo_j3o.whole import broken_rows
@@ -662,10 +662,9 @@ class J3O(SolverBase):
         results.incumbent_objective = sense * value
         results.objective_bound = sense * bound
         closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
-        # A MIP solver's proof is worth its tolerances, and no more.
-        closed = closed or (
-            solved.proof is not None and bound - value <= solved.unit * exact.allowance(value / solved.unit)
-        )
+        # The proof of a MIP solver is worth its tolerances, and no more.
+        allowed = rounding if solved.proof is None else exact.allowance
+        closed = closed or bound - value <= solved.unit * allowed(value / solved.unit)
         results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
         results.extra_info.relative_gap = gap
         results.solution_loader = J3OSolutionLoader(solved.problem, solved.inverse, x, y, outcome.duals)
@@ -888,10 +887,16 @@ def _portable(config: ConfigDict) -> ConfigDict:
     return copy
 
 
+class _MissingOptionError(OptionError, KeyError):
+    """An option that is unknown was read."""
+
+    __str__ = Exception.__str__  # a KeyError would show its sentence in quotes
+
+
 class _Options(MutableMapping[str, Any]):
     """The classic ``opt.options``: the options of j3o by item or attribute.
 
-    To set an unknown one is an `OptionError`. To read it is a `KeyError`, as in any mapping.
+    To set or read an unknown one is an `OptionError`; to read it is a `KeyError`, too, as in any mapping.
     """
 
     def __init__(self, config: ConfigDict) -> None:
@@ -938,7 +943,7 @@ class _Options(MutableMapping[str, Any]):
     def _known(self, name: str) -> str:
         name = _CLASSIC_NAMES.get(name, name)
         if name not in self._config:
-            raise KeyError(_unknown(self._config, name))
+            raise _MissingOptionError(_unknown(self._config, name))
         return name
 
 

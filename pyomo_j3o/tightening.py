@@ -184,15 +184,20 @@ def _propagate(
     high = np.where(value > 0, value * upper[column], value * lower[column])
     rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
     # What the sums may be off by: a bound that rounding made too tight would cut off plans.
-    grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))
+    grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))[row]
     with np.errstate(invalid="ignore", over="ignore"):
-        above = row_upper[row] - rest_low + grain[row] + _GRAIN * np.abs(row_upper[row])
-        below = row_lower[row] - rest_high - grain[row] - _GRAIN * np.abs(row_lower[row])
-        at_most, at_least = above / value, below / value
+        at_most = _widened(row_upper[row], rest_low, grain, 1.0) / value
+        at_least = _widened(row_lower[row], rest_high, grain, -1.0) / value
     new_upper = np.where(value > 0, at_most, at_least)
     new_lower = np.where(value > 0, at_least, at_most)
     np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
     np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
+
+
+def _widened(side: FloatArray, rest: FloatArray, grain: FloatArray, outwards: float) -> FloatArray:
+    """Return ``side - rest``, moved outwards by `grain` where that is more than the result's own rounding."""
+    left = side - rest
+    return left + outwards * np.where(grain > 1e-12 * np.maximum(1.0, np.abs(left)), grain, 0.0)
 
 
 def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -221,12 +226,8 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))[row]
     asks_more, asks_less = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
     with np.errstate(invalid="ignore", over="ignore"):
-        met_above = (
-            problem.row_lower[row] - rest_low + grain + _GRAIN * np.abs(problem.row_lower[row])
-        ) / value
-        met_below = (
-            problem.row_upper[row] - rest_high - grain - _GRAIN * np.abs(problem.row_upper[row])
-        ) / value
+        met_above = _widened(problem.row_lower[row], rest_low, grain, 1.0) / value
+        met_below = _widened(problem.row_upper[row], rest_high, grain, -1.0) / value
     # Where more of the column helps a row, and where less does.
     more = np.where(value > 0, asks_more[row], asks_less[row])
     less = np.where(value > 0, asks_less[row], asks_more[row])

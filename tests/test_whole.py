@@ -93,11 +93,11 @@ def test_a_parity_that_cannot_be_met_is_proven_infeasible(name):
     assert "multiples of 2" in results.extra_info.message
 
 
-def test_the_explanation_names_the_row_and_the_next_multiple():
+def test_the_explanation_names_the_row():
     """What is infeasible by parity alone has a conflict of one row."""
     text = str(explain_infeasibility(parity_model()))
+    assert "one row cannot be satisfied" in text
     assert "sum" in text
-    assert "10" in text
 
 
 @pytest.mark.parametrize("mip_solver", ["highs", "gurobi", "scip"])
