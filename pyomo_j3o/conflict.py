@@ -165,12 +165,10 @@ def find_conflicts(
     """
     clock = _Clock(time_limit)
     crossed = _crossed_bounds(problem)
-    if most > 0 and time_limit > 0:
-        crossed += _crossed_whole_rows(problem)
     if crossed:
         return Finding(False, tuple(crossed[:most]), complete=False)
     linearized = linearize(problem)
-    counted, into_counts, _ = in_whole_numbers(linearized.problem)
+    counted, into_counts = _counted(linearized.problem)
     linear, factors = scale_rows(counted)
     factors = into_counts * factors
     given = _given_bounds(linearized)
@@ -218,17 +216,14 @@ def _crossed_bounds(problem: Problem) -> list[Conflict]:
     return found
 
 
-def _crossed_whole_rows(problem: Problem) -> list[Conflict]:
-    """Return one conflict per row in whole numbers without a multiple of its unit between its sides.
+def _counted(problem: Problem) -> tuple[Problem, FloatArray]:
+    """Return the problem with rows in whole numbers counted in their units, and the factors, (M,).
 
-    Which multiple the row can reach is another question: what would relieve it is not looked for.
+    Sides stay where they are: what a row would have to be is asked for in the user's numbers.
     """
-    _, _, rows = in_whole_numbers(problem)
-    found = []
-    for row in rows[problem.row_lower[rows] <= problem.row_upper[rows]].tolist():
-        sides = tuple(Side(row, -1, up) for up in (False, True))
-        found.append(Conflict(sides, (), True, True, (None, None)))
-    return found
+    counted, factors, _ = in_whole_numbers(problem)
+    lower, upper = problem.row_lower * factors, problem.row_upper * factors
+    return replace(counted, row_lower=lower, row_upper=upper), factors
 
 
 def _given_bounds(linearized: Linearized) -> BoolArray:

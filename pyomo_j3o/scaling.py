@@ -16,7 +16,7 @@ from pyomo_j3o.whole import in_whole_numbers, rows_over_x, units_of
 _SMALL, _LARGE = 1e-3, 1e3
 
 #: A column that gets no farther from 0 than this counts as one that stays there.
-_NOTHING = 1e-12
+_NOTHING = 1e-11
 
 #: What a variable contributes to the objective: the geometric mean may lie in between, the largest below.
 _LEAST_MEAN, _LARGEST_MEAN, _LARGEST = 1e-3, 1e3, 1e6
@@ -101,15 +101,17 @@ def _reach(problem: Problem) -> FloatArray:
     lower[held], upper[held] = -np.inf, np.inf  # what the other terms of such a row say is not all
     linear = replace(problem, row_lower=lower, row_upper=upper, products=Products.none())
     implied = implied_bounds(linear)
-    reach = np.zeros(problem.n_offloading)
-    for low, high in (
-        needed_bounds(linear, implied),
-        implied,
-        (problem.offloading_lower, problem.offloading_upper),
-    ):
-        ends = [np.where(np.isfinite(end), np.abs(end), 0.0) for end in (low, high)]
-        # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
-        reach = np.where(reach > _NOTHING, reach, np.maximum(*ends))
+    given, follows, needed = (
+        np.maximum(*(np.where(np.isfinite(end), np.abs(end), 0.0) for end in bounds))
+        for bounds in (
+            (problem.offloading_lower, problem.offloading_upper),
+            implied,
+            needed_bounds(linear, implied),
+        )
+    )
+    # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
+    reach = np.where(follows > _NOTHING, follows, given)
+    reach = np.where(needed > _NOTHING * np.maximum(reach, 1.0), needed, reach)
     return np.where(reach > _NOTHING, reach, 1.0)
 
 

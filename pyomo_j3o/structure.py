@@ -293,7 +293,12 @@ def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
         np.where(np.isfinite(lower), np.abs(lower), 0.0), np.where(np.isfinite(upper), np.abs(upper), 0.0)
     )
     unit = units_of(problem.onloading_rows[rows])
-    return np.where(unit > 0, 0.25 * unit, 1e-9 * np.maximum(1.0, sides))
+    counted = np.where(unit > 0, unit, 1.0)
+    whole = unit > 0
+    for side in (lower, upper):
+        # Between two multiples a side says what it says.
+        whole &= ~np.isfinite(side) | (np.where(np.isfinite(side), side, 0.0) % counted == 0)
+    return np.where(whole, 0.25 * unit, 1e-9 * np.maximum(1.0, sides))
 
 
 _Openers = tuple[IntArray, IntArray, IntArray, FloatArray]

@@ -184,7 +184,7 @@ def _propagate(
     high = np.where(value > 0, value * upper[column], value * lower[column])
     rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
     # What the sums may be off by: a bound that rounding made too tight would cut off plans.
-    grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))[row]
+    grain = _grain(row, low, high, m)[row]
     with np.errstate(invalid="ignore", over="ignore"):
         at_most = _widened(row_upper[row], rest_low, grain, 1.0) / value
         at_least = _widened(row_lower[row], rest_high, grain, -1.0) / value
@@ -223,7 +223,7 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     low = np.where(value > 0, value * lower[column], value * upper[column])
     high = np.where(value > 0, value * upper[column], value * lower[column])
     rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
-    grain = _GRAIN * (_sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m))[row]
+    grain = _grain(row, low, high, m)[row]
     asks_more, asks_less = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
     with np.errstate(invalid="ignore", over="ignore"):
         met_above = _widened(problem.row_lower[row], rest_low, grain, 1.0) / value
@@ -270,6 +270,12 @@ def _row_of(matrix: sparse.csr_array) -> IntArray:
 def _sum_of_sizes(row: IntArray, term: FloatArray, n_rows: int) -> FloatArray:
     """Return the sum of the sizes of all finite terms of every row."""
     return np.bincount(row, np.where(np.isfinite(term), np.abs(term), 0.0), minlength=n_rows).astype(float)
+
+
+def _grain(row: IntArray, low: FloatArray, high: FloatArray, n_rows: int) -> FloatArray:
+    """Return per row what the rest of its sums may be off by; nothing where a row has one entry."""
+    sizes = _sum_of_sizes(row, low, n_rows) + _sum_of_sizes(row, high, n_rows)
+    return np.where(np.bincount(row, minlength=n_rows) > 1, _GRAIN * sizes, 0.0)
 
 
 def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:
