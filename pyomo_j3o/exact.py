@@ -448,6 +448,8 @@ class _Run:
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         self._take_over(states, problem)
+        if ending is Ending.GAP and self.outcome_of_start is None and problem.n_nonzeros <= solver.small:
+            self._try_to_refute()
         if ending is Ending.GAP and not self._proven():
             ending = self._search_on()
         if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
@@ -472,6 +474,25 @@ class _Run:
         left = self.settings.time_limit - self.timings.elapsed()
         self.ray = unbounded_columns(linear, self.backend, left)
         return bool(self.ray) and first_plan(linear, left)[1] is not None
+
+    def _try_to_refute(self) -> None:
+        """Compare a MIP solver's optimum of a small model, which had no start, with a plan of our own.
+
+        Solvers have been seen to call a plan optimal that the first greedy placement beats.
+        """
+        instance, before = self.instance, self.objective
+        if instance.linear is None or self.settings.time_limit <= self.timings.elapsed():
+            return
+        quick = replace(self.settings, improve=False, bound="none", max_iterations=1, callback=None)
+        found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
+        if found.plan is None:
+            return
+        plan = instance.in_own_columns(found).plan
+        assert plan is not None
+        self._keep(plan.x, plan.y, instance.problem)
+        if self.objective > before + allowance(before):
+            self.log.line("The MIP solver's proof is wrong: a plan of j3o beats it")
+            self.bound = np.inf
 
     def _search_on(self) -> Ending:
         """Let J3O prove what the MIP solver cannot: its bounds hold whatever the tolerances of a solver."""

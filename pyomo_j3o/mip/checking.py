@@ -62,7 +62,7 @@ def solve_checked(
         return found
 
     found = attempt(model, False)
-    tight = found.found and _misses_when_rounded(model, found.values)
+    tight = found.found and whole.covers(found.values) is None and _misses_when_rounded(model, found.values)
     if tight:
         again = attempt(model, True)
         found = again if again.found or again.status is LPStatus.INFEASIBLE else found
