@@ -54,6 +54,10 @@ def choose_backend(
     if name == "highs":
         return HighsBackend(options, seed)
     problem = gurobi.unavailable(n_columns, n_rows)
+    if name == "auto" and not problem:
+        # The elastic LP has two slacks a row, and cuts are rows.
+        problem = gurobi.unavailable(n_columns + 2 * n_rows, 2 * n_rows)
+        problem += " with slacks and cuts" if problem else ""
     gurobi.restore_ctrl_c()
     if name == "gurobi":
         if problem:
