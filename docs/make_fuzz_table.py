@@ -117,6 +117,8 @@ def main() -> None:
             verdicts.append(verdict)
             if verdict.wrong or (verdict.distance or 0) > NEAR:
                 print(verdict, flush=True)
+            if len(verdicts) % 500 == 0:
+                print(f"{len(verdicts)} models, {time.perf_counter() - begin:.0f} s", flush=True)
     (HERE / "fuzz_table.md").write_text("\n".join(table(verdicts)) + "\n", encoding="utf-8")
     print(f"{len(verdicts)} models in {time.perf_counter() - begin:.0f} s")
 

@@ -27,6 +27,7 @@ from small_problems import INF
 from solver_models import objective_value
 
 from pyomo_j3o import improving
+from pyomo_j3o.errors import TriviallyInfeasibleError
 from pyomo_j3o.lp import gurobi
 from pyomo_j3o.mip import scip
 from pyomo_j3o.problem import OBJECTIVE
@@ -453,7 +454,10 @@ def _highs_seconds(case):
     if case.problem is None:
         return None
     if len(case.problem.products):
-        pyo.TransformationFactory("j3o.linearize_products").apply_to(m)
+        try:
+            pyo.TransformationFactory("j3o.linearize_products").apply_to(m)
+        except TriviallyInfeasibleError:
+            return None  # by constants alone
     begin = time.process_time()
     NewSolverFactory("highs").solve(
         m, rel_gap=1e-4, load_solutions=False, raise_exception_on_nonoptimal_result=False
