@@ -46,6 +46,9 @@ _noticed: weakref.WeakSet[BlockData] = weakref.WeakSet()
 #: How far constants alone may miss a bound, relative to their size, before a model is called infeasible.
 TOLERANCE = 1e-8
 
+#: A bound of this size is none.
+_INFINITE = 1e20
+
 # Components that may be active without a meaning of their own for the solver.
 _UNDERSTOOD = {
     Block,
@@ -555,6 +558,8 @@ class _Columns:
                 "make its domain Reals or a part of them, or mark it onloading"
             )
         self._require_open(positions, lower, upper)
+        # What other solvers take for infinite is infinite.
+        lower, upper = np.where(lower <= -_INFINITE, -inf, lower), np.where(upper >= _INFINITE, inf, upper)
         return np.minimum(lower, upper), upper
 
     def idle_values(self) -> list[float]:
@@ -839,7 +844,22 @@ def _bounds_without_constant(
             f"{_called(rows.constraints[i])} has no free variable left, and its body, {constant[i]}, is not "
             f"between {lower[i]} and {upper[i]}; unfix a variable or change a Param"
         )
-    return np.minimum(lower, upper) - constant, upper - constant
+    return _less_constant(np.minimum(lower, upper), constant), _less_constant(upper, constant)
+
+
+def _less_constant(side: FloatArray, constant: FloatArray) -> FloatArray:
+    """Return ``side - constant`` without the noise of that difference: 10.3 - 10 is 0.3."""
+    left = side - constant
+    noise = 4.0 * np.spacing(np.maximum(np.abs(np.where(np.isfinite(side), side, 0.0)), np.abs(constant)))
+    clean = left.copy()
+    open_still = np.isfinite(left) & (constant != 0.0)
+    left = np.where(open_still, left, 0.0)
+    for decimals in range(13):
+        rounded = np.round(left, decimals)
+        near = open_still & (np.abs(rounded - left) <= noise)
+        clean[near] = rounded[near]
+        open_still &= ~near
+    return clean
 
 
 def _require_finite(

@@ -168,7 +168,7 @@ def find_conflicts(
     if crossed:
         return Finding(False, tuple(crossed[:most]), complete=False)
     linearized = linearize(problem)
-    counted, into_counts = _counted(linearized.problem)
+    counted, into_counts, inwards = _counted(linearized.problem)
     linear, factors = scale_rows(counted)
     factors = into_counts * factors
     given = _given_bounds(linearized)
@@ -194,7 +194,9 @@ def find_conflicts(
         search.run(most - len(conflicts))
         unknown = unknown or search.unknown
         complete = complete and search.complete
-        conflicts += [_in_whole(conflict, part.rows, columns, factors) for conflict in search.conflicts]
+        conflicts += [
+            _in_whole(conflict, part.rows, columns, factors, inwards) for conflict in search.conflicts
+        ]
     own = problem.offloading_lower, problem.offloading_upper
     in_products = np.zeros(problem.n_offloading, dtype=bool)
     in_products[problem.products.offloading] = True
@@ -216,14 +218,27 @@ def _crossed_bounds(problem: Problem) -> list[Conflict]:
     return found
 
 
-def _counted(problem: Problem) -> tuple[Problem, FloatArray]:
-    """Return the problem with rows in whole numbers counted in their units, and the factors, (M,).
+def _counted(problem: Problem) -> tuple[Problem, FloatArray, FloatArray]:
+    """Return the problem with rows in whole numbers counted in their units, and the way back.
 
-    Sides stay where they are: what a row would have to be is asked for in the user's numbers.
+    Where no multiple lies between the sides of a row, they stay where they are.
+
+    Returns
+    -------
+    Problem
+    factors : (M,)
+        Counted row = factor times the row.
+    moved : (2, M)
+        By how much the lower and the upper side of each row moved inwards, in the user's numbers.
     """
-    counted, factors, _ = in_whole_numbers(problem)
-    lower, upper = problem.row_lower * factors, problem.row_upper * factors
-    return replace(counted, row_lower=lower, row_upper=upper), factors
+    counted, factors, crossed = in_whole_numbers(problem)
+    lower, upper = counted.row_lower.copy(), counted.row_upper.copy()
+    lower[crossed] = (problem.row_lower * factors)[crossed]
+    upper[crossed] = (problem.row_upper * factors)[crossed]
+    with np.errstate(invalid="ignore"):
+        moved = np.stack([lower / factors - problem.row_lower, problem.row_upper - upper / factors])
+    moved = np.where(np.isfinite(moved), np.maximum(moved, 0.0), 0.0)
+    return replace(counted, row_lower=lower, row_upper=upper), factors, moved
 
 
 def _given_bounds(linearized: Linearized) -> BoolArray:
@@ -236,7 +251,9 @@ def _given_bounds(linearized: Linearized) -> BoolArray:
     return given
 
 
-def _in_whole(conflict: Conflict, rows: IntArray, columns: IntArray, factors: FloatArray) -> Conflict:
+def _in_whole(
+    conflict: Conflict, rows: IntArray, columns: IntArray, factors: FloatArray, inwards: FloatArray
+) -> Conflict:
     """Return a conflict of a part in the numbers and units of the whole problem."""
 
     def whole(side: Side) -> Side:
@@ -246,15 +263,23 @@ def _in_whole(conflict: Conflict, rows: IntArray, columns: IntArray, factors: Fl
 
     sides = tuple(whole(side) for side in conflict.sides)
     unit = [1.0 / factors[side.row] if side.row >= 0 else 1.0 for side in sides]
+    # The side had moved inwards by so much before it was asked how far it has to give way.
+    before = [inwards[int(side.upper), side.row] if side.row >= 0 else 0.0 for side in sides]
+
+    def own(amount: float, u: float, ahead: float) -> float:
+        return max(amount * u - ahead, 0.0)
+
     return replace(
         conflict,
         sides=sides,
         ties=tuple(whole(side) for side in conflict.ties),
         alone=tuple(
-            None if growth is None else Growth(growth.amount * u, growth.least * u)
-            for growth, u in zip(conflict.alone, unit, strict=True)
+            None if growth is None else Growth(own(growth.amount, u, ahead), own(growth.least, u, ahead))
+            for growth, u, ahead in zip(conflict.alone, unit, before, strict=True)
         ),
-        together=tuple(slack * u for slack, u in zip(conflict.together, unit, strict=False)),
+        together=tuple(
+            own(slack, u, ahead) for slack, u, ahead in zip(conflict.together, unit, before, strict=False)
+        ),
     )
 
 

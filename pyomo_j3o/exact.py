@@ -25,7 +25,7 @@ from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, evaluate, missed
+from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, evaluate
 from pyomo_j3o.repairing import first_plan
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap, rounding
 from pyomo_j3o.scaling import scale_rows
@@ -71,6 +71,8 @@ class Instance:
         By which the rows of `linear` are scaled.
     met : (at most N + K,)
         Columns of (x, y) in the order in which the user's rows first name them; see `Inverse`.
+    accepts : callable
+        Returns whether the user's own rows take a plan of `problem`.
     """
 
     problem: Problem
@@ -78,10 +80,16 @@ class Instance:
     linear: Problem | None = None
     row_factors: FloatArray = field(default_factory=lambda: np.zeros(0))
     met: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    accepts: Callable[[BoolArray, FloatArray], bool] = lambda x, y: True
 
     @staticmethod
-    def of(problem: Problem, met: IntArray, remaining: Remaining = forever) -> Instance:
-        """Return the instance of a scaled problem; see the attribute for `met`.
+    def of(
+        problem: Problem,
+        met: IntArray,
+        accepts: Callable[[BoolArray, FloatArray], bool],
+        remaining: Remaining = forever,
+    ) -> Instance:
+        """Return the instance of a scaled problem; see the attributes for `met` and `accepts`.
 
         Raises
         ------
@@ -94,7 +102,7 @@ class Instance:
         require_time(remaining)
         smaller = shrink_big_m(linearized.problem)
         require_time(remaining)
-        return Instance(problem, linearized, *scale_rows(smaller), met)
+        return Instance(problem, linearized, *scale_rows(smaller), met, accepts)
 
     def in_own_columns(self, outcome: Outcome) -> Outcome:
         """Return an outcome of `linear` in the columns and rows of `problem`."""
@@ -192,6 +200,9 @@ def solve(
             if ending is not None:
                 return run.outcome(ending), run.trace, replace(proof, start=run.objective)
         begun = -np.inf if run.alone else run.objective
+        unit = abs(instance.problem.sense)
+        if unit != 1.0:
+            log.line(f"In the log of {solver.title}, the objective is divided by {unit:g}")
         log.line()
         log.line(run.described_start(without))
         while True:
@@ -377,7 +388,7 @@ class _Run:
             self._linear_plan = found.plan
             own = instance.in_own_columns(found)
             assert own.plan is not None
-            if not missed(instance.problem, own.plan.x.astype(float), own.plan.y):
+            if instance.accepts(own.plan.x, own.plan.y):
                 self.plan, self.duals = own.plan, own.duals
             else:
                 # A huge M has let a fraction of an x through that counts as 0.
@@ -455,6 +466,8 @@ class _Run:
         if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
             # What counts is the plan at hand, checked, and what is proven of it; not what the solver said.
             ending = Ending.GAP if self._proven() else Ending.TOLERANCES if ending is Ending.GAP else ending
+        if ending is Ending.TOLERANCES and self.plan is None:
+            ending = Ending.LIMIT
         if self.settings.callback is not None:
             try:
                 self.settings.callback(self.trace[-1])
@@ -497,16 +510,19 @@ class _Run:
     def _search_on(self) -> Ending:
         """Let J3O prove what the MIP solver cannot: its bounds hold whatever the tolerances of a solver."""
         instance, settings = self.instance, self.settings
-        if instance.linear is None or self.plan is None or settings.time_limit <= self.timings.elapsed():
+        if instance.linear is None or settings.time_limit <= self.timings.elapsed():
             return Ending.GAP
-        self.log.line("The MIP solver's proof is not beyond its tolerances; j3o goes on by itself")
-        settings = replace(settings, start=self.plan.x)
+        self.log.line("The MIP solver's answer is not beyond its tolerances; j3o goes on by itself")
+        if self.plan is not None:
+            settings = replace(settings, start=self.plan.x)
         found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
         self.bound = min(self.bound, found.bound)
         if found.plan is not None:
             plan = instance.in_own_columns(found).plan
             assert plan is not None
             self._keep(plan.x, plan.y, instance.problem)
+        if found.ending is Ending.INFEASIBLE and self.plan is None:
+            return Ending.INFEASIBLE
         return found.ending if found.ending in (Ending.TIME, Ending.INTERRUPTED) else Ending.GAP
 
     def _states(self, problem: Problem) -> list[_PartState]:
@@ -686,18 +702,18 @@ class _Run:
 
     def _keep(self, x: BoolArray, y: FloatArray, problem: Problem) -> None:
         """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""
+        own = self.instance.problem
         try:
             plan, duals = self._route(x)
         except KeyboardInterrupt:
             plan, duals = None, None
-        if plan is None:
+        if plan is None or not self.instance.accepts(plan.x, plan.y):
             # Interrupted, or the MIP solver was content with an x that is not quite whole.
-            if problem is not self.instance.problem and self.instance.linearized is not None:
+            if problem is not own and self.instance.linearized is not None:
                 y = self.instance.linearized.recover(x, y)
-            own = self.instance.problem
-            plan = Plan(x, y, evaluate(own, x.astype(float), y))
-        if missed(self.instance.problem, plan.x.astype(float), plan.y):
-            return
+            plan, duals = Plan(x, y, evaluate(own, x.astype(float), y)), None
+            if not self.instance.accepts(plan.x, plan.y):
+                return
         if self.plan is None or plan.objective > self.plan.objective:
             self.plan, self.duals = plan, duals
 

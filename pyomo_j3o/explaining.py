@@ -443,7 +443,8 @@ def _table(rows: Sequence[ConflictingRow], most: int | None = None) -> list[str]
     lines = [head]
     for (_, kind, relation, *cells), members in groups.items():
         own = "" if kind == "row" else f" ({kind})"
-        now = {f"{row.now:.4g}" for row in members}
+        # Of whole numbers every digit may be the one that counts.
+        now = {f"{row.now:.12g}" if float(row.now).is_integer() else f"{row.now:.4g}" for row in members}
         name = members[0].name
         if len(members) > 1:
             name = f"{members[0].component.parent_component().name} ({len(members)} of them)"
@@ -490,7 +491,7 @@ def _changed(row: ConflictingRow, then: float) -> str:
     """Return a new value, and how far it is from that of now."""
     now = row.now
     change = then - now
-    if abs(change) <= 1e-9 * (abs(now) or 1.0):
+    if abs(change) <= 1e-13 * (abs(now) or 1.0):
         return "as it is"
     # So many decimals that four digits of the change are right, and rounded away from what is not enough.
     decimals = max(0, 3 - math.floor(math.log10(abs(change))))

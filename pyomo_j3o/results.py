@@ -13,8 +13,9 @@ import numpy as np
 
 from pyomo_j3o.problem import FloatArray, Plan
 
-#: An objective, in its scaled unit, that is no larger than this is 0 up to rounding.
-_NOTHING = 1e-9
+#: An objective, in its scaled unit, that is no larger than the first is 0 up to rounding; its gap closes at the
+#: second.
+_NOTHING, _CLOSED = 1e-12, 1e-9
 
 #: The phases of a solve, as `timing_info` names them.
 PHASES = ("compile", "certify", "onload", "offload", "improve", "exact", "load")
@@ -115,7 +116,7 @@ def rounding(objective: float) -> float:
 
     Relative to an objective of 0, every gap is infinitely large.
     """
-    return _NOTHING if abs(objective) <= _NOTHING else 0.0
+    return _CLOSED if abs(objective) <= _NOTHING else 0.0
 
 
 @dataclass(slots=True)

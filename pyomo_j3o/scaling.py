@@ -13,20 +13,23 @@ from pyomo_j3o.tightening import implied_bounds, needed_bounds
 from pyomo_j3o.whole import in_whole_numbers, rows_over_x, units_of
 
 #: Ranges of columns, and largest coefficients of rows, in between are left as they are.
-_SMALL, _LARGE = 1e-3, 1e3
+_SMALL, _LARGE = 1e-3, 1e4
 
 #: A column that gets no farther from 0 than this counts as one that stays there.
 _NOTHING = 1e-11
 
+#: A bound of this size says nothing of how far a column gets.
+_NO_BOUND = 1e9
+
 #: What a variable contributes to the objective: the geometric mean may lie in between, the largest below.
-_LEAST_MEAN, _LARGEST_MEAN, _LARGEST = 1e-3, 1e3, 1e6
+_LEAST_MEAN, _LARGEST_MEAN, _LARGEST = 1e-3, 1e5, 1e7
 
 #: A row of whole numbers keeps a unit of at least this: below it the unit would drown in tolerances.
 _LEAST_UNIT = 1e-3
 
 #: A row whose largest coefficient is near 1 is multiplied by so much at most for the sake of its unit: from
 #: coefficients of millions Gurobi has been seen to prove what is wrong.
-_MOST_FOR_UNIT = 1e4
+_MOST_FOR_UNIT = 1e2
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ def _reach(problem: Problem) -> FloatArray:
         )
     )
     # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
+    # A bound as far out as this stands for none.
+    given, follows = (np.where(end < _NO_BOUND, end, 0.0) for end in (given, follows))
     reach = np.where(follows > _NOTHING, follows, given)
     reach = np.where(needed > _NOTHING * np.maximum(reach, 1.0), needed, reach)
     return np.where(reach > _NOTHING, reach, 1.0)
@@ -217,13 +222,13 @@ def _scale_objective(problem: Problem, reach: FloatArray) -> tuple[Problem, floa
             ]
         )
     )
-    contributions = contributions[contributions > 0]
+    contributions = contributions[(contributions > 0) & np.isfinite(contributions)]
     if not len(contributions):
         return problem, 1.0
     mean, largest = float(np.exp2(np.mean(np.log2(contributions)))), float(contributions.max())
     if _LEAST_MEAN <= mean <= _LARGEST_MEAN and largest <= _LARGEST:
         return problem, 1.0
-    factor = float(np.exp2(-np.rint(np.log2(max(mean, largest / _LARGEST)))))
+    factor = float(np.exp2(np.clip(-np.rint(np.log2(max(mean, largest / _LARGEST))), -1000.0, 1000.0)))
     return (
         replace(
             problem,

@@ -368,7 +368,7 @@ class _Again:
             return replace(start, bound=math.inf)
         not_linear = ""
         try:
-            instance = exact.Instance.of(scaled, np.zeros(0, dtype=np.int64))
+            instance = exact.Instance.of(scaled, np.zeros(0, dtype=np.int64), lambda x, y: True)
         except UnboundedProductError as error:
             instance, not_linear = exact.Instance(scaled), error.reason(f"y {error.offloading}")
 

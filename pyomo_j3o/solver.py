@@ -573,6 +573,9 @@ class J3O(SolverBase):
         def remaining() -> float:
             return limit - timings.elapsed()
 
+        def accepts(x: BoolArray, y: FloatArray) -> bool:
+            return _first_missed(problem, x, y * scaling.column) is None
+
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
             problem, inverse = compile_model(model, config.strict, remaining)
@@ -582,12 +585,12 @@ class J3O(SolverBase):
             _require_possible(scaling, inverse)
             not_linear = ""
             try:
-                instance = exact.Instance.of(scaled, inverse.met, remaining)
+                instance = exact.Instance.of(scaled, inverse.met, accepts, remaining)
             except UnboundedProductError as error:
                 variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":
                     raise error.named(variable) from None
-                instance, not_linear = exact.Instance(scaled), error.reason(variable)
+                instance, not_linear = exact.Instance(scaled, accepts=accepts), error.reason(variable)
         require_time(remaining)
         linear = scaled if instance.linear is None else instance.linear
         options = dict(config.solver_options.value())
@@ -676,7 +679,9 @@ class J3O(SolverBase):
         converged = condition == TerminationCondition.convergenceCriteriaSatisfied
         if config.raise_exception_on_nonoptimal_result and not converged:
             raise NoOptimalSolutionError(
-                f"{message} Set raise_exception_on_nonoptimal_result=False to get the results all the same."
+                f"{message} Set raise_exception_on_nonoptimal_result=False"
+                + ("" if results.solution_loader.get_number_of_solutions() else " and load_solutions=False")
+                + " to get the results all the same."
             )
         if not config.load_solutions:
             if results.solution_loader.get_number_of_solutions():
@@ -801,24 +806,32 @@ def _falls_back_on_highs(config: Any) -> bool:
     return bool(chosen) and not gurobi.unavailable(1, 1)
 
 
-def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
-    """Check the plan on the arrays of the user's model, products and all, before anything is loaded."""
+def _first_missed(problem: Problem, x: BoolArray, y: FloatArray) -> tuple[int, float] | None:
+    """Return the row or bound of the user's model that a plan misses most, and by how much; None if none."""
     point = x.astype(float)
     missed = violations(problem, point, y)
     allowed = allowed_violations(problem, point, y)
     # Whole numbers hold exactly, or not at all.
     allowed[broken_rows(problem, point)] = -1.0
     worst = int(np.argmax(missed - allowed)) if len(missed) else 0
-    if len(missed) and missed[worst] > allowed[worst]:
-        if worst < problem.n_rows:
-            name = f"constraint '{inverse.rows[worst].name}'"
-        else:
-            variables = [*inverse.onloading, *inverse.offloading]
-            name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
-        raise _PlanRefusedError(
-            f"the plan that the solver behind j3o returned misses {name} by {missed[worst]:.1e}; scale the "
-            "model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
-        )
+    return (worst, float(missed[worst])) if len(missed) and missed[worst] > allowed[worst] else None
+
+
+def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
+    """Check the plan on the arrays of the user's model, products and all, before anything is loaded."""
+    found = _first_missed(problem, x, y)
+    if found is None:
+        return
+    worst, amount = found
+    if worst < problem.n_rows:
+        name = f"constraint '{inverse.rows[worst].name}'"
+    else:
+        variables = [*inverse.onloading, *inverse.offloading]
+        name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
+    raise _PlanRefusedError(
+        f"the plan that the solver behind j3o returned misses {name} by {amount:.1e}; scale the "
+        "model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
+    )
 
 
 def _require_paid(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
@@ -920,6 +933,15 @@ class _Options(MutableMapping[str, Any]):
     def __delitem__(self, name: str) -> None:
         self._config.get(self._known(name)).reset()
 
+    def clear(self) -> None:
+        """Give every option its default again."""
+        for name in self:
+            del self[name]
+
+    def popitem(self) -> tuple[str, Any]:
+        """Refuse: an option never leaves, it only goes back to its default."""
+        raise OptionError("options cannot be taken out; use del or clear() to go back to defaults")
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._config)
 
@@ -997,7 +1019,9 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         self._ignore_interface(kwds.pop("solver_io", None))
         logfile = kwds.pop("logfile", None)
         timing = bool(kwds.get("report_timing"))
-        call: dict[str, Any] = {"raise_exception_on_nonoptimal_result": False}
+        call: dict[str, Any] = {}
+        if not _given(self.config, "raise_exception_on_nonoptimal_result"):
+            call["raise_exception_on_nonoptimal_result"] = False
         for source in (_as_mapping(kwds.pop("options", None)), kwds):
             for name, value in source.items():
                 if name in _WITHOUT_EFFECT or (value is None and name in ("timelimit", "solver_options")):

@@ -16,6 +16,9 @@ _GRAIN = 1e-13
 #: So many passes at most look for the ends of columns that have none.
 _LONGEST_CHAIN = 60
 
+#: A bound farther out than this stands for none.
+_NO_BOUND = 1e7
+
 #: So many times what a row needs, an M is huge.
 _HUGE = 100.0
 
@@ -234,6 +237,8 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     most, least = np.full(len(lower), -np.inf), np.full(len(lower), np.inf)
     np.maximum.at(most, column[more], np.where(value > 0, met_above, met_below)[more])
     np.minimum.at(least, column[less], np.where(value > 0, met_below, met_above)[less])
+    # The division, too, is rounded.
+    most, least = most * (1.0 + np.sign(most) * _GRAIN), least * (1.0 - np.sign(least) * _GRAIN)
     most, least = np.maximum(most, lower)[n_x:], np.minimum(least, upper)[n_x:]
     gain = problem.offloading_objective
     # Where both would hold alone but not together, the upper one.
@@ -250,7 +255,7 @@ def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     Parameters
     ----------
     problem
-        Its own bounds stay as they are.
+        Its own bounds stay as they are, unless they are very far out.
     bounds
         Of y, (K,) each, as `implied_bounds` returns them.
     """
@@ -259,7 +264,11 @@ def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     # Where the rows contradict a bound that is given, it is for them to say so.
     low = np.minimum(low - 1.0 - np.abs(low), upper)
     high = np.maximum(high + 1.0 + np.abs(high), lower)
-    return np.where(np.isfinite(lower), lower, low), np.where(np.isfinite(upper), upper, high)
+    # Of a bound that is given very far out, the rows may say more.
+    return (
+        np.where(lower > -_NO_BOUND, lower, np.maximum(low, lower)),
+        np.where(upper < _NO_BOUND, upper, np.minimum(high, upper)),
+    )
 
 
 def _row_of(matrix: sparse.csr_array) -> IntArray:

@@ -12,6 +12,12 @@ from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
 #: A number counts as a multiple of a power of ten if it is one up to so many units in its last place.
 _PLACES = 4.0
 
+#: What sums of decimals are off by, relative.
+_OF_DECIMALS = 1e-12
+
+#: Units of so many binary places are binary, not decimal.
+_BINARY = 40
+
 #: So many decimals are looked at.
 _DECIMALS = 9
 
@@ -118,9 +124,12 @@ def counted_side(side: FloatArray, unit: FloatArray, inwards: np.ufunc) -> Float
     """Return sides in units, moved inwards to a whole number unless they are one."""
     count = side / unit
     nearest = np.rint(count)
-    # 0.1 + 0.2 <= 0.3 holds: the side is three tenths, whatever its last binary digit says.
+    # 0.1 + 0.2 <= 0.3 holds: the side is three tenths, whatever its last binary digits say. A sum of many
+    # decimals is off by more; a side in binary units is what it is.
+    binary = np.ldexp(unit, _BINARY) % 1.0 == 0.0
     with np.errstate(invalid="ignore"):
-        whole = np.abs(count - nearest) <= _PLACES * np.spacing(np.abs(count))
+        noise = np.where(binary, _PLACES * np.spacing(np.abs(count)), _OF_DECIMALS * np.abs(count))
+        whole = np.abs(count - nearest) <= noise
         return np.where(np.isfinite(side), np.where(whole, nearest, inwards(count)), side)
 
 

@@ -17,7 +17,7 @@ from pyomo_j3o.whole import counted_side, units_of
 #: that one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 
-#: Where the entries of a matrix are farther apart than this, a MIP solver's bound proves nothing: what its
+#: Where the entries of a row are farther apart than this, a MIP solver's bound proves nothing: what its
 #: presolve and its cuts take for rounding counts there.
 _FARTHEST_APART = 1e9
 
@@ -50,7 +50,7 @@ def solve_checked(
         As for `MIPSolver.solve`.
     """
     begin = time.perf_counter()
-    whole = _WholeRows.of(model.linear)
+    whole = _WholeRows.of(model)
     proven, nodes = np.inf, 0
 
     def attempt(model: MIPModel, tight: bool) -> MIPSolution:
@@ -85,14 +85,23 @@ def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> flo
     """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it."""
     if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
         return found.bound
-    entries = np.abs(model.linear.matrix.data)
-    if len(entries) and entries.max() > _FARTHEST_APART * entries.min():
+    if _farthest_apart(model.linear) > _FARTHEST_APART:
         return np.inf
     bound = found.bound + _MARGIN * abs(found.bound) + _MARGIN_OF_LARGEST * _largest_contribution(model)
     known = found.objective if found.found else -np.inf
     if start is not None and not len(model.products) and not _missed(model.linear, start.values):
         known = max(known, model.objective_at(start.values))
     return np.inf if bound < known - _MISSED * max(1.0, abs(known)) else max(bound, known)
+
+
+def _farthest_apart(linear: LinearModel) -> float:
+    """Return the largest ratio of two entries of one row."""
+    matrix = sparse.csr_array(linear.matrix)
+    row = np.repeat(np.arange(linear.n_rows), np.diff(matrix.indptr))
+    largest, smallest = np.zeros(linear.n_rows), np.full(linear.n_rows, np.inf)
+    np.maximum.at(largest, row, np.abs(matrix.data))
+    np.minimum.at(smallest, row, np.abs(matrix.data))
+    return float((largest / smallest).max(initial=1.0))
 
 
 def _largest_contribution(model: MIPModel) -> float:
@@ -147,13 +156,15 @@ class _WholeRows:
     most: FloatArray
 
     @staticmethod
-    def of(linear: LinearModel) -> _WholeRows:
+    def of(model: MIPModel) -> _WholeRows:
+        linear, terms = model.linear, model.products
         matrix = sparse.csr_array(linear.matrix)
         binary = np.zeros(linear.n_columns, dtype=bool)
         if linear.integer is not None:
             binary = linear.integer & (linear.lower >= 0) & (linear.upper <= 1)
         row = np.repeat(np.arange(linear.n_rows), np.diff(matrix.indptr))
         others = np.bincount(row, ~binary[matrix.indices], minlength=linear.n_rows)
+        others[terms.row[terms.row != OBJECTIVE]] += 1
         rows = np.flatnonzero((others == 0) & (np.diff(matrix.indptr) > 0))
         unit = units_of(matrix[rows])
         rows, unit = rows[unit > 0], unit[unit > 0]

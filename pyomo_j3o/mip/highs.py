@@ -39,6 +39,9 @@ _STATUS = {
     _MODEL_STATUS.kInterrupt: LPStatus.INTERRUPTED,
 }
 
+#: Nonzeros that HiGHS's presolve takes a second for, where it is slow.
+_PRESOLVED_PER_SECOND = 20_000
+
 #: Entries below this HiGHS drops by default; so it does here, unless the model has any.
 _DROPPED = 1e-9
 
@@ -127,6 +130,8 @@ class HighsMIP:
             options["small_matrix_value"] = _DROPPED
         if limits.tight:
             options.update(_TIGHT)
+        if model.linear.matrix.nnz > _PRESOLVED_PER_SECOND * limits.time:
+            options["presolve"] = "off"  # it does not look at the clock
         options.update(
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
         )
