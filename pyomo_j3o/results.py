@@ -13,8 +13,8 @@ import numpy as np
 
 from pyomo_j3o.problem import FloatArray, Plan
 
-#: An objective, in its scaled unit, that is no larger than the first is 0 up to rounding; its gap closes at the
-#: second.
+#: An objective, in its scaled unit, that is no larger than the first is 0 up to rounding. Its gap closes at
+#: the second.
 _NOTHING, _CLOSED = 1e-12, 1e-9
 
 #: The phases of a solve, as `timing_info` names them.

@@ -242,3 +242,31 @@ def test_a_proof_is_met_within_its_tolerances_alone():
     assert exact.allowance(1e3) == pytest.approx(1e-3)
     assert exact.allowance(1e-4) == pytest.approx(1e-10)
     assert exact.allowance(0.0) <= 1e-9
+
+
+def test_a_row_with_a_product_is_no_row_over_binaries_alone():
+    """X y + x >= 4 with y <= 8 holds at x = 1, y = 3, though 1 alone is less than 4."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 8))
+    m.enough = pyo.Constraint(expr=m.x * m.y + m.x >= 4)
+    m.cost = pyo.Objective(expr=5 * m.x + m.y)
+    annotate(m, onloading=m.x, offloading=m.y)
+    for options in ({"mip_solver": "gurobi"}, {"mip_solver": "scip"}, {"mip_solver": "highs"}):
+        results = SolverFactory("j3o.exact").solve(m.clone(), lp_solver="highs", **options)
+        assert results.incumbent_objective == pytest.approx(8), options
+        assert results.objective_bound <= 8
+
+
+@pytest.mark.parametrize("far", [1e9, 1e15, 1e20, 1e300])
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+def test_a_bound_that_stands_for_none(name, far):
+    """Whatever number a user writes for infinity: the optimum is found, and what is proven of it holds."""
+    m = sites()
+    m.z = pyo.Var(bounds=(0, far))
+    m.also = pyo.Constraint(expr=m.z >= m.y[1])
+    m.cost.expr += 2 * m.z
+    annotate(m, offloading=m.z)
+    results = SolverFactory(name).solve(m, lp_solver="highs", mip_solver="highs")
+    assert results.solution_status.name == "optimal"
+    assert results.incumbent_objective == pytest.approx(5 + 3, rel=1e-4)
+    assert results.objective_bound <= 8 + 1e-9

@@ -123,3 +123,25 @@ def test_a_capacity_is_not_overfilled_by_one_unit(name, mip_solver, seed):
     proven = results.solution_status.name == "optimal"
     assert proven or name == "j3o"
     assert used >= best * (1 - (1.1e-6 if proven else 1e-2))
+
+
+@pytest.mark.parametrize("base", [10, 1000, 1e6, 1e8])
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+def test_a_constant_in_a_row_of_decimals_is_no_noise(name, base):
+    """Base + 0.1 a + 0.2 b >= base + 0.3: the side that is left is 0.3, whatever the floats say."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), domain=pyo.Binary)
+    m.row = pyo.Constraint(expr=base + 0.1 * m.x[0] + 0.2 * m.x[1] >= base + 0.3)
+    m.cost = pyo.Objective(expr=m.x[0] + m.x[1])
+    annotate(m, onloading=m.x)
+    assert SolverFactory(name).solve(m, lp_solver="highs").incumbent_objective == pytest.approx(2)
+
+
+def test_a_sum_of_many_decimals_is_what_it_looks_like():
+    """Python's sum of a thousand tenths is 1.4e-12 below 100, and a hundred is what is meant."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(1000), domain=pyo.Binary)
+    m.row = pyo.Constraint(expr=sum(0.1 * m.x[k] for k in range(1000)) == sum([0.1] * 1000))
+    m.cost = pyo.Objective(expr=sum(m.x.values()))
+    annotate(m, onloading=m.x)
+    assert SolverFactory("j3o").solve(m, lp_solver="highs").incumbent_objective == pytest.approx(1000)

@@ -70,7 +70,7 @@ class Limits:
         None for the solver's own default.
     tight
         With the tightest tolerances that the solver has: for models in which a fraction of an x that counts
-        as 0 opens what a huge M holds.
+        as 0 opens what a huge M holds. SCIP has no other that it keeps.
     """
 
     time: float = np.inf

@@ -93,8 +93,6 @@ class ScipMIP:
             "randomization/randomseedshift": self._seed,
             "limits/time": min(max(limits.time, 0.0), float(self._own.get("limits/time", _INFINITY))),
         }
-        if limits.tight:
-            options["numerics/feastol"] = 1e-7
         options.update(
             limits.as_options("limits/gap", "limits/absgap", "limits/totalnodes", "limits/solutions")
         )
