@@ -47,7 +47,7 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
     if len(rows) < 2 or _nothing_must_be_routed(problem, over_y):
         return problem
     loads, uses, limits = [], [], []
-    for members in _families(problem, rows, sign)[:_FAMILIES]:
+    for members in _families(problem, rows, sign):
         part = sparse.csr_array(sparse.diags_array(sign[members]) @ problem.onloading_rows[rows[members]])
         load = np.asarray(sign[members] @ problem.offloading_rows[rows[members]]).ravel()
         side = np.where(
@@ -95,7 +95,7 @@ def _nothing_must_be_routed(problem: Problem, over_y: IntArray) -> bool:
 
 
 def _families(problem: Problem, rows: IntArray, sign: FloatArray) -> list[IntArray]:
-    """Return positions in `rows` that belong together, the largest families first.
+    """Return positions in `rows` that belong together, of the largest families, largest first.
 
     Rows are told apart by the kinds of rows that their y meet in, twice over (colour refinement), and by
     the independent part that they lie in.
@@ -105,24 +105,22 @@ def _families(problem: Problem, rows: IntArray, sign: FloatArray) -> list[IntArr
     row = np.repeat(np.arange(m), np.diff(matrix.indptr))
     positive = matrix.data > 0
     x_entries = np.diff(problem.onloading_rows.indptr)
-    kind = np.stack(
-        [
-            x_entries > 0,
-            np.minimum(np.diff(matrix.indptr), 2),
-            np.isfinite(problem.row_lower),
-            np.isfinite(problem.row_upper),
-            problem.row_lower == problem.row_upper,
-        ]
-    )
-    row_colour = np.unique(kind, axis=1, return_inverse=True)[1].ravel()
+    kind = np.minimum(np.diff(matrix.indptr), 2)
+    for told in (
+        x_entries > 0,
+        np.isfinite(problem.row_lower),
+        np.isfinite(problem.row_upper),
+        problem.row_lower == problem.row_upper,
+    ):
+        kind = 2 * kind + told
+    row_colour = np.unique(kind, return_inverse=True)[1]
     for _ in range(2):
         column_colour = _refined(matrix.indices, row_colour[row], positive, np.zeros(n, dtype=np.int64))
         row_colour = _refined(row, column_colour[matrix.indices], positive, row_colour)
     part = components(problem)[1]
-    names = np.stack([row_colour[rows], part[rows], sign.astype(np.int64)])
-    _, number, size = np.unique(names, axis=1, return_inverse=True, return_counts=True)
-    number = number.ravel()
-    largest = np.argsort(-size, kind="stable")
+    names = 2 * (row_colour[rows] * (int(part.max(initial=0)) + 1) + part[rows]) + (sign > 0)
+    _, number, size = np.unique(names, return_inverse=True, return_counts=True)
+    largest = np.argsort(-size, kind="stable")[:_FAMILIES]
     return [np.flatnonzero(number == k) for k in largest if size[k] > 1]
 
 
