@@ -128,7 +128,8 @@ def main() -> None:
         verdict([row for k, row in rows.items() if k % 2], "At odd places of the list"),
         verdict([row for k, row in rows.items() if k % 2 == 0], "At even places"),
         "",
-        f"A number after > marks a gap that was open at {options.limit:g} s. j3o {pyomo_j3o.__version__}, HiGHS "
+        f"A number after > marks a gap that was open at {options.limit:g} s. "
+        f"j3o {pyomo_j3o.__version__}, HiGHS "
         f"{highspy.Highs().version()}, Pyomo {pyomo_version}, Python {platform.python_version()}, "
         f"{platform.machine()}; seconds of the processor, one thread.",
     ]
