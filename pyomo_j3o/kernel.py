@@ -256,6 +256,8 @@ class Kernel:
         raises = (costs > 0) & ~inside & (upper > 0)
         # With an x come the y that pay for it; so do those of an x inside that is paid for or placed.
         raises[y[(raises[x] | inside[x] & ((costs[x] > 0) | (lower[x] > 0))) & (upper[x] > 0)]] = True
+        # So does a y whose link lets some of it through without x.
+        raises[y[(duals[row] * self.model.row_upper[row] > 0) & (upper[y] > 0)]] = True
         return costs, self._best_of(raises & ~inside, np.maximum(worth, costs))
 
     def _best_of(self, columns: BoolArray, worth: FloatArray) -> BoolArray:

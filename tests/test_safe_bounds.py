@@ -141,12 +141,13 @@ def best(problem):
 @settings(deadline=None, max_examples=60)
 @given(flows())
 def test_nobody_needs_more_than_the_rows_ask_for(problem):
-    """Needed bounds and a smaller M keep the optimum, exactly."""
+    """Needed bounds and a smaller M keep the optimum, up to the last binary digits of a bound."""
     low, high = needed_bounds(problem, implied_bounds(problem))
     truth = best(problem)
     boxed = replace(problem, offloading_lower=low, offloading_upper=np.minimum(high, 1e12))
-    assert best(boxed) == truth
-    assert best(shrink_big_m(problem)) == truth
+    for found in (best(boxed), best(shrink_big_m(problem))):
+        assert (found is None) == (truth is None)
+        assert truth is None or abs(found - truth) <= Fraction(1, 10**12) * max(1, abs(truth))
 
 
 @settings(deadline=None, max_examples=60)
