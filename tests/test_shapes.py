@@ -193,7 +193,7 @@ def test_one_edge_server_each_is_the_model_of_the_library():
 
     def rows(component):
         return sorted(
-            (sorted(row.body.linear_coefs), row.lower, row.upper)
+            (sorted(row.body.linear_coefs), pyo.value(row.lower), pyo.value(row.upper))
             for row in component.values()
             if len(row.body.linear_vars) > 2
         )
