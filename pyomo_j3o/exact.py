@@ -468,6 +468,7 @@ class _Run:
             ending = Ending.GAP if self._proven() else Ending.TOLERANCES if ending is Ending.GAP else ending
         if ending is Ending.TOLERANCES and self.plan is None:
             ending = Ending.LIMIT
+        self._note()
         if self.settings.callback is not None:
             try:
                 self.settings.callback(self.trace[-1])
@@ -659,7 +660,7 @@ class _Run:
         return self.settings.closed(value, max(self.bound, value)) or gap <= allowance(value)
 
     def _take_over(self, states: Sequence[_PartState], problem: Problem) -> None:
-        """Keep the better plan and the better bound, and note them in the trace."""
+        """Keep the better plan and the better bound."""
         self.nodes += sum(state.nodes for state in states)
         bounds = [state.bound for state in states]
         if not np.isnan(sum(bounds)):
@@ -681,6 +682,9 @@ class _Run:
         if not self.instance.problem.n_onloading and self.duals is not None:
             # An LP: the duals of the plan prove more than a MIP solver says.
             self.bound = min(self.bound, self._bound_of_lp(self.duals))
+
+    def _note(self) -> None:
+        """Note plan and bound in the trace."""
         sense = self.instance.problem.sense
         record = Record(
             len(self.trace) + 1,
