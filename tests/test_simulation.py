@@ -557,9 +557,17 @@ def test_without_simpy_the_extra_is_named(monkeypatch):
         simulate(planned(one_edge(), {SMALL: 1}))
 
 
-def test_ctrl_c_in_a_solve_ends_the_search_for_a_headroom():
+@pytest.fixture
+def python_s_ctrl_c():
+    """Give Ctrl-C what it does in a program of one's own: a test run in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
+
+
+def test_ctrl_c_in_a_solve_ends_the_search_for_a_headroom(python_s_ctrl_c):
     """Also where the solver takes Ctrl-C and returns what it has; afterwards Ctrl-C is what it was."""
-    calls, before = [], signal.getsignal(signal.SIGINT)
+    calls = []
 
     def solve(headroom):
         calls.append(headroom)
@@ -571,7 +579,7 @@ def test_ctrl_c_in_a_solve_ends_the_search_for_a_headroom():
     with pytest.raises(KeyboardInterrupt):
         find_headroom(solve, target=0.01, horizon=300, seed=3)
     assert len(calls) == 2
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is python_s_ctrl_c
 
 
 def test_a_window_that_is_far_too_short_is_told(caplog):
