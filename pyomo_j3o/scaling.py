@@ -115,9 +115,10 @@ def _reach(problem: Problem) -> FloatArray:
     # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
     # A bound as far out as this stands for none.
     given, follows = (np.where(end < _NO_BOUND, end, 0.0) for end in (given, follows))
-    reach = np.where(follows > _NOTHING, follows, given)
+    least = _NOTHING * np.where(given > 0, np.minimum(given, 1.0), 1.0)
+    reach = np.where(follows > least, follows, given)
     reach = np.where(needed > _NOTHING * np.maximum(reach, 1.0), needed, reach)
-    return np.where(reach > _NOTHING, reach, 1.0)
+    return np.where(reach > 0, reach, 1.0)
 
 
 def _near(size: FloatArray) -> FloatArray:
