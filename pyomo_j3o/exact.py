@@ -499,14 +499,17 @@ class _Run:
             return
         quick = replace(self.settings, improve=False, bound="none", max_iterations=1, callback=None)
         found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
-        if found.plan is None:
-            return
-        plan = instance.in_own_columns(found).plan
-        assert plan is not None
-        self._keep(plan.x, plan.y, instance.problem)
+        self._keep_plan_of(found)
         if self.objective > before + allowance(before):
             self.log.line("The MIP solver's proof is wrong: a plan of j3o beats it")
             self.bound = np.inf
+
+    def _keep_plan_of(self, found: Outcome) -> None:
+        """Take over the plan of a search on the linear form, if it has one that is better."""
+        if found.plan is not None:
+            plan = self.instance.in_own_columns(found).plan
+            assert plan is not None
+            self._keep(plan.x, plan.y, self.instance.problem)
 
     def _search_on(self) -> Ending:
         """Let J3O prove what the MIP solver cannot: its bounds hold whatever the tolerances of a solver."""
@@ -518,10 +521,7 @@ class _Run:
             settings = replace(settings, start=self.plan.x)
         found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
         self.bound = min(self.bound, found.bound)
-        if found.plan is not None:
-            plan = instance.in_own_columns(found).plan
-            assert plan is not None
-            self._keep(plan.x, plan.y, instance.problem)
+        self._keep_plan_of(found)
         if found.ending is Ending.INFEASIBLE and self.plan is None:
             return Ending.INFEASIBLE
         return found.ending if found.ending in (Ending.TIME, Ending.INTERRUPTED) else Ending.GAP

@@ -240,18 +240,14 @@ def allowed_violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatA
     y
         (K,).
     """
-    sides = [
-        np.where(np.isfinite(side), np.abs(side), 0.0) for side in (problem.row_lower, problem.row_upper)
-    ]
     allowed = np.full(problem.n_rows + problem.n_onloading + problem.n_offloading, TOLERANCE)
     unit = np.minimum(1.0, largest_coefficients(problem))
     body = np.abs(activities(problem, x, y))
-    allowed[: problem.n_rows] *= np.maximum(np.maximum(unit, body), np.maximum(*sides))
-    ends = [
-        np.where(np.isfinite(end), np.abs(end), 0.0)
-        for end in (problem.offloading_lower, problem.offloading_upper)
-    ]
-    allowed[problem.n_rows + problem.n_onloading :] *= np.maximum(1.0, np.maximum(*ends))
+    allowed[: problem.n_rows] *= np.maximum(
+        np.maximum(unit, body), larger_end(problem.row_lower, problem.row_upper)
+    )
+    ends = larger_end(problem.offloading_lower, problem.offloading_upper)
+    allowed[problem.n_rows + problem.n_onloading :] *= np.maximum(1.0, ends)
     return allowed
 
 
@@ -260,12 +256,21 @@ def missed(problem: Problem, x: FloatArray, y: FloatArray) -> bool:
     return bool(np.any(violations(problem, x, y) > allowed_violations(problem, x, y)))
 
 
+def larger_end(lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Return the larger size of two bounds; an infinite one counts as 0."""
+    return np.maximum(*(np.where(np.isfinite(end), np.abs(end), 0.0) for end in (lower, upper)))
+
+
+def largest_entries(matrix: sparse.csr_array) -> FloatArray:
+    """Return the largest absolute value of every row of `matrix`, 0 for an empty one."""
+    largest = np.zeros(matrix.shape[0])
+    np.maximum.at(largest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data))
+    return largest
+
+
 def largest_coefficients(problem: Problem) -> FloatArray:
     """Return the largest absolute coefficient of each row, products included, (M,); 0 for an empty row."""
-    largest = np.zeros(problem.n_rows)
-    for matrix in (problem.onloading_rows, problem.offloading_rows):
-        row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
-        np.maximum.at(largest, row, np.abs(matrix.data))
+    largest = np.maximum(largest_entries(problem.onloading_rows), largest_entries(problem.offloading_rows))
     terms = problem.products
     inside = terms.row >= 0
     np.maximum.at(largest, terms.row[inside], np.abs(terms.coefficient[inside]))

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.problem import OBJECTIVE, FloatArray, Problem, Products, largest_coefficients
+from pyomo_j3o.problem import (
+    OBJECTIVE,
+    FloatArray,
+    Problem,
+    Products,
+    larger_end,
+    largest_coefficients,
+)
 from pyomo_j3o.results import Outcome
 from pyomo_j3o.tightening import implied_bounds, needed_bounds
 from pyomo_j3o.whole import in_whole_numbers, rows_over_x, units_of
@@ -105,7 +112,7 @@ def _reach(problem: Problem) -> FloatArray:
     linear = replace(problem, row_lower=lower, row_upper=upper, products=Products.none())
     implied = implied_bounds(linear)
     given, follows, needed = (
-        np.maximum(*(np.where(np.isfinite(end), np.abs(end), 0.0) for end in bounds))
+        larger_end(*bounds)
         for bounds in (
             (problem.offloading_lower, problem.offloading_upper),
             implied,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem, larger_end
 from pyomo_j3o.whole import units_of
 
 #: Disjoint rows are chosen all at once in so many rounds, and the rest one after the other.
@@ -289,9 +289,7 @@ def analyse(problem: Problem) -> Structure:
 def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
     """Return the rounding that is forgiven in each of these rows over x alone."""
     lower, upper = problem.row_lower[rows], problem.row_upper[rows]
-    sides = np.maximum(
-        np.where(np.isfinite(lower), np.abs(lower), 0.0), np.where(np.isfinite(upper), np.abs(upper), 0.0)
-    )
+    sides = larger_end(lower, upper)
     unit = units_of(problem.onloading_rows[rows])
     counted = np.where(unit > 0, unit, 1.0)
     whole = unit > 0

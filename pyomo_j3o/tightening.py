@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
 
 #: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
 _GRAIN = 1e-13
@@ -90,7 +90,7 @@ def shrink_big_m(problem: Problem) -> Problem:
     bounds = implied_bounds(problem)
     tight = tighten_links(problem, needed_bounds(problem, bounds))
     before, after = problem.onloading_rows, tight.onloading_rows
-    row = np.repeat(np.arange(problem.n_rows), np.diff(before.indptr))
+    row = _row_of(before)
     huge = np.zeros(problem.n_rows, dtype=bool)
     huge[row[np.abs(before.data) > _HUGE * np.abs(after.data)]] = True
     if problem.batches is not None:
@@ -110,19 +110,12 @@ def row_ends(
     matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the least and the largest value of every row of `matrix` within the column bounds."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    row = _row_of(matrix)
     lower, upper = bounds
     at_lower, at_upper = matrix.data * lower[matrix.indices], matrix.data * upper[matrix.indices]
     ends = np.minimum(at_lower, at_upper), np.maximum(at_lower, at_upper)
     low, high = (np.bincount(row, end, minlength=matrix.shape[0]).astype(float) for end in ends)
     return low, high
-
-
-def largest_entries(matrix: sparse.csr_array) -> FloatArray:
-    """Return the largest absolute value of every row of `matrix`, 0 for an empty one."""
-    largest = np.zeros(matrix.shape[0])
-    np.maximum.at(largest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data))
-    return largest
 
 
 def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:
@@ -181,13 +174,8 @@ def _propagate(
     upper: FloatArray,
 ) -> None:
     """Tighten, in place, bounds of columns by what each row leaves them when the others are at their ends."""
-    m = matrix.shape[0]
     row, column, value = _row_of(matrix), matrix.indices, matrix.data
-    low = np.where(value > 0, value * lower[column], value * upper[column])
-    high = np.where(value > 0, value * upper[column], value * lower[column])
-    rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
-    # What the sums may be off by: a bound that rounding made too tight would cut off plans.
-    grain = _grain(row, low, high, m)[row]
+    rest_low, rest_high, grain = _rests(matrix, lower, upper)
     with np.errstate(invalid="ignore", over="ignore"):
         at_most = _widened(row_upper[row], rest_low, grain, 1.0) / value
         at_least = _widened(row_lower[row], rest_high, grain, -1.0) / value
@@ -219,14 +207,11 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
         Of y, (K,) each, as `implied_bounds` returns them.
     """
     matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
-    n_x, m = problem.n_onloading, matrix.shape[0]
+    n_x = problem.n_onloading
     row, column, value = _row_of(matrix), matrix.indices, matrix.data
     lower = np.concatenate([problem.onloading_lower, bounds[0]])
     upper = np.concatenate([problem.onloading_upper, bounds[1]])
-    low = np.where(value > 0, value * lower[column], value * upper[column])
-    high = np.where(value > 0, value * upper[column], value * lower[column])
-    rest_low, rest_high = _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m)
-    grain = _grain(row, low, high, m)[row]
+    rest_low, rest_high, grain = _rests(matrix, lower, upper)
     asks_more, asks_less = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
     with np.errstate(invalid="ignore", over="ignore"):
         met_above = _widened(problem.row_lower[row], rest_low, grain, 1.0) / value
@@ -281,10 +266,20 @@ def _sum_of_sizes(row: IntArray, term: FloatArray, n_rows: int) -> FloatArray:
     return np.bincount(row, np.where(np.isfinite(term), np.abs(term), 0.0), minlength=n_rows).astype(float)
 
 
-def _grain(row: IntArray, low: FloatArray, high: FloatArray, n_rows: int) -> FloatArray:
-    """Return per row what the rest of its sums may be off by; nothing where a row has one entry."""
-    sizes = _sum_of_sizes(row, low, n_rows) + _sum_of_sizes(row, high, n_rows)
-    return np.where(np.bincount(row, minlength=n_rows) > 1, _GRAIN * sizes, 0.0)
+def _rests(
+    matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return per entry the least and the most that the others of its row make, and what these may be off by.
+
+    A bound that rounding made too tight would cut off plans. Where a row has one entry, nothing is off.
+    """
+    m = matrix.shape[0]
+    row, column, value = _row_of(matrix), matrix.indices, matrix.data
+    low = np.where(value > 0, value * lower[column], value * upper[column])
+    high = np.where(value > 0, value * upper[column], value * lower[column])
+    sizes = _sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m)
+    grain = np.where(np.bincount(row, minlength=m) > 1, _GRAIN * sizes, 0.0)
+    return _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m), grain[row]
 
 
 def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
-from pyomo_j3o.problem import OBJECTIVE, FloatArray, IntArray
+from pyomo_j3o.problem import OBJECTIVE, TOLERANCE, FloatArray, IntArray, larger_end, largest_entries
 from pyomo_j3o.whole import counted_side, units_of
 
 #: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most
@@ -20,9 +20,6 @@ _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 #: Where the entries of a row are farther apart than this, a MIP solver's bound proves nothing: what its
 #: presolve and its cuts take for rounding counts there.
 _FARTHEST_APART = 1e9
-
-#: What a row may be missed by once x is rounded, relative to its size.
-_MISSED = 1e-6
 
 #: So many times a point that overfills a whole row by its tolerance is cut off.
 _ROUNDS = 50
@@ -91,17 +88,16 @@ def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> flo
     known = found.objective if found.found else -np.inf
     if start is not None and not len(model.products) and not _missed(model.linear, start.values):
         known = max(known, model.objective_at(start.values))
-    return np.inf if bound < known - _MISSED * max(1.0, abs(known)) else max(bound, known)
+    return np.inf if bound < known - TOLERANCE * max(1.0, abs(known)) else max(bound, known)
 
 
 def _farthest_apart(linear: LinearModel) -> float:
     """Return the largest ratio of two entries of one row."""
     matrix = sparse.csr_array(linear.matrix)
     row = np.repeat(np.arange(linear.n_rows), np.diff(matrix.indptr))
-    largest, smallest = np.zeros(linear.n_rows), np.full(linear.n_rows, np.inf)
-    np.maximum.at(largest, row, np.abs(matrix.data))
+    smallest = np.full(linear.n_rows, np.inf)
     np.minimum.at(smallest, row, np.abs(matrix.data))
-    return float((largest / smallest).max(initial=1.0))
+    return float((largest_entries(matrix) / smallest).max(initial=1.0))
 
 
 def _largest_contribution(model: MIPModel) -> float:
@@ -128,8 +124,8 @@ def _missed(linear: LinearModel, values: FloatArray) -> bool:
     """Return whether a point misses a row by more than its tolerance."""
     body = linear.matrix @ values
     missed = np.maximum(linear.row_lower - body, body - linear.row_upper)
-    sides = [np.where(np.isfinite(side), np.abs(side), 0.0) for side in (linear.row_lower, linear.row_upper)]
-    return bool(np.any(missed > _MISSED * np.maximum(np.maximum(1.0, np.abs(body)), np.maximum(*sides))))
+    size = np.maximum(np.maximum(1.0, np.abs(body)), larger_end(linear.row_lower, linear.row_upper))
+    return bool(np.any(missed > TOLERANCE * size))
 
 
 def _with_rows(linear: LinearModel, rows: sparse.csr_array, upper: FloatArray) -> LinearModel:
