@@ -24,6 +24,8 @@ from pyomo_j3o.errors import ModelError
 # What an expression node is to us; SUM and MONOMIAL first, for they are most of a model.
 _SUM, _MONOMIAL, _VARIABLE, _CONSTANT, _PRODUCT, _NEGATION, _DIVISION, _NAMED, _OTHER = range(9)
 
+_LIST_ITERATOR: type = type(iter([]))
+
 _KINDS = {
     SumExpression: _SUM,
     LinearExpression: _SUM,
@@ -35,6 +37,8 @@ _KINDS = {
     DivisionExpression: _DIVISION,
     int: _CONSTANT,
     float: _CONSTANT,
+    # The terms of a sum that are still to be read.
+    _LIST_ITERATOR: _SUM,
 }
 
 
@@ -113,8 +117,11 @@ class Terms:
             kind = kinds[cls] if cls in kinds else self._kind(node)
 
             if kind == _SUM:
+                # What cannot be read off at once goes first, and the rest waits: variables keep the order in
+                # which the expression names them.
+                terms = node if cls is _LIST_ITERATOR else iter(node.args)
                 if factor is None:
-                    for term in node.args:
+                    for term in terms:
                         cls = term.__class__
                         if cls is MonomialTermExpression:
                             number, v = term._args_
@@ -141,14 +148,16 @@ class Terms:
                                     second(b)
                                     product(number)
                                     continue
-                            pending.append((term, scale, None))
+                            pending += (terms, scale, None), (term, scale, None)
+                            break
                         elif kinds.get(cls) == _VARIABLE:
                             variable(term)
                             coefficient(scale)
                         else:
-                            pending.append((term, scale, None))
+                            pending += (terms, scale, None), (term, scale, None)
+                            break
                 else:
-                    for term in node.args:
+                    for term in terms:
                         cls = term.__class__
                         if cls is MonomialTermExpression:
                             number, v = term._args_
@@ -162,7 +171,8 @@ class Terms:
                             second(term)
                             product(scale)
                         else:
-                            pending.append((term, scale, factor))
+                            pending += (terms, scale, factor), (term, scale, factor)
+                            break
 
             elif kind == _VARIABLE:
                 if factor is None:

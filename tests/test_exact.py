@@ -614,8 +614,12 @@ def test_a_start_that_contradicts_infeasible_wins(monkeypatch):
 
 @pytest.mark.parametrize(
     "build",
-    [lambda: library.facility_location(5, 9, 0), lambda: exact_models.unit_commitment(2, 5, 0)],
-    ids=["flows", "mostly placement"],
+    [
+        lambda: library.facility_location(5, 9, 0),
+        lambda: exact_models.unit_commitment(2, 5, 0),
+        lambda: exact_models.multicommodity(5, 3, 1),
+    ],
+    ids=["flows", "mostly placement", "sums in sums"],
 )
 def test_highs_gets_the_model_that_pyomo_s_own_interface_would_hand_over(monkeypatch, build):
     """Without a start, rows, columns, their order and their bounds are those of Pyomo's `highs`."""

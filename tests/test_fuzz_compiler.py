@@ -15,12 +15,14 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pyomo.common.collections import ComponentSet
 from pyomo.core.expr.numeric_expr import LinearExpression
+from pyomo.core.expr.visitor import identify_variables
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo.repn.util import OrderedVarRecorder
 
 from pyomo_j3o import annotate
 from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import UnsupportedTermError
+from pyomo_j3o.expressions import Terms
 from pyomo_j3o.problem import OBJECTIVE
 
 # Multiples of 1/4 of few digits: no sum or product of them is rounded.
@@ -314,6 +316,33 @@ def test_an_objective_is_the_polynomial_that_it_stands_for(tree, sense):
     m.worth.sense = sense
     total = _times(_added(polynomial, {("anchor",): 1.0}), _constant(1 if sense == pyo.maximize else -1))
     _check(builder, [goal], ({("anchor",): 1.0}, total, -math.inf, 1))
+
+
+_nested_sums = st.recursive(
+    st.sampled_from(range(8)), lambda terms: st.lists(terms, min_size=1, max_size=4), max_leaves=14
+)
+
+
+@given(nested=_nested_sums, written=st.sampled_from(["negated", "named", "plain", "times 2"]))
+def test_linear_terms_keep_the_order_in_which_they_are_written(nested, written):
+    """However sums hold sums: the path of a MIP solver depends on the order of its columns."""
+    m = pyo.ConcreteModel()
+    m.y, m.named = pyo.Var(range(8)), pyo.Expression(pyo.Any)
+
+    def build(part):
+        if isinstance(part, int):
+            return m.y[part]
+        terms = sum(build(term) for term in part)
+        if written == "named":
+            m.named[len(m.named)] = terms
+            return m.named[len(m.named) - 1]
+        return {"negated": -terms, "plain": terms, "times 2": 2 * terms}[written]
+
+    expression = build(nested)
+    terms = Terms()
+    terms.add(expression, 1.0)
+    order = list(dict.fromkeys(v.name for v in terms.variable))
+    assert order == [v.name for v in identify_variables(expression)]
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
