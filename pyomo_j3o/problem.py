@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ OBJECTIVE = -1
 
 #: What a plan may miss a row by, per unit of the row's size, and still satisfy it.
 TOLERANCE = 1e-6
+
+#: What rounding may leave of a row's body, per unit of its terms' sizes together: a few times the precision
+#: of a double, for the values of variables are rounded as well.
+_ROUNDING = 8 * 2.0**-52
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,7 @@ def allowed_violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatA
 
     A row may be missed by `TOLERANCE` of its size: the larger of its sides and its body, and no less than 1,
     or than its largest coefficient where that is smaller. A row in a tiny unit is measured in that unit.
+    Terms of 1e13 that cancel leave a rest of rounding, which is allowed, too.
 
     Parameters
     ----------
@@ -246,9 +251,23 @@ def allowed_violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatA
     allowed[: problem.n_rows] *= np.maximum(
         np.maximum(unit, body), larger_end(problem.row_lower, problem.row_upper)
     )
+    together = activities(_absolute(problem), np.abs(x), np.abs(y))
+    rows = slice(0, problem.n_rows)
+    allowed[rows] = np.maximum(allowed[rows], _ROUNDING * together)
     ends = larger_end(problem.offloading_lower, problem.offloading_upper)
     allowed[problem.n_rows + problem.n_onloading :] *= np.maximum(1.0, ends)
     return allowed
+
+
+def _absolute(problem: Problem) -> Problem:
+    """Return the problem with the absolute values of its coefficients in rows and products."""
+    terms = problem.products
+    return replace(
+        problem,
+        onloading_rows=abs(problem.onloading_rows),
+        offloading_rows=abs(problem.offloading_rows),
+        products=replace(terms, coefficient=np.abs(terms.coefficient)),
+    )
 
 
 def missed(problem: Problem, x: FloatArray, y: FloatArray) -> bool:

@@ -7,7 +7,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from small_problems import INF, problem_of
 
 from pyomo_j3o import annotate
-from pyomo_j3o.problem import violations
+from pyomo_j3o.problem import missed, violations
 from pyomo_j3o.scaling import scale_rows
 
 
@@ -57,3 +57,14 @@ def test_a_tiny_coefficient_of_a_large_variable_counts():
     results = SolverFactory("j3o").solve(m, lp_solver="highs")
     assert results.incumbent_objective == pytest.approx(0.9)
     assert results.objective_bound >= 0.9 - 1e-9
+
+
+def test_what_rounding_leaves_of_large_terms_is_no_miss():
+    """A y that is one unit in its last place too large moves a row of 2e13 by 4e-3; a thousand units count."""
+    size = 23540708.02000016
+    problem = problem_of({"a": 0}, {"y": (1, 0, INF)}, [({"y": 1e6, "a": -1e6 * size}, -INF, 0)])
+    x = np.ones(1)
+    just, more = np.array([np.nextafter(size, INF)]), np.array([size * (1 + 1e-12)])
+    assert violations(problem, x, just)[0] > 1e-3
+    assert not missed(problem, x, just)
+    assert missed(problem, x, more)
