@@ -916,7 +916,7 @@ class _Options(MutableMapping[str, Any]):
         object.__setattr__(self, "_config", config)
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        return repr(self._config.value())
 
     def __getitem__(self, name: str) -> Any:
         return self._config[self._known(name)]

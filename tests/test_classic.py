@@ -126,6 +126,7 @@ def test_the_options_read_like_a_mapping():
     assert opt.config.time_limit == 8
     opt.options["solver_options"] = {"presolve": "off"}
     assert dict(opt.config.solver_options.value()) == {"presolve": "off"}
+    assert "'solver_options': {'presolve': 'off'}" in repr(opt.options)
 
 
 def test_the_options_of_a_call_end_with_it():
