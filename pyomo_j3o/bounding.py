@@ -237,6 +237,16 @@ def dual_bound(model: LinearModel, duals: FloatArray, lower: FloatArray, upper: 
     return bound_at(model, duals, model.objective - model.matrix.T @ duals, lower, upper)
 
 
+def bound_of_columns(problem: Problem) -> float:
+    """Return what the bounds of the columns alone prove of a linear problem: every column at its better end.
+
+    It is infinite if the objective improves along a column without an end there.
+    """
+    model = whole_model(problem)
+    alone = dual_bound(model, np.zeros(model.n_rows), model.lower, model.upper)
+    return summed([alone, problem.objective_constant])
+
+
 def usable_duals(model: LinearModel, duals: FloatArray) -> FloatArray:
     """Return the duals, 0 on an open side of their row."""
     return np.where(np.isfinite(np.where(duals > 0, model.row_upper, model.row_lower)), duals, 0.0)

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from pyomo_j3o import baj3o, method
 from pyomo_j3o.bounding import (
+    bound_of_columns,
     dual_bound,
     relaxation_model,
     summed,
@@ -173,6 +174,8 @@ def solve(
     Proof
     """
     run = _Run(instance, backend, settings, timings, log)
+    if instance.linear is not None:
+        run.bound = bound_of_columns(instance.linear)
     solver = next(solvers)
     proof = Proof(solver.name, solver.description, 0, -np.inf)
     if settings.time_limit <= timings.elapsed():
@@ -383,7 +386,7 @@ class _Run:
             )
         found, self.trace = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
         self.outcome_of_start = found
-        self.bound, self.ray = found.bound, found.ray
+        self.bound, self.ray = min(self.bound, found.bound), found.ray
         if found.plan is not None:
             self._linear_plan = found.plan
             own = instance.in_own_columns(found)

@@ -11,7 +11,7 @@ import numpy as np
 from pyomo_j3o.aggregating import aggregate_capacities
 from pyomo_j3o.alternating import alternate
 from pyomo_j3o.batching import BatchSurrogate
-from pyomo_j3o.bounding import Relaxation, Tightened, together, unbounded_columns
+from pyomo_j3o.bounding import Relaxation, Tightened, bound_of_columns, together, unbounded_columns
 from pyomo_j3o.charging import Charged
 from pyomo_j3o.cutting import relax
 from pyomo_j3o.deadline import GRACE, OutOfTime, require_time
@@ -205,8 +205,12 @@ class _Run:
         self.log = log
         self.trace: list[Record] = []
         self.steps: list[Step] = []
-        self.bound = np.inf if settings.proven is None else settings.proven
         require_time(self.remaining)
+        self.bound = np.inf
+        if settings.proven is not None:
+            self.bound = settings.proven
+        elif settings.bound != "none":
+            self.bound = bound_of_columns(structure.problem)
         self.parts = split(structure.problem)
         if len(self.parts) == 1:
             self.part_structures = [replace(structure, problem=self.parts[0].problem)]
@@ -384,7 +388,7 @@ class _Run:
         if relaxation.status is LPStatus.UNBOUNDED:
             return self._unbounded()
         if self.settings.proven is None:
-            self.bound = relaxation.bound
+            self.bound = min(self.bound, relaxation.bound)
         positive, rounded = relaxation.x > 1e-6, relaxation.x > 0.5
         self._starts.append(positive)
         if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= 0.5 * np.sum(positive):

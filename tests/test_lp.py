@@ -823,3 +823,33 @@ def test_errors_are_ours():
     """An error of a backend can be caught as a J3OError."""
     with pytest.raises(J3OError):
         HighsBackend({"nonsense": 1})
+
+
+def test_costs_that_break_the_dual_simplex_method():
+    """Penalties of 1e12 in an elastic LP: HiGHS's dual method gives up, and the primal one takes over."""
+    penalty = [9.1517578125e9, 9.1517578125e11, 9.1517578125e11]
+    rows = np.hstack(
+        [
+            -np.eye(3),
+            np.eye(3),
+            [
+                [1e-6, 4.194304e-4],
+                [-1.5738351066829637e-5, 4.5997619628906257e-3],
+                [-4.8200377023022156e-6, -3.2945275306701664e-3],
+            ],
+        ]
+    )
+    program = HighsProgram(
+        model_of(
+            [-c for c in (*penalty, *penalty, 109.0850830078125, 262584.32)],
+            rows,
+            [4.2486328124999995e-4, -3.7985737435519695e-3, -1.1870542948599905e-3],
+            [4.726033508777618e-4, 3.7985737435519695e-3, 1.1870542948599905e-3],
+            [0.0] * 6 + [79.544677734375, 0.3378198016434908],
+            [INF] * 6 + [188.87491442263126, 1.1812146482270691],
+        )
+    )
+    try:
+        assert program.solve().objective == pytest.approx(-285034575.9626148)
+    finally:
+        program.close()

@@ -34,6 +34,9 @@ _SMALLEST = 1e-12
 #: Larger entries of a matrix are refused.
 _LARGEST = 1e30
 
+#: HiGHS's `simplex_strategy` of the primal simplex method.
+_PRIMAL = 4
+
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
 
@@ -235,6 +238,13 @@ class HighsProgram:
             # A numerically lost basis: once more, from scratch.
             highs.clearSolver()
             status = self._run_in_thread(time_limit)
+        if status not in statuses:
+            # Costs of 1e11 break the ratio test of the dual simplex method, but not the primal one.
+            _, strategy = highs.getOptionValue("simplex_strategy")
+            highs.setOptionValue("simplex_strategy", _PRIMAL)
+            highs.clearSolver()
+            status = self._run_in_thread(time_limit)
+            highs.setOptionValue("simplex_strategy", strategy)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             return self._without_objective(time_limit)
         if status not in statuses:
