@@ -716,6 +716,7 @@ class _Run:
             # Interrupted, or the MIP solver was content with an x that is not quite whole.
             if problem is not own and self.instance.linearized is not None:
                 y = self.instance.linearized.recover(x, y)
+            y = np.clip(y, own.offloading_lower, own.offloading_upper)
             plan, duals = Plan(x, y, evaluate(own, x.astype(float), y)), None
             if not self.instance.accepts(plan.x, plan.y):
                 return

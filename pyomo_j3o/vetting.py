@@ -246,16 +246,15 @@ class OwnRows:
         return _Form(routing_model(self.scaled, x), scaling.row, scaling.column, scaling.objective)
 
     def _proves_impossible(self, x: BoolArray, multipliers: FloatArray) -> bool:
-        """Return whether the multipliers of rows show that no routing comes within the tolerance of rows."""
+        """Return whether multipliers of rows show that no routing within its bounds is near every row."""
         model, allowed = routing_model(self.problem, x), self._allowed()
-        margin = TOLERANCE * np.maximum(1.0, larger_end(model.lower, model.upper))
         wider = replace(
             model,
             objective=np.zeros(model.n_columns),
             row_lower=model.row_lower - allowed,
             row_upper=model.row_upper + allowed,
         )
-        return dual_bound(wider, multipliers, model.lower - margin, model.upper + margin) < 0.0
+        return dual_bound(wider, multipliers, model.lower, model.upper) < 0.0
 
 
 def vetted(
@@ -292,10 +291,14 @@ def vetted(
         return outcome
     with timings.phase("offload"):
         routed = Routed() if plan is None else own.route(plan.x, max(remaining(), GRACE))
-        if routed.plan is None and remaining() > 0 and ending is not Ending.INTERRUPTED:
+        known = routed.plan is not None and settings.closed(routed.plan.objective, bound)
+        # Where they are few, one look at all placements also proves which is best.
+        wanted = routed.plan is None or (own.few and not known)
+        if wanted and remaining() > 0 and ending is not Ending.INTERRUPTED:
             log.line("What passes for a plan misses a row as written; once more, placement by placement")
-            routed = own.search(linear, settings.rel_gap, remaining)
-            bound = min(bound, routed.bound)
+            found = own.search(linear, settings.rel_gap, remaining)
+            bound = min(bound, found.bound)
+            routed = found if found.plan is not None else routed
     plan, duals = routed.plan, routed.duals
     if plan is not None:
         bound = max(bound, plan.objective)
