@@ -37,6 +37,15 @@ _LARGEST = 1e30
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
 
+#: Where HiGHS loses its way in an LP, it is solved once more from scratch in one of these ways: the dual simplex
+#: method after presolve has been seen to fail on LPs of seven rows that other ways take with ease.
+_OTHER_WAYS: tuple[SolverOptions, ...] = (
+    {},
+    {"presolve": "off"},
+    {"presolve": "off", "simplex_strategy": 4},
+    {"solver": "ipm"},
+)
+
 _STATUS = {
     highspy.HighsModelStatus.kOptimal: LPStatus.OPTIMAL,
     highspy.HighsModelStatus.kModelEmpty: LPStatus.OPTIMAL,
@@ -231,10 +240,10 @@ class HighsProgram:
             highs.setOptionValue("presolve", "choose")
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             return self._without_objective(time_limit)
-        if status not in statuses:
-            # A numerically lost basis: once more, from scratch.
-            highs.clearSolver()
-            status = self._run_in_thread(time_limit)
+        for options in _OTHER_WAYS:
+            if status in statuses or status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+                break
+            status = self._run_from_scratch(options, time_limit)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             return self._without_objective(time_limit)
         if status not in statuses:
@@ -243,6 +252,18 @@ class HighsProgram:
                 "coefficients, or set lp_solver='gurobi'."
             )
         return statuses[status]
+
+    def _run_from_scratch(self, options: SolverOptions, time_limit: float) -> highspy.HighsModelStatus:
+        """Solve without the basis at hand, with some options changed for this once."""
+        highs = self._highs
+        before = {name: highs.getOptionValue(name)[1] for name in options}
+        highs.clearSolver()
+        for name, value in options.items():
+            highs.setOptionValue(name, value)
+        status = self._run_in_thread(time_limit)
+        for name, value in before.items():
+            highs.setOptionValue(name, value)
+        return status
 
     def _without_objective(self, time_limit: float) -> LPStatus:
         """Tell unbounded from infeasible: without its objective, an unbounded problem has an optimum."""
