@@ -45,6 +45,9 @@ _TIGHT = {
 #: With no more free onloading variables, every placement is routed.
 _FEW = 10
 
+#: Where rows contradict one another by less than they may be missed by, a plan may use this part of it.
+_WIDER = 0.9
+
 #: So many placements that cannot be routed are excluded, one after the other, in so many seconds.
 _MOST_EXCLUDED, _SECONDS = 50, 10.0
 
@@ -121,13 +124,13 @@ class OwnRows:
     def route(self, x: BoolArray, time_limit: float) -> Routed:
         """Return the best routing of a placement, (N,), by a tight LP over y in the user's units.
 
-        Where that LP's plan misses a row, too, the scaled LP gets its turn.
+        Where that LP's plan misses a row, too, the scaled LP gets its turn, and then one with wider rows.
         """
         if self._breaks_placement_rows(x):
             return Routed(bound=-np.inf)
         constant = evaluate(self.problem, x.astype(float), np.zeros(self.problem.n_offloading))
         bound = np.inf
-        for form in (self._in_own_units(x), self._in_scaled_units(x)):
+        for form in (self._in_own_units(x), self._in_scaled_units(x), self._in_own_units(x, _WIDER)):
             program = HighsProgram(form.model, _TIGHT)
             try:
                 found = program.solve(time_limit)
@@ -224,9 +227,12 @@ class OwnRows:
         sides = larger_end(self.problem.row_lower, self.problem.row_upper)
         return TOLERANCE * np.maximum(self._units, sides)
 
-    def _in_own_units(self, x: BoolArray) -> _Form:
-        """Return the LP over y at a placement in the user's units; rows in tiny units are lifted to 1."""
-        model = routing_model(self.problem, x)
+    def _in_own_units(self, x: BoolArray, wider: float = 0.0) -> _Form:
+        """Return the LP over y at a placement in the user's units; rows in tiny units are lifted to 1.
+
+        Its sides are farther apart by the part `wider` of what a row may be missed by.
+        """
+        model, slack = routing_model(self.problem, x), wider * self._allowed()
         row = 1.0 / np.where(self._units > 0, self._units, 1.0)
         most = float(np.abs(model.objective).max(initial=0.0))
         factor = 1.0 / most if most > 0 else 1.0
@@ -235,8 +241,8 @@ class OwnRows:
             model,
             objective=model.objective * factor,
             matrix=sparse.csr_array(lift @ model.matrix),
-            row_lower=model.row_lower * row,
-            row_upper=model.row_upper * row,
+            row_lower=(model.row_lower - slack) * row,
+            row_upper=(model.row_upper + slack) * row,
         )
         return _Form(model, row, np.ones(model.n_columns), factor)
 
