@@ -32,7 +32,7 @@ from pyomo_j3o.scaling import scale_rows
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import first_of, gap_closed
 from pyomo_j3o.tightening import shrink_big_m
-from pyomo_j3o.vetting import OwnRows, routing_model
+from pyomo_j3o.vetting import OwnRows, Routed, routing_model
 
 #: A start within the second gap of its bound leaves a MIP solver nothing to look for but the proof. Within
 #: the first, the bound is nearly met, and what is missing for a smaller gap is a better plan.
@@ -516,10 +516,11 @@ class _Run:
         def remaining() -> float:
             return settings.time_limit - self.timings.elapsed()
 
-        if self.plan is not None and not instance.own.few:
-            return Ending.GAP
+        if self.plan is not None and instance.own.missed is None:
+            return Ending.GAP  # nothing was refused: the solvers' plans are as good as they look
         self.log.line("Once more, placement by placement, in the rows as written")
-        found = instance.own.search(instance.linear, settings.rel_gap, remaining)
+        known = Routed(self.plan, self.duals)
+        found = instance.own.search(instance.linear, known, settings.rel_gap, remaining)
         self.bound = min(self.bound, found.bound)
         if found.plan is not None and found.plan.objective > self.objective:
             self.plan, self.duals = found.plan, found.duals

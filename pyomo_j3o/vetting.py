@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -42,14 +43,17 @@ _TIGHT = {
     "presolve": "off",
 }
 
-#: With no more free onloading variables, every placement is routed.
-_FEW = 10
+#: With no more free onloading variables, every placement is routed: to prove which is best, to find any.
+_FEW_TO_PROVE, _FEW_TO_FIND = 10, 12
 
 #: Where rows contradict one another by less than they may be missed by, a plan may use this part of it.
 _WIDER = 0.9
 
 #: So many placements that cannot be routed are excluded, one after the other, in so many seconds.
 _MOST_EXCLUDED, _SECONDS = 50, 10.0
+
+#: So long does a descent look for a better plan.
+_SECONDS_OF_DESCENT = 2.0
 
 #: Of a query that is a trace of rounding, a batch would cost its set-up all the same.
 _TRACE = 1e-6
@@ -126,11 +130,12 @@ class OwnRows:
 
         Where that LP's plan misses a row, too, the scaled LP gets its turn, and then one with wider rows.
         """
-        if self._breaks_placement_rows(x):
+        model = routing_model(self.problem, x)
+        if self._breaks_placement_rows(x, model):
             return Routed(bound=-np.inf)
         constant = evaluate(self.problem, x.astype(float), np.zeros(self.problem.n_offloading))
         bound = np.inf
-        for form in (self._in_own_units(x), self._in_scaled_units(x), self._in_own_units(x, _WIDER)):
+        for form in self._forms(x, model):
             program = HighsProgram(form.model, _TIGHT)
             try:
                 found = program.solve(time_limit)
@@ -139,12 +144,11 @@ class OwnRows:
                 continue
             finally:
                 program.close()
-            if ray is not None and self._proves_impossible(x, ray * form.row):
+            if ray is not None and self._proves_impossible(model, ray * form.row):
                 return Routed(bound=-np.inf)
             if found.status is not LPStatus.OPTIMAL:
                 continue
             duals = found.row_duals * form.row / form.objective
-            model = routing_model(self.problem, x)
             proven = dual_bound(model, duals, model.lower, model.upper) + constant
             bound = min(bound, proven * self.scaling.objective)
             y = found.values * form.column / self.scaling.column
@@ -156,25 +160,25 @@ class OwnRows:
                 return Routed(plan, duals * self.scaling.objective / self.scaling.row, bound)
         return Routed(bound=bound)
 
-    @property
-    def few(self) -> bool:
-        """Whether all placements can be looked at."""
-        return bool(np.sum(self.problem.onloading_lower < self.problem.onloading_upper) <= _FEW)
-
-    def search(self, linear: Problem | None, rel_gap: float, remaining: Remaining) -> Routed:
+    def search(self, linear: Problem | None, start: Routed, rel_gap: float, remaining: Remaining) -> Routed:
         """Return the best plan of all placements if they are few, else a good one.
 
         Parameters
         ----------
         linear
             The linear form of `scaled`; None if there is none.
+        start
+            The best plan known.
         rel_gap
             Of a plan that is good.
         remaining
             Seconds left.
         """
-        if self.few:
+        free = np.sum(self.problem.onloading_lower < self.problem.onloading_upper)
+        if free <= (_FEW_TO_FIND if start.plan is None else _FEW_TO_PROVE):
             return self._best_of_all(remaining)
+        if start.plan is not None:
+            return self.descend(start, remaining)
         return Routed() if linear is None else self._best_of_allowed(linear, rel_gap, remaining)
 
     def _best_of_all(self, remaining: Remaining) -> Routed:
@@ -206,18 +210,35 @@ class OwnRows:
             x = found.values[:n] > 0.5
             routed = self.route(x, remaining())
             if routed.plan is not None:
-                return replace(routed, bound=np.inf)
+                return self.descend(routed, remaining)
             model = _without(model, x)
         return Routed()
 
-    def _breaks_placement_rows(self, x: BoolArray) -> bool:
+    def descend(self, start: Routed, remaining: Remaining) -> Routed:
+        """Return the best plan that changes of one x at a time lead to, as far as a short time allows."""
+        best, last = start, None
+        end = time.perf_counter() + min(remaining(), _SECONDS_OF_DESCENT)
+        free = np.flatnonzero(self.problem.onloading_lower < self.problem.onloading_upper)
+        for i in itertools.cycle(free.tolist()):
+            left = end - time.perf_counter()
+            if best.plan is None or i == last or left <= 0:
+                break  # after a round without a better plan, or none to begin with
+            x = best.plan.x.copy()
+            x[i] = not x[i]
+            found = self.route(x, left)
+            if found.plan is not None and found.plan.objective > best.plan.objective:
+                best, last = found, i
+            elif last is None:
+                last = i
+        return replace(best, bound=np.inf)
+
+    def _breaks_placement_rows(self, x: BoolArray, model: LinearModel) -> bool:
         """Return whether a placement breaks a bound of x, or a row that holds no y."""
         problem, at = self.problem, x.astype(float)
         if np.any(at < problem.onloading_lower) or np.any(at > problem.onloading_upper):
             return True
         if len(broken_rows(problem, at)):
             return True
-        model = routing_model(problem, x)
         rows = largest_entries(sparse.csr_array(model.matrix)) == 0.0
         allowed = self._allowed()
         return bool(np.any(rows & ((model.row_lower > allowed) | (model.row_upper < -allowed))))
@@ -227,12 +248,17 @@ class OwnRows:
         sides = larger_end(self.problem.row_lower, self.problem.row_upper)
         return TOLERANCE * np.maximum(self._units, sides)
 
-    def _in_own_units(self, x: BoolArray, wider: float = 0.0) -> _Form:
-        """Return the LP over y at a placement in the user's units; rows in tiny units are lifted to 1.
+    def _forms(self, x: BoolArray, model: LinearModel) -> Iterator[_Form]:
+        """Yield the LP over y at a placement in units of the user, of the solvers, and with wider rows."""
+        scaling = self.scaling
+        yield self._in_own_units(model)
+        yield _Form(routing_model(self.scaled, x), scaling.row, scaling.column, scaling.objective)
+        slack = _WIDER * self._allowed()
+        wider = replace(model, row_lower=model.row_lower - slack, row_upper=model.row_upper + slack)
+        yield self._in_own_units(wider)
 
-        Its sides are farther apart by the part `wider` of what a row may be missed by.
-        """
-        model, slack = routing_model(self.problem, x), wider * self._allowed()
+    def _in_own_units(self, model: LinearModel) -> _Form:
+        """Return an LP in the user's units; rows in tiny units are lifted to 1."""
         row = 1.0 / np.where(self._units > 0, self._units, 1.0)
         most = float(np.abs(model.objective).max(initial=0.0))
         factor = 1.0 / most if most > 0 else 1.0
@@ -241,19 +267,14 @@ class OwnRows:
             model,
             objective=model.objective * factor,
             matrix=sparse.csr_array(lift @ model.matrix),
-            row_lower=(model.row_lower - slack) * row,
-            row_upper=(model.row_upper + slack) * row,
+            row_lower=model.row_lower * row,
+            row_upper=model.row_upper * row,
         )
         return _Form(model, row, np.ones(model.n_columns), factor)
 
-    def _in_scaled_units(self, x: BoolArray) -> _Form:
-        """Return the LP over y at a placement as it is scaled for solvers."""
-        scaling = self.scaling
-        return _Form(routing_model(self.scaled, x), scaling.row, scaling.column, scaling.objective)
-
-    def _proves_impossible(self, x: BoolArray, multipliers: FloatArray) -> bool:
+    def _proves_impossible(self, model: LinearModel, multipliers: FloatArray) -> bool:
         """Return whether multipliers of rows show that no routing within its bounds is near every row."""
-        model, allowed = routing_model(self.problem, x), self._allowed()
+        allowed = self._allowed()
         wider = replace(
             model,
             objective=np.zeros(model.n_columns),
@@ -297,12 +318,10 @@ def vetted(
         return outcome
     with timings.phase("offload"):
         routed = Routed() if plan is None else own.route(plan.x, max(remaining(), GRACE))
-        known = routed.plan is not None and settings.closed(routed.plan.objective, bound)
-        # Where they are few, one look at all placements also proves which is best.
-        wanted = routed.plan is None or (own.few and not known)
-        if wanted and remaining() > 0 and ending is not Ending.INTERRUPTED:
+        closed = routed.plan is not None and settings.closed(routed.plan.objective, bound)
+        if not closed and remaining() > 0 and ending is not Ending.INTERRUPTED:
             log.line("What passes for a plan misses a row as written; once more, placement by placement")
-            found = own.search(linear, settings.rel_gap, remaining)
+            found = own.search(linear, routed, settings.rel_gap, remaining)
             bound = min(bound, found.bound)
             routed = found if found.plan is not None else routed
     plan, duals = routed.plan, routed.duals

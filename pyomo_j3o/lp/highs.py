@@ -37,8 +37,8 @@ _LARGEST = 1e30
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
 
-#: Where HiGHS loses its way in an LP, it is solved once more from scratch in one of these ways: the dual simplex
-#: method after presolve has been seen to fail on LPs of seven rows that other ways take with ease.
+#: Where HiGHS loses its way in an LP, it is solved once more from scratch in one of these ways: the dual
+#: simplex method after presolve has been seen to fail on LPs of seven rows that other ways take with ease.
 _OTHER_WAYS: tuple[SolverOptions, ...] = (
     {},
     {"presolve": "off"},
