@@ -26,13 +26,14 @@ from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
 from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
-from pyomo_j3o.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, evaluate
+from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, evaluate
 from pyomo_j3o.repairing import first_plan
 from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap, rounding
 from pyomo_j3o.scaling import scale_rows
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import first_of, gap_closed
 from pyomo_j3o.tightening import shrink_big_m
+from pyomo_j3o.vetting import OwnRows, Routed, routing_model
 
 #: A start within the second gap of its bound leaves a MIP solver nothing to look for but the proof. Within
 #: the first, the bound is nearly met, and what is missing for a smaller gap is a better plan.
@@ -72,8 +73,8 @@ class Instance:
         By which the rows of `linear` are scaled.
     met : (at most N + K,)
         Columns of (x, y) in the order in which the user's rows first name them; see `Inverse`.
-    accepts : callable
-        Returns whether the user's own rows take a plan of `problem`.
+    own : OwnRows or None
+        The rows as the user wrote them, which every plan is held against; None if it is not.
     """
 
     problem: Problem
@@ -81,16 +82,16 @@ class Instance:
     linear: Problem | None = None
     row_factors: FloatArray = field(default_factory=lambda: np.zeros(0))
     met: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    accepts: Callable[[BoolArray, FloatArray], bool] = lambda x, y: True
+    own: OwnRows | None = None
 
     @staticmethod
     def of(
         problem: Problem,
         met: IntArray,
-        accepts: Callable[[BoolArray, FloatArray], bool],
+        own: OwnRows | None = None,
         remaining: Remaining = forever,
     ) -> Instance:
-        """Return the instance of a scaled problem; see the attributes for `met` and `accepts`.
+        """Return the instance of a scaled problem; see the attributes for `met` and `own`.
 
         Raises
         ------
@@ -103,7 +104,11 @@ class Instance:
         require_time(remaining)
         smaller = shrink_big_m(linearized.problem)
         require_time(remaining)
-        return Instance(problem, linearized, *scale_rows(smaller), met, accepts)
+        return Instance(problem, linearized, *scale_rows(smaller), met, own)
+
+    def accepts(self, x: BoolArray, y: FloatArray) -> bool:
+        """Return whether the user's own rows take a plan of `problem`."""
+        return self.own is None or self.own.accepts(x, y)
 
     def in_own_columns(self, outcome: Outcome) -> Outcome:
         """Return an outcome of `linear` in the columns and rows of `problem`."""
@@ -253,33 +258,6 @@ def mip_model(problem: Problem) -> MIPModel:
     )
 
 
-def routing_model(problem: Problem, x: BoolArray) -> LinearModel:
-    """Return the LP over y that is left of a problem, products and all, at placement `x`."""
-    terms, at = problem.products, x.astype(float)
-    objective = problem.offloading_objective.copy()
-    rows = problem.offloading_rows
-    if len(terms):
-        value = terms.coefficient * at[terms.onloading]
-        mine = terms.row == OBJECTIVE
-        np.add.at(objective, terms.offloading[mine], value[mine])
-        inside = ~mine
-        rows = sparse.csr_array(
-            rows
-            + sparse.csr_array(
-                (value[inside], (terms.row[inside], terms.offloading[inside])), shape=rows.shape
-            )
-        )
-    fixed = problem.onloading_rows @ at
-    return LinearModel(
-        objective,
-        rows,
-        problem.row_lower - fixed,
-        problem.row_upper - fixed,
-        problem.offloading_lower,
-        problem.offloading_upper,
-    )
-
-
 @dataclass(slots=True)
 class _PartState:
     """What is known of one independent part."""
@@ -362,7 +340,7 @@ class _Run:
     def start_from(self, x: BoolArray) -> None:
         """Route the placement that the user gave."""
         with self.timings.phase("offload"):
-            self.plan, self.duals = self._route(x)
+            self.plan, self.duals = self._routed(x)
 
     def start_from_j3o(self, insist: bool) -> Ending | None:
         """Take over J3O's plan and bound, and return why the search ends with it, or None if it goes on.
@@ -396,6 +374,7 @@ class _Run:
             else:
                 # A huge M has let a fraction of an x through that counts as 0.
                 self._linear_plan = None
+                self.plan, self.duals = self._routed(own.plan.x)
         gap = relative_gap(self.objective, self.bound)
         left_out = gap > high or (gap < low and not found.steps)
         self.alone = self.plan is not None and not insist and left_out
@@ -466,11 +445,13 @@ class _Run:
             self._try_to_refute()
         if ending is Ending.GAP and not self._proven():
             ending = self._search_on()
+        if ending is Ending.GAP and not self._proven():
+            ending = self._place_one_by_one()
         if ending in (Ending.TIME, Ending.LIMIT, Ending.GAP):
             # What counts is the plan at hand, checked, and what is proven of it; not what the solver said.
             ending = Ending.GAP if self._proven() else Ending.TOLERANCES if ending is Ending.GAP else ending
         if ending is Ending.TOLERANCES and self.plan is None:
-            ending = Ending.LIMIT
+            ending = Ending.REFUSED
         self._note()
         if self.settings.callback is not None:
             try:
@@ -528,6 +509,27 @@ class _Run:
         if found.ending is Ending.INFEASIBLE and self.plan is None:
             return Ending.INFEASIBLE
         return found.ending if found.ending in (Ending.TIME, Ending.INTERRUPTED) else Ending.GAP
+
+    def _place_one_by_one(self) -> Ending:
+        """Route placements in the user's rows: all if they are few, others until one has a plan."""
+        instance, settings = self.instance, self.settings
+        if instance.own is None:
+            return Ending.GAP
+
+        def remaining() -> float:
+            return settings.time_limit - self.timings.elapsed()
+
+        if self.plan is not None and instance.own.missed is None:
+            return Ending.GAP  # nothing was refused: the solvers' plans are as good as they look
+        self.log.line("Once more, placement by placement, in the rows as written")
+        known = Routed(self.plan, self.duals)
+        found = instance.own.search(instance.linear, known, settings.rel_gap, remaining)
+        self.bound = min(self.bound, found.bound)
+        if found.plan is not None and found.plan.objective > self.objective:
+            self.plan, self.duals = found.plan, found.duals
+        if self.plan is None and found.bound == -np.inf:
+            return Ending.INFEASIBLE
+        return Ending.GAP if remaining() > 0 else Ending.TIME
 
     def _states(self, problem: Problem) -> list[_PartState]:
         plan = self.plan if problem is self.instance.problem else self._linear_start()
@@ -711,18 +713,28 @@ class _Run:
         """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""
         own = self.instance.problem
         try:
-            plan, duals = self._route(x)
+            plan, duals = self._routed(x)
         except KeyboardInterrupt:
             plan, duals = None, None
-        if plan is None or not self.instance.accepts(plan.x, plan.y):
+        if plan is None:
             # Interrupted, or the MIP solver was content with an x that is not quite whole.
             if problem is not own and self.instance.linearized is not None:
                 y = self.instance.linearized.recover(x, y)
+            y = np.clip(y, own.offloading_lower, own.offloading_upper)
             plan, duals = Plan(x, y, evaluate(own, x.astype(float), y)), None
             if not self.instance.accepts(plan.x, plan.y):
                 return
         if self.plan is None or plan.objective > self.plan.objective:
             self.plan, self.duals = plan, duals
+
+    def _routed(self, x: BoolArray) -> tuple[Plan | None, FloatArray | None]:
+        """Return the best plan of a placement that the user's rows take, and its duals; None without one."""
+        plan, duals = self._route(x)
+        own = self.instance.own
+        if own is None or (plan is not None and own.accepts(plan.x, plan.y)):
+            return plan, duals
+        routed = own.route(x, max(self.settings.time_limit - self.timings.elapsed(), GRACE))
+        return routed.plan, routed.duals
 
     def _route(self, x: BoolArray) -> tuple[Plan | None, FloatArray | None]:
         """Return the best plan of a placement and its duals; None if it has none."""

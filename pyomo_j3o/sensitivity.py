@@ -27,6 +27,7 @@ from pyomo_j3o.results import Ending, Timings
 from pyomo_j3o.scaling import scale
 from pyomo_j3o.solver import J3OSolutionLoader
 from pyomo_j3o.tables import Table
+from pyomo_j3o.vetting import routing_model
 
 #: By this part of a budget a dual is tried out.
 _TRIED = 1e-3
@@ -229,7 +230,7 @@ def _by_duals(
     """Yield what the LP of this placement says of each budget, {number: worth}."""
     if not budgets:
         return
-    model = exact.routing_model(problem, x > 0.5)
+    model = routing_model(problem, x > 0.5)
     scale = _scales(problem, x, y)
     program = HighsBackend().open(model)
     try:
@@ -368,7 +369,7 @@ class _Again:
             return replace(start, bound=math.inf)
         not_linear = ""
         try:
-            instance = exact.Instance.of(scaled, np.zeros(0, dtype=np.int64), lambda x, y: True)
+            instance = exact.Instance.of(scaled, np.zeros(0, dtype=np.int64))
         except UnboundedProductError as error:
             instance, not_linear = exact.Instance(scaled), error.reason(f"y {error.offloading}")
 

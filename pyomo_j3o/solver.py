@@ -52,14 +52,13 @@ from pyomo_j3o.problem import (
     BoolArray,
     FloatArray,
     Problem,
-    allowed_violations,
     evaluate,
-    violations,
+    larger_end,
 )
 from pyomo_j3o.results import PHASES, Ending, Outcome, Record, Timings, relative_gap, rounding
 from pyomo_j3o.scaling import Scaling, scale
 from pyomo_j3o.version import __version__
-from pyomo_j3o.whole import broken_rows
+from pyomo_j3o.vetting import OwnRows, first_missed, vetted
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -74,6 +73,7 @@ _CONDITIONS = {
     Ending.TIME: TerminationCondition.maxTimeLimit,
     Ending.LIMIT: TerminationCondition.iterationLimit,
     Ending.TOLERANCES: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.REFUSED: TerminationCondition.unknown,
     Ending.INTERRUPTED: TerminationCondition.interrupted,
     Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
     Ending.UNBOUNDED: TerminationCondition.unbounded,
@@ -439,6 +439,8 @@ class _Solved:
     algorithm: str
     #: What counts as 1 in the objective.
     unit: float
+    #: What the last plan that was refused misses most, and by how much; see `first_missed`.
+    missed: tuple[int, float] | None = None
 
 
 class J3O(SolverBase):
@@ -512,6 +514,9 @@ class J3O(SolverBase):
             solved: _Solved | None
             try:
                 solved = self._solve(model, config, timings, log)
+                if solved.outcome.ending is Ending.REFUSED and _falls_back_on_highs(config):
+                    log.line(f"{_refused(solved)} Once more, with HiGHS")
+                    solved = self._solve(model, config, timings, log)
                 results = self._results(solved, config)
             except _PlanRefusedError as error:
                 if not _falls_back_on_highs(config):
@@ -573,9 +578,6 @@ class J3O(SolverBase):
         def remaining() -> float:
             return limit - timings.elapsed()
 
-        def accepts(x: BoolArray, y: FloatArray) -> bool:
-            return _first_missed(problem, x, y * scaling.column) is None
-
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
             problem, inverse = compile_model(model, config.strict, remaining)
@@ -583,14 +585,14 @@ class J3O(SolverBase):
             algorithm = _algorithm(config, problem.batches is not None)
             scaled, scaling = scale(problem)
             _require_possible(scaling, inverse)
-            not_linear = ""
+            not_linear, own = "", OwnRows(problem, scaled, scaling)
             try:
-                instance = exact.Instance.of(scaled, inverse.met, accepts, remaining)
+                instance = exact.Instance.of(scaled, inverse.met, own, remaining)
             except UnboundedProductError as error:
                 variable = inverse.offloading[error.offloading].name
                 if algorithm != "exact" or config.mip_solver == "highs":
                     raise error.named(variable) from None
-                instance, not_linear = exact.Instance(scaled, accepts=accepts), error.reason(variable)
+                instance, not_linear = exact.Instance(scaled, own=own), error.reason(variable)
         require_time(remaining)
         linear = scaled if instance.linear is None else instance.linear
         options = dict(config.solver_options.value())
@@ -639,13 +641,13 @@ class J3O(SolverBase):
                 log.header()
                 settings = replace(settings, start=given)
                 outcome, trace = baj3o.solve(linear, backend, settings, timings, log, algorithm == "baj3o")
-                outcome = instance.in_own_columns(outcome)
+                outcome = vetted(instance.in_own_columns(outcome), own, linear, settings, timings, log)
             outcome = scaling.invert(outcome)
             if outcome.ending is Ending.ITERATIONS and not _given(config, "max_iterations"):
                 # Nobody asked for a limit: the default is one more way for the alternation to end.
                 outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)
             unit = 1.0 / scaling.objective
-            return _Solved(problem, inverse, outcome, trace, backend.name, proof, algorithm, unit)
+            return _Solved(problem, inverse, outcome, trace, backend.name, proof, algorithm, unit, own.missed)
 
     def _results(self, solved: _Solved, config: Any) -> Results:
         """Turn the outcome into Pyomo's results, in the user's own sense."""
@@ -806,32 +808,25 @@ def _falls_back_on_highs(config: Any) -> bool:
     return bool(chosen) and not gurobi.unavailable(1, 1)
 
 
-def _first_missed(problem: Problem, x: BoolArray, y: FloatArray) -> tuple[int, float] | None:
-    """Return the row or bound of the user's model that a plan misses most, and by how much; None if none."""
-    point = x.astype(float)
-    missed = violations(problem, point, y)
-    allowed = allowed_violations(problem, point, y)
-    # Whole numbers hold exactly, or not at all.
-    allowed[broken_rows(problem, point)] = -1.0
-    worst = int(np.argmax(missed - allowed)) if len(missed) else 0
-    return (worst, float(missed[worst])) if len(missed) and missed[worst] > allowed[worst] else None
-
-
 def _require_feasible(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
     """Check the plan on the arrays of the user's model, products and all, before anything is loaded."""
-    found = _first_missed(problem, x, y)
-    if found is None:
-        return
-    worst, amount = found
+    missed = first_missed(problem, x, y)
+    if missed is not None:
+        raise _PlanRefusedError(
+            f"the plan that the solver behind j3o returned misses {_named(missed, problem, inverse)}; scale "
+            "the model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
+        )
+
+
+def _named(missed: tuple[int, float], problem: Problem, inverse: Inverse) -> str:
+    """Return the row or bound that a plan misses, in the user's name of it, and by how much."""
+    worst, amount = missed
     if worst < problem.n_rows:
         name = f"constraint '{inverse.rows[worst].name}'"
     else:
         variables = [*inverse.onloading, *inverse.offloading]
         name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
-    raise _PlanRefusedError(
-        f"the plan that the solver behind j3o returned misses {name} by {amount:.1e}; scale the "
-        "model's coefficients, or tighten that solver's feasibility tolerance through solver_options"
-    )
+    return f"{name} by {amount:.1e}"
 
 
 def _require_paid(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArray) -> None:
@@ -867,6 +862,13 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     if outcome.plan is None:
         if outcome.ending is Ending.INTERRUPTED:
             return "Interrupted before any plan was found."
+        if outcome.ending is Ending.REFUSED:
+            return _refused(solved)
+        if outcome.ending is Ending.LIMIT:
+            return (
+                "No plan was found within a limit set in solver_options, nor proven that there is none; "
+                "raise that limit."
+            )
         return _no_plan(config)
     gap = relative_gap(outcome.plan.objective, outcome.bound)
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
@@ -878,6 +880,37 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
     if outcome.steps and outcome.ending in _OF_ALTERNATION:
         ended = f"the alternation {ended}; the improvement by its limit of effort"
     return f"Feasible plan: {value}, {certainty}; {ended}."
+
+
+def _refused(solved: _Solved) -> str:
+    """Return one sentence on what the plans miss that the solvers took for plans, and on the remedy."""
+    if solved.missed is None:
+        return (
+            "No plan was found that holds in every row, nor proven that there is none; rescale the model so "
+            "that its coefficients and bounds are of like size."
+        )
+    what = _named(solved.missed, solved.problem, solved.inverse)
+    variables, row = solved.inverse.offloading, solved.missed[0]
+    names = _widest(solved.problem, row)
+    bounds = f", and tighten the bounds of '{variables[names].name}'" if names is not None else ""
+    return (
+        f"No plan was found that holds in every row, nor proven that there is none: the one at hand misses "
+        f"{what}, which passes for rounding in the solver's units; rescale that row{bounds}."
+    )
+
+
+def _widest(problem: Problem, row: int) -> int | None:
+    """Return the variable of y that can contribute most to a row; None for a bound, or without y."""
+    if row >= problem.n_rows:
+        return None
+    terms, reach = problem.products, larger_end(problem.offloading_lower, problem.offloading_upper)
+    entries = problem.offloading_rows[[row]]
+    size = np.zeros(problem.n_offloading)
+    size[entries.indices] = np.abs(entries.data)
+    mine = terms.row == row
+    np.maximum.at(size, terms.offloading[mine], np.abs(terms.coefficient[mine]))
+    worth = size * reach
+    return int(np.argmax(worth)) if worth.max(initial=0.0) > 0 else None
 
 
 def _no_plan(config: Any) -> str:

@@ -86,7 +86,9 @@ class Draft:
 
 
 def _short(value):
-    """Return the nearest number of 16 binary digits."""
+    """Return the nearest number of 16 binary digits; an infinite one as it is."""
+    if math.isinf(value):
+        return float(value)
     mantissa, exponent = math.frexp(value)
     return math.ldexp(round(mantissa * 2**16), exponent - 16)
 
@@ -330,6 +332,48 @@ def one_sided(d):
     d.row(dict.fromkeys(xs, 1), lower=d.whole(0, 1), upper=d.whole(1, n))
 
 
+def bilinear(d):
+    """Draw products x·y in all rows, with ends of y anywhere up to 1e7, and a plan far from those ends.
+
+    Sides are drawn around what the rows are at a plan; a few are drawn at random, and may leave none.
+    """
+    d.sense = d.whole(0, 1) * 2 - 1
+    n, k = d.whole(1, 5), d.whole(1, 4)
+    xs = [d.x(d.between(-9, 9)) for _ in range(n)]
+    at = {x: d.whole(0, 1) for x in xs}
+    ys = []
+    for _ in range(k):
+        end = d.power(0, 7)
+        low = float(d.rng.choice([0.0, 0.0, -end, d.between(-5, 5)]))
+        ys.append(d.y(d.between(-9, 9) * d.chance(0.6), low, _short(low + end)))
+        at[ys[-1]] = min(max(d.power(-2, 1), low), low + end)
+    pairs = [(x, y) for x in xs for y in ys]
+    for _ in range(d.whole(1, 6)):
+        unit = d.power(-3, 3) if d.chance(0.4) else 1.0
+
+        def drawn(names, share, unit=unit):
+            return {name: _short(d.between(-9, 9) * unit) for name in names if d.chance(share)}
+
+        terms, products = drawn(ys, 0.5) | drawn(xs, 0.5), drawn(pairs, 0.3)
+        if d.chance(0.3):
+            # A few entries in a unit of their own: kilometres beside millimetres.
+            products = {pair: _short(v * 10.0 ** d.whole(-3, 3)) for pair, v in products.items()}
+        if not any(y in terms for y in ys) and not products:
+            continue
+        body = sum(v * at[name] for name, v in terms.items())
+        body += sum(v * at[x] * at[y] for (x, y), v in products.items())
+        middle = _short(d.between(-20, 20) * unit if d.chance(0.15) else body)
+        slack = _short((abs(middle) + unit) * d.power(-3, 0))
+        sides = [(-slack, INF), (-INF, slack), (-slack, slack), (0.0, 0.0)]
+        low, high = d.rng.choice(sides, p=[0.4, 0.4, 0.1, 0.1])
+        row = d.row(terms, _short(middle + low), _short(middle + high))
+        for (x, y), v in products.items():
+            d.product(x, y, v, row)
+    for x, y in pairs:
+        if d.chance(0.3):
+            d.product(x, y, d.between(-9, 9))
+
+
 # --- rows of binaries -----------------------------------------------------------------------------------
 
 
@@ -519,7 +563,7 @@ def _side_by_side(problems):
 
 def twins(d):
     """Draw a model of another family in other units: rows, columns and objective times powers of ten."""
-    names = [name for name in FAMILIES if name not in ("parts", "scaled twins", "wide rows")]
+    names = [name for name in FAMILIES if name not in ("parts", "scaled twins", "wide rows", "bilinear")]
     name = str(d.rng.choice(names))
     problem = family_problem(d.rng, name)
     # Flows in a network balance to the last digit: a factor must not round.
@@ -602,6 +646,7 @@ FAMILIES = {
     "piecewise": piecewise,
     "semi-continuous": semicontinuous,
     "one-sided": one_sided,
+    "bilinear": bilinear,
     "wide rows": wide,
     "whole numbers": whole_rows,
     "figures": figures,

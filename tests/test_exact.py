@@ -659,7 +659,7 @@ def test_a_huge_m_is_tightened_before_a_solver_sees_it():
         model.link = pyo.Constraint(expr=model.y <= big * model.x)
         model.worth = pyo.Objective(expr=model.y - model.x, sense=pyo.maximize)
         problem, _ = compile_model(annotate(model, onloading=model.x, offloading=model.y) or model)
-        instance = exact_module.Instance.of(problem, np.zeros(0, dtype=np.int64), lambda x, y: True)
+        instance = exact_module.Instance.of(problem, np.zeros(0, dtype=np.int64))
         return np.abs(exact_module.mip_model(instance.linear).linear.matrix.data).max()
 
     assert coefficient(1e9) == pytest.approx(10)

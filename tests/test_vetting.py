@@ -1,0 +1,125 @@
+"""Plans are held against the rows as written, and routed in them where a solver's tolerances let rows slip."""
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from pyomo.contrib.solver.common.factory import SolverFactory
+from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
+from small_problems import INF, brute_force, problem_of
+
+from pyomo_j3o import annotate, vetting
+from pyomo_j3o.scaling import scale
+from pyomo_j3o.vetting import OwnRows, Routed
+
+
+def own_rows(problem):
+    """Return the rows of a problem and its scaled form."""
+    return OwnRows(problem, *scale(problem))
+
+
+def far(n=1):
+    """Return a problem with products of a far y: 6300·y where x1 is on, -4·y where x0 is, and 40 are needed.
+
+    Each plan costs its y; the cheaper x0 alone leaves no plan.
+    """
+    xs = {f"x{i}": (-1 - 4 * i, 0, 1) for i in range(2)} | {f"z{i}": (-1, 0, 1) for i in range(n)}
+    return problem_of(
+        xs,
+        {"y": (-1, 0, 1e6)},
+        [({}, 40, INF), ({"x0": 1, "x1": 1}, 1, INF)],
+        [(0, "x1", "y", 6300.0), (0, "x0", "y", -4.0)],
+    )
+
+
+def test_a_placement_is_routed_in_the_units_of_the_user():
+    """The least y that serves is some 1/160, which in the unit of its range is less than any tolerance."""
+    own, problem = own_rows(far()), far()
+    routed = own.route(np.array([False, True, False]), INF)
+    assert routed.plan.y * own.scaling.column == pytest.approx(40 / 6300, rel=1e-9)
+    value = routed.plan.objective / own.scaling.objective
+    assert value == pytest.approx(-5 - 40 / 6300)
+    assert value <= routed.bound / own.scaling.objective <= value + 1e-6
+    assert value == pytest.approx(brute_force(problem))
+
+
+@pytest.mark.parametrize("x", [(True, False, False), (False, False, True)])
+def test_that_a_placement_cannot_be_routed_is_proven(x):
+    """By the rows over y together, and by one over x alone."""
+    routed = own_rows(far()).route(np.array(x), INF)
+    assert routed == Routed(bound=-np.inf)
+
+
+def test_rows_that_differ_by_less_than_their_tolerance_have_a_plan():
+    """y = 1 and y = 1 + 1e-7: every solver takes that for rounding, and so does the check of a plan."""
+    problem = problem_of({"x": -1}, {"y": (-1, 0, 9)}, [({"y": 1}, 1, 1), ({"y": 1}, 1 + 1e-7, 1 + 1e-7)])
+    assert own_rows(problem).route(np.array([False]), INF).plan is not None
+    apart = problem_of({"x": -1}, {"y": (-1, 0, 9)}, [({"y": 1}, 1, 1), ({"y": 1}, 1.001, 1.001)])
+    assert own_rows(apart).route(np.array([False]), INF).bound == -np.inf
+
+
+def test_few_placements_are_all_routed():
+    """The best of them is found and proven; without time, nothing is."""
+    own = own_rows(far())
+    found = own.search(None, Routed(), 0.0, lambda: INF)
+    assert found.plan.x.tolist() == [False, True, False]
+    assert found.bound == pytest.approx(found.plan.objective, rel=1e-6)
+    assert own.search(None, Routed(), 0.0, lambda: 0.0) == Routed()
+
+
+def test_of_many_placements_those_that_cannot_be_routed_are_excluded(monkeypatch):
+    """A MIP solver offers x0, whose y is rounding to it, until that is excluded; x alone then descends."""
+    monkeypatch.setattr(vetting, "_FEW_TO_FIND", 0)
+    monkeypatch.setattr(vetting, "_FEW_TO_PROVE", 0)
+    linear = problem_of({"x0": -1, "x1": -5, "z0": 1}, {"y": (-1, 0, 1e6)}, [({"x0": 1, "x1": 1}, 1, INF)])
+    own, tried = own_rows(far()), []
+    route = OwnRows.route
+    monkeypatch.setattr(OwnRows, "route", lambda *a: tried.append(a[1].tolist()) or route(*a))
+    found = own.search(linear, Routed(), 0.0, lambda: INF)
+    assert tried[0] == [True, False, True]
+    assert found.plan.x.tolist() == [False, True, False]
+    assert found.bound == np.inf
+
+
+def model(needed):
+    """Return a model of bilinear rows with ends of a million; nothing serves where more is needed."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), domain=pyo.Binary)
+    m.y = pyo.Var(bounds=(0, 1e6))
+    m.need = pyo.Constraint(expr=6300 * m.x[1] * m.y - 4 * m.x[0] * m.y >= needed)
+    m.one = pyo.Constraint(expr=m.x[0] + m.x[1] == 1)
+    m.cost = pyo.Objective(expr=m.y + 5 * m.x[1] + m.x[0])
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+def test_a_far_end_costs_no_plan(name):
+    """Both solvers end at the plan, and prove it."""
+    results = SolverFactory(name).solve(model(40), lp_solver="highs", mip_solver="highs")
+    assert results.solution_status == SolutionStatus.optimal
+    assert results.incumbent_objective == pytest.approx(5 + 40 / 6300)
+
+
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+def test_without_a_plan_in_the_rows_as_written_the_row_is_named(name, monkeypatch):
+    """Neither time nor a limit ended it, and none is to be raised: a row and a variable are named."""
+    monkeypatch.setattr(OwnRows, "route", lambda *arguments: Routed())
+
+    def refused(own, x, y):
+        own.missed = (0, 17.0)
+        return False
+
+    monkeypatch.setattr(OwnRows, "accepts", refused)
+    results = SolverFactory(name).solve(
+        model(40),
+        lp_solver="highs",
+        mip_solver="highs",
+        load_solutions=False,
+        raise_exception_on_nonoptimal_result=False,
+    )
+    message = results.extra_info.message
+    assert results.termination_condition == TerminationCondition.unknown
+    assert results.incumbent_objective is None
+    assert "misses constraint 'need' by 1.7e+01" in message
+    assert "tighten the bounds of 'y'" in message
+    assert "time_limit" not in message
