@@ -56,6 +56,10 @@ _TOLERANCE = 1e-6
 #: Part of a time limit that the search for a start may take.
 _SHARE_OF_START = 0.5
 
+#: Routing and checking the last plan take this part of the seconds of compilation, on whatever machine: the
+#: MIP solver's limit is so much earlier, by the second part of the whole limit at most.
+_LAST_CHECK, _LARGEST_PART_OF_CHECK = 0.3, 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -623,10 +627,13 @@ class _Run:
             if found.status is LPStatus.INTERRUPTED:
                 interrupted.set()
 
+        end = settings.time_limit
+        if np.isfinite(end):
+            end -= min(_LAST_CHECK * self.timings.seconds["compile"], _LARGEST_PART_OF_CHECK * end)
         share(
             work,
             [1.0 + state.part.problem.n_nonzeros for state in states],
-            lambda: settings.time_limit - self.timings.elapsed(),
+            lambda: end - self.timings.elapsed(),
             side_by_side,
         )
 

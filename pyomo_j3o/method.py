@@ -130,10 +130,13 @@ def solve(
     list of Record
         One per iteration; the last also counts what the improvement gained.
     """
-    if settings.time_limit <= timings.elapsed():
+    def remaining() -> float:
+        return settings.time_limit - timings.elapsed()
+
+    if remaining() <= 0:
         return Outcome(None, np.inf, Ending.TIME), []
     try:
-        structure = analyse(_aggregated(problem, backend, settings, timings))
+        structure = analyse(_aggregated(problem, backend, settings, timings), remaining)
         if settings.onloading_step is not None:
             structure.freeze()
         run = _Run(structure, backend, settings, timings, log)
@@ -155,10 +158,14 @@ def certify(problem: Problem, backend: Backend, settings: Settings, timings: Tim
     problem, backend, settings, timings, log
         As for `solve`.
     """
-    if settings.bound == "none" or settings.time_limit <= timings.elapsed():
+    def remaining() -> float:
+        return settings.time_limit - timings.elapsed()
+
+    if settings.bound == "none" or remaining() <= 0:
         return Outcome(None, np.inf, Ending.TIME)
     try:
-        run = _Run(analyse(_aggregated(problem, backend, settings, timings)), backend, settings, timings, log)
+        structure = analyse(_aggregated(problem, backend, settings, timings), remaining)
+        run = _Run(structure, backend, settings, timings, log)
     except OutOfTime:
         return Outcome(None, np.inf, Ending.TIME)
     try:
@@ -218,7 +225,7 @@ class _Run:
             self.part_structures = []
             for part in self.parts:
                 require_time(self.remaining)
-                self.part_structures.append(analyse(part.problem))
+                self.part_structures.append(analyse(part.problem, self.remaining))
         self.part_bounds = np.full(len(self.parts), np.inf)
         self.tightened: list[Tightened | None] = [None] * len(self.parts)
         self.prices: list[FloatArray] = []

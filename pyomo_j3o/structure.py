@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.deadline import Remaining, forever, require_time
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem, larger_end
 from pyomo_j3o.whole import units_of
 
@@ -180,16 +181,20 @@ class Structure:
         return bool(inside and np.all(self.placement_violation(x) <= self.placement_tolerance))
 
 
-def analyse(problem: Problem) -> Structure:
+def analyse(problem: Problem, remaining: Remaining = forever) -> Structure:
     """Return the `Structure` of a linear problem.
 
     Parameters
     ----------
     problem
         Without products.
+    remaining
+        Returns the seconds left.
 
     Raises
     ------
+    OutOfTime
+        The time is over.
     ValueError
         The problem still holds products; see `linearize`.
     """
@@ -206,15 +211,19 @@ def analyse(problem: Problem) -> Structure:
     link_scale = matrix.data[matrix.indptr[link_rows]]
     openers = _openers(problem, link_rows, link_column, link_scale)
     implied = _implied_openers(problem, routing_rows, len(link_rows))
+    require_time(remaining)
     opener_x, opener_column, opener_link, opener_cap = _merge(openers, implied, problem.n_offloading)
+    require_time(remaining)
 
     n_columns = problem.n_offloading
     n_links = np.bincount(
-        np.unique(opener_link * n_columns + opener_column) % n_columns if n_columns else opener_column,
+        distinct(opener_link * n_columns + opener_column) % n_columns if n_columns else opener_column,
         minlength=n_columns,
     )
+    require_time(remaining)
     group, demand, weight, required, is_row, demand_rows = _demand_groups(problem, routing_rows)
-    priced_rows = np.setdiff1d(routing_rows, demand_rows)
+    require_time(remaining)
+    priced_rows = routing_rows[~_among(routing_rows, demand_rows)]
     # A gated column outside all demand rows is worth what its own reduced cost says.
     alone = np.flatnonzero((group < 0) & (n_links > 0))
     group[alone] = len(demand) + np.arange(len(alone))
@@ -233,7 +242,7 @@ def analyse(problem: Problem) -> Structure:
     open_ended = np.zeros(len(demand), dtype=bool)
     open_ended[: len(demand_rows)] = problem.row_upper[demand_rows] > demand[: len(demand_rows)]
     side = np.where(link_scale > 0, problem.row_upper[link_rows], -problem.row_lower[link_rows])
-    gates = np.unique(opener_link[opener_link < len(link_rows)])
+    gates = distinct(opener_link[opener_link < len(link_rows)])
     # Where several x open one link, each in part, the largest part is not all.
     _, number, size = np.unique(opener_link, return_inverse=True, return_counts=True)
     in_part = np.zeros(n_columns, dtype=bool)
@@ -245,7 +254,9 @@ def analyse(problem: Problem) -> Structure:
         and np.all(problem.offloading_lower[group >= 0] >= 0.0)
         and np.all(side[gates] <= 0.0)
     )
+    require_time(remaining)
     penalty = _penalties(problem, routing_rows, demand_rows, opener_x, opener_column)
+    require_time(remaining)
     group_penalty = np.zeros(len(demand))
     group_penalty[: len(demand_rows)] = (
         penalty[np.searchsorted(routing_rows, demand_rows)] * demand[: len(demand_rows)]
@@ -284,6 +295,20 @@ def analyse(problem: Problem) -> Structure:
         by_column=Index.of(opener_column, n_columns),
         by_group=Index.of(group, len(demand)),
     )
+
+
+def distinct(values: IntArray) -> IntArray:
+    """Return the values, sorted, each once; of many different ones, by sorting sooner than by NumPy's table."""
+    values = np.sort(values)
+    return values[np.flatnonzero(np.diff(values, prepend=values[:1] - 1))]
+
+
+def _among(values: IntArray, known: IntArray) -> BoolArray:
+    """Return which of the values are known."""
+    if not len(known):
+        return np.zeros(len(values), dtype=bool)
+    known = np.sort(known)
+    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
 
 
 def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
@@ -362,8 +387,8 @@ def _merge(explicit: _Openers, implied: _Openers, n_columns: int) -> _Openers:
     x, column, link, _ = explicit
     _, number, size = np.unique(link, return_inverse=True, return_counts=True)
     alone = size[number] == 1
-    follows = np.isin(implied[0] * n_columns + implied[1], x[alone] * n_columns + column[alone])
-    keep = ~np.isin(implied[2], implied[2][follows])
+    follows = _among(implied[0] * n_columns + implied[1], x[alone] * n_columns + column[alone])
+    keep = ~_among(implied[2], implied[2][follows])
     parts = [np.concatenate([a, b[keep]]) for a, b in zip(explicit, implied, strict=True)]
     order = np.lexsort((parts[2], parts[1], parts[0]))
     return parts[0][order], parts[1][order], parts[2][order], parts[3][order]
@@ -494,6 +519,6 @@ def _penalties(
     demand_price = np.zeros(len(routing_rows))
     np.maximum.at(demand_price, position, worth + 2.0 * cost_of_opening[column] / np.abs(value))
     typical = max(float(highest.max(initial=0.0)), 1e-6)
-    demand = np.isin(routing_rows, demand_rows)
+    demand = _among(routing_rows, demand_rows)
     typical = max(typical, float(demand_price[demand].max(initial=0.0)))
     return np.where(demand, np.maximum(demand_price, 1e-3 * typical), 100.0 * typical)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
-from pyomo_j3o.structure import Structure
+from pyomo_j3o.structure import Structure, distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ def missing_links(structure: Structure, x: BoolArray) -> FloatArray:
     opened = np.flatnonzero(x[structure.opener_x])
     if not len(opened):
         return structure.n_links.astype(float)
-    link_and_column = np.unique(structure.opener_link[opened] * n + structure.opener_column[opened])
+    link_and_column = distinct(structure.opener_link[opened] * n + structure.opener_column[opened])
     return (structure.n_links - np.bincount(link_and_column % n, minlength=n)).astype(float)
 
 

@@ -273,6 +273,34 @@ def inference(clients: int = 120, edges: int = 12, seed: int = 1) -> pyo.Concret
     return library.taskonomy(clients=clients, edges=edges, seed=seed)
 
 
+def products(sites: int = 50, customers: int = 2000, seed: int = 12) -> pyo.ConcreteModel:
+    """What a site serves counts if it is open, and for a tenth of the customers also if the next one is."""
+    r = np.random.default_rng(seed)
+    m = pyo.ConcreteModel()
+    m.S, m.C = pyo.RangeSet(0, sites - 1), pyo.RangeSet(0, customers - 1)
+    m.x, m.y = pyo.Var(m.S, domain=pyo.Binary), pyo.Var(m.S, m.C, bounds=(0, 1))
+    weight = r.integers(1, 9, customers)
+    m.once = pyo.Constraint(m.C, rule=lambda m, j: sum(m.x[s] * m.y[s, j] for s in m.S) <= 1)
+    m.room = pyo.Constraint(
+        m.S,
+        rule=lambda m, s: sum(int(weight[j]) * m.x[s] * m.y[s, j] for j in m.C) <= float(weight.sum()) / 5,
+    )
+    m.both = pyo.Constraint(
+        m.S,
+        rule=lambda m, s: (
+            sum(m.x[(s + 1) % sites] * m.y[s, j] for j in m.C if j % 10 == 0) <= customers / 20
+        ),
+    )
+    v, f = r.uniform(1, 9, (sites, customers)), r.uniform(0.02, 0.1, sites) * 9 * customers
+    m.worth = pyo.Objective(
+        expr=sum(float(v[s, j]) * m.x[s] * m.y[s, j] for s in m.S for j in m.C)
+        - sum(float(f[s]) * m.x[s] for s in m.S),
+        sense=pyo.maximize,
+    )
+    annotate(m, onloading=[m.x], offloading=[m.y])
+    return m
+
+
 def million(sites: int = 330, customers: int = 1000, seed: int = 11) -> pyo.ConcreteModel:
     """Location of about a million nonzeros."""
     return location(sites, customers, seed)
@@ -295,5 +323,6 @@ KINDS: dict[str, tuple[Callable[..., pyo.ConcreteModel], dict[str, int]]] = {
     "multicommodity": (multicommodity, {"nodes": 6, "arcs": 14, "commodities": 5}),
     "partition": (partition, {"crews": 60, "flights": 10}),
     "inference": (inference, {"clients": 3, "edges": 1}),
+    "products": (products, {"sites": 4, "customers": 20}),
     "a million nonzeros": (million, {"sites": 6, "customers": 12}),
 }

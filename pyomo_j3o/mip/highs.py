@@ -42,6 +42,20 @@ _STATUS = {
 #: Nonzeros that HiGHS's presolve takes a second for, where it is slow.
 _PRESOLVED_PER_SECOND = 20_000
 
+#: Where the limit is short for the size, what does not look at the clock is left out: both presolves, of the
+#: MIP and of its first LP, and the analytic centre in a thread of its own.
+_SHORT = {"presolve": "off", "mip_root_presolve_only": True, "threads": 1}
+
+#: Nonzeros that the feasibility jump, which does not look at the clock either, takes a second for at least.
+_JUMPED_PER_SECOND = 100_000
+
+#: Nonzeros that HiGHS takes a second to set up before its first LP: with less time it finds nothing.
+_SET_UP_PER_SECOND = 400_000
+
+#: HiGHS still works on so many nonzeros a second when its limit is over, rounding what its last LP left: its
+#: limit is so much earlier, by this part at most.
+_ENDED_PER_SECOND, _LARGEST_PART_OF_END = 500_000, 0.25
+
 #: Entries below this HiGHS drops by default; so it does here, unless the model has any.
 _DROPPED = 1e-9
 
@@ -130,8 +144,16 @@ class HighsMIP:
             options["small_matrix_value"] = _DROPPED
         if limits.tight:
             options.update(_TIGHT)
-        if model.linear.matrix.nnz > _PRESOLVED_PER_SECOND * limits.time:
-            options["presolve"] = "off"  # it does not look at the clock
+        size = model.linear.matrix.nnz
+        if size > _SET_UP_PER_SECOND * limits.time:
+            return MIPSolution.without_values(LPStatus.TIME_LIMIT)
+        if size > _PRESOLVED_PER_SECOND * limits.time:
+            options.update(_SHORT)
+        if size > _JUMPED_PER_SECOND * limits.time:
+            options["mip_heuristic_run_feasibility_jump"] = False
+        if np.isfinite(limits.time):
+            end = min(size / _ENDED_PER_SECOND, _LARGEST_PART_OF_END * limits.time)
+            limits = replace(limits, time=limits.time - end)
         options.update(
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
         )

@@ -34,13 +34,13 @@ def array_bytes(problem):
     return sum(array.nbytes for array in (*arrays, problem.row_lower, problem.row_upper))
 
 
-def took(kind, limit):
+def took(solver, kind, limit):
     """Return the seconds of a solve."""
     logging.getLogger("pyomo_j3o").setLevel(logging.ERROR)
-    SolverFactory("j3o").solve(library.small_example(), lp_solver="highs", mip_solver="highs")
+    SolverFactory(solver).solve(library.small_example(), lp_solver="highs", mip_solver="highs")
     model = KINDS[kind][0]()
     start = time.perf_counter()
-    SolverFactory("j3o").solve(model, time_limit=limit, **_OPTIONS)
+    SolverFactory(solver).solve(model, time_limit=limit, **_OPTIONS)
     return time.perf_counter() - start
 
 
@@ -63,10 +63,11 @@ def apart(function, *arguments):
 
 @pytest.mark.parametrize("limit", [0.1, 0.5, 2.0, 10.0])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_limit_is_kept_within_a_tenth_or_half_a_second(kind, limit):
-    """Whatever the size: in the middle of compilation as well as of an LP."""
-    seconds = apart(took, kind, limit)
-    print(f"{kind}: time_limit={limit:g} took {seconds:.2f} s")
+@pytest.mark.parametrize("solver", ["j3o", "j3o.exact"])
+def test_a_limit_is_kept_within_a_tenth_or_half_a_second(solver, kind, limit):
+    """Whatever the size: in the middle of compilation as well as of an LP or a MIP."""
+    seconds = apart(took, solver, kind, limit)
+    print(f"{solver}, {kind}: time_limit={limit:g} took {seconds:.2f} s")
     assert seconds <= limit + max(0.1 * limit, 0.5)
 
 
