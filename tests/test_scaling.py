@@ -60,7 +60,7 @@ def test_a_tiny_coefficient_of_a_large_variable_counts():
 
 
 def test_what_rounding_leaves_of_large_terms_is_no_miss():
-    """A y that is one unit in its last place too large moves a row of 2e13 by 4e-3; a thousand units count."""
+    """A y one unit in its last place too large moves a row of 2e13 by 4e-3; a thousand units count."""
     size = 23540708.02000016
     problem = problem_of({"a": 0}, {"y": (1, 0, INF)}, [({"y": 1e6, "a": -1e6 * size}, -INF, 0)])
     x = np.ones(1)
