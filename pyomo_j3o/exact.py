@@ -718,21 +718,29 @@ class _Run:
 
     def _keep(self, x: BoolArray, y: FloatArray, problem: Problem) -> None:
         """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""
-        own = self.instance.problem
         try:
             plan, duals = self._routed(x)
         except KeyboardInterrupt:
             plan, duals = None, None
-        if plan is None:
-            # Interrupted, or the MIP solver was content with an x that is not quite whole.
-            if problem is not own and self.instance.linearized is not None:
-                y = self.instance.linearized.recover(x, y)
-            y = np.clip(y, own.offloading_lower, own.offloading_upper)
-            plan, duals = Plan(x, y, evaluate(own, x.astype(float), y)), None
-            if not self.instance.accepts(plan.x, plan.y):
-                return
-        if self.plan is None or plan.objective > self.plan.objective:
+        given = self._as_given(x, y, problem)
+        if given is not None and (
+            plan is None or given.objective > plan.objective + allowance(plan.objective)
+        ):
+            # Interrupted, or the MIP solver was content with an x that is not quite whole, or the LP with a
+            # routing whose costs are small beside the largest.
+            plan = given
+        if plan is not None and (self.plan is None or plan.objective > self.plan.objective):
             self.plan, self.duals = plan, duals
+
+    def _as_given(self, x: BoolArray, y: FloatArray, problem: Problem) -> Plan | None:
+        """Return the plan of `x` and of `y` in the columns of `problem`, if the user's rows take it."""
+        own = self.instance.problem
+        if problem is not own and self.instance.linearized is not None:
+            y = self.instance.linearized.recover(x, y)
+        y = np.clip(y, own.offloading_lower, own.offloading_upper)
+        if not self.instance.accepts(x, y):
+            return None
+        return Plan(x, y, evaluate(own, x.astype(float), y))
 
     def _routed(self, x: BoolArray) -> tuple[Plan | None, FloatArray | None]:
         """Return the best plan of a placement that the user's rows take, and its duals; None without one."""

@@ -35,6 +35,19 @@ def test_no_backend_gives_a_bound_that_is_beaten(seed):
     assert not wrong, wrong
 
 
+@pytest.mark.parametrize("seed", [469, 784, 906, 945])
+def test_figures_that_led_a_backend_astray(seed):
+    """A trace of y times 1e6 where x is 0, penalties of 1e12: the plan is found all the same."""
+    wrong = [v for v in certify(seed) if v.wrong or (v.beaten or 0) > 1e-6]
+    assert not wrong, wrong
+
+
+def test_the_better_routing_of_a_placement_counts():
+    """Costs of 1e-5 beside those of 1e8: an LP solver's tolerance hides them, and another search does not."""
+    verdict = judge(12, "figures")
+    assert not verdict.wrong, verdict
+
+
 def test_a_seed_is_one_model():
     """What a table lists by its seed can be built again."""
     for family in FAMILIES:
