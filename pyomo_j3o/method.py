@@ -130,6 +130,7 @@ def solve(
     list of Record
         One per iteration; the last also counts what the improvement gained.
     """
+
     def remaining() -> float:
         return settings.time_limit - timings.elapsed()
 
@@ -158,6 +159,7 @@ def certify(problem: Problem, backend: Backend, settings: Settings, timings: Tim
     problem, backend, settings, timings, log
         As for `solve`.
     """
+
     def remaining() -> float:
         return settings.time_limit - timings.elapsed()
 

@@ -298,7 +298,7 @@ def analyse(problem: Problem, remaining: Remaining = forever) -> Structure:
 
 
 def distinct(values: IntArray) -> IntArray:
-    """Return the values, sorted, each once; of many different ones, by sorting sooner than by NumPy's table."""
+    """Return the values, sorted, each once: where most are different, sooner than `np.unique`."""
     values = np.sort(values)
     return values[np.flatnonzero(np.diff(values, prepend=values[:1] - 1))]
 

@@ -274,7 +274,7 @@ def inference(clients: int = 120, edges: int = 12, seed: int = 1) -> pyo.Concret
 
 
 def products(sites: int = 50, customers: int = 2000, seed: int = 12) -> pyo.ConcreteModel:
-    """What a site serves counts if it is open, and for a tenth of the customers also if the next one is."""
+    """Sites serve where they are open; of a tenth of the customers, the next site keeps a part, if open."""
     r = np.random.default_rng(seed)
     m = pyo.ConcreteModel()
     m.S, m.C = pyo.RangeSet(0, sites - 1), pyo.RangeSet(0, customers - 1)
@@ -287,9 +287,7 @@ def products(sites: int = 50, customers: int = 2000, seed: int = 12) -> pyo.Conc
     )
     m.both = pyo.Constraint(
         m.S,
-        rule=lambda m, s: (
-            sum(m.x[(s + 1) % sites] * m.y[s, j] for j in m.C if j % 10 == 0) <= customers / 20
-        ),
+        rule=lambda m, s: sum(m.x[(s + 1) % sites] * m.y[s, j] for j in m.C if j % 10 == 0) <= customers / 20,
     )
     v, f = r.uniform(1, 9, (sites, customers)), r.uniform(0.02, 0.1, sites) * 9 * customers
     m.worth = pyo.Objective(

@@ -186,6 +186,27 @@ def test_disjoint_rows_are_those_of_one_pass(data, rounds):
         taken |= sets[k] if mine else set()
 
 
+integers = st.lists(st.integers(-3, 9), max_size=12).map(lambda found: np.array(found, dtype=np.int64))
+
+
+@given(values=integers, known=integers)
+def test_what_is_found_by_sorting_is_what_numpy_finds(values, known):
+    """Distinct values, and those among others, are the same as by NumPy's tables."""
+    assert structure.distinct(values).tolist() == np.unique(values).tolist()
+    assert structure._among(values, known).tolist() == np.isin(values, known).tolist()
+
+
+def test_the_analysis_looks_at_the_clock(wide):
+    """It ends between its steps when the time is over, and asks several times."""
+    problem = wide.problem
+    patient = Clock(INF)
+    analyse(problem, patient)
+    assert patient.asked >= 4
+    for looks in range(patient.asked):
+        with pytest.raises(OutOfTime):
+            analyse(problem, Clock(looks))
+
+
 def test_a_clock_that_is_out_ends_greedy(wide):
     """Greedy adds no more variables than it had looks at the clock, though rows are left uncovered."""
     surrogate = price(wide, np.zeros(wide.problem.n_rows))

@@ -487,3 +487,32 @@ def test_highs_gets_its_search_back_where_the_proof_is_stuck(monkeypatch, maximi
     assert found.objective >= best.objective * (1 - 2e-2)
     assert found.objective <= best.bound + 1e-6
     assert best.objective <= found.bound + 1e-6
+
+
+def test_a_limit_that_is_short_for_the_size_leaves_out_what_has_no_clock(monkeypatch):
+    """HiGHS's presolve and feasibility jump are off then; the optimum is the same, and an own option wins."""
+    model = knapsack(15)
+    best = HighsMIP().solve(model, Limits(time=60.0, rel_gap=0.0)).objective
+    given = []
+
+    def new_highs(options):
+        given.append(dict(options))
+        return highs_lp.new_highs(options)
+
+    monkeypatch.setattr(highs_mip, "new_highs", new_highs)
+    monkeypatch.setattr(highs_mip, "_PRESOLVED_PER_SECOND", 0.1)
+    monkeypatch.setattr(highs_mip, "_JUMPED_PER_SECOND", 0.1)
+    found = HighsMIP({"mip_root_presolve_only": False}).solve(model, Limits(time=60.0, rel_gap=0.0))
+    assert found.objective == pytest.approx(best)
+    assert given[-1]["presolve"] == "off"
+    assert given[-1]["mip_heuristic_run_feasibility_jump"] is False
+    assert given[-1]["mip_root_presolve_only"] is False
+    monkeypatch.undo()
+
+
+def test_highs_is_not_asked_where_it_could_not_even_begin(monkeypatch):
+    """Nothing is found then, and nothing is said of the model."""
+    monkeypatch.setattr(highs_mip, "_SET_UP_PER_SECOND", 0.1)
+    monkeypatch.setattr(highs_mip.HighsMIP, "_attempt", None)
+    found = HighsMIP().solve(knapsack(15), Limits(time=60.0))
+    assert (found.status, found.found, found.bound) == (LPStatus.TIME_LIMIT, False, INF)

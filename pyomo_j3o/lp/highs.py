@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -233,19 +234,20 @@ class HighsProgram:
         self, time_limit: float, statuses: Mapping[highspy.HighsModelStatus, LPStatus] = _STATUS
     ) -> LPStatus:
         highs = self._highs
-        status = self._run_in_thread(time_limit)
+        end = time.perf_counter() + time_limit
+        status = self._run_in_thread(end)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             highs.setOptionValue("presolve", "off")
-            status = self._run_in_thread(time_limit)
+            status = self._run_in_thread(end)
             highs.setOptionValue("presolve", "choose")
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            return self._without_objective(time_limit)
+            return self._without_objective(end)
         for options in _OTHER_WAYS:
             if status in statuses or status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
                 break
-            status = self._run_from_scratch(options, time_limit)
+            status = self._run_from_scratch(options, end)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            return self._without_objective(time_limit)
+            return self._without_objective(end)
         if status not in statuses:
             raise BackendError(
                 f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
@@ -253,34 +255,35 @@ class HighsProgram:
             )
         return statuses[status]
 
-    def _run_from_scratch(self, options: SolverOptions, time_limit: float) -> highspy.HighsModelStatus:
+    def _run_from_scratch(self, options: SolverOptions, end: float) -> highspy.HighsModelStatus:
         """Solve without the basis at hand, with some options changed for this once."""
         highs = self._highs
         before = {name: highs.getOptionValue(name)[1] for name in options}
         highs.clearSolver()
         for name, value in options.items():
             highs.setOptionValue(name, value)
-        status = self._run_in_thread(time_limit)
+        status = self._run_in_thread(end)
         for name, value in before.items():
             highs.setOptionValue(name, value)
         return status
 
-    def _without_objective(self, time_limit: float) -> LPStatus:
+    def _without_objective(self, end: float) -> LPStatus:
         """Tell unbounded from infeasible: without its objective, an unbounded problem has an optimum."""
         highs, n = self._highs, len(self._lower)
         every = np.arange(n, dtype=np.int32)
         highs.changeColsCost(n, every, np.zeros(n))
-        status = self._run_in_thread(time_limit)
+        status = self._run_in_thread(end)
         highs.changeColsCost(n, every, -self._objective)
         if status == highspy.HighsModelStatus.kOptimal:
             return LPStatus.UNBOUNDED
         return _STATUS.get(status, LPStatus.INFEASIBLE)
 
-    def _run_in_thread(self, time_limit: float) -> highspy.HighsModelStatus:
+    def _run_in_thread(self, end: float) -> highspy.HighsModelStatus:
         highs = self._highs
         self._interrupted.clear()
         # HiGHS counts its limit from the first run of the object.
-        limit = highs.getRunTime() + time_limit if np.isfinite(time_limit) else np.inf
+        left = max(end - time.perf_counter(), 0.0)
+        limit = highs.getRunTime() + left if np.isfinite(left) else np.inf
         highs.setOptionValue("time_limit", limit)
         self._thread.run(highs.run, self._interrupted.set)
         return highs.getModelStatus()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -98,7 +99,7 @@ class GurobiMIP:
         if limits.tight:
             options.update(_TIGHT)
         options.update(limits.as_options("MIPGap", "MIPGapAbs", "NodeLimit", "SolutionLimit"))
-        limits = replace(limits, time=min(limits.time, float(self._own.get("TimeLimit", np.inf))))
+        end = time.perf_counter() + min(limits.time, float(self._own.get("TimeLimit", np.inf)))
         write = write if self._own.get("OutputFlag", 1) else None
         env = environment({**options, **self._own}, self._seed)
         try:
@@ -106,6 +107,7 @@ class GurobiMIP:
                 columns = _fill(grb, model)
                 if start is not None:
                     columns.Start = start.values
+                limits = replace(limits, time=end - time.perf_counter())  # what filling it has left
                 return _solution(grb, columns, model, limits, write)
         except gurobipy.GurobiError as error:
             if error.errno in LICENCE_ERRORS:

@@ -249,6 +249,7 @@ class _Run:
         self._interrupted = threading.Event()
         self._thread = Worker()
         self._rerun = False
+        self._end = np.inf
 
     def contradicts(self, found: MIPSolution) -> bool:
         """Return whether the point that HiGHS returned is worse than the objective that it gave."""
@@ -284,9 +285,10 @@ class _Run:
                 highs.clear()
 
     def solution(self, time_limit: float) -> MIPSolution:
-        """Solve, and read what was found."""
+        """Solve, once more where that is needed, and read what was found; all within the limit."""
         highs = self._highs
-        status = self._solve(max(time_limit, 1e-3))
+        self._end = time.perf_counter() + max(time_limit, 1e-3)
+        status = self._solve()
         info = highs.getInfo()
         nodes = max(int(info.mip_node_count), 0)
         if self._rerun or status is LPStatus.INFEASIBLE:
@@ -303,20 +305,20 @@ class _Run:
             bound = objective
         return MIPSolution(status, values, objective, bound, nodes)
 
-    def _solve(self, time_limit: float) -> LPStatus:
+    def _solve(self) -> LPStatus:
         highs = self._highs
-        status = self._run(time_limit)
+        status = self._run()
         if status == _MODEL_STATUS.kUnboundedOrInfeasible:
             highs.setOptionValue("presolve", "off")
-            status = self._run(time_limit)
+            status = self._run()
         if status == _MODEL_STATUS.kInfeasible and highs.getInfo().mip_node_count <= 0:
-            status = self._confirmed(time_limit)
+            status = self._confirmed()
         if status in (_MODEL_STATUS.kUnboundedOrInfeasible, _MODEL_STATUS.kUnbounded):
             # A ray says nothing about a feasible point; without an objective there is none.
             self._rerun = True
             n = self._model.linear.n_columns
             highs.changeColsCost(n, np.arange(n, dtype=np.int32), np.zeros(n))
-            status = self._run(time_limit)
+            status = self._run()
             if status in (_MODEL_STATUS.kOptimal, _MODEL_STATUS.kSolutionLimit):
                 return LPStatus.UNBOUNDED
         if status not in _STATUS:
@@ -326,25 +328,26 @@ class _Run:
             )
         return _STATUS[status]
 
-    def _confirmed(self, time_limit: float) -> highspy.HighsModelStatus:
+    def _confirmed(self) -> highspy.HighsModelStatus:
         """Look for a point without presolve, which calls badly scaled models infeasible that are not."""
         highs = self._highs
         _, nodes = highs.getOptionValue("mip_max_nodes")
         highs.setOptionValue("presolve", "off")
         highs.setOptionValue("mip_max_nodes", min(_LOOK, nodes))
-        self._run(time_limit)
+        self._run()
         highs.setOptionValue("mip_max_nodes", nodes)
         feasible = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         if not feasible:
             return _MODEL_STATUS.kInterrupt if self._interrupted.is_set() else _MODEL_STATUS.kInfeasible
-        return self._run(time_limit)
+        return self._run()
 
-    def _run(self, time_limit: float) -> highspy.HighsModelStatus:
+    def _run(self) -> highspy.HighsModelStatus:
         highs = self._highs
         if self._interrupted.is_set():
             return _MODEL_STATUS.kInterrupt
         # HiGHS counts its limit from the first run of the object.
-        limit = highs.getRunTime() + time_limit if np.isfinite(time_limit) else np.inf
+        left = max(self._end - time.perf_counter(), 0.0)
+        limit = highs.getRunTime() + left if np.isfinite(left) else np.inf
         highs.setOptionValue("time_limit", limit)
         try:
             self._thread.run(highs.run, self._interrupted.set, self._monitor)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.deadline import OutOfTime, Remaining, forever, require_time
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
@@ -21,6 +23,9 @@ from pyomo_j3o.problem import OBJECTIVE, FloatArray
 
 #: What SCIP takes for infinite.
 _INFINITY = 1e20
+
+#: Rows that are handed over between two looks at the clock.
+_ROWS_AT_A_TIME = 1000
 
 _STATUS = {
     "optimal": LPStatus.OPTIMAL,
@@ -91,8 +96,8 @@ class ScipMIP:
             # SCIP would take Ctrl-C away from Python.
             "misc/catchctrlc": False,
             "randomization/randomseedshift": self._seed,
-            "limits/time": min(max(limits.time, 0.0), float(self._own.get("limits/time", _INFINITY))),
         }
+        end = time.perf_counter() + min(limits.time, float(self._own.get("limits/time", np.inf)))
         options.update(
             limits.as_options("limits/gap", "limits/absgap", "limits/totalnodes", "limits/solutions")
         )
@@ -102,9 +107,13 @@ class ScipMIP:
 
             scip.setHeuristics(SCIP_PARAMSETTING.OFF)
         _set(scip, {name: value for name, value in self._own.items() if name != "limits/time"})
-        columns, epigraph = _fill(scip, model)
+        try:
+            columns, epigraph = _fill(scip, model, lambda: end - time.perf_counter())
+        except OutOfTime:
+            return MIPSolution.without_values(LPStatus.TIME_LIMIT)
         if start is not None:
             _hand_over(scip, model, columns, epigraph, start.values)
+        _set(scip, {"limits/time": min(max(end - time.perf_counter(), 0.0), _INFINITY)})
         status = _run(scip, limits, write)
         if status is LPStatus.UNBOUNDED:
             # A ray says nothing about a feasible point; without an objective there is none.
@@ -143,8 +152,14 @@ def _set(scip: Any, options: SolverOptions) -> None:
             ) from None
 
 
-def _fill(scip: Any, model: MIPModel) -> tuple[list[Any], Any]:
-    """Put the arrays into SCIP; return its columns, and the one that stands for a quadratic objective."""
+def _fill(scip: Any, model: MIPModel, remaining: Remaining = forever) -> tuple[list[Any], Any]:
+    """Put the arrays into SCIP; return its columns, and the one that stands for a quadratic objective.
+
+    Raises
+    ------
+    OutOfTime
+        The time is over before all rows are there.
+    """
     from pyscipopt.scip import Expr, ExprCons, Term
 
     linear, terms = model.linear, model.products
@@ -183,6 +198,8 @@ def _fill(scip: Any, model: MIPModel) -> tuple[list[Any], Any]:
     starts, indices, data = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
     for row, (low, high) in enumerate(zip(linear.row_lower.tolist(), linear.row_upper.tolist(), strict=True)):
         low, high = _side(low), _side(high)
+        if row % _ROWS_AT_A_TIME == 0:
+            require_time(remaining)
         if low is None and high is None:
             continue
         entries = range(starts[row], starts[row + 1])

@@ -3,6 +3,7 @@
 import gc
 import logging
 import multiprocessing
+import resource
 import time
 import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
@@ -55,6 +56,18 @@ def peak(kind, limit):
     return tracemalloc.get_traced_memory()[1], size
 
 
+def grown(solver, kind, limit):
+    """Return by how much the whole process grows in a solve, HiGHS's memory included, in bytes."""
+    logging.getLogger("pyomo_j3o").setLevel(logging.ERROR)
+    build, small = KINDS[kind]
+    options = {name: value for name, value in _OPTIONS.items() if solver != "highs" or "solver" not in name}
+    SolverFactory(solver).solve(build(**small), time_limit=limit, **options)
+    model = build()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    SolverFactory(solver).solve(model, time_limit=limit, **options)
+    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
 def apart(function, *arguments):
     """Return what the function returns in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -77,3 +90,12 @@ def test_memory_is_a_multiple_of_the_arrays(kind):
     most, size = apart(peak, kind, 20.0)
     print(f"{kind}: {most / 1e6:.0f} MB at most, {size / 1e6:.1f} MB of arrays: {most / size:.1f}")
     assert most <= 8 * size + _ANYWAY
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "products"])
+@pytest.mark.parametrize("solver", ["j3o", "j3o.exact"])
+def test_the_process_grows_no_more_than_by_plain_highs(solver, kind):
+    """What counts is HiGHS's memory: j3o's comes on top of no more than half of it, and of what any takes."""
+    mine, plain = (apart(grown, name, kind, 20.0) for name in (solver, "highs"))
+    print(f"{solver}, {kind}: {mine / 1e6:.0f} MB, plain HiGHS {plain / 1e6:.0f} MB")
+    assert mine <= 1.5 * plain + _ANYWAY
