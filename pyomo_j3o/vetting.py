@@ -261,7 +261,7 @@ class OwnRows:
         """Return an LP in the user's units; rows in tiny units are lifted to 1."""
         row = 1.0 / np.where(self._units > 0, self._units, 1.0)
         most = float(np.abs(model.objective).max(initial=0.0))
-        factor = 1.0 / most if most > 0 else 1.0
+        factor = 1.0 / most if most > 1e-300 else 1.0
         lift = sparse.dia_array((row[None, :], [0]), shape=(len(row), len(row)))
         model = replace(
             model,

@@ -823,3 +823,24 @@ def test_errors_are_ours():
     """An error of a backend can be caught as a J3OError."""
     with pytest.raises(J3OError):
         HighsBackend({"nonsense": 1})
+
+
+def test_an_lp_in_which_the_dual_simplex_method_fails_is_solved_in_another_way():
+    """HiGHS 1.16 ends without a status after presolve: "failed due to excessive dual values"."""
+    rows = [
+        [0.074243545532226562, -311.1953125, -1792.8125],
+        [0, 0, -0.9355621337890625],
+        [1.1426664059399627e-08, 0, 0.776214599609375],
+        [-0.001, 0, 1],
+        [0, 0, -1],
+        [0, -1, 1],
+        [0.8349554807769517, 1, -1],
+    ]
+    upper = [0.051754951477050781, INF, INF, 0, 0, 0, 0.8349554807769517]
+    lower = [-INF, -1.0206596925854683e-05, 8.3243940025568008e-06, -INF, -INF, -INF, -INF]
+    model = model_of(
+        [-4.341064453125, 267624, 0], rows, lower, upper, 0.0, [1, 0.843994140625, 0.843994140625]
+    )
+    found = solve(HighsBackend(), model)
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective == pytest.approx(221060.58498315)

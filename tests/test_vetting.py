@@ -1,4 +1,4 @@
-"""Plans are held against the rows as written, and routed in them where a solver's tolerances let rows slip."""
+"""Plans are held against the rows as written, and routed in them where tolerances let rows slip."""
 
 import numpy as np
 import pyomo.environ as pyo
@@ -50,7 +50,7 @@ def test_that_a_placement_cannot_be_routed_is_proven(x):
 
 
 def test_rows_that_differ_by_less_than_their_tolerance_have_a_plan():
-    """y = 1 and y = 1 + 1e-7: every solver takes that for rounding, and so does the check of a plan."""
+    """Every solver takes y = 1 and y = 1 + 1e-7 for rounding, and so does the check of a plan."""
     problem = problem_of({"x": -1}, {"y": (-1, 0, 9)}, [({"y": 1}, 1, 1), ({"y": 1}, 1 + 1e-7, 1 + 1e-7)])
     assert own_rows(problem).route(np.array([False]), INF).plan is not None
     apart = problem_of({"x": -1}, {"y": (-1, 0, 9)}, [({"y": 1}, 1, 1), ({"y": 1}, 1.001, 1.001)])

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LPStatus, SolverOptions
+from pyomo_j3o.lp.base import LPStatus, SolverOptions, refuse_limits_of_objective
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
@@ -21,6 +21,9 @@ from pyomo_j3o.problem import OBJECTIVE, FloatArray
 
 #: What SCIP takes for infinite.
 _INFINITY = 1e20
+
+#: Parameters that end the search by an objective.
+_LIMITS_OF_OBJECTIVE = ("limits/primal", "limits/dual", "limits/objectivestop")
 
 _STATUS = {
     "optimal": LPStatus.OPTIMAL,
@@ -133,6 +136,7 @@ def _new_scip(options: SolverOptions) -> Any:
 
 
 def _set(scip: Any, options: SolverOptions) -> None:
+    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "SCIP")
     for name, value in options.items():
         try:
             scip.setParam(name, value)
