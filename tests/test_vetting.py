@@ -75,7 +75,7 @@ def test_of_many_placements_those_that_cannot_be_routed_are_excluded(monkeypatch
     route = OwnRows.route
     monkeypatch.setattr(OwnRows, "route", lambda *a: tried.append(a[1].tolist()) or route(*a))
     found = own.search(linear, Routed(), 0.0, lambda: INF)
-    assert tried[0] == [True, False, True]
+    assert tried[:2] == [[True, True, True], [True, False, True]]
     assert found.plan.x.tolist() == [False, True, False]
     assert found.bound == np.inf
 
@@ -123,3 +123,36 @@ def test_without_a_plan_in_the_rows_as_written_the_row_is_named(name, monkeypatc
     assert "misses constraint 'need' by 1.7e+01" in message
     assert "tighten the bounds of 'y'" in message
     assert "time_limit" not in message
+
+
+def lots(most):
+    """Return lot sizes over five periods, whose capacity is far beyond any demand."""
+    m, demand = pyo.ConcreteModel(), [37, 92, 14, 55, 71]
+    m.t = pyo.RangeSet(0, 4)
+    m.setup = pyo.Var(m.t, domain=pyo.Binary)
+    m.made, m.stock = pyo.Var(m.t, bounds=(0, most)), pyo.Var(m.t, domain=pyo.NonNegativeReals)
+
+    @m.Constraint(m.t)
+    def balance(m, t):
+        return (m.stock[t - 1] if t else 0) + m.made[t] - m.stock[t] == demand[t]
+
+    @m.Constraint(m.t)
+    def capacity(m, t):
+        return m.made[t] <= most * m.setup[t]
+
+    m.cost = pyo.Objective(expr=sum(90 * m.setup[t] + 0.3 * m.made[t] + m.stock[t] for t in m.t))
+    annotate(m, onloading=m.setup, offloading=[m.made, m.stock])
+    return m
+
+
+@pytest.mark.parametrize("mip_solver", ["highs", "gurobi"])
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+@pytest.mark.parametrize("most", [1e7, 1e9, 1e10])
+def test_a_capacity_without_meaning_costs_no_plan(most, name, mip_solver):
+    """Behind an M of 1e10, a set-up of 0 makes lots of 100: the plan that comes back pays for each of them."""
+    if mip_solver == "gurobi":
+        pytest.importorskip("gurobipy")
+    expected = SolverFactory("highs").solve(lots(300), rel_gap=0, load_solutions=False).incumbent_objective
+    results = SolverFactory(name).solve(lots(most), lp_solver="highs", mip_solver=mip_solver, rel_gap=0)
+    assert results.incumbent_objective == pytest.approx(expected, rel=1e-6)
+    assert results.objective_bound <= expected * (1 + 1e-6)
