@@ -149,7 +149,7 @@ def lots(most):
 @pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
 @pytest.mark.parametrize("most", [1e7, 1e9, 1e10])
 def test_a_capacity_without_meaning_costs_no_plan(most, name, mip_solver):
-    """Behind an M of 1e10, a set-up of 0 makes lots of 100: the plan that comes back pays for each of them."""
+    """Behind an M of 1e10, a set-up of 0 makes lots of 100; the plan that comes back pays for each."""
     if mip_solver == "gurobi":
         pytest.importorskip("gurobipy")
     expected = SolverFactory("highs").solve(lots(300), rel_gap=0, load_solutions=False).incumbent_objective
