@@ -36,7 +36,16 @@ from pyomo_j3o.batching_window import BatchingWindowData, Rate
 from pyomo_j3o.deadline import Remaining, forever, require_time
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError, UnsupportedTermError
 from pyomo_j3o.expressions import NonlinearTerm, Terms, value_of_fixed
-from pyomo_j3o.problem import OBJECTIVE, Batches, BoolArray, FloatArray, IntArray, Problem, Products
+from pyomo_j3o.problem import (
+    OBJECTIVE,
+    Batches,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Problem,
+    Products,
+    larger_end,
+)
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -48,6 +57,9 @@ TOLERANCE = 1e-8
 
 #: A bound of this size is none.
 _INFINITE = 1e20
+
+#: An objective that can be larger than this leaves no room for what is computed with it.
+_LARGEST_SUM = 1e305
 
 # Components that may be active without a meaning of their own for the solver.
 _UNDERSTOOD = {
@@ -645,6 +657,7 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         ),
         sense=rows.sense,
     )
+    _require_sums(problem, rows.owner(objective))
     inverse = Inverse(
         model=model,
         onloading=[columns.variables[i] for i in columns.onloading],
@@ -894,6 +907,22 @@ def _require_finite(
     )
 
 
+def _require_sums(problem: Problem, owner: Any) -> None:
+    """Raise if the objective of some plan is larger than floating-point numbers are."""
+    terms = problem.products
+    mine = terms.row == OBJECTIVE
+    reach = np.maximum(1.0, larger_end(problem.offloading_lower, problem.offloading_upper))
+    with np.errstate(over="ignore"):
+        total = np.abs(problem.onloading_objective).sum()
+        total += np.abs(problem.offloading_objective) @ reach
+        total += np.abs(terms.coefficient[mine]) @ reach[terms.offloading[mine]]
+    if total > _LARGEST_SUM:
+        raise ModelError(
+            f"{_called(owner)} can grow beyond what floating-point numbers hold; give its coefficients in a "
+            "larger unit"
+        )
+
+
 def _require_number(component: Any, verb: str, remedy: str) -> None:
     number = component.value
     if number is None or not np.isfinite(number):
@@ -919,4 +948,13 @@ def _values_held(variables: list[VarData]) -> FloatArray | None:
     held = [variable.value for variable in variables]
     if all(number is None for number in held):
         return None
-    return np.array([np.nan if number is None else number for number in held], dtype=float)
+    try:
+        return np.array([np.nan if number is None else number for number in held], dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        for variable, number in zip(variables, held, strict=True):
+            if number is not None and np.isnan(_float_or_nan(number)):
+                raise ModelError(
+                    f"{_called(variable)} holds {number!r}, which is no number to start from; give it one, "
+                    "or None"
+                ) from None
+        raise

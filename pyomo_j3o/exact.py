@@ -393,13 +393,13 @@ class _Run:
             return f"MIP start: none ({without})"
         gap = relative_gap(self.objective, self.bound)
         known = f", gap {100 * gap:.2f}%" if np.isfinite(gap) else ""
-        return f"MIP start: objective {self.instance.problem.sense * self.objective:.8g}{known}"
+        return f"MIP start: objective {self.instance.problem.sense * self.objective + 0.0:.8g}{known}"
 
     def described_end(self, solver: MIPSolver) -> str:
         """Say where the MIP solver left off."""
         sense, bound = self.instance.problem.sense, max(self.bound, self.objective)
         incumbent, proven = (
-            f"{sense * value:.8g}" if np.isfinite(value) else "-" for value in (self.objective, bound)
+            f"{sense * value + 0.0:.8g}" if np.isfinite(value) else "-" for value in (self.objective, bound)
         )
         return (
             f"{solver.title} ended: incumbent {incumbent}, bound {proven}, {self.nodes} nodes, "

@@ -78,7 +78,8 @@ class Log:
 
 
 def _number(value: float) -> str:
-    return f"{value:>#14.8g}" if np.isfinite(value) else f"{'-':>14}"
+    # Adding 0.0 turns -0.0 into 0.0.
+    return f"{value + 0.0:>#14.8g}" if np.isfinite(value) else f"{'-':>14}"
 
 
 def _percent(gap: float) -> str:

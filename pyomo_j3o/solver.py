@@ -664,8 +664,8 @@ class J3O(SolverBase):
         value = evaluate(solved.problem, x.astype(float), y)
         bound = max(outcome.bound, value)
         gap = relative_gap(value, bound)
-        results.incumbent_objective = sense * value
-        results.objective_bound = sense * bound
+        results.incumbent_objective = sense * value + 0.0  # -0.0 is 0.0
+        results.objective_bound = sense * bound + 0.0
         closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
         # The proof of a MIP solver is worth its tolerances, and no more.
         allowed = rounding if solved.proof is None else exact.allowance
@@ -872,7 +872,7 @@ def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
         return _no_plan(config)
     gap = relative_gap(outcome.plan.objective, outcome.bound)
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
-    value = f"objective {solved.problem.sense * outcome.plan.objective:.8g}"
+    value = f"objective {solved.problem.sense * outcome.plan.objective + 0.0:.8g}"
     if outcome.ending is Ending.GAP:
         within = f" within rel_gap={config.rel_gap:g}" if gap > 1e-4 and gap <= config.rel_gap else ""
         return f"Optimal{within}: {value}, {certainty}, proven."

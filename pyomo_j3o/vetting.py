@@ -25,6 +25,7 @@ from pyomo_j3o.problem import (
     FloatArray,
     Plan,
     Problem,
+    activities,
     allowed_violations,
     evaluate,
     larger_end,
@@ -51,6 +52,9 @@ _WIDER = 0.9
 
 #: So many placements that cannot be routed are excluded, one after the other, in so many seconds.
 _MOST_EXCLUDED, _SECONDS = 50, 10.0
+
+#: So many times the x that mend most of a missed row change.
+_ROUNDS_OF_MENDING = 5
 
 #: So long does a descent look for a better plan.
 _SECONDS_OF_DESCENT = 2.0
@@ -196,6 +200,8 @@ class OwnRows:
 
     def _best_of_allowed(self, linear: Problem, rel_gap: float, remaining: Remaining) -> Routed:
         """Take the best placements of the linear form in turn, and exclude those that cannot be routed."""
+        # Where nothing forbids it, everything open can be routed whatever a huge M lets slip.
+        best = self.route(self.problem.onloading_upper > 0.5, remaining())
         model, n = relaxation_model(linear), linear.n_onloading
         for _ in range(_MOST_EXCLUDED):
             left = min(remaining(), _SECONDS)
@@ -208,11 +214,59 @@ class OwnRows:
             if not found.found:
                 break
             x = found.values[:n] > 0.5
-            routed = self.route(x, remaining())
+            y = found.values[n : n + self.problem.n_offloading] * self.scaling.column
+            routed = self.route_or_open(x, y, remaining)
             if routed.plan is not None:
-                return self.descend(routed, remaining)
+                if best.plan is None or routed.plan.objective > best.plan.objective:
+                    best = routed
+                break
             model = _without(model, x)
-        return Routed()
+        return self.descend(best, remaining)
+
+    def route_or_open(self, x: BoolArray, y: FloatArray, remaining: Remaining) -> Routed:
+        """Return the best routing of a placement, or, without one, of what suits a routing `y`, (K,), of it.
+
+        Behind a huge M, an x of 0 lets through all that is needed. Where a row as written is missed, the x
+        that mends most of it changes.
+        """
+        routed = self.route(x, remaining())
+        changed = self._mended(x, y)
+        if routed.plan is not None or np.array_equal(changed, x) or remaining() <= 0:
+            return routed
+        return self.route(changed, remaining())
+
+    def _mended(self, x: BoolArray, y: FloatArray) -> BoolArray:
+        """Return the placement with the x changed that mend most of what (x, y) misses of a row."""
+        problem = self.problem
+        terms, m = problem.products, problem.n_rows
+        inside = terms.row != OBJECTIVE
+        opening = sparse.csr_array(
+            (
+                (terms.coefficient * y[terms.offloading])[inside],
+                (terms.row[inside], terms.onloading[inside]),
+            ),
+            shape=problem.onloading_rows.shape,
+        )
+        per_x = sparse.csr_array(problem.onloading_rows + opening)
+        row = np.repeat(np.arange(m), np.diff(per_x.indptr))
+        fixed = problem.onloading_lower == problem.onloading_upper
+        for _ in range(_ROUNDS_OF_MENDING):
+            at = x.astype(float)
+            body = activities(problem, at, y)
+            missed = violations(problem, at, y)[:m] > allowed_violations(problem, at, y)[:m]
+            over = np.where(missed, np.maximum(body - problem.row_upper, 0.0), 0.0)
+            under = np.where(missed, np.maximum(problem.row_lower - body, 0.0), 0.0)
+            change = per_x.data * np.where(x[per_x.indices], -1.0, 1.0)
+            gain = np.minimum(over[row], -change) + np.minimum(under[row], change)
+            gain = np.where(missed[row] & ~fixed[per_x.indices], gain, 0.0)
+            order = np.lexsort((-gain, row))
+            first = order[np.unique(row[order], return_index=True)[1]]
+            chosen = per_x.indices[first[gain[first] > 0.0]]
+            if not len(chosen):
+                break
+            x = x.copy()
+            x[chosen] = ~x[chosen]
+        return x
 
     def descend(self, start: Routed, remaining: Remaining) -> Routed:
         """Return the best plan that changes of one x at a time lead to, as far as a short time allows."""
@@ -261,7 +315,7 @@ class OwnRows:
         """Return an LP in the user's units; rows in tiny units are lifted to 1."""
         row = 1.0 / np.where(self._units > 0, self._units, 1.0)
         most = float(np.abs(model.objective).max(initial=0.0))
-        factor = 1.0 / most if most > 0 else 1.0
+        factor = 1.0 / most if most > 1e-300 else 1.0
         lift = sparse.dia_array((row[None, :], [0]), shape=(len(row), len(row)))
         model = replace(
             model,
@@ -317,7 +371,9 @@ def vetted(
     if plan is None and remaining() <= 0:
         return outcome
     with timings.phase("offload"):
-        routed = Routed() if plan is None else own.route(plan.x, max(remaining(), GRACE))
+        routed = Routed()
+        if plan is not None:
+            routed = own.route_or_open(plan.x, plan.y * own.scaling.column, lambda: max(remaining(), GRACE))
         closed = routed.plan is not None and settings.closed(routed.plan.objective, bound)
         if not closed and remaining() > 0 and ending is not Ending.INTERRUPTED:
             log.line("What passes for a plan misses a row as written; once more, placement by placement")

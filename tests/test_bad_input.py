@@ -480,3 +480,52 @@ def test_strict_refuses_a_model_without_marks():
     m.del_component("j3o_role")
     with pytest.raises(pyomo_j3o.errors.AnnotationError, match=r"annotate"):
         new(strict=True).solve(m)
+
+
+@pytest.mark.parametrize(
+    ("solver", "options"),
+    [
+        ("highs", {"objective_bound": -5.0}),
+        ("highs", {"objective_target": 5.0}),
+        ("gurobi", {"cutoff": -5.0}),
+        ("gurobi", {"BestObjStop": 5.0}),
+        ("scip", {"limits/primal": 5.0}),
+    ],
+)
+def test_an_option_that_cuts_off_plans_is_refused(solver, options):
+    """Such a number is in units that nobody sees; what is left would be called infeasible, or optimal."""
+    if solver != "highs":
+        pytest.importorskip({"gurobi": "gurobipy", "scip": "pyscipopt"}[solver])
+    name = next(iter(options))
+    with pytest.raises(OptionError, match=f"{name}=.*cut off plans by an objective.*rel_gap"):
+        new(algorithm="exact", mip_solver=solver).solve(two_servers(), solver_options=options)
+
+
+def test_a_start_that_is_no_number_is_named():
+    """A string that a variable holds is an error if it is to start from, and none otherwise."""
+    m = two_servers()
+    m.x["b", 1].set_value("a", skip_validation=True)
+    with pytest.raises(ModelError, match=r"'x\[b,1\]' holds 'a'.*give it one"):
+        new().solve(m, warm_start=True)
+    new().solve(m)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_an_objective_beyond_numbers_is_refused():
+    """No sum of its terms is a number; the sentence names the objective and says what to do."""
+    m = two_servers()
+    m.gain.set_value(1e308 * m.x["a", 1] + 1e308 * m.x["b", 1] + m.y[1, "a", 1])
+    with pytest.raises(ModelError, match=r"Objective 'gain' can grow beyond.*larger unit"):
+        new().solve(m)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("name", ["j3o", "exact"])
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e200])
+def test_an_objective_of_any_other_size_is_solved(size, name):
+    """The plan is that of ordinary numbers, and no warning leaks."""
+    m = knapsack()
+    ordinary = new(algorithm=name).solve(m).incumbent_objective
+    objective = next(m.component_data_objects(pyo.Objective, active=True))
+    objective.set_value(size * objective.expr)
+    assert new(algorithm=name).solve(m).incumbent_objective == pytest.approx(size * ordinary, rel=1e-6, abs=0)

@@ -22,7 +22,7 @@ def test_what_is_said_of_a_family_is_true(family, seed):
 
 @pytest.mark.parametrize("seed", [13, 53, 174, 338, 391])
 def test_products_with_far_ends_lose_no_plan(seed):
-    """Ends of y of a million, and a plan far from them: what passes for rounding there is none in the rows."""
+    """With ends of y of a million and a plan far from them, what is rounding there is none in the rows."""
     verdict = judge(seed, "bilinear")
     assert not verdict.wrong, verdict
     assert max(verdict.distance or 0, verdict.search or 0) <= 0.01, verdict

@@ -825,31 +825,22 @@ def test_errors_are_ours():
         HighsBackend({"nonsense": 1})
 
 
-def test_costs_that_break_the_dual_simplex_method():
-    """Penalties of 1e12 in an elastic LP: HiGHS's dual method gives up, and the primal one takes over."""
-    penalty = [9.1517578125e9, 9.1517578125e11, 9.1517578125e11]
-    rows = np.hstack(
-        [
-            -np.eye(3),
-            np.eye(3),
-            [
-                [1e-6, 4.194304e-4],
-                [-1.5738351066829637e-5, 4.5997619628906257e-3],
-                [-4.8200377023022156e-6, -3.2945275306701664e-3],
-            ],
-        ]
+def test_an_lp_in_which_the_dual_simplex_method_fails_is_solved_in_another_way():
+    """HiGHS 1.16 ends without a status after presolve: "failed due to excessive dual values"."""
+    rows = [
+        [0.074243545532226562, -311.1953125, -1792.8125],
+        [0, 0, -0.9355621337890625],
+        [1.1426664059399627e-08, 0, 0.776214599609375],
+        [-0.001, 0, 1],
+        [0, 0, -1],
+        [0, -1, 1],
+        [0.8349554807769517, 1, -1],
+    ]
+    upper = [0.051754951477050781, INF, INF, 0, 0, 0, 0.8349554807769517]
+    lower = [-INF, -1.0206596925854683e-05, 8.3243940025568008e-06, -INF, -INF, -INF, -INF]
+    model = model_of(
+        [-4.341064453125, 267624, 0], rows, lower, upper, 0.0, [1, 0.843994140625, 0.843994140625]
     )
-    program = HighsProgram(
-        model_of(
-            [-c for c in (*penalty, *penalty, 109.0850830078125, 262584.32)],
-            rows,
-            [4.2486328124999995e-4, -3.7985737435519695e-3, -1.1870542948599905e-3],
-            [4.726033508777618e-4, 3.7985737435519695e-3, 1.1870542948599905e-3],
-            [0.0] * 6 + [79.544677734375, 0.3378198016434908],
-            [INF] * 6 + [188.87491442263126, 1.1812146482270691],
-        )
-    )
-    try:
-        assert program.solve().objective == pytest.approx(-285034575.9626148)
-    finally:
-        program.close()
+    found = solve(HighsBackend(), model)
+    assert found.status is LPStatus.OPTIMAL
+    assert found.objective == pytest.approx(221060.58498315)

@@ -1199,3 +1199,18 @@ def test_numbers_of_the_log_keep_their_zeros():
     out = io.StringIO()
     Log([out]).bound(0.25, 1.0)
     assert "0.25000000" in out.getvalue()
+
+
+@pytest.mark.parametrize("algorithm", ["j3o", "exact"])
+def test_an_objective_of_nothing_is_printed_as_0(algorithm):
+    """Minimised, the best is to do nothing: 0, not -0, in the log, in the message, and in the results."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 5))
+    m.link = pyo.Constraint(expr=m.y <= 4 * m.x)
+    m.cost = pyo.Objective(expr=m.y + m.x)
+    annotate(m, onloading=m.x, offloading=m.y)
+    log = io.StringIO()
+    results = new(algorithm=algorithm, mip_solver="highs", lp_solver="highs").solve(m, tee=log)
+    assert "objective 0," in results.extra_info.message
+    assert math.copysign(1, results.incumbent_objective) == 1
+    assert not re.search(r"-0\.?0*(?![\d.e])", log.getvalue())

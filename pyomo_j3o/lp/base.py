@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.errors import OptionError
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 
 
@@ -173,6 +174,27 @@ class Backend(Protocol):
 
 SolverOptions = Mapping[str, Any]
 
+
+def refuse_limits_of_objective(options: SolverOptions, names: Collection[str], title: str) -> None:
+    """Raise if an option cuts off plans by their objective: what is left then says nothing of the model.
+
+    Parameters
+    ----------
+    options
+        Of the solver.
+    names
+        Of such options, in small letters.
+    title
+        The solver's name as people write it.
+    """
+    for name, value in options.items():
+        if name.lower() in names:
+            raise OptionError(
+                f"the option {name}={value!r} of solver_options lets {title} cut off plans by an objective "
+                "that is scaled and may be negated here; leave it out, and set rel_gap, abs_gap or stop"
+            )
+
+
 __all__ = [
     "Backend",
     "IntArray",
@@ -181,4 +203,5 @@ __all__ = [
     "LinearModel",
     "LinearProgram",
     "SolverOptions",
+    "refuse_limits_of_objective",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions, refuse_limits_of_objective
 from pyomo_j3o.problem import FloatArray
 
 #: What the licence that comes with gurobipy from PyPI allows, columns and rows each.
@@ -19,6 +19,9 @@ FREE_SIZE = 2000
 
 #: The same for columns of a model with products.
 FREE_PRODUCT_SIZE = 200
+
+#: Parameters that cut off plans by their objective.
+_LIMITS_OF_OBJECTIVE = ("cutoff", "bestobjstop", "bestbdstop")
 
 #: Gurobi's error numbers: no licence, and a model too large for it.
 LICENCE_ERRORS = (10009, 10010)
@@ -81,6 +84,7 @@ def environment(options: SolverOptions, seed: int) -> Any:
     """Return a silent environment with these parameters; an unknown one is an `OptionError`."""
     import gurobipy
 
+    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "Gurobi")
     env = gurobipy.Env(params={"OutputFlag": 0})
     env.setParam("Seed", seed % 2_000_000_000)
     for name, value in options.items():

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions
+from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions, refuse_limits_of_objective
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.problem import FloatArray
@@ -35,6 +35,9 @@ _SMALLEST = 1e-12
 #: Larger entries of a matrix are refused.
 _LARGEST = 1e30
 
+#: Options that cut off plans by their objective.
+_LIMITS_OF_OBJECTIVE = ("objective_bound", "objective_target")
+
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
 
@@ -44,7 +47,6 @@ _OTHER_WAYS: tuple[SolverOptions, ...] = (
     {},
     {"presolve": "off"},
     {"presolve": "off", "simplex_strategy": 4},
-    {"solver": "ipm"},
 )
 
 _STATUS = {
@@ -321,6 +323,7 @@ class QuietHighs(highspy.Highs):
 
 def new_highs(options: SolverOptions) -> highspy.Highs:
     """Return HiGHS in one thread, unless `options` say otherwise; an unknown option is an `OptionError`."""
+    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "HiGHS")
     highs = QuietHighs()
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.

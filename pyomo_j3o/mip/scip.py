@@ -14,7 +14,7 @@ from scipy import sparse
 
 from pyomo_j3o.deadline import OutOfTime, Remaining, forever, require_time
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LPStatus, SolverOptions
+from pyomo_j3o.lp.base import LPStatus, SolverOptions, refuse_limits_of_objective
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
@@ -26,6 +26,9 @@ _INFINITY = 1e20
 
 #: Rows that are handed over between two looks at the clock.
 _ROWS_AT_A_TIME = 1000
+
+#: Parameters that end the search by an objective.
+_LIMITS_OF_OBJECTIVE = ("limits/primal", "limits/dual", "limits/objectivestop")
 
 _STATUS = {
     "optimal": LPStatus.OPTIMAL,
@@ -142,6 +145,7 @@ def _new_scip(options: SolverOptions) -> Any:
 
 
 def _set(scip: Any, options: SolverOptions) -> None:
+    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "SCIP")
     for name, value in options.items():
         try:
             scip.setParam(name, value)
