@@ -53,8 +53,12 @@ _LEAST_GAP = 1e-9
 #: What a MIP solver's bound may miss, relative, and still count as met.
 _TOLERANCE = 1e-6
 
-#: Part of a time limit that the search for a start may take.
-_SHARE_OF_START = 0.5
+#: Part of a time limit that the search for a start may take, and where the limit is short for the size.
+_SHARE_OF_START, _SHARE_IF_SHORT = 0.5, 0.9
+
+#: A limit is short for a model of more nonzeros per second: presolve and the first LP of a MIP solver may
+#: take all of it.
+_NONZEROS_PER_SECOND = 20_000
 
 #: Routing and checking the last plan take this part of the seconds of compilation, on whatever machine: the
 #: MIP solver's limit is so much earlier, by the second part of the whole limit at most.
@@ -201,6 +205,8 @@ def solve(
             without = f"no more than {solver.small} nonzeros: {solver.title} is done before one is found"
         elif mip_start == "auto" and _mostly_placement(instance.problem):
             without = f"mostly onloading variables: {solver.title} is left to itself"
+            if run.short:
+                run.keep_first_plan(_SHARE_OF_START)
         elif instance.linear is None:
             without = "products that cannot be linearised"
         else:
@@ -346,6 +352,25 @@ class _Run:
         with self.timings.phase("offload"):
             self.plan, self.duals = self._routed(x)
 
+    @property
+    def short(self) -> bool:
+        """Whether the time left is short for the size of the model."""
+        left = self.settings.time_limit - self.timings.elapsed()
+        return self.instance.problem.n_nonzeros > _NONZEROS_PER_SECOND * left
+
+    def keep_first_plan(self, share: float) -> None:
+        """Keep J3O's first plan in case the solver finds none; it may take this share of the time."""
+        instance, now = self.instance, self.timings.elapsed()
+        if instance.linear is None or self.settings.time_limit <= now:
+            return
+        limit = now + share * (self.settings.time_limit - now)
+        quick = replace(
+            self.settings, improve=False, bound="none", max_iterations=1, callback=None, time_limit=limit
+        )
+        found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
+        self._keep_plan_of(found)
+        self.alone = self.plan is not None
+
     def start_from_j3o(self, insist: bool) -> Ending | None:
         """Take over J3O's plan and bound, and return why the search ends with it, or None if it goes on.
 
@@ -356,7 +381,7 @@ class _Run:
         """
         settings = self.settings
         left = settings.time_limit - self.timings.elapsed()
-        limit = self.timings.elapsed() + _SHARE_OF_START * left
+        limit = self.timings.elapsed() + (_SHARE_IF_SHORT if self.short else _SHARE_OF_START) * left
         instance = self.instance
         assert instance.linear is not None
         settings = replace(settings, time_limit=limit)
@@ -482,12 +507,8 @@ class _Run:
 
         Solvers have been seen to call a plan optimal that the first greedy placement beats.
         """
-        instance, before = self.instance, self.objective
-        if instance.linear is None or self.settings.time_limit <= self.timings.elapsed():
-            return
-        quick = replace(self.settings, improve=False, bound="none", max_iterations=1, callback=None)
-        found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
-        self._keep_plan_of(found)
+        before = self.objective
+        self.keep_first_plan(1.0)
         if self.objective > before + allowance(before):
             self.log.line("The MIP solver's proof is wrong: a plan of j3o beats it")
             self.bound = np.inf

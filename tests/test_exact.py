@@ -709,3 +709,18 @@ def test_a_start_within_the_gap_ends_the_solve(monkeypatch):
     assert results.solution_status == SolutionStatus.optimal
     assert results.extra_info.nodes == 0
     assert results.extra_info.relative_gap <= 0.5
+
+
+@pytest.mark.parametrize("seconds", [0.5, 60], ids=["short", "long"])
+def test_where_time_is_short_for_the_size_there_is_a_plan_all_the_same(monkeypatch, seconds):
+    """A model that is left to the MIP solver alone: what if that finds nothing in time?"""
+
+    def nothing(self, model, limits, start, write):
+        return mip.MIPSolution.without_values(LPStatus.TIME_LIMIT)
+
+    monkeypatch.setattr(mip.HighsMIP, "solve", nothing)
+    model = exact_models.unit_commitment(20, 24, 0)
+    results = exact(mip_solver="highs").solve(
+        model, time_limit=seconds, load_solutions=False, raise_exception_on_nonoptimal_result=False
+    )
+    assert (results.incumbent_objective is not None) == (seconds < 1)
