@@ -38,6 +38,8 @@ def exact_optimum(problem, hints=(), work=400_000):
     work
         So many entries may be computed until the search for a proof ends. A million take some two seconds.
     """
+    if _is_between_multiples(problem):
+        return -INF, True
     start, whole, unit, constant = _dictionary(problem)
     best = None
     for hint in hints:
@@ -71,6 +73,31 @@ def exact_optimum(problem, hints=(), work=400_000):
     return best / unit + constant, proven
 
 
+def _is_between_multiples(problem):
+    """Return whether the body of a row of onloading variables alone can take no value between its sides.
+
+    It is a multiple of the largest number that divides all coefficients: branching would try every placement.
+    """
+    for r in np.flatnonzero(_alone(problem)):
+        numbers = [exact_number(v, True) for v in problem.onloading_rows.toarray()[r] if v]
+        sides = problem.row_lower[r], problem.row_upper[r]
+        sides = [exact_number(v, True) if math.isfinite(v) else v for v in sides]
+        common = _common(numbers)
+        unit = Fraction(math.gcd(*(int(v * common) for v in numbers)), common) if numbers else Fraction(1)
+        low, high = (v / unit if isinstance(v, Fraction) else v for v in sides)
+        if low != -INF and high != INF and math.ceil(low) > math.floor(high):
+            return True
+    return False
+
+
+def _alone(problem):
+    """Return which rows hold onloading variables alone, (M,)."""
+    alone = ~problem.offloading_rows.toarray().any(axis=1)
+    rows = problem.products.row
+    alone[rows[rows != OBJECTIVE]] = False
+    return alone
+
+
 def exact_number(value, decimal=False):
     """Return the number that a float is, or its shortest decimal."""
     return Fraction(repr(float(value))) if decimal else Fraction(float(value))
@@ -81,8 +108,7 @@ def _dictionary(problem):
     n, k, terms = problem.n_onloading, problem.n_offloading, problem.products
     width = n + k + len(terms)
     a = np.hstack([problem.onloading_rows.toarray(), problem.offloading_rows.toarray()])
-    alone = ~problem.offloading_rows.toarray().any(axis=1)
-    alone[terms.row[terms.row != OBJECTIVE]] = False
+    alone = _alone(problem)
     exact = np.vectorize(exact_number, otypes=[object])
     rows = np.full((problem.n_rows, width), Fraction(0), dtype=object)
     for r in range(problem.n_rows):

@@ -721,7 +721,7 @@ def test_where_time_is_short_for_the_size_there_is_a_plan_all_the_same(monkeypat
     monkeypatch.setattr(mip.HighsMIP, "solve", nothing)
     monkeypatch.setattr(exact_module, "_NONZEROS_PER_SECOND", per_second)
     results = exact(mip_solver="highs").solve(
-        exact_models.unit_commitment(6, 24, 0),
+        exact_models.assignment_with_overflow(12, 100, 0),
         time_limit=20,
         load_solutions=False,
         raise_exception_on_nonoptimal_result=False,
