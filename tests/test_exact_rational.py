@@ -56,7 +56,7 @@ def test_a_row_between_two_multiples_needs_no_search():
     """Twice the sum of forty binaries is never 1.5 to 1.9, in decimals of any unit; it can be 1.5 to 2."""
     names = [f"x{i}" for i in range(40)]
     for unit, high, possible in ((1.0, 1.9, False), (0.01, 1.9, False), (0.01, 2.0, True)):
-        row = ({name: 2 * unit for name in names}, 1.5 * unit, high * unit)
+        row = (dict.fromkeys(names, 2 * unit), 1.5 * unit, high * unit)
         value, proven = exact_optimum(problem_of(dict.fromkeys(names, 0), {}, [row]))
         assert proven
         assert (value == 0) is possible
