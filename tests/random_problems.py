@@ -140,6 +140,9 @@ def as_pyomo(problem):
         else:
             bodies[row] += value * m.x[i] * m.y[j]
     m.rows = pyo.ConstraintList()
+    # Of a row without variables, Pyomo would see at once whether it holds, and take nothing that does not.
+    m.nothing = pyo.Param(initialize=0, mutable=True)
+    bodies = [m.nothing if body.__class__ in (int, float) else body for body in bodies]
     for body, low, high in zip(bodies, problem.row_lower, problem.row_upper, strict=True):
         low, high = float(low) if np.isfinite(low) else None, float(high) if np.isfinite(high) else None
         if (low, high) != (None, None):
