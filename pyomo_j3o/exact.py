@@ -53,6 +53,9 @@ _LEAST_GAP = 1e-9
 #: What a MIP solver's bound may miss, relative, and still count as met.
 _TOLERANCE = 1e-6
 
+#: A routing that is so much better, relative, than that of the last LP is so not by tolerances alone.
+_MUCH_BETTER = 1e-4
+
 #: Part of a time limit that the search for a start may take, and where the limit is short for the size.
 _SHARE_OF_START, _SHARE_IF_SHORT = 0.5, 0.9
 
@@ -745,10 +748,10 @@ class _Run:
             plan, duals = None, None
         given = self._as_given(x, y, problem)
         if given is not None and (
-            plan is None or given.objective > plan.objective + allowance(plan.objective)
+            plan is None or given.objective > plan.objective + _MUCH_BETTER * abs(plan.objective)
         ):
             # Interrupted, or the MIP solver was content with an x that is not quite whole, or the LP with a
-            # routing whose costs are small beside the largest.
+            # routing whose costs are small beside the largest. What is little better uses the tolerances.
             plan = given
         if plan is not None and (self.plan is None or plan.objective > self.plan.objective):
             self.plan, self.duals = plan, duals
