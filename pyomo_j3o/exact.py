@@ -53,8 +53,8 @@ _LEAST_GAP = 1e-9
 #: What a MIP solver's bound may miss, relative, and still count as met.
 _TOLERANCE = 1e-6
 
-#: A routing that is so much better, relative, than that of the last LP is so not by tolerances alone.
-_MUCH_BETTER = 1e-4
+#: What a MIP solver gains by its tolerances is less than this part of the objective.
+_BEYOND_TOLERANCES = 1e-4
 
 #: Part of a time limit that the search for a start may take, and where the limit is short for the size.
 _SHARE_OF_START, _SHARE_IF_SHORT = 0.5, 0.9
@@ -521,7 +521,7 @@ class _Run:
         if found.plan is not None:
             plan = self.instance.in_own_columns(found).plan
             assert plan is not None
-            self._keep(plan.x, plan.y, self.instance.problem)
+            self._keep(plan.x, plan.y, self.instance.problem, _TOLERANCE)
 
     def _search_on(self) -> Ending:
         """Let J3O prove what the MIP solver cannot: its bounds hold whatever the tolerances of a solver."""
@@ -740,18 +740,23 @@ class _Run:
         model = with_ends(relaxation_model(problem), self.objective - problem.objective_constant)
         return summed([dual_bound(model, duals, model.lower, model.upper), problem.objective_constant])
 
-    def _keep(self, x: BoolArray, y: FloatArray, problem: Problem) -> None:
-        """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`."""
+    def _keep(
+        self, x: BoolArray, y: FloatArray, problem: Problem, better: float = _BEYOND_TOLERANCES
+    ) -> None:
+        """Take over placement `x`, with its best routing, or else with `y` in the columns of `problem`.
+
+        `y` counts if there is no other routing, or if it is better by this part of the objective.
+        """
         try:
             plan, duals = self._routed(x)
         except KeyboardInterrupt:
             plan, duals = None, None
         given = self._as_given(x, y, problem)
         if given is not None and (
-            plan is None or given.objective > plan.objective + _MUCH_BETTER * abs(plan.objective)
+            plan is None or given.objective > plan.objective + better * abs(plan.objective)
         ):
             # Interrupted, or the MIP solver was content with an x that is not quite whole, or the LP with a
-            # routing whose costs are small beside the largest. What is little better uses the tolerances.
+            # routing whose costs are small beside the largest.
             plan = given
         if plan is not None and (self.plan is None or plan.objective > self.plan.objective):
             self.plan, self.duals = plan, duals
