@@ -14,6 +14,9 @@ from pyomo_j3o.whole import units_of
 #: Disjoint rows are chosen all at once in so many rounds, and the rest one after the other.
 _ROUNDS = 10
 
+#: LP solvers take a cost of 1e20 and more for an infinite one.
+_LARGEST_PENALTY = 1e15
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -521,4 +524,5 @@ def _penalties(
     typical = max(float(highest.max(initial=0.0)), 1e-6)
     demand = _among(routing_rows, demand_rows)
     typical = max(typical, float(demand_price[demand].max(initial=0.0)))
-    return np.where(demand, np.maximum(demand_price, 1e-3 * typical), 100.0 * typical)
+    penalty = np.where(demand, np.maximum(demand_price, 1e-3 * typical), 100.0 * typical)
+    return np.minimum(penalty, _LARGEST_PENALTY)

@@ -42,6 +42,12 @@ def test_figures_that_led_a_backend_astray(seed):
     assert not wrong, wrong
 
 
+def test_penalties_stay_numbers():
+    """Of tiny coefficients, a penalty per unit would grow to what HiGHS takes for infinite."""
+    verdict = judge(72, "figures")
+    assert not verdict.wrong, verdict
+
+
 def test_the_better_routing_of_a_placement_counts():
     """Costs of 1e-5 beside those of 1e8: an LP solver's tolerance hides them, and another search does not."""
     verdict = judge(12, "figures")
