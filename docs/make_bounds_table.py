@@ -48,8 +48,8 @@ def table(verdicts: list[Certified]) -> list[str]:
     proven = len({v.seed for v in verdicts if v.exact})
     lines += [
         "",
-        f"Seeds {first} to {last}. {proven} of the optima are proven without rounding; the others are the",
-        f"exact objective of a plan. j3o {pyomo_j3o.__version__}.",
+        f"Seeds {first} to {last}. For {proven} of them, the answer is proven without rounding; for the",
+        f"others it is the exact objective of a plan. j3o {pyomo_j3o.__version__}.",
     ]
     wrong = [f"seed {v.seed} ({v.family}, {v.way}): {v.wrong}" for v in verdicts if v.wrong]
     lines.append(f"Wrong: {'; '.join(wrong) or 'none'}.")
