@@ -82,8 +82,8 @@ def table(verdicts: list[Verdict]) -> list[str]:
     largest = max(v.n_variables for v in verdicts)
     exact = sum(v.exact for v in verdicts)
     lines += [
-        f"{len(verdicts)} models, {styles} styles of modelling, up to {largest} variables. For {exact} of them,",
-        "optimum, infeasibility or unboundedness is proven without rounding. "
+        f"{len(verdicts)} models, {styles} styles of modelling, up to {largest} variables. For {exact} of",
+        "them, optimum, infeasibility or unboundedness is proven without rounding. "
         f"j3o {pyomo_j3o.__version__}.",
     ]
     far = [v for v in verdicts if v.distance is not None and v.distance > NEAR]
