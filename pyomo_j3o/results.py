@@ -90,7 +90,8 @@ class Step:
     Attributes
     ----------
     name : str
-        ``"swaps"`` (descents), ``"kernel"`` (branch and bound on the kernel) or ``"milp"`` (a MILP solver).
+        ``"swaps"`` (descents), ``"kernel"`` (branch and bound on the kernel), ``"milp"`` (a MILP solver), or
+        ``"idle"`` (what serves nobody is closed at the end).
     gained : float
         By how much the objective got better, >= 0; inf if the step found the first plan.
     lowered : float
