@@ -19,6 +19,10 @@ OBJECTIVE = -1
 #: What a plan may miss a row by, per unit of the row's size, and still satisfy it.
 TOLERANCE = 1e-6
 
+#: Where the entries of a row are farther apart than this, a solver takes the small ones for rounding: what its
+#: presolve, its cuts and its tolerances prove is no proof.
+FARTHEST_APART = 1e9
+
 #: What rounding may leave of a row's body, per unit of its terms' sizes together: a few times the precision
 #: of a double, for the values of variables are rounded as well.
 _ROUNDING = 8 * 2.0**-52
@@ -278,6 +282,15 @@ def missed(problem: Problem, x: FloatArray, y: FloatArray) -> bool:
 def larger_end(lower: FloatArray, upper: FloatArray) -> FloatArray:
     """Return the larger size of two bounds; an infinite one counts as 0."""
     return np.maximum(*(np.where(np.isfinite(end), np.abs(end), 0.0) for end in (lower, upper)))
+
+
+def farthest_apart(matrix: sparse.csr_array) -> float:
+    """Return the largest ratio of two entries of one row, at least 1."""
+    smallest = np.full(matrix.shape[0], np.inf)
+    np.minimum.at(
+        smallest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data)
+    )
+    return float((largest_entries(matrix) / smallest).max(initial=1.0))
 
 
 def largest_entries(matrix: sparse.csr_array) -> FloatArray:

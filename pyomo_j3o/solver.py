@@ -637,6 +637,8 @@ class J3O(SolverBase):
                     instance, mip_solvers(), backend, settings, given, config.mip_start, timings, log
                 )
                 proof = replace(proof, start=proof.start / scaling.objective)
+                if outcome.ending is Ending.INFEASIBLE:
+                    outcome = vetted(outcome, own, instance.linear, settings, timings, log)
             else:
                 log.header()
                 settings = replace(settings, start=given)

@@ -177,18 +177,23 @@ def _propagate(
     row, column, value = _row_of(matrix), matrix.indices, matrix.data
     rest_low, rest_high, grain = _rests(matrix, lower, upper)
     with np.errstate(invalid="ignore", over="ignore"):
-        at_most = _widened(row_upper[row], rest_low, grain, 1.0) / value
-        at_least = _widened(row_lower[row], rest_high, grain, -1.0) / value
+        at_most = _left(row_upper[row], rest_low, grain, value)
+        at_least = _left(row_lower[row], rest_high, -grain, value)
     new_upper = np.where(value > 0, at_most, at_least)
     new_lower = np.where(value > 0, at_least, at_most)
     np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
     np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
 
 
-def _widened(side: FloatArray, rest: FloatArray, grain: FloatArray, outwards: float) -> FloatArray:
-    """Return ``side - rest``, moved outwards by `grain` where that is more than the result's own rounding."""
+def _left(side: FloatArray, rest: FloatArray, grain: FloatArray, value: FloatArray) -> FloatArray:
+    """Return what a row leaves each of its columns, ``(side - rest) / value``.
+
+    It is moved outwards by what rounding may have taken, the signed `grain`, unless that is no more than the
+    rounding of the result itself. Of a tiny `value`, the smallest grain is large.
+    """
     left = side - rest
-    return left + outwards * np.where(grain > 1e-12 * np.maximum(1.0, np.abs(left)), grain, 0.0)
+    counts = np.abs(grain) > 1e-12 * np.maximum(np.abs(value), np.abs(left))
+    return (left + np.where(counts, grain, 0.0)) / value
 
 
 def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -214,8 +219,8 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     rest_low, rest_high, grain = _rests(matrix, lower, upper)
     asks_more, asks_less = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
     with np.errstate(invalid="ignore", over="ignore"):
-        met_above = _widened(problem.row_lower[row], rest_low, grain, 1.0) / value
-        met_below = _widened(problem.row_upper[row], rest_high, grain, -1.0) / value
+        met_above = _left(problem.row_lower[row], rest_low, grain, value)
+        met_below = _left(problem.row_upper[row], rest_high, -grain, value)
     # Where more of the column helps a row, and where less does.
     more = np.where(value > 0, asks_more[row], asks_less[row])
     less = np.where(value > 0, asks_less[row], asks_more[row])

@@ -19,6 +19,7 @@ from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.lp.highs import HighsProgram
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, solve_checked
 from pyomo_j3o.problem import (
+    FARTHEST_APART,
     OBJECTIVE,
     TOLERANCE,
     BoolArray,
@@ -28,6 +29,7 @@ from pyomo_j3o.problem import (
     activities,
     allowed_violations,
     evaluate,
+    farthest_apart,
     larger_end,
     largest_coefficients,
     largest_entries,
@@ -55,6 +57,9 @@ _MOST_EXCLUDED, _SECONDS = 50, 10.0
 
 #: So many times the x that mend most of a missed row change.
 _ROUNDS_OF_MENDING = 5
+
+#: So long is a plan, or a proof that there is none, looked for where solvers are not believed.
+_SECONDS_OF_PROOF = 5.0
 
 #: So long does a descent look for a better plan.
 _SECONDS_OF_DESCENT = 2.0
@@ -341,12 +346,12 @@ class OwnRows:
 def vetted(
     outcome: Outcome,
     own: OwnRows,
-    linear: Problem,
+    linear: Problem | None,
     settings: method.Settings,
     timings: Timings,
     log: Log,
 ) -> Outcome:
-    """Return the outcome of J3O with a plan that the user's rows take, or without one.
+    """Return the outcome of a search with a plan that the user's rows take, or without one.
 
     Parameters
     ----------
@@ -355,19 +360,22 @@ def vetted(
     own
         What every plan is held against.
     linear
-        The linear form that the outcome comes from.
+        The linear form that the outcome comes from; None if there is none, and no plan to be vetted.
     settings, timings, log
         As in `method.solve`.
     """
     plan, duals, bound, ending = outcome.plan, outcome.duals, outcome.bound, outcome.ending
-    if ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED) and plan is None:
-        return outcome
-    if plan is not None and own.accepts(plan.x, plan.y):
-        return outcome
 
     def remaining() -> float:
         return settings.time_limit - timings.elapsed()
 
+    if ending is Ending.INFEASIBLE and not _is_proven_infeasible(linear or own.scaled, remaining()):
+        return _not_by_a_word(outcome, own, linear, settings, timings, log)
+    if ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED) and plan is None:
+        return outcome
+    if plan is not None and own.accepts(plan.x, plan.y):
+        return outcome
+    assert linear is not None
     if plan is None and remaining() <= 0:
         return outcome
     with timings.phase("offload"):
@@ -392,6 +400,47 @@ def vetted(
     elif ending is not Ending.INTERRUPTED:
         ending = Ending.REFUSED if remaining() > 0 else Ending.TIME
     return replace(outcome, plan=plan, duals=duals, bound=bound, ending=ending)
+
+
+def _not_by_a_word(
+    outcome: Outcome,
+    own: OwnRows,
+    linear: Problem | None,
+    settings: method.Settings,
+    timings: Timings,
+    log: Log,
+) -> Outcome:
+    """Look for a plan, or for a proof that there is none, where solvers' word for that is not enough."""
+    log.line(
+        "Infeasible by a solver's word, for figures of a row far apart; once more, placement by placement"
+    )
+    end = min(settings.time_limit, timings.elapsed() + _SECONDS_OF_PROOF)
+    with timings.phase("offload"):
+        found = own.search(linear, Routed(), settings.rel_gap, lambda: end - timings.elapsed())
+    if found.plan is None and found.bound == -np.inf:
+        return outcome
+    ending = Ending.REFUSED
+    if found.plan is not None:
+        ending = Ending.GAP if settings.closed(found.plan.objective, found.bound) else Ending.TOLERANCES
+    return replace(outcome, plan=found.plan, duals=found.duals, bound=found.bound, ending=ending)
+
+
+def _is_proven_infeasible(problem: Problem, time_limit: float) -> bool:
+    """Return whether a solver's word that a problem has no plan is enough, or its relaxation a proof."""
+    rows = sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")
+    if len(problem.products) or farthest_apart(sparse.csr_array(rows)) <= FARTHEST_APART:
+        return True
+    model = relaxation_model(problem)
+    model = replace(model, objective=np.zeros(model.n_columns))
+    program = HighsProgram(model, _TIGHT)
+    try:
+        found = program.solve(max(time_limit, GRACE))
+        ray = program.farkas() if found.status is LPStatus.INFEASIBLE else None
+    except BackendError:
+        return False
+    finally:
+        program.close()
+    return ray is not None and dual_bound(model, ray, model.lower, model.upper) < 0.0
 
 
 def first_missed(problem: Problem, x: BoolArray, y: FloatArray) -> tuple[int, float] | None:

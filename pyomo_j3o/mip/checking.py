@@ -10,16 +10,20 @@ from scipy import sparse
 
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
-from pyomo_j3o.problem import OBJECTIVE, TOLERANCE, FloatArray, IntArray, larger_end, largest_entries
+from pyomo_j3o.problem import (
+    FARTHEST_APART,
+    OBJECTIVE,
+    TOLERANCE,
+    FloatArray,
+    IntArray,
+    farthest_apart,
+    larger_end,
+)
 from pyomo_j3o.whole import counted_side, units_of
 
 #: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most
 #: that one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
-
-#: Where the entries of a row are farther apart than this, a MIP solver's bound proves nothing: what its
-#: presolve and its cuts take for rounding counts there.
-_FARTHEST_APART = 1e9
 
 #: So many times a point that overfills a whole row by its tolerance is cut off.
 _ROUNDS = 50
@@ -82,22 +86,13 @@ def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> flo
     """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it."""
     if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
         return found.bound
-    if _farthest_apart(model.linear) > _FARTHEST_APART:
+    if farthest_apart(sparse.csr_array(model.linear.matrix)) > FARTHEST_APART:
         return np.inf
     bound = found.bound + _MARGIN * abs(found.bound) + _MARGIN_OF_LARGEST * _largest_contribution(model)
     known = found.objective if found.found else -np.inf
     if start is not None and not len(model.products) and not _missed(model.linear, start.values):
         known = max(known, model.objective_at(start.values))
     return np.inf if bound < known - TOLERANCE * max(1.0, abs(known)) else max(bound, known)
-
-
-def _farthest_apart(linear: LinearModel) -> float:
-    """Return the largest ratio of two entries of one row."""
-    matrix = sparse.csr_array(linear.matrix)
-    row = np.repeat(np.arange(linear.n_rows), np.diff(matrix.indptr))
-    smallest = np.full(linear.n_rows, np.inf)
-    np.minimum.at(smallest, row, np.abs(matrix.data))
-    return float((largest_entries(matrix) / smallest).max(initial=1.0))
 
 
 def _largest_contribution(model: MIPModel) -> float:
