@@ -19,8 +19,8 @@ OBJECTIVE = -1
 #: What a plan may miss a row by, per unit of the row's size, and still satisfy it.
 TOLERANCE = 1e-6
 
-#: Where the entries of a row are farther apart than this, a solver takes the small ones for rounding: what its
-#: presolve, its cuts and its tolerances prove is no proof.
+#: Where the entries of a row are farther apart than this, a solver takes the small ones for rounding: what
+#: its presolve, its cuts and its tolerances prove is no proof.
 FARTHEST_APART = 1e9
 
 #: What rounding may leave of a row's body, per unit of its terms' sizes together: a few times the precision
