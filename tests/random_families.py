@@ -374,6 +374,41 @@ def bilinear(d):
             d.product(x, y, d.between(-9, 9))
 
 
+def mixed_sizes(d):
+    """Draw small rows in which entries of 0.1 to 3 stand beside some of 1e6 to 1e9, at a corner or between.
+
+    A side is what the row makes of a random plan, without room: what is lost of a small entry counts.
+    """
+
+    def size():
+        return float(d.rng.choice([-1, 1]) * d.rng.choice([1, 1, 1, 2, 3, 1e6, 1e7, 1e9, 0.1]))
+
+    d.sense = d.whole(0, 1) * 2 - 1
+    xs = [d.x(size() * d.chance(0.8)) for _ in range(d.whole(1, 5))]
+    at = {x: d.whole(0, 1) for x in xs}
+    ys = []
+    for _ in range(d.whole(1, 2)):
+        low = float(d.rng.choice([0, 0, 0, -abs(size()), 0.1 * abs(size())]))
+        ys.append(d.y(size() * d.chance(0.8), low, low + abs(size())))
+        _, low, high = d.ys[ys[-1]]
+        at[ys[-1]] = float(d.rng.choice([low, high, (low + high) / 2]))
+    pairs = [(x, y) for x in xs for y in ys]
+    for _ in range(d.whole(1, 4)):
+        terms = {name: size() for name in (*xs, *ys) if d.chance(0.6)}
+        products = {pair: size() for pair in pairs if d.chance(0.12)}
+        if not any(name in ys for name in terms) and not products:
+            continue
+        body = sum(v * at[name] for name, v in terms.items())
+        body += sum(v * at[x] * at[y] for (x, y), v in products.items())
+        sides = [(-INF, body), (body, INF), (body, body), (body - abs(size()), body)]
+        row = d.row(terms, *sides[int(d.rng.choice(4, p=[0.45, 0.35, 0.1, 0.1]))])
+        for (x, y), v in products.items():
+            d.product(x, y, v, row)
+    for x, y in pairs:
+        if d.chance(0.12):
+            d.product(x, y, size())
+
+
 # --- rows of binaries -----------------------------------------------------------------------------------
 
 
@@ -563,7 +598,8 @@ def _side_by_side(problems):
 
 def twins(d):
     """Draw a model of another family in other units: rows, columns and objective times powers of ten."""
-    names = [name for name in FAMILIES if name not in ("parts", "scaled twins", "wide rows", "bilinear")]
+    left_out = ("parts", "scaled twins", "wide rows", "bilinear", "mixed sizes")
+    names = [name for name in FAMILIES if name not in left_out]
     name = str(d.rng.choice(names))
     problem = family_problem(d.rng, name)
     # Flows in a network balance to the last digit: a factor must not round.
@@ -647,6 +683,7 @@ FAMILIES = {
     "semi-continuous": semicontinuous,
     "one-sided": one_sided,
     "bilinear": bilinear,
+    "mixed sizes": mixed_sizes,
     "wide rows": wide,
     "whole numbers": whole_rows,
     "figures": figures,
