@@ -178,7 +178,6 @@ def _by_highs(problem):
         bound = info.mip_dual_bound if problem.n_onloading else info.objective_function_value
         return info.objective_function_value, x, bound
     highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), np.zeros(len(cost)))
-    highs.setOptionValue("presolve", "off")
     highs.run()
     if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
         return INF, np.round(np.array(highs.getSolution().col_value)[: problem.n_onloading]), INF

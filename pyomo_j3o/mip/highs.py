@@ -318,7 +318,11 @@ class _Run:
             self._rerun = True
             n = self._model.linear.n_columns
             highs.changeColsCost(n, np.arange(n, dtype=np.int32), np.zeros(n))
+            # HiGHS 1.16 has crashed on badly scaled models without objective and presolve.
+            highs.setOptionValue("presolve", "choose")
             status = self._run()
+            if status == _MODEL_STATUS.kUnboundedOrInfeasible:
+                return LPStatus.INFEASIBLE
             if status in (_MODEL_STATUS.kOptimal, _MODEL_STATUS.kSolutionLimit):
                 return LPStatus.UNBOUNDED
         if status not in _STATUS:
