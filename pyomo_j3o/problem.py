@@ -21,7 +21,7 @@ TOLERANCE = 1e-6
 
 #: Where the entries of a row are farther apart than this, a solver takes the small ones for rounding: what
 #: its presolve, its cuts and its tolerances prove is no proof.
-FARTHEST_APART = 1e9
+FARTHEST_APART = 1e7
 
 #: What rounding may leave of a row's body, per unit of its terms' sizes together: a few times the precision
 #: of a double, for the values of variables are rounded as well.

@@ -644,7 +644,9 @@ class J3O(SolverBase):
                 settings = replace(settings, start=given)
                 outcome, trace = baj3o.solve(linear, backend, settings, timings, log, algorithm == "baj3o")
                 outcome = vetted(instance.in_own_columns(outcome), own, linear, settings, timings, log)
-            outcome = scaling.invert(outcome)
+            plan, outcome = outcome.plan, scaling.invert(outcome)
+            if plan is not None and outcome.plan is not None:
+                outcome = replace(outcome, plan=replace(outcome.plan, y=own.in_own_units(plan.y)))
             if outcome.ending is Ending.ITERATIONS and not _given(config, "max_iterations"):
                 # Nobody asked for a limit: the default is one more way for the alternation to end.
                 outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)

@@ -129,10 +129,15 @@ class OwnRows:
 
     def accepts(self, x: BoolArray, y: FloatArray) -> bool:
         """Return whether the user's rows take a plan of `scaled`; note the worst one if they do not."""
-        missed = first_missed(self.problem, x, y * self.scaling.column)
+        missed = first_missed(self.problem, x, self.in_own_units(y))
         if missed is not None:
             self.missed = missed
         return missed is None
+
+    def in_own_units(self, y: FloatArray) -> FloatArray:
+        """Return the values of the user's offloading variables, within their bounds."""
+        problem = self.problem
+        return np.clip(y * self.scaling.column, problem.offloading_lower, problem.offloading_upper)
 
     def route(self, x: BoolArray, time_limit: float) -> Routed:
         """Return the best routing of a placement, (N,), by a tight LP over y in the user's units.

@@ -25,6 +25,9 @@ from pyomo_j3o.whole import counted_side, units_of
 #: that one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 
+#: An integer column with a smaller coefficient hardly counts beside feasibility tolerances of 1e-6.
+_SLIGHT = 1e-3
+
 #: So many times a point that overfills a whole row by its tolerance is cut off.
 _ROUNDS = 50
 
@@ -42,7 +45,7 @@ def solve_checked(
       tolerance is cut off by a cover inequality (Balas 1975, DOI 10.1007/BF01580440), and the model is solved
       again.
     - A point that misses a row once its integers are rounded, as a huge M allows, is looked for again with
-      tight tolerances.
+      tight tolerances; so is every point of a model with tiny coefficients of integers, from the start.
     - The bound has a margin for the solver's tolerances. A bound that a known point beats proves nothing.
 
     Parameters
@@ -62,10 +65,16 @@ def solve_checked(
         proven = min(proven, _believable(model, found, start))
         return found
 
-    found = attempt(model, False)
-    tight = found.found and whole.covers(found.values) is None and _misses_when_rounded(model, found.values)
-    if tight:
-        again = attempt(model, True)
+    tight = _has_slight_integers(model)
+    found = attempt(model, tight)
+    if (
+        not tight
+        and found.found
+        and whole.covers(found.values) is None
+        and _misses_when_rounded(model, found.values)
+    ):
+        tight = True
+        again = attempt(model, tight)
         found = again if again.found or again.status is LPStatus.INFEASIBLE else found
     for _ in range(_ROUNDS):
         covers = whole.covers(found.values) if found.found else None
@@ -105,6 +114,18 @@ def _largest_contribution(model: MIPModel) -> float:
     return max(
         float(np.max(np.abs(linear.objective) * ends, initial=0.0)), float(np.max(products, initial=0.0))
     )
+
+
+def _has_slight_integers(model: MIPModel) -> bool:
+    """Return whether an integer column stands in a row with a coefficient near a solver's tolerance.
+
+    Whether it is 0 or 1 is then lost in the tolerance of the row, and presolve of HiGHS has fixed it wrongly.
+    """
+    linear = model.linear
+    if linear.integer is None:
+        return False
+    matrix = sparse.csr_array(linear.matrix)
+    return bool(np.any(linear.integer[matrix.indices] & (np.abs(matrix.data) < _SLIGHT)))
 
 
 def _misses_when_rounded(model: MIPModel, values: FloatArray) -> bool:
