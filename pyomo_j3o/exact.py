@@ -21,10 +21,11 @@ from pyomo_j3o.bounding import (
 )
 from pyomo_j3o.deadline import GRACE, Remaining, forever, require_time
 from pyomo_j3o.decomposing import Part, split
+from pyomo_j3o.errors import BackendError
 from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
-from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
+from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, evaluate
 from pyomo_j3o.repairing import first_plan
@@ -231,7 +232,7 @@ def solve(
                 with timings.phase("exact"):
                     ending = run.prove(solver)
                 break
-            except LicenceError as error:
+            except BackendError as error:
                 following = next(solvers, None)
                 if following is None:
                     raise

@@ -14,7 +14,15 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions, refuse_limits_of_objective
+from pyomo_j3o.lp.base import (
+    LinearModel,
+    LPSolution,
+    LPStatus,
+    SolverOptions,
+    refuse_limits_of_objective,
+    refuse_loose_tolerances,
+    refuse_other_models,
+)
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.problem import FloatArray
@@ -37,6 +45,29 @@ _LARGEST = 1e30
 
 #: Options that cut off plans by their objective.
 _LIMITS_OF_OBJECTIVE = ("objective_bound", "objective_target")
+
+#: Options that scale, cut, relax or replace the model.
+_OTHER_MODELS = (
+    "user_bound_scale",
+    "user_objective_scale",
+    "user_cost_scale",
+    "small_matrix_value",
+    "large_matrix_value",
+    "infinite_bound",
+    "infinite_cost",
+    "solve_relaxation",
+    "read_solution_file",
+    "read_basis_file",
+)
+
+#: Tolerances and their defaults.
+_LOOSEST = {
+    "primal_feasibility_tolerance": 1e-7,
+    "dual_feasibility_tolerance": 1e-7,
+    "optimality_tolerance": 1e-7,
+    "kkt_tolerance": 1e-7,
+    "mip_feasibility_tolerance": 1e-6,
+}
 
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
@@ -85,6 +116,7 @@ class HighsBackend:
     name = "highs"
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
+        refuse_options(options or {})
         self._options = {"random_seed": seed, **(options or {})}
         self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._options)  # an unknown option is an error here, before any work is done
@@ -321,9 +353,15 @@ class QuietHighs(highspy.Highs):
         super().enableCallbacks()
 
 
+def refuse_options(options: SolverOptions) -> None:
+    """Raise `OptionError` for what a user may not set, as answers would be taken for proven that are not."""
+    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "HiGHS")
+    refuse_other_models(options, _OTHER_MODELS, "HiGHS")
+    refuse_loose_tolerances(options, _LOOSEST, "HiGHS")
+
+
 def new_highs(options: SolverOptions) -> highspy.Highs:
     """Return HiGHS in one thread, unless `options` say otherwise; an unknown option is an `OptionError`."""
-    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "HiGHS")
     highs = QuietHighs()
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
