@@ -282,12 +282,23 @@ class HighsProgram:
             status = self._run_from_scratch(options, end)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             return self._without_objective(end)
+        if status == highspy.HighsModelStatus.kUnknown and self._feasible_in_both():
+            return LPStatus.OPTIMAL
         if status not in statuses:
             raise BackendError(
                 f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
                 "coefficients, or set lp_solver='gurobi'."
             )
         return statuses[status]
+
+    def _feasible_in_both(self) -> bool:
+        """Return whether the point and its duals are feasible.
+
+        HiGHS calls an optimum unknown where the objectives of the two differ by the rounding of huge duals.
+        Plans and bounds are checked elsewhere, whatever the status.
+        """
+        info, feasible = self._highs.getInfo(), highspy.SolutionStatus.kSolutionStatusFeasible
+        return bool(info.primal_solution_status == feasible and info.dual_solution_status == feasible)
 
     def _run_from_scratch(self, options: SolverOptions, end: float) -> highspy.HighsModelStatus:
         """Solve without the basis at hand, with some options changed for this once."""
