@@ -216,7 +216,11 @@ def solve(
         else:
             without = "j3o found none in its share of the time"
             log.header()
-            ending = run.start_from_j3o(insist=mip_start == "j3o")
+            try:
+                ending = run.start_from_j3o(insist=mip_start == "j3o")
+            except BackendError as error:
+                log.line(f"J3O's start is left out: {error}")
+                ending = None
             if run.alone:
                 without = f"its gap tells that {solver.title} is better left to itself"
             if ending is not None:
@@ -371,7 +375,10 @@ class _Run:
         quick = replace(
             self.settings, improve=False, bound="none", max_iterations=1, callback=None, time_limit=limit
         )
-        found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
+        try:
+            found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
+        except BackendError:
+            return  # the MIP solver may find one
         self._keep_plan_of(found)
         self.alone = self.plan is not None
 
@@ -532,7 +539,11 @@ class _Run:
         self.log.line("The MIP solver's answer is not beyond its tolerances; j3o goes on by itself")
         if self.plan is not None:
             settings = replace(settings, start=self.plan.x)
-        found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
+        try:
+            found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
+        except BackendError as error:
+            self.log.line(f"j3o ended early: {error}")
+            return Ending.GAP
         self.bound = min(self.bound, found.bound)
         self._keep_plan_of(found)
         if found.ending is Ending.INFEASIBLE and self.plan is None:

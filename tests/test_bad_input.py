@@ -564,6 +564,30 @@ def test_a_start_that_is_no_number_is_named():
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("algorithm", ["j3o", "exact"])
+@pytest.mark.parametrize(
+    ("coefficient", "side"), [(1e308, 1e308), (1.0, 1e308), (1.0, -1e308), (1.0, 5e-324), (5e-324, 1.0)]
+)
+def test_a_row_beyond_what_can_be_computed_is_refused(coefficient, side, algorithm):
+    """One sentence names the constraint, the figure and the remedy, and no warning of numpy leaks."""
+    m = two_servers()
+    m.odd = pyo.Constraint(expr=coefficient * m.y[1, "a", 1] + 3 * m.x["a", 1] <= side)
+    with pytest.raises(ModelError, match=r"Constraint 'odd' holds a figure of .*write it in other units"):
+        new(algorithm=algorithm).solve(m)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("size", [1e-290, 1e-100, 1e25, 1e60])
+def test_a_row_in_any_other_unit_is_solved(size):
+    """The plan is that of ordinary numbers, whatever solver looks at the row."""
+    ordinary = new().solve(two_servers()).incumbent_objective
+    for options in ({}, {"lp_solver": "highs", "mip_solver": "highs"}, {"algorithm": "exact"}):
+        m = two_servers()
+        m.odd = pyo.Constraint(expr=size * m.y[1, "a", 1] + 2 * size * m.x["a", 1] <= 5 * size)
+        assert new(**options).solve(m).incumbent_objective == pytest.approx(ordinary)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_an_objective_beyond_numbers_is_refused():
     """No sum of its terms is a number; the sentence names the objective and says what to do."""
     m = two_servers()
