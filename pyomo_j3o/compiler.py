@@ -61,6 +61,10 @@ _INFINITE = 1e20
 #: An objective that can be larger than this leaves no room for what is computed with it.
 _LARGEST_SUM = 1e305
 
+#: Rows are computed with where their figures are within these: what is divided by the smallest, and the
+#: product of three of the largest, are numbers still.
+_SMALLEST_FIGURE, _LARGEST_FIGURE = 1e-300, 1e100
+
 # Components that may be active without a meaning of their own for the solver.
 _UNDERSTOOD = {
     Block,
@@ -618,6 +622,7 @@ def _assemble(model: BlockData, rows: _Rows, columns: _Columns) -> tuple[Problem
         _floats(terms.product_coefficient),
     )
     _require_finite(rows, constant, linear, products, lower, upper)
+    _require_sizes(rows, constant, linear, products, lower, upper)
     if columns.fixed.any():
         constant, linear, products = _without_fixed(constant, linear, products, columns)
     products = _as_onloading_times_offloading(products, rows, columns)
@@ -905,6 +910,30 @@ def _require_finite(
         f"{_called(owner)} holds a coefficient, a constant or a bound that is not finite; "
         "look for nan and inf in it"
     )
+
+
+def _require_sizes(
+    rows: _Rows,
+    constant: FloatArray,
+    linear: _Linear,
+    products: Products,
+    lower: FloatArray,
+    upper: FloatArray,
+) -> None:
+    """Raise if a figure of a constraint is too large or too small to compute with."""
+    n_rows = len(lower)
+    row = np.concatenate([linear.row, products.row, np.tile(np.arange(n_rows), 3)])
+    figure = np.abs(
+        np.concatenate([linear.coefficient, products.coefficient, lower, upper, constant[:n_rows]])
+    )
+    known = np.isfinite(figure) & (figure > 0) & (row < n_rows)
+    strange = np.flatnonzero(known & ((figure > _LARGEST_FIGURE) | (figure < _SMALLEST_FIGURE)))
+    if len(strange):
+        raise ModelError(
+            f"{_called(rows.owner(row[strange[0]]))} holds a figure of {figure[strange[0]]:.3g}, outside of "
+            f"{_SMALLEST_FIGURE:g} to {_LARGEST_FIGURE:g}, within which rows are computed; write it in other "
+            "units, or leave it out if it limits nothing"
+        )
 
 
 def _require_sums(problem: Problem, owner: Any) -> None:

@@ -21,10 +21,11 @@ from pyomo_j3o.bounding import (
 )
 from pyomo_j3o.deadline import GRACE, Remaining, forever, require_time
 from pyomo_j3o.decomposing import Part, split
+from pyomo_j3o.errors import BackendError
 from pyomo_j3o.linearize import Linearized, linearize
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
-from pyomo_j3o.mip import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
+from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, evaluate
 from pyomo_j3o.repairing import first_plan
@@ -215,7 +216,11 @@ def solve(
         else:
             without = "j3o found none in its share of the time"
             log.header()
-            ending = run.start_from_j3o(insist=mip_start == "j3o")
+            try:
+                ending = run.start_from_j3o(insist=mip_start == "j3o")
+            except BackendError as error:
+                log.line(f"J3O's start is left out: {error}")
+                ending = None
             if run.alone:
                 without = f"its gap tells that {solver.title} is better left to itself"
             if ending is not None:
@@ -231,7 +236,7 @@ def solve(
                 with timings.phase("exact"):
                     ending = run.prove(solver)
                 break
-            except LicenceError as error:
+            except BackendError as error:
                 following = next(solvers, None)
                 if following is None:
                     raise
@@ -370,7 +375,10 @@ class _Run:
         quick = replace(
             self.settings, improve=False, bound="none", max_iterations=1, callback=None, time_limit=limit
         )
-        found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
+        try:
+            found, _ = baj3o.solve(instance.linear, self.backend, quick, self.timings, Log([]), True)
+        except BackendError:
+            return  # the MIP solver may find one
         self._keep_plan_of(found)
         self.alone = self.plan is not None
 
@@ -531,7 +539,11 @@ class _Run:
         self.log.line("The MIP solver's answer is not beyond its tolerances; j3o goes on by itself")
         if self.plan is not None:
             settings = replace(settings, start=self.plan.x)
-        found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
+        try:
+            found, _ = baj3o.solve(instance.linear, self.backend, settings, self.timings, self.log, True)
+        except BackendError as error:
+            self.log.line(f"j3o ended early: {error}")
+            return Ending.GAP
         self.bound = min(self.bound, found.bound)
         self._keep_plan_of(found)
         if found.ending is Ending.INFEASIBLE and self.plan is None:

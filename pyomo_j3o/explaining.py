@@ -20,7 +20,7 @@ from pyomo_j3o.annotate import Roles
 from pyomo_j3o.compiler import TOLERANCE, Inverse, compile_model
 from pyomo_j3o.conflict import Conflict as ArrayConflict
 from pyomo_j3o.conflict import Finding, Side, find_conflicts
-from pyomo_j3o.errors import ModelError, OptionError, TriviallyInfeasibleError
+from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.linearize import UnboundedProductError
 from pyomo_j3o.problem import IntArray, Problem
 
@@ -187,6 +187,8 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
         The model is not one that j3o accepts.
     OptionError
         `time_limit` is not a finite number above 0, or `most` no whole number from 1.
+    BackendError
+        HiGHS failed on the rows.
 
     Notes
     -----
@@ -228,6 +230,8 @@ def require_component(model: object) -> None:
 def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[str]:
     """Return lines that name one conflict of a compiled model that has no plan; none if time does not do.
 
+    If a solver fails on the way, one line says so: the result of the solve stands without this explanation.
+
     Parameters
     ----------
     problem, inverse
@@ -239,6 +243,8 @@ def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[st
         finding = find_conflicts(problem, seconds, most=1, details=False, families=_families(inverse))
     except (ModelError, KeyboardInterrupt):
         return []
+    except BackendError as error:
+        return [f"Rows in conflict were not found: {error}"]
     if not finding.conflicts:
         return []
     rows = _explanation(problem, inverse, finding).conflicts[0].rows

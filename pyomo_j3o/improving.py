@@ -16,7 +16,7 @@ from pyomo_j3o.descending import descend
 from pyomo_j3o.diving import INTEGRAL
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
-from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_licensed, solve_checked
+from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_able, solve_checked
 from pyomo_j3o.offloading import OffloadingStep, Routing
 from pyomo_j3o.onloading import greedy
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Problem
@@ -283,7 +283,7 @@ class _Search:
         def solve() -> None:
             nonlocal closed
             try:
-                found = first_licensed(mip_solvers(), use)
+                found = first_able(mip_solvers(), use)
             except BackendError:
                 return  # the steps that follow need none
             if found.found:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from pyomo_j3o.cutting import relax
 from pyomo_j3o.deadline import GRACE, OutOfTime, require_time
 from pyomo_j3o.decomposing import split
 from pyomo_j3o.descending import MEMORY
-from pyomo_j3o.errors import OptionError
+from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improving import drop_idle, improve
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import Backend, LPStatus
@@ -311,22 +312,35 @@ class _Run:
         if ending in (Ending.GAP, Ending.TIME):
             return self._find_first(ending)
         if not routing.feasible:
-            self._try_starts()
+            with self._dispensable("The first descents"):
+                self._try_starts()
         if not self.best.feasible:
             word = self._ask_early()
             if word is not None:
                 return word
         start = self.best
-        others = self._alternate_batched()
+        others: list[BoolArray] = []
+        with self._dispensable("The alternation with the surrogate"):
+            others = self._alternate_batched()
         if (self.settings.improve and self._worth_improving()) or not self.best.feasible:
-            ending = self._improve(ending, start if start.feasible else self.best, others)
+            with self._dispensable("The search after the loop"):
+                ending = self._improve(ending, start if start.feasible else self.best, others)
         if self.best.feasible or ending in (Ending.TIME, Ending.INTERRUPTED):
             return self._find_first(ending)
         # Branch and bound stops at its first plan: there is everything left to improve.
         ending = self._find_first(ending)
         if self.settings.improve and self.best.feasible:
-            return self._improve(ending, self.best)
+            with self._dispensable("The search after the loop"):
+                ending = self._improve(ending, self.best)
         return ending
+
+    @contextmanager
+    def _dispensable(self, step: str) -> Iterator[None]:
+        """Leave a step out where a solver fails in it: what was found and proven stands."""
+        try:
+            yield
+        except BackendError as error:
+            self.log.line(f"{step} ended early: {error}")
 
     def _ask_early(self) -> Ending | None:
         """Ask a MILP solver where the loop found no plan; return `INFEASIBLE` if it proves that.
@@ -393,7 +407,11 @@ class _Run:
         cuts = self.settings.bound == "cuts"
 
         def work(k: int, left: Callable[[], float]) -> Relaxation:
-            return relax(self.part_structures[k], self.backend, cuts, left)
+            try:
+                return relax(self.part_structures[k], self.backend, cuts, left)
+            except BackendError as error:
+                self.log.line(f"The relaxation proves no bound: {error}")
+                return relax(self.part_structures[k], self.backend, cuts, lambda: 0.0)
 
         relaxations = share(work, self._weights(range(len(self.parts))), remaining, self._threads())
         self.part_bounds = np.array([relaxation.bound for relaxation in relaxations])

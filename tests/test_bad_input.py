@@ -501,6 +501,59 @@ def test_an_option_that_cuts_off_plans_is_refused(solver, options):
         new(algorithm="exact", mip_solver=solver).solve(two_servers(), solver_options=options)
 
 
+@pytest.mark.parametrize("algorithm", ["j3o", "exact"])
+@pytest.mark.parametrize(
+    ("solver", "name", "value", "why"),
+    [
+        ("highs", "user_bound_scale", -20, "what HiGHS reads"),
+        ("highs", "user_objective_scale", -30, "what HiGHS reads"),
+        ("highs", "small_matrix_value", 1.0, "what HiGHS reads"),
+        ("highs", "large_matrix_value", 1.0, "what HiGHS reads"),
+        ("highs", "infinite_bound", 1e15, "what HiGHS reads"),
+        ("highs", "infinite_cost", 1e15, "what HiGHS reads"),
+        ("highs", "solve_relaxation", True, "what HiGHS reads"),
+        ("highs", "read_solution_file", "/nowhere", "what HiGHS reads"),
+        ("highs", "read_basis_file", "/nowhere", "what HiGHS reads"),
+        ("highs", "mip_feasibility_tolerance", 0.3, "looser tolerance than HiGHS's own of 1e-06"),
+        ("highs", "primal_feasibility_tolerance", "0.1", "looser tolerance than HiGHS's own of 1e-07"),
+        ("highs", "dual_feasibility_tolerance", float("nan"), "looser tolerance than HiGHS's own of 1e-07"),
+        ("highs", "kkt_tolerance", 0.1, "looser tolerance than HiGHS's own of 1e-07"),
+        ("gurobi", "ObjScale", -1, "what Gurobi reads"),
+        ("gurobi", "FeasibilityTol", 1e-2, "looser tolerance than Gurobi's own of 1e-06"),
+        ("gurobi", "intfeastol", 0.1, "looser tolerance than Gurobi's own of 1e-05"),
+        ("gurobi", "OptimalityTol", 1e-2, "looser tolerance than Gurobi's own of 1e-06"),
+        ("scip", "numerics/infinity", 1e10, "what SCIP reads"),
+        ("scip", "numerics/feastol", 1e-3, "looser tolerance than SCIP's own of 1e-06"),
+        ("scip", "numerics/epsilon", 1e-3, "looser tolerance than SCIP's own of 1e-09"),
+    ],
+)
+def test_an_option_that_changes_the_model_or_loosens_a_proof_is_refused(solver, name, value, why, algorithm):
+    """What a solver proves of another model, or loosely, is no proof; a sentence names option and remedy."""
+    if solver != "highs":
+        pytest.importorskip({"gurobi": "gurobipy", "scip": "pyscipopt"}[solver])
+    if algorithm == "j3o" and solver == "scip":
+        pytest.skip("SCIP gets options with algorithm='exact' only")
+    chosen = {"mip_solver": solver} if algorithm == "exact" else {"lp_solver": solver}
+    with pytest.raises(OptionError, match=f"{name}=.*{why}.*leave it out"):
+        new(algorithm=algorithm, **chosen).solve(two_servers(), solver_options={name: value})
+
+
+@pytest.mark.parametrize(
+    ("solver", "options"),
+    [
+        ("highs", {"mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9}),
+        ("gurobi", {"FeasibilityTol": 1e-9, "OptimalityTol": 1e-6}),
+        ("scip", {"numerics/feastol": 1e-9}),
+    ],
+)
+def test_a_tolerance_that_is_no_looser_is_taken(solver, options):
+    """Whoever wants a solver to be stricter may say so."""
+    if solver != "highs":
+        pytest.importorskip({"gurobi": "gurobipy", "scip": "pyscipopt"}[solver])
+    found = new(algorithm="exact", mip_solver=solver).solve(two_servers(), solver_options=options)
+    assert found.incumbent_objective == pytest.approx(new().solve(two_servers()).incumbent_objective)
+
+
 def test_a_start_that_is_no_number_is_named():
     """A string that a variable holds is an error if it is to start from, and none otherwise."""
     m = two_servers()
@@ -508,6 +561,30 @@ def test_a_start_that_is_no_number_is_named():
     with pytest.raises(ModelError, match=r"'x\[b,1\]' holds 'a'.*give it one"):
         new().solve(m, warm_start=True)
     new().solve(m)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("algorithm", ["j3o", "exact"])
+@pytest.mark.parametrize(
+    ("coefficient", "side"), [(1e308, 1e308), (1.0, 1e308), (1.0, -1e308), (1.0, 5e-324), (5e-324, 1.0)]
+)
+def test_a_row_beyond_what_can_be_computed_is_refused(coefficient, side, algorithm):
+    """One sentence names the constraint, the figure and the remedy, and no warning of numpy leaks."""
+    m = two_servers()
+    m.odd = pyo.Constraint(expr=coefficient * m.y[1, "a", 1] + 3 * m.x["a", 1] <= side)
+    with pytest.raises(ModelError, match=r"Constraint 'odd' holds a figure of .*write it in other units"):
+        new(algorithm=algorithm).solve(m)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("size", [1e-290, 1e-100, 1e25, 1e60])
+def test_a_row_in_any_other_unit_is_solved(size):
+    """The plan is that of ordinary numbers, whatever solver looks at the row."""
+    ordinary = new().solve(two_servers()).incumbent_objective
+    for options in ({}, {"lp_solver": "highs", "mip_solver": "highs"}, {"algorithm": "exact"}):
+        m = two_servers()
+        m.odd = pyo.Constraint(expr=size * m.y[1, "a", 1] + 2 * size * m.x["a", 1] <= 5 * size)
+        assert new(**options).solve(m).incumbent_objective == pytest.approx(ordinary)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -536,6 +536,26 @@ def test_a_milp_solver_that_fails_leaves_the_part_to_the_search(monkeypatch):
     assert results.objective_bound <= optimum * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("step", ["relax", "improve"])
+def test_an_lp_that_fails_in_a_step_that_helps_only_leaves_the_plan(monkeypatch, step):
+    """Without the relaxation there is a plan without a proof, without the search the plan of the loop."""
+    whole = getattr(pyomo_j3o.method, step)
+
+    def fail(*arguments, **keywords):
+        if step == "relax" and arguments[-1]() <= 0:
+            return whole(*arguments, **keywords)
+        raise BackendError("HiGHS stopped with status 'Unknown'")
+
+    best = new(lp_solver="highs").solve(fixed_charge_network(12, 1), **QUIET).incumbent_objective
+    monkeypatch.setattr(pyomo_j3o.method, step, fail)
+    m = fixed_charge_network(12, 1)
+    results = new(lp_solver="highs").solve(m)
+    assert worst_violation(m) <= 1e-6
+    assert results.incumbent_objective >= best * (1 - 0.01)
+    assert results.objective_bound <= best * (1 + 1e-6)
+    assert results.solver_log.count("HiGHS stopped with status 'Unknown'") >= 1
+
+
 @pytest.mark.usefixtures("closes_small_parts")
 def test_what_the_other_steps_cannot_close_goes_to_a_milp_solver():
     """Lot sizing, whose relaxation says little: plan and bound meet, by the step named for it."""

@@ -245,6 +245,20 @@ def test_a_licence_that_ends_in_the_middle(monkeypatch):
         assert snapshot(model) == before
 
 
+def test_a_start_that_an_lp_solver_fails_on_is_left_out(monkeypatch):
+    """The MIP solver needs none: it proves the same optimum, and the log says what failed."""
+
+    def fail(*arguments, **keywords):
+        raise BackendError("HiGHS stopped with status 'Unknown'")
+
+    expected = exact().solve(two_servers()).incumbent_objective
+    monkeypatch.setattr(exact_module.baj3o, "solve", fail)
+    results = exact(mip_start="j3o").solve(two_servers())
+    assert results.solution_status == SolutionStatus.optimal
+    assert results.incumbent_objective == pytest.approx(expected)
+    assert "J3O's start is left out: HiGHS stopped" in results.solver_log
+
+
 def test_a_solver_that_is_not_there(monkeypatch):
     """Misspelt, not installed, out of licence: one clear sentence each, and the model is left alone."""
     model = two_servers()

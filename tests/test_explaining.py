@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pyomo.contrib.iis import mis
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 
-from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, library
-from pyomo_j3o.errors import ModelError, OptionError
+from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, explaining, library
+from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.explaining import Conflict
 
 
@@ -261,6 +261,21 @@ def test_a_solve_names_the_conflict_in_its_log_and_the_remedy_in_its_message():
     fine = io.StringIO()
     models.classic().solve(models.two_servers(), tee=fine)
     assert "conflict" not in fine.getvalue()
+
+
+def test_a_solver_that_fails_on_the_explanation_leaves_the_result(monkeypatch):
+    """The solve says infeasible with tee as without; one line of the log says what failed, and why."""
+
+    def fail(*arguments, **keywords):
+        raise BackendError("HiGHS refused the arrays")
+
+    monkeypatch.setattr(explaining, "find_conflicts", fail)
+    stream, m = io.StringIO(), short_of_uplink()
+    results = models.classic().solve(m, tee=stream, load_solutions=False)
+    assert results.solver.termination_condition == "infeasible"
+    assert stream.getvalue().count("Rows in conflict were not found: HiGHS refused the arrays\n") == 1
+    with pytest.raises(BackendError, match="HiGHS refused"):
+        explain_infeasibility(m)
 
 
 def test_an_explanation_pickles():

@@ -217,6 +217,34 @@ def test_added_rows_count_and_their_duals_come_last(backend):
     program.close()
 
 
+def test_an_optimum_with_huge_duals_is_one():
+    """HiGHS calls it unknown, as the two objectives differ by the rounding of a dual of 1e11."""
+    model = LinearModel(
+        np.array([-1e5, 0.1, 1e6, 0.0]),
+        sparse.csr_array([[0.0, -1.0, 0.0, -20.0], [0.0, -15258.7890625, 1.52587890625e-05, 0.0]]),
+        np.array([-20.0, -np.inf]),
+        np.array([0.0, -15258.7890625]),
+        np.zeros(4),
+        np.ones(4),
+    )
+    solution = HighsProgram(model).solve()
+    assert solution.status is LPStatus.OPTIMAL
+    assert solution.values == pytest.approx([0.0, 1.0, 0.0, 0.0])
+
+
+def test_sides_and_entries_of_any_size_are_taken():
+    """A side of 1e23 is no infinity, and an entry of 1e33 no error."""
+    model = LinearModel(
+        np.array([-1.0, -1.0]),
+        sparse.csr_array([[1e13, 0.0], [1e33, 1e33]]),
+        np.array([1e23, -np.inf]),
+        np.array([np.inf, 1e45]),
+        np.zeros(2),
+        np.full(2, np.inf),
+    )
+    assert HighsProgram(model).solve().values == pytest.approx([1e10, 0.0])
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
 def test_no_time_left(backend, seconds):
     """A time limit of nothing or less ends before the LP is touched, and the next solve still works."""

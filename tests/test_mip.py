@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from scipy import sparse
 from solver_models import two_servers
 
@@ -388,6 +389,33 @@ def test_the_free_licence_takes_fewer_columns_with_products():
         GurobiMIP().solve(MIPModel(linear, terms), Limits())
     small = model_of(np.ones(200)).linear
     assert GurobiMIP().solve(MIPModel(small, terms), Limits()).objective == pytest.approx(201)
+
+
+def test_what_is_infinite_to_scip_is_one_sentence(monkeypatch):
+    """A coefficient at SCIP's infinity is named; whatever else SCIP refuses is no bare exception either."""
+    pytest.importorskip("pyscipopt")
+    solver, model = ScipMIP(), model_of([1.0, 1.0], [[1e21, 1.0]], [-INF], [1.0])
+    with pytest.raises(BackendError, match=r"coefficient of 1e\+21.*set another mip_solver"):
+        solver.solve(model, Limits())
+    monkeypatch.setattr(scip_mip, "_INFINITY", 1e30)
+    with pytest.raises(BackendError, match=r"SCIP failed \(.*error in input data.*set another mip_solver"):
+        solver.solve(model, Limits())
+
+
+def test_under_auto_the_next_solver_takes_over_where_one_fails(monkeypatch):
+    """Of the first that fails the log says why; asked for by name, its failure is the error."""
+
+    def fail(*arguments, **keywords):
+        raise BackendError("Gurobi failed on the MIP")
+
+    if gurobi_lp.unavailable(10, 10):
+        pytest.skip("needs Gurobi")
+    monkeypatch.setattr(GurobiMIP, "solve", fail)
+    results = NewSolverFactory("j3o.exact").solve(two_servers())
+    assert results.extra_info.mip_solver == "highs"
+    assert "Gurobi failed on the MIP" in results.solver_log
+    with pytest.raises(BackendError, match="Gurobi failed"):
+        NewSolverFactory("j3o.exact").solve(two_servers(), mip_solver="gurobi")
 
 
 # --- what solvers get wrong -------------------------------------------------------------------------------

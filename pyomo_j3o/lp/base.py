@@ -195,6 +195,46 @@ def refuse_limits_of_objective(options: SolverOptions, names: Collection[str], t
             )
 
 
+def refuse_other_models(options: SolverOptions, names: Collection[str], title: str) -> None:
+    """Raise if an option changes what the solver reads of the model that it is given.
+
+    Parameters
+    ----------
+    options, names, title
+        As for `refuse_limits_of_objective`.
+    """
+    for name, value in options.items():
+        if name.lower() in names:
+            raise OptionError(
+                f"the option {name}={value!r} of solver_options changes what {title} reads of the model, and "
+                "what it answers would not hold for the model as it is; leave it out, and write the model "
+                "in other units if it needs that"
+            )
+
+
+def refuse_loose_tolerances(options: SolverOptions, loosest: Mapping[str, float], title: str) -> None:
+    """Raise if a tolerance is looser than the solver's default, which bounds and proofs rest on.
+
+    Parameters
+    ----------
+    options, title
+        As for `refuse_limits_of_objective`.
+    loosest
+        The default of each tolerance, by its name in small letters.
+    """
+    for name, value in options.items():
+        limit = loosest.get(name.lower(), np.inf)
+        try:
+            loose = not float(value) <= limit
+        except (TypeError, ValueError):
+            continue  # the solver says by itself what it does not take
+        if loose:
+            raise OptionError(
+                f"the option {name}={value!r} of solver_options is a looser tolerance than {title}'s own "
+                f"of {limit:g}, and what it proves would not hold; leave it out, or set no more than that"
+            )
+
+
 __all__ = [
     "Backend",
     "IntArray",
@@ -204,4 +244,6 @@ __all__ = [
     "LinearProgram",
     "SolverOptions",
     "refuse_limits_of_objective",
+    "refuse_loose_tolerances",
+    "refuse_other_models",
 ]

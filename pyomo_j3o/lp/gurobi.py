@@ -11,7 +11,15 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions, refuse_limits_of_objective
+from pyomo_j3o.lp.base import (
+    LinearModel,
+    LPSolution,
+    LPStatus,
+    SolverOptions,
+    refuse_limits_of_objective,
+    refuse_loose_tolerances,
+    refuse_other_models,
+)
 from pyomo_j3o.problem import FloatArray
 
 #: What the licence that comes with gurobipy from PyPI allows, columns and rows each.
@@ -22,6 +30,12 @@ FREE_PRODUCT_SIZE = 200
 
 #: Parameters that cut off plans by their objective.
 _LIMITS_OF_OBJECTIVE = ("cutoff", "bestobjstop", "bestbdstop")
+
+#: Parameters that scale the objective against its tolerance.
+_OTHER_MODELS = ("objscale",)
+
+#: Tolerances and their defaults.
+_LOOSEST = {"feasibilitytol": 1e-6, "intfeastol": 1e-5, "optimalitytol": 1e-6}
 
 #: Gurobi's error numbers: no licence, and a model too large for it.
 LICENCE_ERRORS = (10009, 10010)
@@ -85,6 +99,8 @@ def environment(options: SolverOptions, seed: int) -> Any:
     import gurobipy
 
     refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "Gurobi")
+    refuse_other_models(options, _OTHER_MODELS, "Gurobi")
+    refuse_loose_tolerances(options, _LOOSEST, "Gurobi")
     env = gurobipy.Env(params={"OutputFlag": 0})
     env.setParam("Seed", seed % 2_000_000_000)
     for name, value in options.items():

@@ -11,10 +11,19 @@ from typing import Any
 
 import highspy
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LinearModel, LPSolution, LPStatus, SolverOptions, refuse_limits_of_objective
+from pyomo_j3o.lp.base import (
+    LinearModel,
+    LPSolution,
+    LPStatus,
+    SolverOptions,
+    refuse_limits_of_objective,
+    refuse_loose_tolerances,
+    refuse_other_models,
+)
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.problem import FloatArray
@@ -32,11 +41,35 @@ LARGE = 20_000
 #: Smaller entries of a matrix count as 0.
 _SMALLEST = 1e-12
 
-#: Larger entries of a matrix are refused.
-_LARGEST = 1e30
+#: Larger entries of a matrix are refused, and larger sides, bounds and costs count as infinite: by default
+#: from 1e15 and 1e20 on, which a row of few and large units reaches.
+_LARGEST = 1e100
 
 #: Options that cut off plans by their objective.
 _LIMITS_OF_OBJECTIVE = ("objective_bound", "objective_target")
+
+#: Options that scale, cut, relax or replace the model.
+_OTHER_MODELS = (
+    "user_bound_scale",
+    "user_objective_scale",
+    "user_cost_scale",
+    "small_matrix_value",
+    "large_matrix_value",
+    "infinite_bound",
+    "infinite_cost",
+    "solve_relaxation",
+    "read_solution_file",
+    "read_basis_file",
+)
+
+#: Tolerances and their defaults.
+_LOOSEST = {
+    "primal_feasibility_tolerance": 1e-7,
+    "dual_feasibility_tolerance": 1e-7,
+    "optimality_tolerance": 1e-7,
+    "kkt_tolerance": 1e-7,
+    "mip_feasibility_tolerance": 1e-6,
+}
 
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
@@ -48,6 +81,9 @@ _OTHER_WAYS: tuple[SolverOptions, ...] = (
     {"presolve": "off"},
     {"presolve": "off", "simplex_strategy": 4},
 )
+
+#: What helps where figures are too far apart.
+_REMEDY = "write constraints and objective in units in which their figures are nearer to 1"
 
 _STATUS = {
     highspy.HighsModelStatus.kOptimal: LPStatus.OPTIMAL,
@@ -85,6 +121,7 @@ class HighsBackend:
     name = "highs"
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
+        refuse_options(options or {})
         self._options = {"random_seed": seed, **(options or {})}
         self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._options)  # an unknown option is an error here, before any work is done
@@ -250,12 +287,23 @@ class HighsProgram:
             status = self._run_from_scratch(options, end)
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             return self._without_objective(end)
+        if status == highspy.HighsModelStatus.kUnknown and self._feasible_in_both():
+            return LPStatus.OPTIMAL
         if status not in statuses:
             raise BackendError(
-                f"HiGHS stopped with status '{highs.modelStatusToString(status)}'; scale the model's "
-                "coefficients, or set lp_solver='gurobi'."
+                f"HiGHS stopped with status '{highs.modelStatusToString(status)}' on an LP of "
+                f"{_described(highs.getLp())}; {_REMEDY}, or set lp_solver='gurobi'."
             )
         return statuses[status]
+
+    def _feasible_in_both(self) -> bool:
+        """Return whether the point and its duals are feasible.
+
+        HiGHS calls an optimum unknown where the objectives of the two differ by the rounding of huge duals.
+        Plans and bounds are checked elsewhere, whatever the status.
+        """
+        info, feasible = self._highs.getInfo(), highspy.SolutionStatus.kSolutionStatusFeasible
+        return bool(info.primal_solution_status == feasible and info.dual_solution_status == feasible)
 
     def _run_from_scratch(self, options: SolverOptions, end: float) -> highspy.HighsModelStatus:
         """Solve without the basis at hand, with some options changed for this once."""
@@ -321,14 +369,21 @@ class QuietHighs(highspy.Highs):
         super().enableCallbacks()
 
 
+def refuse_options(options: SolverOptions) -> None:
+    """Raise `OptionError` for what a user may not set, as answers would be taken for proven that are not."""
+    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "HiGHS")
+    refuse_other_models(options, _OTHER_MODELS, "HiGHS")
+    refuse_loose_tolerances(options, _LOOSEST, "HiGHS")
+
+
 def new_highs(options: SolverOptions) -> highspy.Highs:
     """Return HiGHS in one thread, unless `options` say otherwise; an unknown option is an `OptionError`."""
-    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "HiGHS")
     highs = QuietHighs()
     highs.setOptionValue("threads", 1)
     # By default entries below 1e-9 are dropped: with a column of 1e10 that changes the problem.
     highs.setOptionValue("small_matrix_value", _SMALLEST)
-    highs.setOptionValue("large_matrix_value", _LARGEST)
+    for name in ("large_matrix_value", "infinite_bound", "infinite_cost"):
+        highs.setOptionValue(name, _LARGEST)
     for name, value in options.items():
         if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise OptionError(
@@ -347,27 +402,45 @@ def pass_model(
     integrality = np.zeros(model.n_columns, dtype=np.int32)
     if integer and model.integer is not None:
         integrality[model.integer] = int(highspy.HighsVarType.kInteger)
-    _check(
-        highs.passModel(
-            model.n_columns,
-            model.n_rows,
-            matrix.nnz,
-            int(highspy.MatrixFormat.kRowwise if row_wise else highspy.MatrixFormat.kColwise),
-            int(highspy.ObjSense.kMaximize if maximise else highspy.ObjSense.kMinimize),
-            0.0,
-            model.objective if maximise else -model.objective,
-            model.lower,
-            model.upper,
-            model.row_lower,
-            model.row_upper,
-            matrix.indptr.astype(np.int32),
-            matrix.indices.astype(np.int32),
-            matrix.data.astype(float),
-            integrality,
-        )
+    status = highs.passModel(
+        model.n_columns,
+        model.n_rows,
+        matrix.nnz,
+        int(highspy.MatrixFormat.kRowwise if row_wise else highspy.MatrixFormat.kColwise),
+        int(highspy.ObjSense.kMaximize if maximise else highspy.ObjSense.kMinimize),
+        0.0,
+        model.objective if maximise else -model.objective,
+        model.lower,
+        model.upper,
+        model.row_lower,
+        model.row_upper,
+        matrix.indptr.astype(np.int32),
+        matrix.indices.astype(np.int32),
+        matrix.data.astype(float),
+        integrality,
     )
+    if status == highspy.HighsStatus.kError:
+        sizes = _sizes(matrix.data, np.concatenate([model.row_lower, model.row_upper]), model.objective)
+        raise BackendError(f"HiGHS refused a model of {sizes}; {_REMEDY}.")
+
+
+def _described(lp: highspy.HighsLp) -> str:
+    return _sizes(lp.a_matrix_.value_, [*lp.row_lower_, *lp.row_upper_], lp.col_cost_)
+
+
+def _sizes(entries: ArrayLike, sides: ArrayLike, costs: ArrayLike) -> str:
+    """Name the smallest and largest figures of a model, as it is once scaled."""
+
+    def largest(figures: ArrayLike) -> float:
+        figure = np.abs(np.asarray(figures, dtype=float))
+        return float(figure[np.isfinite(figure)].max(initial=0.0))
+
+    entry = np.abs(np.asarray(entries, dtype=float))
+    smallest = float(entry[entry > 0].min(initial=np.inf))
+    span = f"coefficients of {smallest:.2g} to {largest(entry):.2g}, " if np.isfinite(smallest) else ""
+    return f"{span}sides of up to {largest(sides):.2g} and costs of up to {largest(costs):.2g} once scaled"
 
 
 def _check(status: highspy.HighsStatus) -> None:
     if status == highspy.HighsStatus.kError:
-        raise BackendError("HiGHS refused the arrays of the LP; check the model for extreme coefficients.")
+        raise BackendError(f"HiGHS refused a change of the LP; {_REMEDY}.")

@@ -29,7 +29,7 @@ __all__ = [
     "ScipMIP",
     "Size",
     "Start",
-    "first_licensed",
+    "first_able",
     "mip_solvers",
     "require_right_highs",
     "solve_checked",
@@ -65,7 +65,8 @@ def mip_solvers(
     """Yield the MIP solvers that `name` asks for, best first; more than one only for ``"auto"``.
 
     ``"auto"`` is Gurobi if it is installed and its licence covers the size, else HiGHS, else, if the products
-    cannot be linearised for HiGHS, SCIP. The next one is for when a licence turns out too small after all.
+    cannot be linearised for HiGHS, SCIP. The next one is for when that fails, or its
+    licence turns out too small after all.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def mip_solvers(
         if not problem:
             reason = "auto: licensed for this size" if name == "auto" else ""
             yield GurobiMIP(options.get("gurobi"), seed, reason)
-            problem = "its licence turned out too small"
+            problem = "its licence turned out too small, or it failed"
         elif name == "gurobi":
             raise BackendError(
                 f"mip_solver='gurobi' cannot be used: {problem}; set mip_solver='highs', 'scip' or 'auto', "
@@ -124,19 +125,19 @@ def mip_solvers(
         )
 
 
-def first_licensed(solvers: Iterable[MIPSolver], use: Callable[[MIPSolver], Result]) -> Result:
-    """Return what `use` makes of the first of `solvers` whose licence covers the model.
+def first_able(solvers: Iterable[MIPSolver], use: Callable[[MIPSolver], Result]) -> Result:
+    """Return what `use` makes of the first of `solvers` that takes the model and does not fail.
 
     Raises
     ------
-    LicenceError
+    BackendError
         That of the last one, if none does.
     """
-    failure: LicenceError | None = None
+    failure: BackendError | None = None
     for solver in solvers:
         try:
             return use(solver)
-        except LicenceError as error:
+        except BackendError as error:
             failure = error
     assert failure is not None
     raise failure

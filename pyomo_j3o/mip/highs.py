@@ -15,7 +15,7 @@ import numpy as np
 
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
-from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model
+from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model, refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
@@ -125,6 +125,7 @@ class HighsMIP:
         seed: int = 0,
         reason: str = "",
     ) -> None:
+        refuse_options(options or {})
         self._own = dict(options or {})
         self._seed = seed
         self.description = name_and_version() + (f" ({reason})" if reason else "")

@@ -6,6 +6,8 @@ import functools
 import importlib.util
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +16,13 @@ from scipy import sparse
 
 from pyomo_j3o.deadline import OutOfTime, Remaining, forever, require_time
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.lp.base import LPStatus, SolverOptions, refuse_limits_of_objective
+from pyomo_j3o.lp.base import (
+    LPStatus,
+    SolverOptions,
+    refuse_limits_of_objective,
+    refuse_loose_tolerances,
+    refuse_other_models,
+)
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
@@ -29,6 +37,19 @@ _ROWS_AT_A_TIME = 1000
 
 #: Parameters that end the search by an objective.
 _LIMITS_OF_OBJECTIVE = ("limits/primal", "limits/dual", "limits/objectivestop")
+
+#: Parameters that say from where on a number is infinite.
+_OTHER_MODELS = ("numerics/infinity", "numerics/hugeval")
+
+#: Tolerances and their defaults.
+_LOOSEST = {
+    "numerics/epsilon": 1e-9,
+    "numerics/sumepsilon": 1e-6,
+    "numerics/feastol": 1e-6,
+    "numerics/dualfeastol": 1e-7,
+    "numerics/checkfeastolfac": 1.0,
+    "numerics/lpfeastolfactor": 1.0,
+}
 
 _STATUS = {
     "optimal": LPStatus.OPTIMAL,
@@ -58,8 +79,9 @@ def _name_and_version(scip: Any) -> str:
 def _require_right_scip() -> None:
     """Solve a MIP with a known optimum, once in a process; raise if SCIP gives another."""
     scip = _new_scip({"misc/catchctrlc": False})
-    _fill(scip, MIPModel(KNOWN_CASE))
-    status = _run(scip, Limits(), None)
+    with _one_kind_of_error():
+        _fill(scip, MIPModel(KNOWN_CASE))
+        status = _run(scip, Limits(), None)
     if status is LPStatus.INTERRUPTED:
         raise KeyboardInterrupt
     solved = status is LPStatus.OPTIMAL
@@ -95,6 +117,12 @@ class ScipMIP:
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
     ) -> MIPSolution:
         """Solve `model`; see `MIPSolver`."""
+        with _one_kind_of_error():
+            return self._solve(model, limits, start, write)
+
+    def _solve(
+        self, model: MIPModel, limits: Limits, start: Start | None, write: Write | None
+    ) -> MIPSolution:
         options: dict[str, Any] = {
             # SCIP would take Ctrl-C away from Python.
             "misc/catchctrlc": False,
@@ -135,6 +163,17 @@ class ScipMIP:
         return MIPSolution(status, values, model.objective_at(values), bound, nodes)
 
 
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    """Turn what goes wrong inside SCIP into a `BackendError`; pyscipopt has no class of its own for it."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise BackendError(f"SCIP failed ({error}); set another mip_solver, or scale the model.") from error
+
+
 def _new_scip(options: SolverOptions) -> Any:
     from pyscipopt import Model
 
@@ -146,6 +185,8 @@ def _new_scip(options: SolverOptions) -> Any:
 
 def _set(scip: Any, options: SolverOptions) -> None:
     refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "SCIP")
+    refuse_other_models(options, _OTHER_MODELS, "SCIP")
+    refuse_loose_tolerances(options, _LOOSEST, "SCIP")
     for name, value in options.items():
         try:
             scip.setParam(name, value)
@@ -163,10 +204,19 @@ def _fill(scip: Any, model: MIPModel, remaining: Remaining = forever) -> tuple[l
     ------
     OutOfTime
         The time is over before all rows are there.
+    BackendError
+        A coefficient is infinite to SCIP.
     """
     from pyscipopt.scip import Expr, ExprCons, Term
 
     linear, terms = model.linear, model.products
+    figures = np.concatenate([linear.matrix.data, linear.objective, terms.coefficient])
+    largest = float(np.abs(figures).max(initial=0.0))
+    if largest >= _INFINITY:
+        raise BackendError(
+            f"SCIP takes a coefficient of {largest:.3g}, the largest of the model once it is scaled, for "
+            "infinite; set another mip_solver, or write the coefficients of each row in nearer units."
+        )
     integer = np.zeros(linear.n_columns, dtype=bool) if linear.integer is None else linear.integer
     columns = [
         scip.addVar(vtype="I" if whole else "C", lb=_side(low), ub=_side(high), obj=cost)
@@ -253,13 +303,6 @@ def _run(scip: Any, limits: Limits, write: Write | None) -> LPStatus:
             worker.run(scip.optimizeNogil, scip.interruptSolve, meanwhile)
         except KeyboardInterrupt:
             interrupted = True
-        except Exception as error:
-            if type(error) is not Exception:
-                raise
-            # pyscipopt has no class of its own for what goes wrong inside SCIP.
-            raise BackendError(
-                f"SCIP failed ({error}); set another mip_solver, or scale the model."
-            ) from error
         finally:
             worker.close()
             if log is not None:
