@@ -11,11 +11,20 @@ from scipy import sparse
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
 from pyomo_j3o.problem import OBJECTIVE, TOLERANCE, FloatArray, IntArray, larger_end, largest_entries
+from pyomo_j3o.tightening import ends_of_better_plans, row_ends
 from pyomo_j3o.whole import counted_side, units_of
 
-#: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most
-#: that one column contributes to the objective.
+#: A MIP solver's bound counts with a margin for rounding: a part of the bound, and a part of the most that
+#: one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
+
+#: Where the solver's dual tolerance may hide more than this part of the gap that is asked for, the model is
+#: solved with the tightest tolerances.
+_PART_OF_GAP = 0.5
+
+#: Where neither bounds nor rows give a column an end, no better point is taken to be farther out than so many
+#: times what is farthest out in the point at hand.
+_TIMES_THE_FARTHEST = 100.0
 
 #: Where the entries of a row are farther apart than this, a MIP solver's bound proves nothing: what its
 #: presolve and its cuts take for rounding counts there.
@@ -39,7 +48,9 @@ def solve_checked(
       again.
     - A point that misses a row once its integers are rounded, as a huge M allows, is looked for again with
       tight tolerances.
-    - The bound has a margin for the solver's tolerances. A bound that a known point beats proves nothing.
+    - The bound has a margin for what the solver's dual tolerance may hide. Where that is much of the gap that
+      is asked for, the model is solved again with tight tolerances.
+    - A bound that a known point beats proves nothing.
 
     Parameters
     ----------
@@ -49,20 +60,32 @@ def solve_checked(
     begin = time.perf_counter()
     whole = _WholeRows.of(model)
     proven, nodes = np.inf, 0
+    can_be_tighter = solver.dual_tolerance(True) < solver.dual_tolerance(False)
 
     def attempt(model: MIPModel, tight: bool) -> MIPSolution:
         nonlocal proven, nodes
         left = replace(limits, time=limits.time - (time.perf_counter() - begin), tight=tight)
         found = solver.solve(model, left, start, write)
         nodes += found.nodes
-        proven = min(proven, _believable(model, found, start))
+        proven = min(proven, _believable(model, found, start, solver.dual_tolerance(tight)))
         return found
 
-    found = attempt(model, False)
-    tight = found.found and whole.covers(found.values) is None and _misses_when_rounded(model, found.values)
-    if tight:
-        again = attempt(model, True)
-        found = again if again.found or again.status is LPStatus.INFEASIBLE else found
+    def hides_much(values: FloatArray) -> bool:
+        """Return whether the dual tolerance may hide much of the gap that is asked for."""
+        if limits.rel_gap is None or not can_be_tighter:
+            return False
+        gap = max(limits.rel_gap * abs(model.objective_at(values)), limits.abs_gap or 0.0)
+        return _hidden(model, solver.dual_tolerance(False), values) > _PART_OF_GAP * gap
+
+    tight = start is not None and hides_much(start.values)
+    found = attempt(model, tight)
+    if not tight and found.found and whole.covers(found.values) is None:
+        missing = _misses_when_rounded(model, found.values)
+        tight = missing or (found.status is LPStatus.OPTIMAL and hides_much(found.values))
+        if tight:
+            again = attempt(model, True)
+            if again.found or (missing and again.status is LPStatus.INFEASIBLE):
+                found = again if missing or again.objective >= found.objective else _ended(found, again)
     for _ in range(_ROUNDS):
         covers = whole.covers(found.values) if found.found else None
         if covers is None:
@@ -78,17 +101,72 @@ def solve_checked(
     return replace(found, bound=proven, nodes=nodes)
 
 
-def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> float:
-    """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it."""
+def _ended(found: MIPSolution, again: MIPSolution) -> MIPSolution:
+    """Return the point of the first solve with the status of the second."""
+    return replace(found, status=again.status)
+
+
+def _believable(model: MIPModel, found: MIPSolution, start: Start | None, tolerance: float) -> float:
+    """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it.
+
+    `tolerance` is that of its duals.
+    """
     if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
         return found.bound
     if _farthest_apart(model.linear) > _FARTHEST_APART:
         return np.inf
     bound = found.bound + _MARGIN * abs(found.bound) + _MARGIN_OF_LARGEST * _largest_contribution(model)
+    values = found.values if found.found else None if start is None else start.values
+    bound += _hidden(model, tolerance, values)
     known = found.objective if found.found else -np.inf
     if start is not None and not len(model.products) and not _missed(model.linear, start.values):
         known = max(known, model.objective_at(start.values))
     return np.inf if bound < known - TOLERANCE * max(1.0, abs(known)) else max(bound, known)
+
+
+def _hidden(model: MIPModel, tolerance: float, values: FloatArray | None) -> float:
+    """Return how much objective a solver may overlook by the absolute tolerance of its duals.
+
+    A reduced cost, or the dual of a row, of the wrong sign counts as 0 within the tolerance. By weak duality,
+    what is lost is at most the tolerance times the range of each column, and of the slack of each row.
+
+    Parameters
+    ----------
+    model
+        As the solver gets it.
+    tolerance
+        Of the duals.
+    values
+        (n,), a known point, if there is one: points that are worse are of no interest.
+    """
+    linear, terms = model.linear, model.products
+    mine = terms.row == OBJECTIVE
+    if not np.any(linear.objective) and not mine.any():
+        return 0.0
+    known = values is not None and not mine.any()
+    floor = float(linear.objective @ values) if values is not None and known else -np.inf
+    if np.isfinite(floor):
+        floor -= TOLERANCE * max(1.0, abs(floor))
+    lower, upper = ends_of_better_plans(_without_rows_of(linear, terms.row[~mine]), floor)
+    far = _TIMES_THE_FARTHEST * float(np.max(np.abs(values), initial=1.0)) if values is not None else np.inf
+    lower = np.where(np.isfinite(lower), lower, np.minimum(-far, upper))
+    upper = np.where(np.isfinite(upper), upper, np.maximum(far, lower))
+    low, high = row_ends(sparse.csr_array(linear.matrix), (lower, upper))
+    size = np.maximum(np.abs(lower), np.abs(upper))[terms.offloading]
+    np.add.at(low, terms.row[~mine], -(np.abs(terms.coefficient) * size)[~mine])
+    np.add.at(high, terms.row[~mine], (np.abs(terms.coefficient) * size)[~mine])
+    slack = np.minimum(high, linear.row_upper) - np.maximum(low, linear.row_lower)
+    ranges = np.concatenate([upper - lower, slack, size])
+    return tolerance * float(np.maximum(ranges, 0.0).sum())
+
+
+def _without_rows_of(linear: LinearModel, rows: IntArray) -> LinearModel:
+    """Return the model with these rows open: of one with products, its linear part says nothing."""
+    if not len(rows):
+        return linear
+    lower, upper = linear.row_lower.copy(), linear.row_upper.copy()
+    lower[rows], upper[rows] = -np.inf, np.inf
+    return replace(linear, row_lower=lower, row_upper=upper)
 
 
 def _farthest_apart(linear: LinearModel) -> float:
