@@ -18,10 +18,6 @@ from pyomo_j3o.whole import counted_side, units_of
 #: one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 
-#: Where the solver's dual tolerance may hide more than this part of the gap that is asked for, the model is
-#: solved with the tightest tolerances.
-_PART_OF_GAP = 0.5
-
 #: Where neither bounds nor rows give a column an end, no better point is taken to be farther out than so many
 #: times what is farthest out in the point at hand.
 _TIMES_THE_FARTHEST = 100.0
@@ -48,8 +44,8 @@ def solve_checked(
       again.
     - A point that misses a row once its integers are rounded, as a huge M allows, is looked for again with
       tight tolerances.
-    - The bound has a margin for what the solver's dual tolerance may hide. Where that is much of the gap that
-      is asked for, the model is solved again with tight tolerances.
+    - The bound has a margin for what the solver's dual tolerance may hide. Where that margin is wider than
+      the gap that is asked for, the model is solved with tight tolerances.
     - A bound that a known point beats proves nothing.
 
     Parameters
@@ -70,22 +66,29 @@ def solve_checked(
         proven = min(proven, _believable(model, found, start, solver.dual_tolerance(tight)))
         return found
 
-    def hides_much(values: FloatArray) -> bool:
-        """Return whether the dual tolerance may hide much of the gap that is asked for."""
-        if limits.rel_gap is None or not can_be_tighter:
-            return False
-        gap = max(limits.rel_gap * abs(model.objective_at(values)), limits.abs_gap or 0.0)
-        return _hidden(model, solver.dual_tolerance(False), values) > _PART_OF_GAP * gap
+    def gap_at(values: FloatArray) -> float:
+        """Return the gap that is asked for at a point."""
+        return max((limits.rel_gap or 0.0) * abs(model.objective_at(values)), limits.abs_gap or 0.0)
 
-    tight = start is not None and hides_much(start.values)
+    def too_wide(found: MIPSolution) -> bool:
+        """Return whether the gap is met by the solver's word, and with the margin it is not."""
+        if found.status is not LPStatus.OPTIMAL or limits.rel_gap is None:
+            return False
+        return proven - found.objective > max(gap_at(found.values), found.bound - found.objective)
+
+    tight = False
+    if start is not None and can_be_tighter and limits.rel_gap is not None:
+        tight = _hidden(model, solver.dual_tolerance(False), start.values) > gap_at(start.values)
     found = attempt(model, tight)
     if not tight and found.found and whole.covers(found.values) is None:
         missing = _misses_when_rounded(model, found.values)
-        tight = missing or (found.status is LPStatus.OPTIMAL and hides_much(found.values))
+        tight = missing or (can_be_tighter and too_wide(found))
         if tight:
             again = attempt(model, True)
-            if again.found or (missing and again.status is LPStatus.INFEASIBLE):
-                found = again if missing or again.objective >= found.objective else _ended(found, again)
+            if missing and (again.found or again.status is LPStatus.INFEASIBLE):
+                found = again
+            elif again.found:
+                found = again if again.objective >= found.objective else replace(found, status=again.status)
     for _ in range(_ROUNDS):
         covers = whole.covers(found.values) if found.found else None
         if covers is None:
@@ -99,11 +102,6 @@ def solve_checked(
     if not found.found:
         return MIPSolution.without_values(found.status, proven, nodes)
     return replace(found, bound=proven, nodes=nodes)
-
-
-def _ended(found: MIPSolution, again: MIPSolution) -> MIPSolution:
-    """Return the point of the first solve with the status of the second."""
-    return replace(found, status=again.status)
 
 
 def _believable(model: MIPModel, found: MIPSolution, start: Start | None, tolerance: float) -> float:
@@ -143,9 +141,9 @@ def _hidden(model: MIPModel, tolerance: float, values: FloatArray | None) -> flo
     mine = terms.row == OBJECTIVE
     if not np.any(linear.objective) and not mine.any():
         return 0.0
-    known = values is not None and not mine.any()
-    floor = float(linear.objective @ values) if values is not None and known else -np.inf
-    if np.isfinite(floor):
+    floor = -np.inf
+    if values is not None and not mine.any():
+        floor = float(linear.objective @ values)
         floor -= TOLERANCE * max(1.0, abs(floor))
     lower, upper = ends_of_better_plans(_without_rows_of(linear, terms.row[~mine]), floor)
     far = _TIMES_THE_FARTHEST * float(np.max(np.abs(values), initial=1.0)) if values is not None else np.inf
@@ -155,7 +153,9 @@ def _hidden(model: MIPModel, tolerance: float, values: FloatArray | None) -> flo
     size = np.maximum(np.abs(lower), np.abs(upper))[terms.offloading]
     np.add.at(low, terms.row[~mine], -(np.abs(terms.coefficient) * size)[~mine])
     np.add.at(high, terms.row[~mine], (np.abs(terms.coefficient) * size)[~mine])
+    # Solvers scale rows: of one with large entries, the tolerance holds for the row divided by the largest.
     slack = np.minimum(high, linear.row_upper) - np.maximum(low, linear.row_lower)
+    slack /= np.maximum(largest_entries(sparse.csr_array(linear.matrix)), 1.0)
     ranges = np.concatenate([upper - lower, slack, size])
     return tolerance * float(np.maximum(ranges, 0.0).sum())
 
