@@ -70,19 +70,18 @@ def solve_checked(
         """Return the gap that is asked for at a point."""
         return max((limits.rel_gap or 0.0) * abs(model.objective_at(values)), limits.abs_gap or 0.0)
 
-    def too_wide(found: MIPSolution) -> bool:
-        """Return whether the gap is met by the solver's word, and with the margin it is not."""
-        if found.status is not LPStatus.OPTIMAL or limits.rel_gap is None:
+    def hides_the_gap(values: FloatArray) -> bool:
+        """Return whether the dual tolerance may hide more than the gap, and a smaller one hides less."""
+        if limits.rel_gap is None or not can_be_tighter:
             return False
-        return proven - found.objective > max(gap_at(found.values), found.bound - found.objective)
+        return _hidden(model, solver.dual_tolerance(False), values) > gap_at(values)
 
-    tight = False
-    if start is not None and can_be_tighter and limits.rel_gap is not None:
-        tight = _hidden(model, solver.dual_tolerance(False), start.values) > gap_at(start.values)
+    tight = start is not None and hides_the_gap(start.values)
     found = attempt(model, tight)
     if not tight and found.found and whole.covers(found.values) is None:
         missing = _misses_when_rounded(model, found.values)
-        tight = missing or (can_be_tighter and too_wide(found))
+        unproven = found.status is LPStatus.OPTIMAL and proven - found.objective > gap_at(found.values)
+        tight = missing or (unproven and hides_the_gap(found.values))
         if tight:
             again = attempt(model, True)
             if missing and (again.found or again.status is LPStatus.INFEASIBLE):
