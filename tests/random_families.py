@@ -409,6 +409,27 @@ def mixed_sizes(d):
             d.product(x, y, size())
 
 
+def penalties(d):
+    """Draw pairs of x and y with gains of 1 to 100 beside penalties of 1e4 to 1e12, with y up to 1e6."""
+    d.sense = d.whole(0, 1) * 2 - 1
+    n, most = d.whole(1, 6), d.power(0, 6)
+    penalty = d.power(4, 12)
+    xs = [d.x(-d.sense * penalty * d.chance(0.2)) for _ in range(n)]
+    ys = [d.y(d.sense * d.power(0, 2), upper=_short(most * d.between(0.5, 1))) for _ in range(n)]
+    for x, y in zip(xs, ys, strict=True):
+        if d.chance(0.8):
+            d.product(x, y, -d.sense * penalty * (d.between(0.5, 1) if d.chance(0.5) else 1))
+    if d.chance(0.5):  # each y is of use with its x open or without, and some of the x have to open
+        d.row(dict.fromkeys(xs, 1), lower=d.whole(0, n))
+    if d.chance(0.3):
+        d.row(dict.fromkeys(ys, 1), upper=d.between(0.3, 0.9) * n * most)
+    if d.chance(0.3):
+        d.row({ys[0]: 1, xs[-1]: -most}, upper=0)
+    if d.chance(0.2):
+        short = d.y(-d.sense * penalty)
+        d.row(dict.fromkeys(ys, 1) | {short: 1}, lower=d.between(0.1, 0.9) * n * most)
+
+
 # --- rows of binaries -----------------------------------------------------------------------------------
 
 
@@ -552,7 +573,7 @@ def parts(d):
     names = [
         name
         for name in FAMILIES
-        if name not in ("parts", "scaled twins", "unbounded", "wide rows", "infeasible")
+        if name not in ("parts", "scaled twins", "unbounded", "wide rows", "infeasible", *_LATER)
     ]
     drawn = [family_problem(d.rng, str(d.rng.choice(names))) for _ in range(d.whole(2, 3))]
     return _side_by_side(drawn)
@@ -598,7 +619,7 @@ def _side_by_side(problems):
 
 def twins(d):
     """Draw a model of another family in other units: rows, columns and objective times powers of ten."""
-    left_out = ("parts", "scaled twins", "wide rows", "bilinear", "mixed sizes")
+    left_out = ("parts", "scaled twins", "wide rows", *_LATER)
     names = [name for name in FAMILIES if name not in left_out]
     name = str(d.rng.choice(names))
     problem = family_problem(d.rng, name)
@@ -670,6 +691,9 @@ def small_case(seed):
     return Case(seed, family, "small", "plain", model, problem, places_of(model, model.x.values()))
 
 
+#: Left out where families are drawn from, so that a seed stays the model that it was.
+_LATER = ("bilinear", "mixed sizes", "penalties")
+
 #: All families by name.
 FAMILIES = {
     "money": money,
@@ -684,6 +708,7 @@ FAMILIES = {
     "one-sided": one_sided,
     "bilinear": bilinear,
     "mixed sizes": mixed_sizes,
+    "penalties": penalties,
     "wide rows": wide,
     "whole numbers": whole_rows,
     "figures": figures,

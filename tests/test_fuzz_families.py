@@ -28,6 +28,14 @@ def test_products_with_far_ends_lose_no_plan(seed):
     assert max(verdict.distance or 0, verdict.search or 0) <= 0.01, verdict
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_gains_beside_penalties_are_no_rounding(seed):
+    """A gain of 1 beside a penalty of 1e12: no bound is beaten, and no plan is lost."""
+    verdict = judge(seed, "penalties")
+    assert not verdict.wrong, verdict
+    assert max(verdict.distance or 0, verdict.search or 0) <= 0.01, verdict
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_no_backend_gives_a_bound_that_is_beaten(seed):
     """With figures from 1e-6 to 1e9, what every LP and MIP backend makes j3o say is true."""

@@ -40,6 +40,9 @@ _LOOSEST = {"feasibilitytol": 1e-6, "intfeastol": 1e-5, "optimalitytol": 1e-6}
 #: Gurobi's error numbers: no licence, and a model too large for it.
 LICENCE_ERRORS = (10009, 10010)
 
+#: Beside large costs of other columns, which may be closed, Gurobi's default of 1e-6 hides small gains.
+_EXACT = {"OptimalityTol": 1e-9}
+
 
 def unavailable(n_columns: int, n_rows: int, products: bool = False) -> str:
     """Return why Gurobi cannot take a model of this size, with or without products, or "" if it can."""
@@ -125,7 +128,8 @@ class GurobiBackend:
         reason: str = "",
     ) -> None:
         self.description = f"Gurobi {version()}" + (f" ({reason})" if reason else "")
-        self._env = environment({**({"Threads": threads} if threads else {}), **(options or {})}, seed)
+        own = {"Threads": threads} if threads else {}
+        self._env = environment({**_EXACT, **own, **(options or {})}, seed)
 
     def open(self, model: LinearModel) -> GurobiProgram:
         """Return a `GurobiProgram` loaded with `model`."""

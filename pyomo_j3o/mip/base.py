@@ -70,7 +70,8 @@ class Limits:
         None for the solver's own default.
     tight
         With the tightest tolerances that the solver has: for models in which a fraction of an x that counts
-        as 0 opens what a huge M holds. SCIP has no other that it keeps.
+        as 0 opens what a huge M holds, or in which gains are small beside other costs. SCIP has no other
+        tolerance of rows that it keeps.
     """
 
     time: float = np.inf
@@ -162,6 +163,12 @@ class MIPSolver(Protocol):
     takes_products: bool
     #: A model with no more nonzeros it solves before a start is found.
     small: int
+
+    def dual_tolerance(self, tight: bool) -> float:
+        """Return how far, in absolute terms, a reduced cost may be on the wrong side of 0.
+
+        `tight` is that of `Limits`.
+        """
 
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None

@@ -19,14 +19,22 @@ from pyomo_j3o.problem import (
     farthest_apart,
     larger_end,
 )
+from pyomo_j3o.tightening import ends_of_better_plans
 from pyomo_j3o.whole import counted_side, units_of
 
-#: A MIP solver's bound counts with a margin for its tolerances: a part of the bound, and a part of the most
-#: that one column contributes to the objective.
+#: A MIP solver's bound counts with a margin for rounding: a part of the bound, and a part of the most that
+#: one column contributes to the objective.
 _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 
 #: An integer column with a smaller coefficient hardly counts beside feasibility tolerances of 1e-6.
 _SLIGHT = 1e-3
+
+#: A cost of less than so many times the tolerance of duals may be overlooked as a whole.
+_NEAR_TOLERANCE = 1e3
+
+#: Where neither bounds nor rows give a column an end, no better point is taken to be farther out than so many
+#: times what is farthest out in the point at hand.
+_TIMES_THE_FARTHEST = 100.0
 
 #: So many times a point that overfills a whole row by its tolerance is cut off.
 _ROUNDS = 50
@@ -46,7 +54,9 @@ def solve_checked(
       again.
     - A point that misses a row once its integers are rounded, as a huge M allows, is looked for again with
       tight tolerances; so is every point of a model with tiny coefficients of integers, from the start.
-    - The bound has a margin for the solver's tolerances. A bound that a known point beats proves nothing.
+    - The bound has a margin for small costs that the solver's dual tolerance may hide. Where that margin is
+      wider than the gap that is asked for, the model is solved with tight tolerances.
+    - A bound that a known point beats proves nothing.
 
     Parameters
     ----------
@@ -56,26 +66,38 @@ def solve_checked(
     begin = time.perf_counter()
     whole = _WholeRows.of(model)
     proven, nodes = np.inf, 0
+    can_be_tighter = solver.dual_tolerance(True) < solver.dual_tolerance(False)
 
     def attempt(model: MIPModel, tight: bool) -> MIPSolution:
         nonlocal proven, nodes
         left = replace(limits, time=limits.time - (time.perf_counter() - begin), tight=tight)
         found = solver.solve(model, left, start, write)
         nodes += found.nodes
-        proven = min(proven, _believable(model, found, start))
+        proven = min(proven, _believable(model, found, start, solver.dual_tolerance(tight)))
         return found
 
-    tight = _has_slight_integers(model)
+    def gap_at(values: FloatArray) -> float:
+        """Return the gap that is asked for at a point."""
+        return max((limits.rel_gap or 0.0) * abs(model.objective_at(values)), limits.abs_gap or 0.0)
+
+    def hides_the_gap(values: FloatArray) -> bool:
+        """Return whether the dual tolerance may hide more than the gap, and a smaller one hides less."""
+        if limits.rel_gap is None or not can_be_tighter:
+            return False
+        return _hidden(model, solver.dual_tolerance(False), values) > gap_at(values)
+
+    tight = _has_slight_integers(model) or (start is not None and hides_the_gap(start.values))
     found = attempt(model, tight)
-    if (
-        not tight
-        and found.found
-        and whole.covers(found.values) is None
-        and _misses_when_rounded(model, found.values)
-    ):
-        tight = True
-        again = attempt(model, tight)
-        found = again if again.found or again.status is LPStatus.INFEASIBLE else found
+    if not tight and found.found and whole.covers(found.values) is None:
+        missing = _misses_when_rounded(model, found.values)
+        unproven = found.status is LPStatus.OPTIMAL and proven - found.objective > gap_at(found.values)
+        tight = missing or (unproven and hides_the_gap(found.values))
+        if tight:
+            again = attempt(model, True)
+            if missing and (again.found or again.status is LPStatus.INFEASIBLE):
+                found = again
+            elif again.found:
+                found = again if again.objective >= found.objective else replace(found, status=again.status)
     for _ in range(_ROUNDS):
         covers = whole.covers(found.values) if found.found else None
         if covers is None:
@@ -91,17 +113,65 @@ def solve_checked(
     return replace(found, bound=proven, nodes=nodes)
 
 
-def _believable(model: MIPModel, found: MIPSolution, start: Start | None) -> float:
-    """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it."""
+def _believable(model: MIPModel, found: MIPSolution, start: Start | None, tolerance: float) -> float:
+    """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it.
+
+    `tolerance` is that of its duals.
+    """
     if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
         return found.bound
     if farthest_apart(sparse.csr_array(model.linear.matrix)) > FARTHEST_APART:
         return np.inf
     bound = found.bound + _MARGIN * abs(found.bound) + _MARGIN_OF_LARGEST * _largest_contribution(model)
+    values = found.values if found.found else None if start is None else start.values
+    bound += _hidden(model, tolerance, values)
     known = found.objective if found.found else -np.inf
     if start is not None and not len(model.products) and not _missed(model.linear, start.values):
         known = max(known, model.objective_at(start.values))
     return np.inf if bound < known - TOLERANCE * max(1.0, abs(known)) else max(bound, known)
+
+
+def _hidden(model: MIPModel, tolerance: float, values: FloatArray | None) -> float:
+    """Return how much objective a solver may overlook by the absolute tolerance of its duals.
+
+    A cost near the tolerance counts as 0: what is lost is at most the tolerance, or the cost where that is
+    smaller, times the range of the column.
+
+    Parameters
+    ----------
+    model
+        As the solver gets it.
+    tolerance
+        Of the duals.
+    values
+        (n,), a known point, if there is one: points that are worse are of no interest.
+    """
+    linear, terms = model.linear, model.products
+    mine = terms.row == OBJECTIVE
+    costs = np.concatenate([np.abs(linear.objective), np.abs(terms.coefficient[mine])])
+    slight = (costs > 0) & (costs < _NEAR_TOLERANCE * tolerance)
+    if not slight.any():
+        return 0.0
+    floor = -np.inf
+    if values is not None and not mine.any():
+        floor = float(linear.objective @ values)
+        floor -= TOLERANCE * max(1.0, abs(floor))
+    lower, upper = ends_of_better_plans(_without_rows_of(linear, terms.row[~mine]), floor)
+    far = _TIMES_THE_FARTHEST * float(np.max(np.abs(values), initial=1.0)) if values is not None else np.inf
+    lower = np.where(np.isfinite(lower), lower, np.minimum(-far, upper))
+    upper = np.where(np.isfinite(upper), upper, np.maximum(far, lower))
+    size = np.maximum(np.abs(lower), np.abs(upper))[terms.offloading[mine]]
+    ranges = np.maximum(np.concatenate([upper - lower, size]), 0.0)
+    return float((np.minimum(costs, tolerance) * ranges)[slight].sum())
+
+
+def _without_rows_of(linear: LinearModel, rows: IntArray) -> LinearModel:
+    """Return the model with these rows open: of one with products, its linear part says nothing."""
+    if not len(rows):
+        return linear
+    lower, upper = linear.row_lower.copy(), linear.row_upper.copy()
+    lower[rows], upper[rows] = -np.inf, np.inf
+    return replace(linear, row_lower=lower, row_upper=upper)
 
 
 def _largest_contribution(model: MIPModel) -> float:

@@ -85,6 +85,10 @@ class GurobiMIP:
         environment(self._own, seed).close()  # an unknown option is an error here, before any work is done
         _require_right_gurobi()
 
+    def dual_tolerance(self, tight: bool) -> float:
+        """Return the tolerance of duals, tight or not the smallest that Gurobi has."""
+        return float(self._own.get("OptimalityTol", _EXACT["OptimalityTol"]))
+
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
     ) -> MIPSolution:

@@ -77,8 +77,16 @@ _PROOF_ONLY = {
 _TIMES_THE_NODES, _STUCK, _NODES_BEFORE_STUCK = 4, 0.9, 50
 
 
-#: Tolerances of integrality and of rows.
-_TIGHT = {"mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9}
+#: Tolerances of integrality and of rows, and of duals in presolve.
+_TIGHT = {
+    "mip_feasibility_tolerance": 1e-9,
+    "primal_feasibility_tolerance": 1e-9,
+    "dual_feasibility_tolerance": 1e-10,
+}
+
+#: HiGHS's own. Its LPs have this part of the MIP's tolerance as that of their duals.
+_DEFAULT = {"mip_feasibility_tolerance": 1e-6, "dual_feasibility_tolerance": 1e-7}
+_OF_LPS = 0.1
 
 
 @functools.cache
@@ -131,6 +139,12 @@ class HighsMIP:
         self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._own)  # an unknown option is an error here, before any work is done
         require_right_highs()
+
+    def dual_tolerance(self, tight: bool) -> float:
+        """Return the tolerance of duals: the larger one of presolve's and of the LPs'."""
+        options = {**_DEFAULT, **(_TIGHT if tight else {}), **self._own}
+        of_lps = _OF_LPS * float(options["mip_feasibility_tolerance"])
+        return max(of_lps, float(options["dual_feasibility_tolerance"]))
 
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None

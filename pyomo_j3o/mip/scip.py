@@ -51,6 +51,9 @@ _LOOSEST = {
     "numerics/lpfeastolfactor": 1.0,
 }
 
+#: The tolerance of duals, SCIP's own and a tight one: SCIP takes costs below that for 0.
+_DUAL, _DEFAULT_DUAL, _TIGHT_DUAL = "numerics/dualfeastol", 1e-7, 1e-9
+
 _STATUS = {
     "optimal": LPStatus.OPTIMAL,
     "gaplimit": LPStatus.OPTIMAL,
@@ -113,6 +116,10 @@ class ScipMIP:
         self.description = _name_and_version(known) + (f" ({reason})" if reason else "")
         _require_right_scip()
 
+    def dual_tolerance(self, tight: bool) -> float:
+        """Return the tolerance of duals."""
+        return float(self._own.get(_DUAL, _TIGHT_DUAL if tight else _DEFAULT_DUAL))
+
     def solve(
         self, model: MIPModel, limits: Limits, start: Start | None = None, write: Write | None = None
     ) -> MIPSolution:
@@ -132,6 +139,8 @@ class ScipMIP:
         options.update(
             limits.as_options("limits/gap", "limits/absgap", "limits/totalnodes", "limits/solutions")
         )
+        if limits.tight:
+            options[_DUAL] = _TIGHT_DUAL
         scip = _new_scip(options)
         if start is not None and start.near_optimal:
             from pyscipopt.scip import PY_SCIP_PARAMSETTING as SCIP_PARAMSETTING
