@@ -30,7 +30,7 @@ _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 _SLIGHT = 1e-3
 
 #: A cost of less than so many times the tolerance of duals may be overlooked as a whole.
-_NEAR_TOLERANCE = 1e3
+_NEAR_TOLERANCE = 10.0
 
 #: Where neither bounds nor rows give a column an end, no better point is taken to be farther out than so many
 #: times what is farthest out in the point at hand.
