@@ -379,7 +379,7 @@ def vetted(
     if ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED) and plan is None:
         return outcome
     if plan is not None and own.accepts(plan.x, plan.y):
-        return outcome
+        return _best_of_few(outcome, own, settings, timings, log)
     assert linear is not None
     if plan is None and remaining() <= 0:
         return outcome
@@ -405,6 +405,34 @@ def vetted(
     elif ending is not Ending.INTERRUPTED:
         ending = Ending.REFUSED if remaining() > 0 else Ending.TIME
     return replace(outcome, plan=plan, duals=duals, bound=bound, ending=ending)
+
+
+def _best_of_few(
+    outcome: Outcome, own: OwnRows, settings: method.Settings, timings: Timings, log: Log
+) -> Outcome:
+    """Look at every placement where they are few, and the whole search has left the gap open.
+
+    Figures far apart do that: a gain of 1 is lost in the tolerances beside a penalty of 1e12.
+    """
+    plan, problem = outcome.plan, own.problem
+    assert plan is not None
+    free = np.sum(problem.onloading_lower < problem.onloading_upper)
+    if problem.batches is not None:
+        return outcome
+    given_up = outcome.ending in (Ending.FIXED_POINT, Ending.THRASHING, Ending.STALLED)
+    searched = settings.improve and settings.bound != "none" and settings.onloading_step is None
+    if not (given_up and searched) or free > _FEW_TO_PROVE or settings.closed(plan.objective, outcome.bound):
+        return outcome
+    log.line("The gap is open, and placements are few: once more, placement by placement")
+    end = min(settings.time_limit, timings.elapsed() + _SECONDS_OF_PROOF)
+    with timings.phase("offload"):
+        found = own.search(None, Routed(plan, outcome.duals), 0.0, lambda: end - timings.elapsed())
+    bound = min(outcome.bound, found.bound)
+    if found.plan is not None and found.plan.objective > plan.objective:
+        plan, outcome = found.plan, replace(outcome, plan=found.plan, duals=found.duals)
+    bound = max(bound, plan.objective)
+    closed = settings.closed(plan.objective, bound)
+    return replace(outcome, bound=bound, ending=Ending.GAP if closed else outcome.ending)
 
 
 def _not_by_a_word(

@@ -5,6 +5,7 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
+from random_judge import judge
 from small_problems import INF, brute_force, problem_of
 
 from pyomo_j3o import annotate, vetting
@@ -156,3 +157,10 @@ def test_a_capacity_without_meaning_costs_no_plan(most, name, mip_solver):
     results = SolverFactory(name).solve(lots(most), lp_solver="highs", mip_solver=mip_solver, rel_gap=0)
     assert results.incumbent_objective == pytest.approx(expected, rel=1e-6)
     assert results.objective_bound <= expected * (1 + 1e-6)
+
+
+def test_the_gap_of_few_placements_is_closed_one_by_one():
+    """Beside a penalty of 1e12, gains of 1 are lost in the relaxation, and not at one placement."""
+    verdict = judge(13, "penalties")
+    assert not verdict.wrong
+    assert verdict.distance < 1e-6
