@@ -51,6 +51,7 @@ from pyomo_j3o.problem import (
     OBJECTIVE,
     BoolArray,
     FloatArray,
+    Plan,
     Problem,
     evaluate,
     larger_end,
@@ -643,7 +644,10 @@ class J3O(SolverBase):
                 log.header()
                 settings = replace(settings, start=given)
                 outcome, trace = baj3o.solve(linear, backend, settings, timings, log, algorithm == "baj3o")
-                outcome = vetted(instance.in_own_columns(outcome), own, linear, settings, timings, log)
+                before = instance.in_own_columns(outcome)
+                outcome = vetted(before, own, linear, settings, timings, log)
+                if trace and outcome is not before and outcome.plan is not None:
+                    trace[-1] = _amended(trace[-1], outcome.plan, outcome.bound, scaled.sense, timings)
             plan, outcome = outcome.plan, scaling.invert(outcome)
             if plan is not None and outcome.plan is not None:
                 outcome = replace(outcome, plan=replace(outcome.plan, y=own.in_own_units(plan.y)))
@@ -844,6 +848,17 @@ def _require_paid(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArra
             f"batch whose '{inverse.onloading[batches.indicator[b]].name}' is 0, within its tolerance; "
             "scale the model so that such a rate is not of the size of rounding"
         )
+
+
+def _amended(record: Record, plan: Plan, bound: float, sense: float, timings: Timings) -> Record:
+    """Return the last record with the plan and the bound that the solve ends with."""
+    return replace(
+        record,
+        incumbent=sense * plan.objective,
+        bound=sense * bound,
+        relative_gap=relative_gap(plan.objective, bound),
+        time=timings.elapsed(),
+    )
 
 
 def _explanation(solved: _Solved, config: Any, model: BlockData) -> str:
