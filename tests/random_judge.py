@@ -202,6 +202,11 @@ class Said:
     placement: np.ndarray | None = None
     seconds: float = 0.0
 
+    @property
+    def bounded_by_none(self):
+        """Whether there is a plan, and no bound is claimed for it."""
+        return self.value is not None and not self.missed and math.isinf(self.bound)
+
 
 def ask(case, solver, options):
     """Solve a copy of a case's model; return the `Said`."""
@@ -417,8 +422,11 @@ def _judge(case):
         verdict.wrong = f"truth: {error}"
         return verdict
     verdict.exact, verdict.optimum = truth.exact, truth.value
-    for name, solver, _, rel_gap in ways:
+    for name, solver, options, rel_gap in ways:
         if name not in said:
+            continue
+        if math.isinf(truth.value) and options.get("bound") == "none" and said[name].bounded_by_none:
+            # Without a bound, nothing is said of what other placements bring.
             continue
         wrong, distances[name] = complaint(said[name], truth, rel_gap)
         if not wrong and solver == "j3o.exact" and (distances[name] or 0) > 1.1 * rel_gap + 1e-6:
