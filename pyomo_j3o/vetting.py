@@ -58,6 +58,9 @@ _MOST_EXCLUDED, _SECONDS = 50, 10.0
 #: So many times the x that mend most of a missed row change.
 _ROUNDS_OF_MENDING = 5
 
+#: What rounding may take from a side less the terms of x, per unit of their sizes.
+_GRAIN = 1e-15
+
 #: So long is a plan, or a proof that there is none, looked for where solvers are not believed.
 _SECONDS_OF_PROOF = 5.0
 
@@ -163,7 +166,7 @@ class OwnRows:
             if found.status is not LPStatus.OPTIMAL:
                 continue
             duals = found.row_duals * form.row / form.objective
-            proven = dual_bound(model, duals, model.lower, model.upper) + constant
+            proven = dual_bound(self._with_grain(model, x), duals, model.lower, model.upper) + constant
             bound = min(bound, proven * self.scaling.objective)
             y = found.values * form.column / self.scaling.column
             if self.scaled.batches is not None:
@@ -173,6 +176,13 @@ class OwnRows:
                 plan = Plan(x, y, evaluate(self.scaled, x.astype(float), y))
                 return Routed(plan, duals * self.scaling.objective / self.scaling.row, bound)
         return Routed(bound=bound)
+
+    def _with_grain(self, model: LinearModel, x: BoolArray) -> LinearModel:
+        """Return the LP at a placement with rows wider by what rounding may have taken from their sides."""
+        problem = self.problem
+        sides = larger_end(problem.row_lower, problem.row_upper)
+        grain = _GRAIN * (abs(problem.onloading_rows) @ x.astype(float) + sides)
+        return replace(model, row_lower=model.row_lower - grain, row_upper=model.row_upper + grain)
 
     def search(self, linear: Problem | None, start: Routed, rel_gap: float, remaining: Remaining) -> Routed:
         """Return the best plan of all placements if they are few, else a good one.
