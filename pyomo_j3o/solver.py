@@ -648,9 +648,9 @@ class J3O(SolverBase):
                 outcome = vetted(before, own, linear, settings, timings, log)
                 if trace and outcome is not before and outcome.plan is not None:
                     trace[-1] = _amended(trace[-1], outcome.plan, outcome.bound, scaled.sense, timings)
-            plan, outcome = outcome.plan, scaling.invert(outcome)
-            if plan is not None and outcome.plan is not None:
-                outcome = replace(outcome, plan=replace(outcome.plan, y=own.in_own_units(plan.y)))
+            outcome = scaling.invert(outcome)
+            if outcome.plan is not None:
+                outcome = replace(outcome, plan=_within_bounds(outcome.plan, problem))
             if outcome.ending is Ending.ITERATIONS and not _given(config, "max_iterations"):
                 # Nobody asked for a limit: the default is one more way for the alternation to end.
                 outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)
@@ -848,6 +848,11 @@ def _require_paid(problem: Problem, inverse: Inverse, x: BoolArray, y: FloatArra
             f"batch whose '{inverse.onloading[batches.indicator[b]].name}' is 0, within its tolerance; "
             "scale the model so that such a rate is not of the size of rounding"
         )
+
+
+def _within_bounds(plan: Plan, problem: Problem) -> Plan:
+    """Return the plan with what misses a bound of y by a tolerance at that bound."""
+    return replace(plan, y=np.clip(plan.y, problem.offloading_lower, problem.offloading_upper))
 
 
 def _amended(record: Record, plan: Plan, bound: float, sense: float, timings: Timings) -> Record:
