@@ -24,6 +24,7 @@ from pyomo_j3o.problem import (
     TOLERANCE,
     BoolArray,
     FloatArray,
+    IntArray,
     Plan,
     Problem,
     activities,
@@ -151,11 +152,11 @@ class OwnRows:
         if self._breaks_placement_rows(x, model):
             return Routed(bound=-np.inf)
         constant = evaluate(self.problem, x.astype(float), np.zeros(self.problem.n_offloading))
-        bound = np.inf
+        bound, end = np.inf, time.perf_counter() + time_limit
         for form in self._forms(x, model):
             program = HighsProgram(form.model, _TIGHT)
             try:
-                found = program.solve(time_limit)
+                found = program.solve(end - time.perf_counter())
                 ray = program.farkas() if found.status is LPStatus.INFEASIBLE else None
             except BackendError:  # it has no word for what happened: the other form may do
                 continue
@@ -198,8 +199,7 @@ class OwnRows:
         remaining
             Seconds left.
         """
-        free = np.sum(self.problem.onloading_lower < self.problem.onloading_upper)
-        if free <= (_FEW_TO_FIND if start.plan is None else _FEW_TO_PROVE):
+        if len(_free(self.problem)) <= (_FEW_TO_FIND if start.plan is None else _FEW_TO_PROVE):
             return self._best_of_all(remaining)
         if start.plan is not None:
             return self.descend(start, remaining)
@@ -292,8 +292,7 @@ class OwnRows:
         """Return the best plan that changes of one x at a time lead to, as far as a short time allows."""
         best, last = start, None
         end = time.perf_counter() + min(remaining(), _SECONDS_OF_DESCENT)
-        free = np.flatnonzero(self.problem.onloading_lower < self.problem.onloading_upper)
-        for i in itertools.cycle(free.tolist()):
+        for i in itertools.cycle(_free(self.problem).tolist()):
             left = end - time.perf_counter()
             if best.plan is None or i == last or left <= 0:
                 break  # after a round without a better plan, or none to begin with
@@ -426,17 +425,14 @@ def _best_of_few(
     """
     plan, problem = outcome.plan, own.problem
     assert plan is not None
-    free = np.sum(problem.onloading_lower < problem.onloading_upper)
-    if problem.batches is not None:
+    if problem.batches is not None or len(_free(problem)) > _FEW_TO_PROVE:
         return outcome
     given_up = outcome.ending in (Ending.FIXED_POINT, Ending.THRASHING, Ending.STALLED)
     searched = settings.improve and settings.bound != "none" and settings.onloading_step is None
-    if not (given_up and searched) or free > _FEW_TO_PROVE or settings.closed(plan.objective, outcome.bound):
+    if not (given_up and searched) or settings.closed(plan.objective, outcome.bound):
         return outcome
     log.line("The gap is open, and placements are few: once more, placement by placement")
-    end = min(settings.time_limit, timings.elapsed() + _SECONDS_OF_PROOF)
-    with timings.phase("offload"):
-        found = own.search(None, Routed(plan, outcome.duals), 0.0, lambda: end - timings.elapsed())
+    found = _searched(own, None, Routed(plan, outcome.duals), settings, timings)
     bound = min(outcome.bound, found.bound)
     if found.plan is not None and found.plan.objective > plan.objective:
         plan, outcome = found.plan, replace(outcome, plan=found.plan, duals=found.duals)
@@ -457,15 +453,22 @@ def _not_by_a_word(
     log.line(
         "Infeasible by a solver's word, for figures of a row far apart; once more, placement by placement"
     )
-    end = min(settings.time_limit, timings.elapsed() + _SECONDS_OF_PROOF)
-    with timings.phase("offload"):
-        found = own.search(linear, Routed(), settings.rel_gap, lambda: end - timings.elapsed())
+    found = _searched(own, linear, Routed(), settings, timings)
     if found.plan is None and found.bound == -np.inf:
         return outcome
     ending = Ending.REFUSED
     if found.plan is not None:
         ending = Ending.GAP if settings.closed(found.plan.objective, found.bound) else Ending.TOLERANCES
     return replace(outcome, plan=found.plan, duals=found.duals, bound=found.bound, ending=ending)
+
+
+def _searched(
+    own: OwnRows, linear: Problem | None, start: Routed, settings: method.Settings, timings: Timings
+) -> Routed:
+    """Return what a search of the placements finds and proves in a few seconds."""
+    end = min(settings.time_limit, timings.elapsed() + _SECONDS_OF_PROOF)
+    with timings.phase("offload"):
+        return own.search(linear, start, settings.rel_gap, lambda: end - timings.elapsed())
 
 
 def _is_proven_infeasible(problem: Problem, time_limit: float) -> bool:
@@ -527,9 +530,14 @@ def routing_model(problem: Problem, x: BoolArray) -> LinearModel:
     )
 
 
+def _free(problem: Problem) -> IntArray:
+    """Return the onloading variables that are not fixed by their bounds."""
+    return np.flatnonzero(problem.onloading_lower < problem.onloading_upper)
+
+
 def _placements(problem: Problem) -> Iterator[BoolArray]:
     """Yield every placement within the bounds of x."""
-    free = np.flatnonzero(problem.onloading_lower < problem.onloading_upper)
+    free = _free(problem)
     for values in itertools.product((False, True), repeat=len(free)):
         x = problem.onloading_lower > 0.5
         x[free] = values
