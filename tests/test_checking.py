@@ -302,3 +302,18 @@ def test_a_bound_that_stands_for_none(name, far):
     assert results.solution_status.name == "optimal"
     assert results.incumbent_objective == pytest.approx(5 + 3, rel=1e-4)
     assert results.objective_bound <= 8 + 1e-9
+
+
+def test_an_integer_with_a_tiny_coefficient_counts():
+    """A row of 1e9 holds with x by half a per cent; HiGHS's presolve at default tolerances fixes it at 0."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(range(2), domain=pyo.Binary), pyo.Var(range(2))
+    m.y[0].setlb(0), m.y[0].setub(1e6), m.y[1].setlb(0), m.y[1].setub(1e7)
+    m.needed = pyo.Constraint(expr=-1e9 * m.x[0] + m.y[1] - 1e7 * m.x[1] * m.y[0] <= -995e6)
+    m.open = pyo.Constraint(expr=m.x[1] >= 1)
+    m.least = pyo.Constraint(expr=-1e9 * m.x[0] - 1e6 * m.y[1] >= -5e12)
+    m.worth = pyo.Objective(expr=1e6 * m.x[1] - 1e7 * m.y[0] - m.y[1], sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    results = SolverFactory("j3o.exact").solve(m, lp_solver="highs", mip_solver="highs")
+    assert results.incumbent_objective == pytest.approx(1e6)
+    assert results.objective_bound >= 1e6

@@ -10,6 +10,7 @@ from small_problems import INF, linear_problems, problem_of
 
 from pyomo_j3o import annotate
 from pyomo_j3o.problem import violations
+from pyomo_j3o.scaling import scale
 from pyomo_j3o.tightening import implied_bounds, tighten_links
 
 
@@ -93,3 +94,14 @@ def test_the_unit_of_the_objective_does_not_matter(unit):
     assert results.incumbent_objective / unit == pytest.approx(0.2)
     assert results.extra_info.trace[-1].incumbent / unit == pytest.approx(0.2)
     assert m.dual[m.also] / unit == pytest.approx(3)
+
+
+def test_a_tiny_coefficient_implies_no_bound_beyond_rounding():
+    """In a row of 1e18, what rounding leaves is a hundred times an entry of 1: the x behind it stays free."""
+    problem = problem_of(
+        {"a": 0, "b": 0},
+        {"y": (1, 0, 1e9), "w": (1, 0, 1e9)},
+        [({"a": -2, "b": 1, "y": -1e9}, -INF, -1e18), ({"w": 1, "b": -1e9}, -INF, 0.0)],
+    )
+    scaled = scale(problem)[0]
+    assert implied_bounds(scaled)[1][1] == pytest.approx(scaled.offloading_upper[1])

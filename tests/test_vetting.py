@@ -1,10 +1,14 @@
 """Plans are held against the rows as written, and routed in them where tolerances let rows slip."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from exact_rational import exact_optimum
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
+from random_families import family_case
 from random_judge import judge
 from small_problems import INF, brute_force, problem_of
 
@@ -164,3 +168,25 @@ def test_the_gap_of_few_placements_is_closed_one_by_one():
     verdict = judge(13, "penalties")
     assert not verdict.wrong
     assert verdict.distance < 1e-6
+
+
+def test_the_bound_at_a_placement_has_room_for_the_rounding_of_sides():
+    """A side of -9999999.9 less 0.1 - 1e7 is 0 up to rounding, and a gain of 1e9 makes 4 of that."""
+    problem = family_case(243, "mixed sizes").problem
+    x = np.array([True, True, True, False])
+    fixed = replace(problem, onloading_lower=x.astype(float), onloading_upper=x.astype(float))
+    own = own_rows(problem)
+    bound = own.route(x, INF).bound / own.scaling.objective
+    assert bound >= float(exact_optimum(fixed)[0])
+
+
+def test_infeasible_by_a_solver_s_word_alone_is_looked_into():
+    """An x that counts 1 beside a y that counts 1e7 and gets to 1e7: x = 1, y = 0 is a plan, to the digit."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 1e7))
+    m.row = pyo.Constraint(expr=m.x - 1e7 * m.y + m.x * m.y >= 1)
+    m.worth = pyo.Objective(expr=0.1 * m.x + 3 * m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    for name in ("j3o", "j3o.exact"):
+        results = SolverFactory(name).solve(m, lp_solver="highs", mip_solver="highs")
+        assert results.incumbent_objective == pytest.approx(0.1), name
