@@ -171,7 +171,7 @@ def _restored(
 
     Also whether its plan is one of the original.
     """
-    plan = outcome.plan
+    outcome, plan = replace(outcome, cuts=None), outcome.plan  # those are in other columns
     if plan is None:
         return replace(outcome, duals=None), True
     original = charged.original

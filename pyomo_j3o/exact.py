@@ -29,7 +29,7 @@ from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, solve
 from pyomo_j3o.mip.base import Write
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, evaluate
 from pyomo_j3o.repairing import first_plan
-from pyomo_j3o.results import Ending, Outcome, Record, Timings, relative_gap, rounding
+from pyomo_j3o.results import Cuts, Ending, Outcome, Record, Timings, relative_gap, rounding
 from pyomo_j3o.scaling import scale_rows
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import first_of, gap_closed
@@ -327,6 +327,18 @@ def _reordered(model: MIPModel, order: IntArray) -> MIPModel:
     )
 
 
+def _with_cuts(linear: LinearModel, cuts: Cuts, columns: IntArray) -> LinearModel:
+    """Return the model of some columns of the whole with the cuts over them."""
+    within = cuts.matrix[:, columns]
+    mine = np.flatnonzero(np.diff(within.indptr))
+    return replace(
+        linear,
+        matrix=sparse.csr_array(sparse.vstack([linear.matrix, within[mine]], format="csr")),
+        row_lower=np.concatenate([linear.row_lower, cuts.lower[mine]]),
+        row_upper=np.concatenate([linear.row_upper, cuts.upper[mine]]),
+    )
+
+
 @dataclass(slots=True)
 class _Run:
     """The state of one solve: nothing of it outlives the call."""
@@ -571,19 +583,32 @@ class _Run:
             return Ending.INFEASIBLE
         return Ending.GAP if remaining() > 0 else Ending.TIME
 
+    @property
+    def _near(self) -> bool:
+        """Whether J3O's plan is so good that only the proof is left."""
+        start = self.outcome_of_start
+        if start is None or start.ending is Ending.TIME or self.alone:
+            return False
+        return _NEAR[0] <= relative_gap(self.objective, self.bound) <= _NEAR[1]
+
     def _states(self, problem: Problem) -> list[_PartState]:
         plan = self.plan if problem is self.instance.problem else self._linear_start()
         plan = None if self.alone else plan
+        cuts = None
+        if problem is self.instance.linear and self.outcome_of_start is not None and self._near:
+            cuts = self.outcome_of_start.cuts
         place = self._places(problem)
         states: list[_PartState] = []
         for part in split(problem):
             if not len(part.onloading) + len(part.offloading):
                 continue  # rows of constants, which the compiler has checked
+            columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
             model = mip_model(part.problem)
+            if cuts is not None:
+                model = replace(model, linear=_with_cuts(model.linear, cuts, columns))
             start = None
             if plan is not None:
                 start = np.concatenate([plan.x[part.onloading].astype(float), plan.y[part.offloading]])
-            columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
             order = np.argsort(place[columns], kind="stable")
             handed_over = _reordered(model, order)
             states.append(_PartState(len(states) + 1, part, model, start, handed_over, order))
@@ -618,9 +643,7 @@ class _Run:
         interrupted: threading.Event,
     ) -> None:
         settings = self.settings
-        start = self.outcome_of_start
-        near = start is not None and start.ending is not Ending.TIME
-        near = near and _NEAR[0] <= relative_gap(self.objective, self.bound) <= _NEAR[1]
+        near = self._near
         side_by_side = min(settings.threads or 1, len(states)) if solver.name == "highs" else 1
         threads = settings.threads if side_by_side == 1 else max(1, (settings.threads or 1) // side_by_side)
 
@@ -721,8 +744,7 @@ class _Run:
                 values[state.part.onloading] = state.start[:n]
                 y[state.part.offloading] = state.start[n:]
             x = values > 0.5
-            if self.plan is None or not np.array_equal(x, self.plan.x):
-                self._keep(x, y, problem)
+            self._keep(x, y, problem)
             # Behind a huge M, a fraction of an x that counts as 0 may open all that is needed.
             opened = (values > 0.0) & (problem.onloading_upper > 0.5)
             if not self._proven() and not np.array_equal(x, opened):
@@ -759,10 +781,12 @@ class _Run:
 
         `y` counts if there is no other routing, or if it is better by this part of the objective.
         """
-        try:
-            plan, duals = self._routed(x)
-        except KeyboardInterrupt:
-            plan, duals = None, None
+        plan, duals = self.plan, self.duals
+        if plan is None or not np.array_equal(x, plan.x):
+            try:
+                plan, duals = self._routed(x)
+            except KeyboardInterrupt:
+                plan, duals = None, None
         given = self._as_given(x, y, problem)
         if given is not None and (
             plan is None or given.objective > plan.objective + better * abs(plan.objective)

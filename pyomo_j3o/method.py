@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_j3o.aggregating import aggregate_capacities
 from pyomo_j3o.alternating import alternate
@@ -27,7 +28,7 @@ from pyomo_j3o.offloading import OffloadingByParts, Routing
 from pyomo_j3o.onloading import OnloadingStep, greedy_onloading
 from pyomo_j3o.problem import BoolArray, FloatArray, IntArray, Plan, Problem, missed
 from pyomo_j3o.repairing import first_plan, nearest_placement
-from pyomo_j3o.results import Ending, Outcome, Record, Step, Timings, relative_gap, rounding
+from pyomo_j3o.results import Cuts, Ending, Outcome, Record, Step, Timings, relative_gap, rounding
 from pyomo_j3o.sharing import share
 from pyomo_j3o.stopping import Stop
 from pyomo_j3o.structure import Structure, analyse
@@ -152,7 +153,8 @@ def solve(
     finally:
         run.close()
     duals = None if outcome.duals is None else outcome.duals[: problem.n_rows]
-    return replace(outcome, duals=duals, steps=tuple(run.steps)), run.trace
+    cuts = None if settings.charged is not None else run.cuts(problem.n_rows)
+    return replace(outcome, duals=duals, steps=tuple(run.steps), cuts=cuts), run.trace
 
 
 def certify(problem: Problem, backend: Backend, settings: Settings, timings: Timings, log: Log) -> Outcome:
@@ -244,6 +246,24 @@ class _Run:
     def close(self) -> None:
         if self._step is not None:
             self._step.close()
+
+    def cuts(self, n_rows: int) -> Cuts | None:
+        """Return the rows of the tightened relaxation beyond the first `n_rows` of the problem."""
+        problem, found = self.structure.problem, []
+        for part, tightened in zip(self.parts, self.tightened, strict=True):
+            if tightened is None:
+                continue
+            model = tightened.model
+            own = np.concatenate([part.rows >= n_rows, np.ones(model.n_rows - len(part.rows), dtype=bool)])
+            rows = sparse.coo_array(sparse.csr_array(model.matrix)[np.flatnonzero(own)])
+            columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
+            shape = rows.shape[0], problem.n_onloading + problem.n_offloading
+            wide = sparse.csr_array((rows.data, (rows.row, columns[rows.col])), shape=shape)
+            found.append((wide, model.row_lower[own], model.row_upper[own]))
+        if not found:
+            return None
+        matrices, lower, upper = zip(*found, strict=True)
+        return Cuts(sparse.csr_array(sparse.vstack(matrices)), np.concatenate(lower), np.concatenate(upper))
 
     def remaining(self) -> float:
         return self.settings.time_limit - self.timings.elapsed()

@@ -286,11 +286,16 @@ def larger_end(lower: FloatArray, upper: FloatArray) -> FloatArray:
 
 def farthest_apart(matrix: sparse.csr_array) -> float:
     """Return the largest ratio of two entries of one row, at least 1."""
+    return float(ratios_of_entries(matrix).max(initial=1.0))
+
+
+def ratios_of_entries(matrix: sparse.csr_array) -> FloatArray:
+    """Return the largest ratio of two entries of each row, (M,); 0 for an empty one."""
     smallest = np.full(matrix.shape[0], np.inf)
     np.minimum.at(
         smallest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data)
     )
-    return float((largest_entries(matrix) / smallest).max(initial=1.0))
+    return largest_entries(matrix) / smallest
 
 
 def largest_entries(matrix: sparse.csr_array) -> FloatArray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_j3o.problem import FloatArray, Plan
 
@@ -143,6 +144,23 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Cuts:
+    """Rows that every plan of a problem keeps, and its LP relaxation does not.
+
+    Attributes
+    ----------
+    matrix : (k, N + K) CSR
+        Over the columns (x, y).
+    lower, upper : (k,)
+        Sides of the rows.
+    """
+
+    matrix: sparse.csr_array
+    lower: FloatArray
+    upper: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of a solve on arrays; objective and bound are those of the maximised problem.
 
@@ -159,6 +177,8 @@ class Outcome:
         Where the problem is unbounded: columns of y along which it is.
     steps : tuple of Step
         What the improvement gained, step by step.
+    cuts : Cuts or None
+        What the relaxation was tightened by; None if it was not, or not in the columns of this problem.
     """
 
     plan: Plan | None
@@ -167,3 +187,4 @@ class Outcome:
     duals: FloatArray | None = None
     ray: tuple[int, ...] = ()
     steps: tuple[Step, ...] = ()
+    cuts: Cuts | None = None

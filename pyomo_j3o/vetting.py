@@ -13,6 +13,7 @@ from scipy import sparse
 from pyomo_j3o import method
 from pyomo_j3o.bounding import dual_bound, relaxation_model
 from pyomo_j3o.deadline import GRACE, Remaining
+from pyomo_j3o.decomposing import take
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.log import Log
 from pyomo_j3o.lp import LinearModel, LPStatus
@@ -30,12 +31,13 @@ from pyomo_j3o.problem import (
     activities,
     allowed_violations,
     evaluate,
-    farthest_apart,
     larger_end,
     largest_coefficients,
     largest_entries,
+    ratios_of_entries,
     violations,
 )
+from pyomo_j3o.repairing import first_plan
 from pyomo_j3o.results import Ending, Outcome, Timings
 from pyomo_j3o.scaling import Scaling
 from pyomo_j3o.whole import broken_rows
@@ -472,21 +474,33 @@ def _searched(
 
 
 def _is_proven_infeasible(problem: Problem, time_limit: float) -> bool:
-    """Return whether a solver's word that a problem has no plan is enough, or its relaxation a proof."""
+    """Return whether a solver's word that a problem has no plan is enough, or its relaxation a proof.
+
+    The word is enough where the rows without figures far apart have no plan by themselves.
+    """
     rows = sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")
-    if len(problem.products) or farthest_apart(sparse.csr_array(rows)) <= FARTHEST_APART:
+    near = np.flatnonzero(ratios_of_entries(sparse.csr_array(rows)) <= FARTHEST_APART)
+    if len(problem.products) or len(near) == problem.n_rows:
         return True
+    deadline = time.perf_counter() + max(time_limit, GRACE)
     model = relaxation_model(problem)
     model = replace(model, objective=np.zeros(model.n_columns))
     program = HighsProgram(model, _TIGHT)
     try:
-        found = program.solve(max(time_limit, GRACE))
+        found = program.solve(deadline - time.perf_counter())
         ray = program.farkas() if found.status is LPStatus.INFEASIBLE else None
     except BackendError:
-        return False
+        ray = None
     finally:
         program.close()
-    return ray is not None and dual_bound(model, ray, model.lower, model.upper) < 0.0
+    if ray is not None and dual_bound(model, ray, model.lower, model.upper) < 0.0:
+        return True
+    every = np.arange(problem.n_onloading), np.arange(problem.n_offloading)
+    try:
+        status, _ = first_plan(take(problem, *every, near), max(deadline - time.perf_counter(), GRACE))
+    except BackendError:
+        return False
+    return status is LPStatus.INFEASIBLE
 
 
 def first_missed(problem: Problem, x: BoolArray, y: FloatArray) -> tuple[int, float] | None:

@@ -14,6 +14,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
 from pyomo.contrib.solver.common.util import NoOptimalSolutionError
 from pyomo.gdp import Disjunct, Disjunction
+from random_families import family_case
 from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from scipy import sparse
 from solver_models import (
@@ -714,6 +715,39 @@ def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_)
     monkeypatch.setattr(mip.HighsMIP, "solve", solve)
     results = exact(mip_solver="highs").solve(taskonomy())
     assert results.solution_status == SolutionStatus.optimal
+
+
+@pytest.mark.parametrize("edges", [1, 2])
+def test_j3o_s_cuts_go_with_a_near_start(monkeypatch, edges):
+    """With a start that leaves only the proof, the solver gets the cuts, part by part; the optimum keeps all."""
+    handed_over, solve = [], mip.HighsMIP.solve
+
+    def keep(self, model, limits, start, write):
+        handed_over.append((model, solve(self, model, limits, start, write)))
+        return handed_over[-1][1]
+
+    monkeypatch.setattr(exact_module, "_NEAR", (0.0, np.inf))
+    plain = exact(mip_solver="highs", mip_start="none").solve(taskonomy(6, edges))
+    monkeypatch.setattr(mip.HighsMIP, "solve", keep)
+    model = taskonomy(6, edges)
+    results = exact(mip_solver="highs", mip_start="j3o").solve(model)
+    assert results.incumbent_objective == pytest.approx(plain.incumbent_objective, rel=2.1e-4)
+    n_rows = sum(1 for _ in model.component_data_objects(pyo.Constraint, active=True))
+    with_start = [(given, found) for given, found in handed_over if found.found][-edges:]
+    assert len(with_start) == edges
+    assert sum(given.linear.n_rows for given, _ in with_start) > n_rows
+    for given, found in with_start:
+        body = given.linear.matrix @ found.values
+        size = np.maximum(1.0, np.abs(body))
+        assert np.all(body <= given.linear.row_upper + 1e-6 * size)
+        assert np.all(body >= given.linear.row_lower - 1e-6 * size)
+
+
+def test_a_better_routing_of_the_same_placement_is_kept():
+    """Costs of 1e-10 of the largest: the MIP solver routes the start's placement better than the LP did."""
+    case = family_case(121, "scaled twins")
+    found = [exact(mip_start=start, mip_solver="highs").solve(case.model) for start in ("none", "j3o")]
+    assert found[1].incumbent_objective == pytest.approx(found[0].incumbent_objective, rel=1e-4)
 
 
 def test_a_start_within_the_gap_ends_the_solve(monkeypatch):

@@ -190,3 +190,18 @@ def test_infeasible_by_a_solver_s_word_alone_is_looked_into():
     for name in ("j3o", "j3o.exact"):
         results = SolverFactory(name).solve(m, lp_solver="highs", mip_solver="highs")
         assert results.incumbent_objective == pytest.approx(0.1), name
+
+
+@pytest.mark.parametrize("name", ["j3o", "j3o.exact"])
+def test_a_solver_s_word_is_enough_where_the_conflict_is_elsewhere(name):
+    """What contradicts itself in rows of ordinary figures is infeasible, whatever another row holds."""
+    m = pyo.ConcreteModel()
+    m.k = pyo.RangeSet(14)
+    m.x, m.y = pyo.Var(m.k, domain=pyo.Binary), pyo.Var(m.k, bounds=(0, 1e7))
+    m.far = pyo.Constraint(expr=m.x[1] - 1e9 * m.y[1] <= 5)
+    m.worth = pyo.Objective(expr=sum(m.x[k] + m.y[k] for k in m.k), sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    m.half = pyo.Constraint(expr=sum(m.x[k] for k in m.k) + 0.25 * m.y[2] == 3.5)
+    m.shut = pyo.Constraint(expr=m.y[2] <= 1)
+    results = SolverFactory(name).solve(m, raise_exception_on_nonoptimal_result=False, load_solutions=False)
+    assert results.termination_condition == TerminationCondition.provenInfeasible
