@@ -719,7 +719,7 @@ def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_)
 
 @pytest.mark.parametrize("edges", [1, 2])
 def test_j3o_s_cuts_go_with_a_near_start(monkeypatch, edges):
-    """With a start that leaves only the proof, the solver gets the cuts, part by part; the optimum keeps all."""
+    """With a start that leaves only the proof, the solver gets the cuts, which the optimum keeps."""
     handed_over, solve = [], mip.HighsMIP.solve
 
     def keep(self, model, limits, start, write):
