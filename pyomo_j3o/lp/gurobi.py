@@ -40,8 +40,8 @@ _LOOSEST = {"feasibilitytol": 1e-6, "intfeastol": 1e-5, "optimalitytol": 1e-6}
 #: Gurobi's error numbers: no licence, and a model too large for it.
 LICENCE_ERRORS = (10009, 10010)
 
-#: Beside large costs of other columns, which may be closed, Gurobi's default of 1e-6 hides small gains. In a row
-#: of small figures, it lets through a large part of what the row is there to limit.
+#: Gurobi's defaults are 1e-6. Beside large costs of other columns, which may be closed, that hides small gains.
+#: In a row of small figures, it lets through a large part of what the row is there to limit.
 _EXACT = {"OptimalityTol": 1e-9, "FeasibilityTol": 1e-9}
 
 
