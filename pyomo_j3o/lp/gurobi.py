@@ -40,7 +40,7 @@ _LOOSEST = {"feasibilitytol": 1e-6, "intfeastol": 1e-5, "optimalitytol": 1e-6}
 #: Gurobi's error numbers: no licence, and a model too large for it.
 LICENCE_ERRORS = (10009, 10010)
 
-#: Gurobi's defaults are 1e-6. Beside large costs of other columns, which may be closed, that hides small gains.
+#: Gurobi's defaults are 1e-6. Beside large costs of other columns, that hides small gains.
 #: In a row of small figures, it lets through a large part of what the row is there to limit.
 _EXACT = {"OptimalityTol": 1e-9, "FeasibilityTol": 1e-9}
 
