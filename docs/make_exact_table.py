@@ -26,7 +26,7 @@ from pyomo.version import version as pyomo_version
 
 import pyomo_j3o
 from pyomo_j3o import library
-from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.modeling.compiler import compile_model
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

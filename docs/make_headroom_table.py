@@ -19,8 +19,8 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import TerminationCondition
 
 from pyomo_j3o import library
-from pyomo_j3o.headroom import find_headroom
 from pyomo_j3o.simulation import Simulation, simulate
+from pyomo_j3o.simulation.headroom import find_headroom
 
 TARGET = 0.01
 STEP = 0.05

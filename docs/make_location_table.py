@@ -22,10 +22,10 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 
 import pyomo_j3o
 from pyomo_j3o import library
-from pyomo_j3o.bounding import whole_model
-from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.linearize import linearize
+from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.lp.highs import QuietHighs, pass_model
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.linearize import linearize
 
 HERE = Path(__file__).parent
 

@@ -23,13 +23,13 @@ from pyomo.version import version as pyomo_version
 
 import pyomo_j3o
 from pyomo_j3o import library
-from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.cutting import relax
-from pyomo_j3o.decomposing import split
-from pyomo_j3o.exact import mip_model
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.methods.exact import mip_model
 from pyomo_j3o.mip import HighsMIP, Limits
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.decomposing import split
 
 HERE = Path(__file__).parent
 GAP = 1e-4

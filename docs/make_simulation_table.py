@@ -14,9 +14,9 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o import library
-from pyomo_j3o.headroom import find_headroom
 from pyomo_j3o.plotting import plot_backlog, plot_latency
 from pyomo_j3o.simulation import MMPP, Recorded, Simulation, simulate
+from pyomo_j3o.simulation.headroom import find_headroom
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

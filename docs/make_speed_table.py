@@ -22,11 +22,11 @@ from pyomo.version import version as pyomo_version
 
 import pyomo_j3o
 from pyomo_j3o import library
-from pyomo_j3o.bounding import relaxation_model
-from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.linearize import linearize
+from pyomo_j3o.certify.relaxation import relaxation_model
+from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.problem import Problem
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.linearize import linearize
 
 HERE = Path(__file__).parent
 SEED = 7

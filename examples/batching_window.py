@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o import library
-from pyomo_j3o.headroom import find_headroom
+from pyomo_j3o.simulation.headroom import find_headroom
 
 WINDOWS = (0.02, 0.04, 0.07, 0.1, 0.2, 0.5, 2.0)  # T_b, s
 # BAJ3O comes last: its plan is the one that the model then holds.

@@ -1,13 +1,13 @@
 """Joint onloading and offloading in Pyomo; importing this package registers the solver ``j3o``."""
 
-from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
-from pyomo_j3o.batching_window import BatchingWindow
-from pyomo_j3o.explaining import explain_infeasibility
-from pyomo_j3o.sensitivity import budget_worth
-from pyomo_j3o.solver import J3O
-from pyomo_j3o.surrogate_rows import BatchingSurrogate
-from pyomo_j3o.transformations import LinearizeProducts
-from pyomo_j3o.version import __version__
+from pyomo_j3o.core.version import __version__
+from pyomo_j3o.diagnosis.infeasibility import explain_infeasibility
+from pyomo_j3o.diagnosis.sensitivity import budget_worth
+from pyomo_j3o.interface.solver import J3O
+from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock, annotate
+from pyomo_j3o.modeling.batching_window import BatchingWindow
+from pyomo_j3o.transformations.batching_surrogate import BatchingSurrogate
+from pyomo_j3o.transformations.linearize_products import LinearizeProducts
 
 __all__ = [
     "J3O",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyomo_j3o.tables import budget_table, placement_table, routing_table
+from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from pyomo.core.base.block import BlockData
 
-    from pyomo_j3o.delivery import Simulation
+    from pyomo_j3o.simulation.delivery import Simulation
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
 _LEVEL_COLOURS = {"client": "#0072B2", "edge": "#E69F00", "cloud": "#56B4E9", "dropped": "#D9D9D9"}

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pyomo_j3o.problem import OBJECTIVE
+from pyomo_j3o.core.problem import OBJECTIVE
 
 INF = math.inf
 

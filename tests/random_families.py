@@ -16,7 +16,7 @@ from random_problems import as_pyomo
 from scipy import sparse
 from small_problems import INF, problem_of
 
-from pyomo_j3o.problem import OBJECTIVE
+from pyomo_j3o.core.problem import OBJECTIVE
 
 
 class Draft:

@@ -26,11 +26,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from small_problems import INF
 from solver_models import objective_value
 
-from pyomo_j3o import improving
+from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.errors import TriviallyInfeasibleError
+from pyomo_j3o.improve import improving
 from pyomo_j3o.lp import gurobi
 from pyomo_j3o.mip import scip
-from pyomo_j3o.problem import OBJECTIVE
 
 #: What a bound, a plan and its rows may be off by, relative to the optimum and to the row's largest term.
 TOLERANCE = 1e-6

@@ -12,7 +12,7 @@ from random_problems import SHAPES, random_problem
 from small_problems import INF
 
 from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate
-from pyomo_j3o.problem import OBJECTIVE
+from pyomo_j3o.core.problem import OBJECTIVE
 
 WINDOWS = "windows"
 

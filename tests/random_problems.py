@@ -6,10 +6,10 @@ import pyomo.environ as pyo
 from small_problems import INF, at_placement, best_routing, placements, problem_of
 
 from pyomo_j3o import annotate
-from pyomo_j3o.cutting import relax
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.problem import OBJECTIVE
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.problem import OBJECTIVE
-from pyomo_j3o.structure import analyse
 
 #: What a random problem may look like.
 SHAPES = (

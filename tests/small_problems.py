@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
 
-from pyomo_j3o import method, stopping
-from pyomo_j3o.linearize import linearize
-from pyomo_j3o.log import Log
+from pyomo_j3o.alternate import stopping
+from pyomo_j3o.core.log import Log
+from pyomo_j3o.core.problem import OBJECTIVE, Problem, Products, evaluate, violations
+from pyomo_j3o.core.results import Timings
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.methods import j3o as method
 from pyomo_j3o.mip import HighsMIP
-from pyomo_j3o.problem import OBJECTIVE, Problem, Products, evaluate, violations
-from pyomo_j3o.results import Timings
+from pyomo_j3o.presolve.linearize import linearize
 
 INF = math.inf
 

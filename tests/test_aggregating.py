@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from random_problems import by_placement
 from small_problems import INF, beside, permuted, problem_of, solve
 
-from pyomo_j3o.aggregating import aggregate_capacities
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.lp.base import LPSolution
+from pyomo_j3o.presolve.aggregating import aggregate_capacities
 
 
 def aggregated(problem):

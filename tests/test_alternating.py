@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pyomo_j3o.alternating import alternate
+from pyomo_j3o.alternate.alternating import alternate
+from pyomo_j3o.alternate.offloading import Routing
+from pyomo_j3o.core.results import Ending
 from pyomo_j3o.lp import LPStatus
-from pyomo_j3o.offloading import Routing
-from pyomo_j3o.results import Ending
 
 
 class Script:

@@ -7,9 +7,9 @@ import pytest
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
-from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, Roles, annotate, annotated
-from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import AnnotationError
+from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock, Roles, annotate, annotated
+from pyomo_j3o.modeling.compiler import compile_model
 
 
 def add_routes(block, *index):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyomo_j3o.batch_latency import fit_batch_latency, v100_batch_latency, v100_classifiers
+from pyomo_j3o.library.batch_latency import fit_batch_latency, v100_batch_latency, v100_classifiers
 
 seconds = st.floats(1e-5, 10.0)
 sizes = st.lists(st.integers(1, 128), min_size=2, max_size=8, unique=True)

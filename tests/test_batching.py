@@ -14,12 +14,12 @@ from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondi
 from small_problems import best_routing
 
 from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock
-from pyomo_j3o.batching import linearised, surrogate
-from pyomo_j3o.charging import charge_when_onloaded, charge_when_used
-from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.alternate.batch_surrogate import linearised, surrogate
+from pyomo_j3o.core.problem import activities
 from pyomo_j3o.library import build_model, taskonomy, taskonomy_data
-from pyomo_j3o.linearize import linearize
-from pyomo_j3o.problem import activities
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.linearize import linearize
+from pyomo_j3o.presolve.setup_payers import charge_when_onloaded, charge_when_used
 
 kinds = st.fixed_dictionaries({name: st.booleans() for name in ("shared", "ungated", "costs", "forced")})
 

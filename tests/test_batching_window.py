@@ -11,9 +11,9 @@ from batching_models import Drawn, missed
 from pyomo.gdp import Disjunct, Disjunction
 
 from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock, annotate
-from pyomo_j3o.annotate import Roles, annotated
-from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
+from pyomo_j3o.modeling.annotate import Roles, annotated
+from pyomo_j3o.modeling.compiler import compile_model
 
 HELD = {
     *("models", "length", "headroom", "setup", "per_query", "arrivals", "used", "batch_size"),

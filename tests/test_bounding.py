@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from small_problems import INF, brute_force, linear_problems, problem_of
 
-from pyomo_j3o.cutting import relax
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend, LPStatus
-from pyomo_j3o.structure import analyse
 
 
 def relaxed(problem, backend=None, cuts=True, seconds=INF):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from random_problems import SHAPES, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.branching import Tree
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.branching import Tree
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.structure import analyse
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
 

@@ -12,14 +12,14 @@ from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from small_problems import INF, beside, permuted, problem_of
 from solver_models import classic, hard_to_place, new, objective_value, optimum, worst_violation
 
-import pyomo_j3o.improving
-import pyomo_j3o.method
+import pyomo_j3o.improve.improving
+import pyomo_j3o.methods.j3o
 from pyomo_j3o import annotate
-from pyomo_j3o.decomposing import split
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.library import fixed_charge_network, taskonomy
-from pyomo_j3o.linearize import linearize
 from pyomo_j3o.mip import HighsMIP
+from pyomo_j3o.presolve.decomposing import split
+from pyomo_j3o.presolve.linearize import linearize
 
 QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
 CONVERGED = (TerminationCondition.convergenceCriteriaSatisfied,)
@@ -36,7 +36,7 @@ def closes_small_parts(request, monkeypatch):
 def leave_small_parts(monkeypatch):
     """Let no part count as small."""
     for name in ("_TINY", "_TINY_MIXED"):
-        monkeypatch.setattr(pyomo_j3o.improving, name, -1)
+        monkeypatch.setattr(pyomo_j3o.improve.improving, name, -1)
 
 
 def EVERY_SHAPE(test):
@@ -266,7 +266,7 @@ def test_parts_apart_or_together(monkeypatch):
                 counts.append(len(parts))
                 return parts
 
-            monkeypatch.setattr(pyomo_j3o.method, "split", parted)
+            monkeypatch.setattr(pyomo_j3o.methods.j3o, "split", parted)
             answers.append(certified(as_pyomo(problem), best))
         if {a.solution_status for a in answers} == {SolutionStatus.optimal}:
             proven += 1
@@ -278,7 +278,7 @@ def test_parts_apart_or_together(monkeypatch):
 
 def test_threads_do_not_change_the_answer(monkeypatch):
     """Parts side by side are worth what they are one after the other, and proven as far."""
-    monkeypatch.setattr(pyomo_j3o.method, "split", lambda problem: split(problem, 0))
+    monkeypatch.setattr(pyomo_j3o.methods.j3o, "split", lambda problem: split(problem, 0))
     for seed in range(20, 28):
         problem, best = several_parts(seed)
         answers = [certified(as_pyomo(problem), best, threads=n, rel_gap=1e-7) for n in (1, 2, 3)]
@@ -511,7 +511,7 @@ def test_a_small_part_is_closed_by_a_milp_solver(seed, monkeypatch):
     assert results.objective_bound <= exact.incumbent_objective * (1 + 1e-6)
 
     # What it does not close in a few nodes, the search goes on with.
-    monkeypatch.setattr(pyomo_j3o.improving, "_TINY_EFFORT", 0)
+    monkeypatch.setattr(pyomo_j3o.improve.improving, "_TINY_EFFORT", 0)
     results = new(lp_solver="highs").solve(fixed_charge_network(12, seed), **QUIET)
     assert "milp" in [step.name for step in results.extra_info.improvement]
     assert results.incumbent_objective <= exact.incumbent_objective * 1.01
@@ -539,7 +539,7 @@ def test_a_milp_solver_that_fails_leaves_the_part_to_the_search(monkeypatch):
 @pytest.mark.parametrize("step", ["relax", "improve"])
 def test_an_lp_that_fails_in_a_step_that_helps_only_leaves_the_plan(monkeypatch, step):
     """Without the relaxation there is a plan without a proof, without the search the plan of the loop."""
-    whole = getattr(pyomo_j3o.method, step)
+    whole = getattr(pyomo_j3o.methods.j3o, step)
 
     def fail(*arguments, **keywords):
         if step == "relax" and arguments[-1]() <= 0:
@@ -547,7 +547,7 @@ def test_an_lp_that_fails_in_a_step_that_helps_only_leaves_the_plan(monkeypatch,
         raise BackendError("HiGHS stopped with status 'Unknown'")
 
     best = new(lp_solver="highs").solve(fixed_charge_network(12, 1), **QUIET).incumbent_objective
-    monkeypatch.setattr(pyomo_j3o.method, step, fail)
+    monkeypatch.setattr(pyomo_j3o.methods.j3o, step, fail)
     m = fixed_charge_network(12, 1)
     results = new(lp_solver="highs").solve(m)
     assert worst_violation(m) <= 1e-6

@@ -9,11 +9,14 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from scipy import sparse
 from small_problems import INF, problem_of
 
-from pyomo_j3o import annotate, exact, improving, solver
-from pyomo_j3o.bounding import improving_ray, relaxation_model, unbounded_columns, whole_model
+from pyomo_j3o import annotate
+from pyomo_j3o.certify.relaxation import improving_ray, relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.errors import BackendError
+from pyomo_j3o.improve import improving
+from pyomo_j3o.interface import solver
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel, LPStatus
+from pyomo_j3o.methods import exact
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, Start, solve_checked
 
 

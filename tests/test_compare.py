@@ -25,8 +25,8 @@ from pyomo.opt import SolverFactory as ClassicFactory
 pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
-from pyomo_j3o.command import FAULTY, FINE, INTERRUPTED, MISUSED, main
 from pyomo_j3o.compare.checking import Referee
+from pyomo_j3o.compare.cli import FAULTY, FINE, INTERRUPTED, MISUSED, main
 from pyomo_j3o.compare.contestants import label_apart, read
 from pyomo_j3o.compare.records import CompareError, Instance, Run, Settings
 from pyomo_j3o.compare.sources import from_file, from_suite
@@ -636,5 +636,5 @@ def test_the_script_the_module_and_the_light_import():
         module, _, function = tomllib.load(file)["project"]["scripts"]["pyomo-j3o"].partition(":")
     assert getattr(importlib.import_module(module), function) is main
     heavy = "{'rich', 'matplotlib', 'pyomo_j3o.compare'}"
-    code = f"import pyomo_j3o.command, sys; sys.exit(bool({heavy} & set(sys.modules)))"
+    code = f"import pyomo_j3o.compare.cli, sys; sys.exit(bool({heavy} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,10 +16,10 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo.repn.util import OrderedVarRecorder
 
-from pyomo_j3o.annotate import OffloadingBlock, OnloadingBlock, annotate
-from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.core.problem import OBJECTIVE, activities, evaluate
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError, UnsupportedTermError
-from pyomo_j3o.problem import OBJECTIVE, activities, evaluate
+from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock, annotate
+from pyomo_j3o.modeling.compiler import compile_model
 
 
 @pytest.fixture

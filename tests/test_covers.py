@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_problems import INF, problem_of
 
-from pyomo_j3o.covers import Knapsacks, separate
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.certify.covers import Knapsacks, separate
+from pyomo_j3o.core.structure import analyse
 
 
 def knapsacks_of(rows, n):

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import INF, beside, brute_force, linear_problems, permuted, problem_of
 
-from pyomo_j3o.bounding import together
-from pyomo_j3o.cutting import relax
-from pyomo_j3o.decomposing import split
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.certify.relaxation import together
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend, LPStatus
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.presolve.decomposing import split
 
 
 def test_servers_without_a_common_row_are_apart(two_servers_three_models):

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from small_problems import INF, best_routing, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.cutting import relax
-from pyomo_j3o.descending import Moves, Neighbourhood, descend, keeps_rows
-from pyomo_j3o.improving import drop_idle, improve
+from pyomo_j3o.alternate.lagrangian import price
+from pyomo_j3o.alternate.offloading import OffloadingStep
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.improving import drop_idle, improve
+from pyomo_j3o.improve.local_search import Moves, Neighbourhood, descend, keeps_rows
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.offloading import OffloadingStep
-from pyomo_j3o.structure import analyse
-from pyomo_j3o.surrogate import price
 
 
 def forever():

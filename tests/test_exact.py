@@ -28,12 +28,12 @@ from solver_models import (
 )
 
 from pyomo_j3o import annotate, library, mip
-from pyomo_j3o import exact as exact_module
-from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.lp import gurobi as gurobi_lp
+from pyomo_j3o.methods import exact as exact_module
 from pyomo_j3o.mip import GurobiMIP, LicenceError
+from pyomo_j3o.modeling.compiler import compile_model
 
 MIP_SOLVERS = ("gurobi", "highs", "scip")
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from pyomo.contrib.iis import mis
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 
-from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, explaining, library
+from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, library
+from pyomo_j3o.diagnosis import infeasibility as explaining
+from pyomo_j3o.diagnosis.infeasibility import Conflict
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
-from pyomo_j3o.explaining import Conflict
 
 
 def has_plan(model):

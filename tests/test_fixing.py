@@ -8,10 +8,10 @@ from random_problems import SHAPES, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, placements, problem_of
 from test_kernel import boxes
 
-from pyomo_j3o.fixing import fix_by_reduced_cost, propagate
-from pyomo_j3o.kernel import Kernel
+from pyomo_j3o.certify.kernel import Kernel
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.structure import analyse
 
 
 def inside(every, lower, upper):

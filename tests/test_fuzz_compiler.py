@@ -20,10 +20,10 @@ from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo.repn.util import OrderedVarRecorder
 
 from pyomo_j3o import annotate
-from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.errors import UnsupportedTermError
-from pyomo_j3o.expressions import Terms
-from pyomo_j3o.problem import OBJECTIVE
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.expressions import Terms
 
 # Multiples of 1/4 of few digits: no sum or product of them is rounded.
 _numbers = st.sampled_from([0, 1, -1, 2, 3, 0.5, -0.25, 1.5, np.float64(2.5), np.int64(-2)])

@@ -10,8 +10,8 @@ import pytest
 from random_judge import judge, optimum
 from random_models import random_case
 
-from pyomo_j3o import solver as solver_module
-from pyomo_j3o.scaling import Scaling
+from pyomo_j3o.interface import solver as solver_module
+from pyomo_j3o.presolve.scaling import Scaling
 
 SEEDS = range(26)
 

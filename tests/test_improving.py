@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from random_problems import SHAPES, by_placement, random_problem
 from small_problems import INF, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.cutting import relax
-from pyomo_j3o.improving import drop_idle, improve
+from pyomo_j3o.alternate.offloading import OffloadingStep
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.problem import evaluate, violations
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.improving import drop_idle, improve
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.mip import HighsMIP
-from pyomo_j3o.offloading import OffloadingStep
-from pyomo_j3o.problem import evaluate, violations
-from pyomo_j3o.structure import analyse
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
 

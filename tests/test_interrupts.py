@@ -22,9 +22,10 @@ from pyomo.core.base.var import VarData
 from solver_models import classic, new, two_servers, worst_violation
 
 import pyomo_j3o
-from pyomo_j3o import BatchingWindow, exact
+from pyomo_j3o import BatchingWindow
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.worker import Worker
+from pyomo_j3o.methods import exact
 from pyomo_j3o.mip import HighsMIP
 
 PACKAGE = str(Path(pyomo_j3o.__file__).parent)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from random_problems import SHAPES, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.kernel import Kernel, kernel_columns
+from pyomo_j3o.certify.kernel import Kernel, kernel_columns
 from pyomo_j3o.lp import GurobiBackend, HighsBackend, LPStatus, gurobi
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]

@@ -17,11 +17,11 @@ from small_problems import (
     solve,
 )
 
-from pyomo_j3o.cutting import relax
-from pyomo_j3o.linearize import linearize
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.results import Ending
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.results import Ending
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.presolve.linearize import linearize
 
 TOLERANCE = 1e-6
 

@@ -12,7 +12,6 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory
 
-from pyomo_j3o.inference import CLOUD, InferenceData
 from pyomo_j3o.library import (
     accuracy_from_loss,
     budget_table,
@@ -34,6 +33,7 @@ from pyomo_j3o.library import (
     windowed_instances,
     write_folder,
 )
+from pyomo_j3o.library.data import CLOUD, InferenceData
 
 
 def solve(model, mip_rel_gap=1e-9):
@@ -664,7 +664,7 @@ def test_a_folder_keeps_its_table_where_writing_fails(tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pyomo_j3o.whole_files.os.replace", fail)
+    monkeypatch.setattr("pyomo_j3o.core.whole_files.os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         write_folder(renamed("clients", "other"), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

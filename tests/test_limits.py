@@ -13,17 +13,20 @@ from pyomo.contrib.solver.common.results import TerminationCondition
 from scipy import sparse
 from small_problems import INF, linear_problems, problem_of
 
-from pyomo_j3o import compiler, covers, onloading, structure
-from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.covers import Knapsacks, separate
-from pyomo_j3o.deadline import OutOfTime
-from pyomo_j3o.descending import Neighbourhood, descend
-from pyomo_j3o.improving import drop_idle
+from pyomo_j3o.alternate import onloading
+from pyomo_j3o.alternate.lagrangian import price
+from pyomo_j3o.alternate.offloading import OffloadingStep
+from pyomo_j3o.alternate.onloading import GreedyState, greedy, greedy_onloading
+from pyomo_j3o.certify import covers
+from pyomo_j3o.certify.covers import Knapsacks, separate
+from pyomo_j3o.core import structure
+from pyomo_j3o.core.deadline import OutOfTime
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.improving import drop_idle
+from pyomo_j3o.improve.local_search import Neighbourhood, descend
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.offloading import OffloadingStep
-from pyomo_j3o.onloading import GreedyState, greedy, greedy_onloading
-from pyomo_j3o.structure import analyse
-from pyomo_j3o.surrogate import price
+from pyomo_j3o.modeling import compiler
+from pyomo_j3o.modeling.compiler import compile_model
 
 
 class Clock:

@@ -14,8 +14,8 @@ from small_problems import (
     product_problems,
 )
 
-from pyomo_j3o.linearize import UnboundedProductError, linearize
-from pyomo_j3o.problem import OBJECTIVE, evaluate, violations
+from pyomo_j3o.core.problem import OBJECTIVE, evaluate, violations
+from pyomo_j3o.presolve.linearize import UnboundedProductError, linearize
 
 
 def best_columns(problem, x):
@@ -165,7 +165,7 @@ def test_rows_keep_the_container_clean(problem):
     """No stored zeros, no duplicates, and the old rows come first, unchanged."""
     from dataclasses import replace
 
-    from pyomo_j3o.problem import Products
+    from pyomo_j3o.core.problem import Products
 
     one = np.zeros(1, dtype=np.int64)
     bounded = replace(problem, offloading_upper=np.minimum(problem.offloading_upper, 2.0))

@@ -15,6 +15,7 @@ from scipy import sparse
 from solver_models import two_servers
 
 from pyomo_j3o import mip
+from pyomo_j3o.core.problem import OBJECTIVE, Products
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp import LinearModel, LPStatus, known_case
 from pyomo_j3o.lp import gurobi as gurobi_lp
@@ -34,7 +35,6 @@ from pyomo_j3o.mip import (
 from pyomo_j3o.mip import gurobi as gurobi_mip
 from pyomo_j3o.mip import highs as highs_mip
 from pyomo_j3o.mip import scip as scip_mip
-from pyomo_j3o.problem import OBJECTIVE, Products
 
 INF = math.inf
 
@@ -96,7 +96,7 @@ def test_highs_is_tried_before_any_solve(monkeypatch):
     def refuse():
         raise BackendError("HiGHS gives a wrong answer")
 
-    monkeypatch.setattr("pyomo_j3o.solver.require_right_highs", refuse)
+    monkeypatch.setattr("pyomo_j3o.interface.solver.require_right_highs", refuse)
     with pytest.raises(BackendError, match="wrong answer"):
         pyo.SolverFactory("j3o", lp_solver="gurobi", mip_solver="scip").solve(two_servers())
 

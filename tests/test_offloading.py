@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import INF, at_placement, beside, best_routing, linear_problems, placements, problem_of
 
-from pyomo_j3o.decomposing import split
+from pyomo_j3o.alternate.offloading import OffloadingByParts, OffloadingStep, Routing
+from pyomo_j3o.core.problem import violations
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend, LPStatus
-from pyomo_j3o.offloading import OffloadingByParts, OffloadingStep, Routing
-from pyomo_j3o.problem import violations
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.presolve.decomposing import split
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from peer_code import cases_of, load
 
 from pyomo_j3o import J3O
 from pyomo_j3o.errors import AnnotationError, ModelError
-from pyomo_j3o.solver import BatchingJ3O, ExactJ3O
+from pyomo_j3o.interface.solver import BatchingJ3O, ExactJ3O
 
 pytest.importorskip("parameterized")
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from random_problems import by_placement, random_problem
 from small_problems import INF, linear_problems, location_problems, problem_of
 
-from pyomo_j3o.bounding import relaxation_model
+from pyomo_j3o.certify.mir import BaseRows, separate_rounding
+from pyomo_j3o.certify.relaxation import relaxation_model
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend, LPStatus
-from pyomo_j3o.rounding import BaseRows, separate_rounding
-from pyomo_j3o.structure import analyse
 
 
 def cut_at(problem, x, y):

@@ -7,8 +7,8 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from small_problems import INF, problem_of
 
 from pyomo_j3o import annotate
-from pyomo_j3o.problem import missed, violations
-from pyomo_j3o.scaling import scale_rows
+from pyomo_j3o.core.problem import missed, violations
+from pyomo_j3o.presolve.scaling import scale_rows
 
 
 def test_only_odd_rows_are_scaled_and_exactly():

@@ -12,8 +12,8 @@ from small_problems import best_routing
 from small_problems import brute_force as enumerated
 
 from pyomo_j3o import annotate, budget_worth, library
-from pyomo_j3o.compiler import compile_model
 from pyomo_j3o.errors import ModelError, OptionError
+from pyomo_j3o.modeling.compiler import compile_model
 
 
 @st.composite

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from small_problems import linear_problems, location_problems, problem_of
 
-from pyomo_j3o.charging import charge_when_used
-from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.rounding import BaseRows
-from pyomo_j3o.setups import setup_cuts
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.certify.mir import BaseRows
+from pyomo_j3o.certify.setup_cuts import setup_cuts
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.setup_payers import charge_when_used
 
 INF = float("inf")
 

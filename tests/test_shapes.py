@@ -14,7 +14,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 from solver_models import brute_force, objective_value, optimum, worst_violation
 
 from pyomo_j3o import library
-from pyomo_j3o.building import weighted
+from pyomo_j3o.library.building import weighted
 
 
 def _row_kinds():

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pyomo_j3o.sharing import share
+from pyomo_j3o.core.parallel import share
 
 INF = float("inf")
 

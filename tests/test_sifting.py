@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from small_problems import INF, problem_of
 
-from pyomo_j3o import sifting
-from pyomo_j3o.bounding import relaxation_model
-from pyomo_j3o.cutting import relax
+from pyomo_j3o.certify import sifting
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.certify.relaxation import relaxation_model
+from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.structure import analyse
 
 
 @pytest.fixture(autouse=True)

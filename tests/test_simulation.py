@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyomo_j3o.headroom import _mean_backlog, _share_late, _smallest, find_headroom, guess_headroom
 from pyomo_j3o.library import InferenceData, build_model, small_example
 from pyomo_j3o.simulation import MMPP, Poisson, Recorded, simulate
-from pyomo_j3o.window_work import window_work
+from pyomo_j3o.simulation.headroom import _mean_backlog, _share_late, _smallest, find_headroom, guess_headroom
+from pyomo_j3o.simulation.window_work import window_work
 
 nan = math.nan
 

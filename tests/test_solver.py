@@ -37,9 +37,9 @@ from solver_models import (
 
 import pyomo_j3o
 from pyomo_j3o import annotate
+from pyomo_j3o.core.log import Log
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.library import small_example, taskonomy
-from pyomo_j3o.log import Log
 
 QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
 SENSES = pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize], ids=["max", "min"])
@@ -1157,7 +1157,7 @@ def crawling(trace):
 
 def test_only_a_limit_that_was_asked_for_is_a_limit(monkeypatch):
     """The default number of iterations ends the alternation like a stall; given, it is a limit."""
-    monkeypatch.setattr("pyomo_j3o.stopping.usual", lambda *given: crawling)
+    monkeypatch.setattr("pyomo_j3o.alternate.stopping.usual", lambda *given: crawling)
     opt = new()
     opt.config.get("max_iterations").set_default_value(2)
     opt.config.get("max_iterations").reset()

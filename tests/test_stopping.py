@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pyomo_j3o import stopping
-from pyomo_j3o.results import Ending, Record, Timings, relative_gap
+from pyomo_j3o.alternate import stopping
+from pyomo_j3o.core.results import Ending, Record, Timings, relative_gap
 
 INF = float("inf")
 

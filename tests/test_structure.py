@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import INF, at_placement, linear_problems, placements, problem_of
 
-from pyomo_j3o.problem import OBJECTIVE
-from pyomo_j3o.structure import Index, analyse
+from pyomo_j3o.core.problem import OBJECTIVE
+from pyomo_j3o.core.structure import Index, analyse
 
 
 def openers(structure):

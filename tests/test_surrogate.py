@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from small_problems import INF, best_routing, linear_problems, location_problems, placements, problem_of
 
-from pyomo_j3o.descending import Neighbourhood
-from pyomo_j3o.structure import analyse
-from pyomo_j3o.surrogate import marginals, missing_links, price
+from pyomo_j3o.alternate.lagrangian import marginals, missing_links, price
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.local_search import Neighbourhood
 
 
 def gates(problem):

@@ -9,9 +9,9 @@ from random_models import random_case
 from small_problems import INF, linear_problems, problem_of
 
 from pyomo_j3o import annotate
-from pyomo_j3o.problem import violations
-from pyomo_j3o.scaling import scale
-from pyomo_j3o.tightening import implied_bounds, tighten_links
+from pyomo_j3o.core.problem import violations
+from pyomo_j3o.presolve.scaling import scale
+from pyomo_j3o.presolve.tightening import implied_bounds, tighten_links
 
 
 def test_the_coefficient_falls_to_what_the_variable_can_reach():

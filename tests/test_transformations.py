@@ -14,8 +14,8 @@ from scipy import sparse
 from solver_models import objective_value, snapshot, two_servers, worst_violation
 
 from pyomo_j3o import LinearizeProducts, OffloadingBlock, OnloadingBlock, annotate
+from pyomo_j3o.core.problem import OBJECTIVE, Products
 from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
-from pyomo_j3o.problem import OBJECTIVE, Products
 
 SEEDS = range(60)
 

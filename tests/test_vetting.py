@@ -12,9 +12,10 @@ from random_families import family_case
 from random_judge import judge
 from small_problems import INF, brute_force, problem_of
 
-from pyomo_j3o import annotate, vetting
-from pyomo_j3o.scaling import scale
-from pyomo_j3o.vetting import OwnRows, Routed
+from pyomo_j3o import annotate
+from pyomo_j3o.methods import vetting
+from pyomo_j3o.methods.vetting import OwnRows, Routed
+from pyomo_j3o.presolve.scaling import scale
 
 
 def own_rows(problem):

@@ -12,8 +12,8 @@ from scipy import sparse
 from small_problems import INF, placements, problem_of
 
 from pyomo_j3o import annotate, explain_infeasibility
-from pyomo_j3o.problem import activities
-from pyomo_j3o.whole import broken_rows, in_whole_numbers, units_of
+from pyomo_j3o.core.problem import activities
+from pyomo_j3o.core.whole_numbers import broken_rows, in_whole_numbers, units_of
 
 
 @pytest.mark.parametrize(

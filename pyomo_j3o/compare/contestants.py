@@ -29,7 +29,7 @@ from pyomo.opt import TerminationCondition as ClassicCondition
 
 from pyomo_j3o.compare.records import CompareError, Entrant, Settings
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
-from pyomo_j3o.library import small_example
+from pyomo_j3o.library.hierarchical import small_example
 
 #: The name that stands for `EXACT`, j3o's exact solver, with each of these MIP solvers behind it.
 EVERY_EXACT, EXACT, BEHIND_EXACT = "exact", "j3o.exact", ("highs", "gurobi", "scip")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.verdicts import Row
-from pyomo_j3o.whole_files import write_whole
+from pyomo_j3o.core.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,8 +26,8 @@ from rich.text import Text
 from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.records import Entrant, Instance
 from pyomo_j3o.compare.verdicts import HARD, Block, Row
-from pyomo_j3o.version import __version__
-from pyomo_j3o.whole_files import write_whole
+from pyomo_j3o.core.version import __version__
+from pyomo_j3o.core.whole_files import write_whole
 
 _BAD, _GOOD, _PALE = "bold red", "green", "dim"
 

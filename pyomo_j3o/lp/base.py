@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import OptionError
-from pyomo_j3o.problem import BoolArray, FloatArray, IntArray
 
 
 class LPStatus(enum.Enum):

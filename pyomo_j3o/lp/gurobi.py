@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import (
     LinearModel,
@@ -20,7 +21,6 @@ from pyomo_j3o.lp.base import (
     refuse_loose_tolerances,
     refuse_other_models,
 )
-from pyomo_j3o.problem import FloatArray
 
 #: What the licence that comes with gurobipy from PyPI allows, columns and rows each.
 FREE_SIZE = 2000

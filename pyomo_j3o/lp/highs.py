@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import (
     LinearModel,
@@ -26,7 +27,6 @@ from pyomo_j3o.lp.base import (
 )
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
-from pyomo_j3o.problem import FloatArray
 
 #: What ends a solve that was asked to stop early.
 _STOPPED = {

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pyomo_j3o.core.problem import OBJECTIVE, FloatArray, Products
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LinearModel, LPStatus
-from pyomo_j3o.problem import OBJECTIVE, FloatArray, Products
 
 
 class LicenceError(BackendError):

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.lp.base import LinearModel, LPStatus
-from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
-from pyomo_j3o.problem import (
+from pyomo_j3o.core.problem import (
     FARTHEST_APART,
     OBJECTIVE,
     TOLERANCE,
@@ -19,8 +17,10 @@ from pyomo_j3o.problem import (
     farthest_apart,
     larger_end,
 )
-from pyomo_j3o.tightening import ends_of_better_plans
-from pyomo_j3o.whole import counted_side, units_of
+from pyomo_j3o.core.whole_numbers import counted_side, units_of
+from pyomo_j3o.lp.base import LinearModel, LPStatus
+from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, MIPSolver, Start, Write
+from pyomo_j3o.presolve.tightening import ends_of_better_plans
 
 #: A MIP solver's bound counts with a margin for rounding: a part of the bound, and a part of the most that
 #: one column contributes to the objective.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
 from pyomo_j3o.lp.gurobi import LICENCE_ERRORS, environment, restore_ctrl_c, version
@@ -17,7 +18,6 @@ from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
-from pyomo_j3o.problem import OBJECTIVE
 
 #: Values of this size are Gurobi's infinity.
 _INFINITE = 1e20

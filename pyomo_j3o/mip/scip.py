@@ -14,7 +14,8 @@ from typing import Any, TextIO
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.deadline import OutOfTime, Remaining, forever, require_time
+from pyomo_j3o.core.deadline import OutOfTime, Remaining, forever, require_time
+from pyomo_j3o.core.problem import OBJECTIVE, FloatArray
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import (
     LPStatus,
@@ -27,7 +28,6 @@ from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
-from pyomo_j3o.problem import OBJECTIVE, FloatArray
 
 #: What SCIP takes for infinite.
 _INFINITY = 1e20

@@ -8,8 +8,8 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
-from pyomo_j3o.annotate import annotate
-from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.modeling.annotate import annotate
+from pyomo_j3o.modeling.compiler import compile_model
 
 N_MODELS, N_ROUTES = 5_000, 9
 

@@ -13,7 +13,7 @@ from large_models import KINDS
 from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o import library
-from pyomo_j3o.compiler import compile_model
+from pyomo_j3o.modeling.compiler import compile_model
 
 #: Of memory that a solve may take besides its arrays, whatever the model, in bytes.
 _ANYWAY = 30e6

@@ -4,15 +4,15 @@ import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o import library
-from pyomo_j3o.compiler import compile_model
-from pyomo_j3o.cutting import relax
-from pyomo_j3o.decomposing import split
-from pyomo_j3o.improving import improve
-from pyomo_j3o.linearize import linearize
+from pyomo_j3o.alternate.offloading import OffloadingStep
+from pyomo_j3o.alternate.onloading import greedy_onloading
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve.improving import improve
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.offloading import OffloadingStep
-from pyomo_j3o.onloading import greedy_onloading
-from pyomo_j3o.structure import analyse
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.decomposing import split
+from pyomo_j3o.presolve.linearize import linearize
 
 
 @pytest.fixture(params=[10, 100, 1000], scope="module")

@@ -1,0 +1,212 @@
+"""The LP relaxation, tightened by cuts round by round on its kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.certify.covers import Knapsacks, separate
+from pyomo_j3o.certify.kernel import Kernel, kernel_columns
+from pyomo_j3o.certify.mir import BaseRows, separate_rounding
+from pyomo_j3o.certify.relaxation import (
+    Relaxation,
+    Tightened,
+    dual_bound,
+    improving_ray,
+    relaxation_model,
+    summed,
+    with_ends,
+)
+from pyomo_j3o.certify.setup_cuts import setup_cuts
+from pyomo_j3o.certify.sifting import sift
+from pyomo_j3o.core.problem import FloatArray
+from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.errors import BackendError
+from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+
+#: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
+_WORTH = 5e-3
+
+#: Cuts whose coefficients are further apart than this are left to nobody's tolerances.
+_WIDEST = 1e6
+
+#: A set-up cut counts as violated by so much.
+_VIOLATION = 1e-2
+
+#: Parts of the bound: reduced costs of columns in the first kernel, and what absent ones may add.
+_KERNEL, _SLACK = 1e-3, 1e-5
+
+
+def relax(
+    structure: Structure,
+    backend: Backend,
+    cuts: bool,
+    remaining: Callable[[], float],
+    rounds: int = 20,
+) -> Relaxation:
+    """Solve the LP relaxation, and tighten it by cuts while that pays.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    backend
+        The LP solver.
+    cuts
+        Whether to add lifted cover cuts and mixed-integer rounding cuts; without them, the bound is that of
+        the plain LP relaxation.
+    remaining
+        Returns the seconds left.
+    rounds
+        The largest number of rounds of cuts.
+    """
+    problem = structure.problem
+    model = relaxation_model(problem)
+    n_x = problem.n_onloading
+    sifted = sift(structure, model, backend, remaining)
+    kernel, tightened = (None, _at_once(model, backend, remaining)) if sifted is None else sifted
+    try:
+        if tightened.solution.status is LPStatus.OPTIMAL and cuts and n_x:
+            tightened = _tighten(structure, backend, tightened, kernel, remaining, rounds)
+    finally:
+        if kernel is not None:
+            kernel.close()
+    solution = tightened.solution
+    if solution.status is not LPStatus.OPTIMAL:
+        bound = -np.inf if solution.status is LPStatus.INFEASIBLE else tightened.bound
+        bound = summed([bound, problem.objective_constant])
+        zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
+        return Relaxation(solution.status, bound, *zeros)
+    return Relaxation(
+        LPStatus.OPTIMAL,
+        summed([tightened.bound, problem.objective_constant]),
+        solution.values[:n_x],
+        solution.values[n_x:],
+        solution.row_duals[: problem.n_rows],
+        tightened,
+    )
+
+
+def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float]) -> Tightened:
+    """Return the optimum of the whole LP, unless the time is over."""
+    if remaining() <= 0:
+        return Tightened(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
+    program = backend.open(model)
+    try:
+        solution = program.solve(remaining())
+    finally:
+        program.close()
+    bound = np.inf
+    if solution.status is LPStatus.OPTIMAL and improving_ray(model, backend, remaining()) is not None:
+        solution = LPSolution.without_values(LPStatus.UNBOUNDED, solution.iterations)
+    if solution.status is LPStatus.OPTIMAL:
+        model = with_ends(model, solution.objective)
+        bound = dual_bound(model, solution.row_duals, model.lower, model.upper)
+    elif solution.status is LPStatus.TIME_LIMIT:
+        bound = _bound_in_time(model, solution)
+    return Tightened(model, solution, bound, solution.iterations)
+
+
+def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
+    """Return what is proven by the duals of an LP whose time is over, or by the ends of its columns."""
+    nothing = np.zeros(model.n_rows)
+    candidates = [nothing] if len(solution.row_duals) != model.n_rows else [nothing, solution.row_duals]
+    best = np.inf
+    for duals in candidates:
+        # What the duals prove within far ends gives the columns nearer ends, and these prove more.
+        ended = with_ends(model, best if np.isfinite(best) else -np.inf)
+        best = min(best, dual_bound(ended, duals, ended.lower, ended.upper))
+    return best
+
+
+def _tighten(
+    structure: Structure,
+    backend: Backend,
+    start: Tightened,
+    sifted: Kernel | None,
+    remaining: Callable[[], float],
+    rounds: int,
+) -> Tightened:
+    """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
+    if remaining() <= 0:
+        return start
+    knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
+    setups = setup_cuts(base, structure.problem.offloading_upper)
+    n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
+    scale = abs(start.bound)
+    lower, upper = start.model.lower[:n_x], start.model.upper[:n_x]
+    values, best = start.solution.values, start
+    kernel = sifted
+    before = 0 if sifted is None else sifted.iterations
+    try:
+        for _ in range(rounds):
+            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], remaining)
+            if not len(limit) or remaining() <= 0:
+                break
+            if kernel is None:
+                kernel = Kernel(start.model, backend, n_x, kernel_columns(start, _KERNEL * scale))
+            kernel.add_rows(cuts, limit)
+            point = kernel.solve(lower, upper, None, _SLACK * scale, -np.inf, remaining)
+            iterations = start.iterations + kernel.iterations - before
+            if point.status is LPStatus.INFEASIBLE and point.bound == -np.inf:
+                empty = LPSolution.without_values(LPStatus.INFEASIBLE)
+                return Tightened(kernel.model, empty, -np.inf, iterations)
+            if not point.solved:
+                break
+            values = point.values
+            solution = point.solution(kernel.model, iterations)
+            gained = best.bound - point.bound
+            # By rounding, duals may prove less than those before; the last LP is the tightest all the same.
+            best = Tightened(kernel.model, solution, min(point.bound, best.bound), iterations)
+            if gained < _WORTH * (start.bound - best.bound):
+                break
+    except BackendError:
+        # More rows than its licence takes, or more than its numerics: what is proven stays proven.
+        pass
+    finally:
+        if kernel is not None and kernel is not sifted:
+            kernel.close()
+    return _binding(best, n_rows)
+
+
+def _separate(
+    knapsacks: Knapsacks,
+    base: BaseRows,
+    setups: sparse.csr_array,
+    x: FloatArray,
+    y: FloatArray,
+    remaining: Callable[[], float],
+) -> tuple[sparse.csr_array, FloatArray]:
+    """Return all cuts of one round over the columns (x, y), or those that are found in time."""
+    of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > _VIOLATION)]
+    covers, cover_limit = separate(knapsacks, x, remaining=remaining)
+    rounded, rounded_limit = separate_rounding(base, x, y, remaining=remaining)
+    wide = sparse.csr_array(
+        (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
+    )
+    cuts = sparse.csr_array(sparse.vstack([wide, rounded, of_setups], format="csr"))
+    row = np.repeat(np.arange(cuts.shape[0]), np.diff(cuts.indptr))
+    largest = np.zeros(cuts.shape[0])
+    np.maximum.at(largest, row, np.abs(cuts.data))
+    smallest = np.full(cuts.shape[0], np.inf)
+    np.minimum.at(smallest, row, np.abs(cuts.data))
+    fine = np.flatnonzero((largest <= _WIDEST * smallest) & (largest <= _WIDEST))
+    limit = np.concatenate([cover_limit, rounded_limit, np.zeros(of_setups.shape[0])])
+    return cuts[fine], limit[fine]
+
+
+def _binding(tightened: Tightened, n_rows: int) -> Tightened:
+    """Return the LP without the cuts, rows from `n_rows` on, that have slack at its optimum."""
+    model, solution = tightened.model, tightened.solution
+    side = model.row_upper[n_rows:]
+    slack = side - (model.matrix @ solution.values)[n_rows:]
+    binds = np.ones(model.n_rows, dtype=bool)
+    binds[n_rows:] = (slack <= 1e-7 * np.maximum(1.0, np.abs(side))) | (solution.row_duals[n_rows:] != 0.0)
+    keep = np.flatnonzero(binds)
+    model = replace(
+        model, matrix=model.matrix[keep], row_lower=model.row_lower[keep], row_upper=model.row_upper[keep]
+    )
+    return replace(tightened, model=model, solution=replace(solution, row_duals=solution.row_duals[keep]))

@@ -1,0 +1,307 @@
+"""The proven bound: the LP relaxation, whose duals are also the first prices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.core.problem import FloatArray, Problem
+from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+from pyomo_j3o.presolve.decomposing import Part
+from pyomo_j3o.presolve.tightening import (
+    ends_of_better_plans,
+    finite_bounds,
+    implied_bounds,
+    needed_bounds,
+    tighten_links,
+)
+
+#: The unit of rounding: no sum or product is off by more than this part of it.
+_UNIT = 2.0**-52
+
+#: Plans that are worse than the relaxation by more than so many times its size are of no interest to a proof.
+_BELOW = 4.0
+
+#: A direction gains something if it gains so much per unit of the largest gain of any column.
+_IMPROVES = 1e-6
+
+#: An implied bound farther out than this would do an LP solver more harm than good.
+_FAR = 1e7
+
+#: In proofs, no column is farther from 0 than this if neither its bounds, nor the rows, nor its cost say so.
+FARTHEST = 1e10
+
+
+#: What one part says of the whole.
+_WORST_FIRST = (LPStatus.INFEASIBLE, LPStatus.TIME_LIMIT, LPStatus.UNBOUNDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """The LP relaxation of a linear problem.
+
+    Attributes
+    ----------
+    status : LPStatus
+        ``INFEASIBLE`` proves that the problem is; ``UNBOUNDED`` that its relaxation is.
+    bound : float
+        Upper bound of the maximum: -inf if infeasible, +inf if unbounded. If it was not solved in time, what
+        its duals prove as they were then.
+    x : (N,), fractional
+    y : (K,)
+    duals : (M,)
+    tightened : Tightened or None
+        The LP itself with the cuts that bind; None unless `status` is ``OPTIMAL``.
+    """
+
+    status: LPStatus
+    bound: float
+    x: FloatArray
+    y: FloatArray
+    duals: FloatArray
+    tightened: Tightened | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tightened:
+    """An LP relaxation with cuts.
+
+    Attributes
+    ----------
+    model : LinearModel
+        Over (x, y), without the problem's constant.
+    solution : LPSolution
+        Its optimum.
+    bound : float
+        Proven: no plan is better.
+    iterations : int
+        Simplex iterations of all its LPs.
+    """
+
+    model: LinearModel
+    solution: LPSolution
+    bound: float
+    iterations: int
+
+
+def whole_model(problem: Problem) -> LinearModel:
+    """Return the linear part of a problem over (x, y) as one `LinearModel`, x marked integer."""
+    n_x, n_y = problem.n_onloading, problem.n_offloading
+    return LinearModel(
+        np.concatenate([problem.onloading_objective, problem.offloading_objective]),
+        sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
+        problem.row_lower,
+        problem.row_upper,
+        np.concatenate([problem.onloading_lower, problem.offloading_lower]),
+        np.concatenate([problem.onloading_upper, problem.offloading_upper]),
+        np.concatenate([np.ones(n_x, dtype=bool), np.zeros(n_y, dtype=bool)]),
+    )
+
+
+def relaxation_model(problem: Problem) -> LinearModel:
+    """Return the linear problem over (x, y) as one `LinearModel`, x marked integer.
+
+    Links are tightened, and y gets the ends that the rows imply, or that some best plan keeps: what duals
+    prove of a column without an end is nothing.
+    """
+    implied = implied_bounds(problem)
+    bounds = needed_bounds(problem, implied)
+    problem = tighten_links(problem, bounds)
+    far = finite_bounds(problem, bounds)
+    n_x = problem.n_onloading
+    lower = np.where(far[0] < -_FAR, problem.offloading_lower, far[0])
+    upper = np.where(far[1] > _FAR, problem.offloading_upper, far[1])
+    model = whole_model(replace(problem, offloading_lower=lower, offloading_upper=upper))
+    if np.all(np.isfinite(lower)) and np.all(np.isfinite(upper)):
+        return model
+    return replace(
+        model,
+        far_lower=np.concatenate([model.lower[:n_x], far[0]]),
+        far_upper=np.concatenate([model.upper[:n_x], far[1]]),
+    )
+
+
+def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Relaxation]) -> Relaxation:
+    """Return the relaxations of independent parts as one of the whole `problem`.
+
+    The bounds add up. One infeasible part proves the whole infeasible; otherwise the worst status counts.
+    """
+    x, y = np.zeros(problem.n_onloading), np.zeros(problem.n_offloading)
+    duals = np.zeros(problem.n_rows)
+    for part, relaxation in zip(parts, relaxations, strict=True):
+        x[part.onloading], y[part.offloading] = relaxation.x, relaxation.y
+        duals[part.rows] = relaxation.duals
+    statuses = {relaxation.status for relaxation in relaxations}
+    status = next((one for one in _WORST_FIRST if one in statuses), LPStatus.OPTIMAL)
+    bound = -np.inf
+    if status is not LPStatus.INFEASIBLE:
+        bound = summed([problem.objective_constant, *(relaxation.bound for relaxation in relaxations)])
+    return Relaxation(status, bound, x, y, duals)
+
+
+def summed(bounds: Sequence[float]) -> float:
+    """Return the sum of upper bounds, no less than it is whatever rounding did."""
+    if not np.all(np.isfinite(bounds)):
+        return sum(bounds)
+    total = math.fsum(bounds)
+    return total if np.count_nonzero(bounds) <= 1 else total + _UNIT * abs(total)
+
+
+def unbounded_columns(problem: Problem, backend: Backend, time_limit: float = np.inf) -> tuple[int, ...]:
+    """Return the columns of y along which the LP relaxation improves without end; none if it does not.
+
+    None are returned, too, if that is not known within `time_limit` seconds.
+    """
+    ray = improving_ray(relaxation_model(problem), backend, time_limit)
+    return () if ray is None else tuple(np.flatnonzero(np.abs(ray[problem.n_onloading :]) > 1e-6).tolist())
+
+
+def improving_ray(model: LinearModel, backend: Backend, time_limit: float = np.inf) -> FloatArray | None:
+    """Return a direction, (n,), along which an LP stays feasible and improves without end; None without one.
+
+    The ray is found by an LP over directions: finite sides become 0, infinite ones a box. Its objective is in
+    the unit of its own largest coefficient: beside large costs of other columns, an LP solver takes a small
+    gain of an open one for rounding.
+    """
+    lower, upper = model.ends(model.lower, model.upper)
+    gain = np.where(np.isinf(lower) | np.isinf(upper), model.objective, 0.0)
+    largest = float(np.abs(gain).max(initial=0.0))
+    if largest == 0.0:
+        return None
+
+    def side(bound: FloatArray, box: float) -> FloatArray:
+        return np.where(np.isfinite(bound), 0.0, box)
+
+    program = backend.open(
+        LinearModel(
+            gain / largest,
+            model.matrix,
+            side(model.row_lower, -np.inf),
+            side(model.row_upper, np.inf),
+            side(lower, -1.0),
+            side(upper, 1.0),
+        )
+    )
+    try:
+        solution = program.solve(time_limit)
+    finally:
+        program.close()
+    improves = solution.status is LPStatus.OPTIMAL and solution.objective > _IMPROVES
+    return solution.values if improves else None
+
+
+def with_ends(model: LinearModel, objective: float) -> LinearModel:
+    """Return the model with an end, for proofs, to every column.
+
+    Points that are much worse than the LP's optimum are of no interest, so that a column that costs something
+    has an end. A column that has none even so counts as no farther from 0 than `FARTHEST`.
+
+    Parameters
+    ----------
+    model
+        Maximised.
+    objective
+        Of its optimum, or near it; -inf if nothing is known of it.
+    """
+    lower, upper = model.ends(model.lower, model.upper)
+    if np.all(np.isfinite(lower)) and np.all(np.isfinite(upper)):
+        return model
+    scale = max(abs(objective), float(np.abs(model.objective).max(initial=0.0)))
+    floor = objective - _BELOW * scale if np.isfinite(objective) else -np.inf
+    lower, upper = ends_of_better_plans(model, floor)
+    return replace(
+        model,
+        far_lower=np.where(np.isinf(lower), np.minimum(-FARTHEST, upper), lower),
+        far_upper=np.where(np.isinf(upper), np.maximum(FARTHEST, lower), upper),
+        floor=floor,
+    )
+
+
+def dual_bound(model: LinearModel, duals: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+    """Return what `duals` prove (weak duality): no point of `model` within the column bounds is better.
+
+    Parameters
+    ----------
+    model
+        Maximised.
+    duals
+        (m,), of any origin; those on an open side of their row count as 0.
+    lower, upper
+        (n,) each, in place of the bounds of `model`.
+    """
+    duals = usable_duals(model, duals)
+    return bound_at(model, duals, model.objective - model.matrix.T @ duals, lower, upper)
+
+
+def bound_of_columns(problem: Problem) -> float:
+    """Return what the bounds of the columns alone prove of a linear problem: every column at its better end.
+
+    It is infinite if the objective improves along a column without an end there.
+    """
+    model = whole_model(problem)
+    alone = dual_bound(model, np.zeros(model.n_rows), model.lower, model.upper)
+    return summed([alone, problem.objective_constant])
+
+
+def usable_duals(model: LinearModel, duals: FloatArray) -> FloatArray:
+    """Return the duals, 0 on an open side of their row."""
+    return np.where(np.isfinite(np.where(duals > 0, model.row_upper, model.row_lower)), duals, 0.0)
+
+
+def bound_at(
+    model: LinearModel,
+    duals: FloatArray,
+    costs: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    sizes: sparse.csr_array | None = None,
+) -> float:
+    """Return what usable `duals`, with the reduced `costs` that they leave, prove within column bounds.
+
+    Any row duals of the right sign give a bound (weak duality): what they pay for the rows, and for each
+    column the better of its ends at its reduced cost. It holds whatever the tolerances of the solver that the
+    duals come from, and whatever rounding did (Neumaier and Shcherbina 2004, DOI 10.1007/s10107-003-0433-3):
+    each reduced cost counts with an interval that holds it. If a column has no end, and its reduced cost may
+    lie on the wrong side of 0, nothing is proven.
+
+    Parameters
+    ----------
+    model
+        Maximised.
+    duals
+        (m,), as `usable_duals` returns them.
+    costs
+        (n,), ``objective - matrix.T @ duals`` up to rounding.
+    lower, upper
+        (n,) each, in place of the bounds of `model`; where they have no end, its bounds for proofs count.
+    sizes
+        ``abs(model.matrix)``, if it is at hand.
+
+    Returns
+    -------
+    float
+        +inf if nothing is proven.
+    """
+    lower, upper = model.ends(lower, upper)
+    sizes = abs(model.matrix) if sizes is None else sizes
+    used = np.flatnonzero(duals)
+    paid = duals[used] * np.where(duals > 0, model.row_upper, model.row_lower)[used]
+    # Each reduced cost is a sum of at most m + 1 terms, and each of its terms a product.
+    error = _UNIT * (len(used) + 4.0) * (sizes.T @ np.abs(duals) + np.abs(model.objective))
+    with np.errstate(invalid="ignore"):
+        worth = np.maximum(costs * lower + error * np.abs(lower), costs * upper + error * np.abs(upper))
+    open_below, open_above = np.isinf(lower), np.isinf(upper)
+    if open_below.any() or open_above.any():
+        if np.any(open_below & (costs - error < 0)) or np.any(open_above & (costs + error > 0)):
+            return np.inf
+        # The open end is the worse one: the other counts, or nothing where there is none.
+        end = np.where(open_below, np.where(open_above, 0.0, upper), lower)
+        one_sided = open_below | open_above
+        worth[one_sided] = (costs * end + error * np.abs(end))[one_sided]
+    total = float(paid.sum() + worth.sum())
+    total += _UNIT * (len(paid) + len(worth) + 4.0) * float(np.abs(paid).sum() + np.abs(worth).sum())
+    return max(total, model.floor)

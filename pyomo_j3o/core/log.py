@@ -1,0 +1,86 @@
+"""The table that ``tee`` prints while a solve runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TextIO
+
+import numpy as np
+
+from pyomo_j3o.core.results import Record, relative_gap
+
+logger = logging.getLogger("pyomo_j3o")
+
+_HEADER = (
+    f"{'Iter':>6} {'Onloaded':>9} {'Objective':>14} {'Incumbent':>14} {'Bound':>14} {'Gap':>8} {'Time':>8}"
+)
+
+
+class Log:
+    """Writes to every stream; a log without streams does nothing.
+
+    A stream that cannot be written to, on a full disk, say, is left out from there on, with one warning: the
+    solve goes on.
+
+    Parameters
+    ----------
+    streams
+        Open text streams.
+    """
+
+    def __init__(self, streams: Sequence[TextIO]) -> None:
+        self._streams = list(streams)
+        self._last_improvement = -np.inf
+        self._pending = ""
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        for stream in tuple(self._streams):
+            try:
+                stream.write(text + "\n")
+                stream.flush()
+            except OSError as error:
+                self._streams.remove(stream)
+                logger.warning("The log is not written any further: %s.", error)
+
+    def header(self) -> None:
+        """Write the heads of the columns."""
+        self.line()
+        self.line(_HEADER)
+
+    def bound(self, bound: float, time: float) -> None:
+        """Write the bound that is known before the first iteration."""
+        self.line(f"{'':>6} {'':>9} {'-':>14} {'-':>14} {_number(bound)} {'-':>8} {time:>7.2f}s")
+
+    def iteration(self, record: Record) -> None:
+        """Write one iteration."""
+        objective = _number(record.objective) if np.isfinite(record.objective) else f"{'infeasible':>14}"
+        self.line(
+            f"{record.iteration:>6} {record.onloaded:>9} {objective} {_number(record.incumbent)} "
+            f"{_number(record.bound)} {_percent(record.relative_gap)} {record.time:>7.2f}s"
+            + (f"  cycle of {record.cycle}: damped" if record.cycle > 1 else "")
+        )
+
+    def improvement(self, step: str, incumbent: float, bound: float, time: float) -> None:
+        """Write a better incumbent or bound found after the loop, at most ten a second; `flush` the last."""
+        gap = _percent(relative_gap(incumbent, bound))
+        self._pending = f"{step:>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s"
+        if time - self._last_improvement >= 0.1:
+            self._last_improvement = time
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the improvement that was held back, if any."""
+        if self._pending:
+            self.line(self._pending)
+            self._pending = ""
+
+
+def _number(value: float) -> str:
+    # Adding 0.0 turns -0.0 into 0.0.
+    return f"{value + 0.0:>#14.8g}" if np.isfinite(value) else f"{'-':>14}"
+
+
+def _percent(gap: float) -> str:
+    return f"{100 * gap:>7.2f}%" if np.isfinite(gap) else f"{'-':>8}"

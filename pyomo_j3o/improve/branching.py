@@ -1,0 +1,357 @@
+"""Branch and bound on the kernel: the proven bound falls, and the plans that dives find improve."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pyomo_j3o.certify.kernel import Kernel, Point, kernel_columns
+from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
+from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.improve.diving import INTEGRAL, dive
+from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
+from pyomo_j3o.lp.base import Backend, LPStatus
+
+#: The gap counts as this part of the bound at most, wherever it sets a scale.
+_WIDEST_GAP = 0.02
+
+#: Parts of the gap: reduced costs of columns in the first kernel; what absent ones may add to a bound.
+_KERNEL, _SLACK = 0.01, 0.05
+
+#: Strong branching: so many candidates, so many in a row without a better one, so many iterations each.
+_CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
+
+#: After so many solved children a variable's pseudo-costs replace strong branching.
+_RELIABLE = 2
+
+#: Effort at this relative gap, in simplex iterations: those of the relaxation, within these limits.
+_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.008, 1500, 4000
+
+#: The effort grows with this power of the gap, within these factors.
+_POWER, _LEAST_FACTOR, _LARGEST_FACTOR = 4, 0.1, 16.0
+
+#: While the effort doubles, a gap wider than this part of the bound has to fall to the other part.
+_HOPELESS, _NARROWED = 0.12, 0.9
+
+#: A dive starts after so many nodes, and so many after one that found a better plan or while none is near.
+_DIVE = 2
+
+#: After one that did not, so many times as many nodes have to be done.
+_WAIT = 2
+
+#: Nodes within this part of the incumbent wait until all others are done.
+_MARGIN = 1e-3
+
+#: Gets a fractional x, row duals and bounds of x; returns the objective of the best plan known.
+Propose = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], float]
+
+
+@dataclass(slots=True, order=True)
+class _Node:
+    """A box of x. Its LP is solved when its turn comes: until then `bound` is what is known of it."""
+
+    key: float
+    number: int
+    lower: FloatArray = field(compare=False)
+    upper: FloatArray = field(compare=False)
+    bound: float = field(compare=False)
+    basis: Any = field(compare=False, default=None)
+    point: Point | None = field(compare=False, default=None)
+    #: The variable branched on, how far it moved, and the bound before; -1 at the root.
+    variable: int = field(compare=False, default=-1)
+    distance: float = field(compare=False, default=1.0)
+    before: float = field(compare=False, default=np.inf)
+
+
+class Tree:
+    """Best-bound search over boxes of x.
+
+    The relaxation's kernel, not a MILP solver, is searched: measured on parts of ten clients, HiGHS spends
+    three seconds at its root even on the kernel alone, while a few branchings on the right variables, chosen
+    by strong branching (Achterberg, Koch, Martin 2005, DOI 10.1016/j.orl.2004.04.002), close most of the gap.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    backend
+        The LP solver.
+    tightened
+        Its relaxation with cuts.
+    incumbent
+        Objective of the best plan known, without the problem's constant; -inf without one.
+    keep
+        Columns of x in the kernel whatever they cost, (N,) bool.
+    propose
+        Makes plans; the incumbent it returns is without the problem's constant.
+    remaining
+        Returns the seconds left.
+    rel_gap
+        The search ends at this relative gap.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        backend: Backend,
+        tightened: Tightened,
+        incumbent: float,
+        keep: BoolArray,
+        propose: Propose,
+        remaining: Callable[[], float],
+        rel_gap: float,
+    ) -> None:
+        self.structure = structure
+        self.incumbent = incumbent
+        self.nodes = 0
+        self._next_dive = _DIVE
+        self._n_x = structure.problem.n_onloading
+        self._propose = propose
+        self._remaining = remaining
+        self._rel_gap = rel_gap
+        root = tightened.bound
+        self._scale = max(abs(root), 1e-9)
+        self._gap = np.clip(root - incumbent, 1e-9 * self._scale, _WIDEST_GAP * self._scale)
+        self._effort = float(np.clip(tightened.iterations, _LEAST_EFFORT, _LARGEST_EFFORT))
+        columns = kernel_columns(tightened, _KERNEL * self._gap)
+        columns[: self._n_x] |= keep
+        self.kernel = Kernel(tightened.model, backend, self._n_x, columns)
+        self._number = itertools.count()
+        self._costs = _PseudoCosts(self._n_x)
+        self._margin = _MARGIN
+        # Bounds of boxes that were given up: unsolved in time, or no better than the incumbent.
+        self._given_up = -np.inf
+        n_x, model = self._n_x, tightened.model
+        first = _Node(0.0, next(self._number), model.lower[:n_x].copy(), model.upper[:n_x].copy(), root)
+        self._open: list[_Node] = [first]
+        self._parked: list[_Node] = []
+        self._at_work: list[_Node] = []
+
+    def close(self) -> None:
+        """Free the LPs."""
+        self.kernel.close()
+
+    @property
+    def bound(self) -> float:
+        """No plan is better than this (without the problem's constant)."""
+        bounds = [self._given_up, self.incumbent]
+        bounds += [node.bound for node in self._open[:1]]
+        bounds += [node.bound for node in (*self._parked, *self._at_work)]
+        return max(bounds)
+
+    def search(self) -> None:
+        """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is.
+
+        It ends earlier where twice the effort hardly narrowed a very wide gap.
+        """
+        checkpoint, gap_before = self._effort, np.inf
+        while self._remaining() > 0:
+            while not self._open and self._parked:
+                self._unpark()
+            if not self._open:
+                return
+            gap = self.bound - self.incumbent
+            factor = np.clip((gap / self._scale / _AT_GAP) ** _POWER, _LEAST_FACTOR, _LARGEST_FACTOR)
+            closed = np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent)
+            spent = self.kernel.work
+            if closed or spent > factor * self._effort:
+                return
+            if spent > checkpoint:
+                if gap > max(_NARROWED * gap_before, _HOPELESS * self._scale):
+                    return
+                checkpoint, gap_before = 2.0 * spent, gap
+            node = heapq.heappop(self._open)
+            # Whatever ends the search from inside, the bound still counts this box.
+            self._at_work = [node]
+            self._work(node)
+            self._at_work = []
+
+    def _work(self, node: _Node) -> None:
+        """Solve a box unless that was done, put it back if others are better now, or branch on it."""
+        if node.point is None and not self._solve(node):
+            return
+        if self._open and node.bound < self._open[0].bound:
+            self._push(node)
+            return
+        # After some nodes the best box is a better place to dive from than the root, measured; without a plan
+        # every node is worth a dive.
+        if self.nodes >= self._next_dive or self.incumbent == -np.inf:
+            before = self.incumbent
+            self._dive(node)
+            far = self.bound - self.incumbent > _WIDEST_GAP * self._scale
+            soon = far or self.incumbent > before
+            self._next_dive = self.nodes + _DIVE if soon else _WAIT * (self.nodes + 1)
+        self.nodes += 1
+        self._branch(node)
+
+    def _cutoff(self) -> float:
+        return self.incumbent + self._margin * abs(self.incumbent) if np.isfinite(self.incumbent) else -np.inf
+
+    def _settled(self) -> float:
+        """Return the bound at which a box is of no more use, half the gap asked for above the incumbent."""
+        if not np.isfinite(self.incumbent):
+            return -np.inf
+        return self.incumbent + min(0.5 * self._rel_gap, self._margin) * abs(self.incumbent)
+
+    def _push(self, node: _Node) -> None:
+        node.key = -node.bound
+        if node.bound <= self._settled():
+            self._given_up = max(self._given_up, node.bound)
+        elif node.bound <= self._cutoff():
+            self._parked.append(node)
+        else:
+            heapq.heappush(self._open, node)
+
+    def _unpark(self) -> None:
+        """Go on with nodes close to the incumbent: the margin becomes a tenth, in the end nothing."""
+        waiting, self._parked = self._parked, []
+        self._margin = 0.1 * self._margin if self._margin > 1e-12 else 0.0
+        for node in waiting:
+            self._push(node)
+
+    def _solve(self, node: _Node) -> bool:
+        """Solve a node's LP; return whether there is something to branch on."""
+        if not propagate(self.structure, node.lower, node.upper):
+            return False
+        point = self.kernel.solve(
+            node.lower, node.upper, node.basis, _SLACK * self._gap, self._cutoff(), self._remaining
+        )
+        if point.bound == -np.inf or (point.status is LPStatus.INFEASIBLE and not len(point.values)):
+            return False
+        node.bound = min(node.bound, point.bound)
+        node.basis = point.basis
+        if not point.solved:
+            # Cut off, or not solved in time.
+            if node.bound <= self._cutoff():
+                self._push(node)
+            else:
+                self._given_up = max(self._given_up, node.bound)
+            return False
+        node.point = point
+        if node.variable >= 0:
+            self._costs.learn(
+                node.variable, node.lower[node.variable] > 0.5, node.before - node.bound, node.distance
+            )
+        self._offer(point, node.lower, node.upper)
+        if node.bound <= self._cutoff():
+            node.point = None
+            self._push(node)
+            return False
+        settled = self._settled()
+        if fix_by_reduced_cost(node.lower, node.upper, point.costs[: self._n_x], point.bound, settled):
+            self._given_up = max(self._given_up, settled)
+        return True
+
+    def _offer(self, point: Point, lower: FloatArray, upper: FloatArray) -> None:
+        self.incumbent = max(
+            self.incumbent, self._propose(point.values[: self._n_x], point.duals, lower, upper)
+        )
+
+    def _dive(self, node: _Node) -> None:
+        assert node.point is not None
+        found = dive(
+            self.structure,
+            self.kernel,
+            node.point,
+            node.lower,
+            node.upper,
+            self.incumbent,
+            self._remaining,
+        )
+        if found is not None:
+            self._offer(*found)
+
+    def _branch(self, node: _Node) -> None:
+        """Replace a node by two, or by one if a variable has no choice."""
+        assert node.point is not None
+        x = node.point.values[: self._n_x]
+        fractional = np.flatnonzero((x > INTEGRAL) & (x < 1.0 - INTEGRAL) & (node.lower < node.upper))
+        if not len(fractional):
+            # An integral relaxation: its plan is known, and nothing in the box is better than its bound.
+            self._given_up = max(self._given_up, node.bound)
+            return
+        scores = self._costs.scores(x, fractional, self._influence(node.point)[fractional], 1e-6 * self._gap)
+        best, best_score, tried, failed = None, -np.inf, 0, 0
+        for place in np.argsort(-scores, kind="stable"):
+            if best is not None and (tried >= _CANDIDATES or failed >= _LOOKAHEAD):
+                break
+            k = int(fractional[place])
+            reliable = self._costs.count(k) >= _RELIABLE
+            if reliable and best is not None and scores[place] <= best_score:
+                continue
+            children = [self._child(node, k, value, probe=not reliable) for value in (0.0, 1.0)]
+            alive = [child for child in children if child is not None and child.bound > self._cutoff()]
+            if len(alive) < 2:
+                # One value is impossible, or no better: the other replaces the node.
+                for child in children:
+                    if child is not None:
+                        self._push(child)
+                return
+            drops = [max(node.bound - child.bound, 1e-6 * self._gap) for child in alive]
+            score = scores[place] if reliable else drops[0] * drops[1]
+            tried += not reliable
+            failed += 1
+            if score > best_score:
+                best, best_score, failed = alive, score, 0
+        assert best is not None
+        for child in best:
+            self._push(child)
+
+    def _child(self, node: _Node, k: int, value: float, probe: bool) -> _Node | None:
+        """Return the box of x_k = `value`, its bound lowered by a few iterations; None if it is empty."""
+        assert node.point is not None
+        lower, upper = node.lower.copy(), node.upper.copy()
+        lower[k] = upper[k] = value
+        if not propagate(self.structure, lower, upper):
+            return None
+        distance = abs(node.point.values[k] - value)
+        child = _Node(
+            0.0, next(self._number), lower, upper, node.bound, node.basis, None, k, distance, node.bound
+        )
+        if probe:
+            found = self.kernel.probe(lower, upper, node.basis, _PROBE, self._cutoff(), self._remaining())
+            child.bound = min(child.bound, found.bound)
+            if found.basis is not None:
+                child.basis = found.basis
+        return None if child.bound == -np.inf else child
+
+    def _influence(self, point: Point) -> FloatArray:
+        """Return per x what its links are worth at the LP's prices, (N,): how much hangs on it."""
+        links = self.kernel.links
+        worth = np.maximum(point.duals[links.row], 0.0) * links.opening
+        return np.bincount(links.x, worth, minlength=self._n_x).astype(float)
+
+
+class _PseudoCosts:
+    """By how much the bound fell per unit when a variable was rounded down or up, on average."""
+
+    def __init__(self, n: int) -> None:
+        self._sum = np.zeros((2, n))
+        self._count = np.zeros((2, n))
+
+    def learn(self, k: int, up: bool, drop: float, distance: float) -> None:
+        """Add an observation."""
+        self._sum[int(up), k] += max(drop, 0.0) / max(distance, INTEGRAL)
+        self._count[int(up), k] += 1
+
+    def count(self, k: int) -> float:
+        """Return how often `k` was observed in both directions."""
+        return float(self._count[:, k].min())
+
+    def scores(self, x: FloatArray, fractional: IntArray, influence: FloatArray, least: float) -> FloatArray:
+        """Return the product of the expected drops; by influence where nothing was observed, on one scale."""
+        down, up = self._sum[:, fractional] / np.maximum(self._count[:, fractional], 1.0)
+        value = x[fractional]
+        scores = np.maximum(value * down, least) * np.maximum((1.0 - value) * up, least)
+        guess: FloatArray = np.minimum(value, 1.0 - value) * influence
+        known = self._count[:, fractional].min(axis=0) > 0
+        if not known.any():
+            return np.asarray(guess * guess, dtype=float)
+        factor = np.median(np.sqrt(scores[known]) / np.maximum(guess[known], least))
+        return np.asarray(np.where(known, scores, (factor * guess) ** 2), dtype=float)

@@ -1,0 +1,1 @@
+"""The solver as Pyomo sees it."""

@@ -1,0 +1,87 @@
+"""Models that are annotated and ready to solve, after published figures and textbook formulations.
+
+Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
+Pyomo model. `taskonomy_figures`, `domainnet_figures` and `batch_latency` read published figures, `drawing`
+draws systems from them, `folders` reads and writes systems, and `plan_tables` shows what a solved model
+does.
+
+Other models of the same form: `facilities`, `services` and `networks`. Builders share `building`.
+"""
+
+from pyomo_j3o.library.batch_latency import (
+    BatchLatency,
+    fit_batch_latency,
+    v100_batch_latency,
+    v100_classifiers,
+)
+from pyomo_j3o.library.data import CLOUD, InferenceData
+from pyomo_j3o.library.domainnet_figures import domainnet_data, domainnet_models
+from pyomo_j3o.library.facilities import (
+    FacilityData,
+    build_facility_location,
+    facility_data,
+    facility_location,
+    maximal_covering,
+    p_median,
+    two_stage,
+)
+from pyomo_j3o.library.folders import from_frames, read_folder, write_folder
+from pyomo_j3o.library.hierarchical import (
+    build_model,
+    domainnet,
+    small_example,
+    small_example_data,
+    taskonomy,
+)
+from pyomo_j3o.library.networks import fixed_charge_network, virtual_functions
+from pyomo_j3o.library.plan_tables import Table, budget_table, placement_table, routing_table
+from pyomo_j3o.library.services import content_placement, service_placement
+from pyomo_j3o.library.several_edges import build_multi_edge, multi_edge
+from pyomo_j3o.library.taskonomy_figures import (
+    accuracy_from_loss,
+    instances,
+    taskonomy_data,
+    taskonomy_models,
+    windowed_instances,
+)
+
+__all__ = [
+    "CLOUD",
+    "BatchLatency",
+    "FacilityData",
+    "InferenceData",
+    "Table",
+    "accuracy_from_loss",
+    "budget_table",
+    "build_facility_location",
+    "build_model",
+    "build_multi_edge",
+    "content_placement",
+    "domainnet",
+    "domainnet_data",
+    "domainnet_models",
+    "facility_data",
+    "facility_location",
+    "fit_batch_latency",
+    "fixed_charge_network",
+    "from_frames",
+    "instances",
+    "maximal_covering",
+    "multi_edge",
+    "p_median",
+    "placement_table",
+    "read_folder",
+    "routing_table",
+    "service_placement",
+    "small_example",
+    "small_example_data",
+    "taskonomy",
+    "taskonomy_data",
+    "taskonomy_models",
+    "two_stage",
+    "v100_batch_latency",
+    "v100_classifiers",
+    "virtual_functions",
+    "windowed_instances",
+    "write_folder",
+]

@@ -1,0 +1,336 @@
+"""The exact linear form of a model with products x·y, as a Pyomo model for any solver and any reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyomo.common.modeling import unique_component_name
+from pyomo.core.base.block import Block, BlockData
+from pyomo.core.base.componentuid import ComponentUID
+from pyomo.core.base.constraint import Constraint, ConstraintData
+from pyomo.core.base.objective import Objective
+from pyomo.core.base.set import Any as AnyIndex
+from pyomo.core.base.transformation import Transformation, TransformationFactory
+from pyomo.core.base.var import Var, VarData
+from pyomo.core.expr.numeric_expr import LinearExpression
+from pyomo.gdp import Disjunct
+from pyomo.repn import generate_standard_repn
+from scipy import sparse
+
+from pyomo_j3o.core.problem import FloatArray, IntArray, Problem
+from pyomo_j3o.errors import ModelError
+from pyomo_j3o.modeling.annotate import annotate, annotated
+from pyomo_j3o.modeling.compiler import Inverse, compile_model
+from pyomo_j3o.presolve.linearize import Linearized, UnboundedProductError, sole_gates, substitute
+from pyomo_j3o.presolve.tightening import implied_bounds
+
+#: What the new block is called, or the like if the model has a component of that name.
+BLOCK = "j3o_linearized"
+
+
+@TransformationFactory.register(
+    "j3o.linearize_products",
+    doc="Put linear rows in place of products of a binary and a continuous variable; exact.",
+)
+class LinearizeProducts(Transformation):
+    """Put linear rows in place of the products x·y of onloading (binary) and offloading variables; exact.
+
+    ``apply_to(model)`` changes the model, ``create_using(model)`` a clone of it. Active constraints and the
+    objective that hold a product are deactivated. What takes their place stands in one new block,
+    `j3o_linearized`:
+
+    ``constraints``, ``objective``
+        Indexed by the name of the original.
+    ``product``
+        A new variable, indexed by the names of x and y, with the bounds of x·y; of a y that occurs only in
+        products with one and the same x, and may be 0, y itself is the product.
+    ``link_upper``, ``link_lower``
+        ``product <= u x`` and ``product >= l x``, where l and u are the bounds of y, or what the rows imply
+        if that is tighter. A side at 0 is a bound of the product already.
+    ``mccormick_upper``, ``mccormick_lower``
+        ``product <= y - l (1 - x)`` and ``product >= y - u (1 - x)``, of a new variable.
+
+    These rows hold at a binary x exactly where the product has its value (McCormick 1976, DOI
+    10.1007/BF01580665). So the values that any solver leaves in the variables of the original are a plan of
+    the original, with the same objective. Everything else is left as it is, and a model without products
+    altogether. Fixed variables and mutable Params count with the value that they have now.
+
+    Raises
+    ------
+    ModelError
+        As from the solver: the model does not compile, or a y in a product has no bound. The model is left
+        as it was.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> import pyomo_j3o
+    >>> m = pyo.ConcreteModel()
+    >>> m.x = pyo.Var(domain=pyo.Binary)
+    >>> m.y = pyo.Var(bounds=(0, 3))
+    >>> m.worth = pyo.Objective(expr=5 * m.x * m.y - m.x, sense=pyo.maximize)
+    >>> pyo.TransformationFactory("j3o.linearize_products").apply_to(m)
+    >>> print(m.j3o_linearized.objective["worth"].expr)
+    - x + 5.0*y
+    >>> print(m.j3o_linearized.link_upper["x", "y"].expr)
+    y - 3.0*x  <=  0.0
+    """
+
+    def propagate_solution(self, linear_model: BlockData, original_model: BlockData) -> None:
+        """Copy the values of the variables of `linear_model` to those of the model that it was made from.
+
+        Parameters
+        ----------
+        linear_model
+            What ``create_using(original_model)`` returned.
+        original_model
+            Its variables get the values and the stale flags.
+
+        Raises
+        ------
+        ModelError
+            If `linear_model` lacks one of the variables; no value is copied then.
+        """
+        copy_values(linear_model, original_model)
+
+    def _apply_to(self, model: BlockData) -> None:
+        problem, inverse = compile_model(model)
+        nonlinear = [
+            constraint
+            for constraint in model.component_data_objects(Constraint, active=True)
+            if not _is_linear(constraint.body)
+        ]
+        objective = next(model.component_data_objects(Objective, active=True))
+        replaces_objective = not _is_linear(objective.expr)
+        if not nonlinear and not replaces_objective:
+            return
+        try:
+            form, products = _linear_form(problem)
+        except UnboundedProductError as error:
+            raise error.named(inverse.offloading[error.offloading].name) from None
+        keys = _keys(products, inverse)
+
+        block = Block(doc="the linear form of products x·y")
+        model.add_component(unique_component_name(model, BLOCK), block)
+        columns = _add_products(block, keys, form, products, inverse)
+        _add_ties(block, keys, products, columns, inverse)
+        variables = [*inverse.onloading, *columns]
+        if nonlinear:
+            block.constraints = Constraint(
+                AnyIndex,
+                rule=_linear_rows(form.problem, nonlinear, inverse, variables),
+                doc="in place of the constraint of that name",
+            )
+            for constraint in nonlinear:
+                constraint.deactivate()
+        if replaces_objective:
+            maximised = form.problem
+            costs = np.concatenate([maximised.onloading_objective, maximised.offloading_objective])
+            constant = problem.sense * problem.objective_constant
+            block.objective = Objective(
+                AnyIndex,
+                rule={objective.name: _sum(problem.sense * costs, variables, constant)},
+                sense=objective.sense,
+                doc="in place of the objective of that name",
+            )
+            objective.deactivate()
+
+    def _create_using(self, model: BlockData) -> BlockData:
+        linear = model.clone()
+        self._apply_to(linear)
+        return linear
+
+
+def copy_values(changed_model: BlockData, original_model: BlockData) -> None:
+    """Copy values and stale flags of variables from a model that a transformation made to the original.
+
+    Parameters
+    ----------
+    changed_model
+        What ``create_using(original_model)`` returned.
+    original_model
+        Its variables get the values.
+
+    Raises
+    ------
+    ModelError
+        If `changed_model` lacks one of the variables; no value is copied then.
+    """
+    pairs = []
+    for original in _own_variables(original_model):
+        changed = ComponentUID(original, context=original_model).find_component_on(changed_model)
+        if changed is None or not set(original) <= set(changed):
+            raise ModelError(
+                f"variable '{original.name}' is not in model '{changed_model.name}'; pass what "
+                "create_using() returned, and the model that was given to it"
+            )
+        pairs += [(changed[index], variable) for index, variable in original.items()]
+    for source, target in pairs:
+        target.set_value(source.value, skip_validation=True)
+        target.stale = source.stale
+
+
+def _own_variables(model: BlockData) -> Iterable[Var]:
+    """Return the Vars of a model, without those that only refer to others."""
+    containers = model.component_objects(Var, descend_into=(Block, Disjunct))
+    return (container for container in containers if not container.is_reference())
+
+
+def _is_linear(expression: Any) -> bool:
+    """Return whether any solver takes the expression for linear.
+
+    That is asked without the values of Params: HiGHS does not take ``p * x * y`` at p = 0 for linear, either.
+    """
+    return bool(generate_standard_repn(expression, compute_values=False, quadratic=False).is_linear())
+
+
+@dataclass(frozen=True, slots=True)
+class _Products:
+    """Every product x·y with the column that holds it, and the bounds that it needs; all arrays (P,).
+
+    Attributes
+    ----------
+    onloading, offloading, column
+        Indices of x, y and of the column of the linear form: y itself, or a new one.
+    lower, upper
+        Of the product where x is 1.
+    own_lower, own_upper
+        Of y.
+    """
+
+    onloading: IntArray
+    offloading: IntArray
+    column: IntArray
+    lower: FloatArray
+    upper: FloatArray
+    own_lower: FloatArray
+    own_upper: FloatArray
+
+
+def _linear_form(problem: Problem) -> tuple[Linearized, _Products]:
+    """Return the problem with a column per product, and what ties these to x as tightly as the rows allow."""
+    # Behind a closed x a column is 0. As it is the user's own variable here, that has to be a value of it.
+    may_be_0 = (problem.offloading_lower <= 0) & (problem.offloading_upper >= 0)
+    form = substitute(problem, np.where(may_be_0, sole_gates(problem), -1))
+    gated = np.flatnonzero(form.gate >= 0)
+    x = np.concatenate([form.gate[gated], form.pair_x])
+    y = np.concatenate([gated, form.pair_y])
+    column = np.concatenate([gated, problem.n_offloading + np.arange(len(form.pair_y))])
+    lower, upper = implied_bounds(form.problem)
+    for side, bound in (("lower", lower), ("upper", upper)):
+        missing = y[~np.isfinite(bound[y])]
+        if len(missing):
+            raise UnboundedProductError(int(missing.min()), side)
+    # At x = 1 product and y are the same, and so are their bounds.
+    low, high = np.maximum(lower[column], lower[y]), np.minimum(upper[column], upper[y])
+    return form, _Products(x, y, column, low, high, lower[y], upper[y])
+
+
+def _keys(products: _Products, inverse: Inverse) -> list[tuple[str, str]]:
+    """Return the index of every product in the new block."""
+    keys = [
+        (inverse.onloading[i].name, inverse.offloading[j].name)
+        for i, j in zip(products.onloading, products.offloading, strict=True)
+    ]
+    if len(set(keys)) < len(keys):
+        raise ModelError(
+            "variables of several models have the same name; make these models blocks of the one to transform"
+        )
+    return keys
+
+
+def _add_products(
+    block: Block, keys: list[tuple[str, str]], form: Linearized, products: _Products, inverse: Inverse
+) -> list[VarData]:
+    """Add a variable for every product that needs one, and return the variable of every column."""
+    n_gated = len(keys) - len(form.pair_x)
+    new = keys[n_gated:]
+    if not new:
+        return inverse.offloading
+    lower = np.minimum(products.lower[n_gated:], 0.0).tolist()
+    upper = np.maximum(products.upper[n_gated:], 0.0).tolist()
+    bounds = dict(zip(new, zip(lower, upper, strict=True), strict=True))
+    block.product = Var(new, bounds=bounds, doc="x·y, by the names of x and y")
+    # A mark on a model that has none would make its other variables unmarked ones.
+    if annotated(block):
+        annotate(block, offloading=block.product)
+    return [*inverse.offloading, *(block.product[key] for key in new)]
+
+
+#: The rows that tie a product to its factors.
+_TIES = {
+    "link_upper": "x·y <= u x",
+    "link_lower": "x·y >= l x",
+    "mccormick_upper": "x·y <= y - l (1 - x)",
+    "mccormick_lower": "x·y >= y - u (1 - x)",
+}
+
+
+def _add_ties(
+    block: Block,
+    keys: list[tuple[str, str]],
+    products: _Products,
+    columns: list[VarData],
+    inverse: Inverse,
+) -> None:
+    """Add the rows that tie every product to its x and, if it has a variable of its own, to its y."""
+    ties: dict[str, dict[tuple[str, str], tuple[Any, ...]]] = {name: {} for name in _TIES}
+    numbers = (products.lower, products.upper, products.own_lower, products.own_upper)
+    for key, i, j, k, lower, upper, own_lower, own_upper in zip(
+        keys, products.onloading, products.offloading, products.column, *numbers, strict=True
+    ):
+        x, y, product = inverse.onloading[i], inverse.offloading[j], columns[k]
+        if upper != 0:
+            ties["link_upper"][key] = _within(_sum([1, -upper], [product, x]), -np.inf, 0)
+        if lower != 0:
+            ties["link_lower"][key] = _within(_sum([1, -lower], [product, x]), 0, np.inf)
+        if product is not y:
+            three = [product, y, x]
+            ties["mccormick_upper"][key] = _within(_sum([1, -1, -own_lower], three), -np.inf, -own_lower)
+            ties["mccormick_lower"][key] = _within(_sum([1, -1, -own_upper], three), -own_upper, np.inf)
+    for name, rows in ties.items():
+        if rows:
+            block.add_component(name, Constraint(AnyIndex, rule=rows, doc=_TIES[name]))
+
+
+def _linear_rows(
+    linear: Problem, constraints: list[ConstraintData], inverse: Inverse, variables: list[VarData]
+) -> dict[str, tuple[Any, ...]]:
+    """Return what takes the place of `constraints`, by name: nothing for one whose terms all cancel."""
+    matrix = sparse.csr_array(sparse.hstack([linear.onloading_rows, linear.offloading_rows], format="csr"))
+    number = {id(constraint): row for row, constraint in enumerate(inverse.rows)}
+    rows = {}
+    for constraint in constraints:
+        row = number.get(id(constraint))
+        if row is not None:
+            here = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            body = _sum(matrix.data[here], [variables[column] for column in matrix.indices[here]])
+            rows[constraint.name] = _within(body, linear.row_lower[row], linear.row_upper[row])
+    return rows
+
+
+def _sum(
+    coefficients: Iterable[float], variables: Iterable[VarData], constant: float = 0.0
+) -> LinearExpression:
+    """Return ``constant + coefficients @ variables`` without the terms that are 0."""
+    terms = [
+        (float(coefficient), variable)
+        for coefficient, variable in zip(coefficients, variables, strict=True)
+        if coefficient
+    ]
+    return LinearExpression(
+        constant=constant + 0.0,  # turns -0.0 into 0.0
+        linear_coefs=[coefficient for coefficient, _ in terms],
+        linear_vars=[variable for _, variable in terms],
+    )
+
+
+def _within(body: LinearExpression, lower: float, upper: float) -> tuple[Any, ...]:
+    """Return the row ``lower <= body <= upper`` as Pyomo takes it."""
+    if lower == upper:
+        return (body, float(upper))
+    sides = [float(side) + 0.0 if np.isfinite(side) else None for side in (lower, upper)]
+    return (sides[0], body, sides[1])
