@@ -204,3 +204,10 @@ def tighten(problem, backend=None, cuts=True):
     """Return the structure of a linear problem and its relaxation with cuts, None where it has no optimum."""
     structure = analyse(problem)
     return structure, relax(structure, backend or HighsBackend(), cuts, lambda: INF).tightened
+
+
+def boxes(rng, n, count):
+    """Return random boxes of x, the first one open."""
+    for number in range(count):
+        kind = rng.integers(0, 5 if number else 1, n)
+        yield np.where(kind == 4, 1.0, 0.0), np.where(kind == 3, 0.0, 1.0)

@@ -11,21 +11,14 @@ from scipy import sparse
 from pyomo_j3o.certify.covers import Knapsacks, separate
 from pyomo_j3o.certify.kernel import Kernel, kernel_columns
 from pyomo_j3o.certify.mir import BaseRows, separate_rounding
-from pyomo_j3o.certify.relaxation import (
-    Relaxation,
-    Tightened,
-    dual_bound,
-    improving_ray,
-    relaxation_model,
-    summed,
-    with_ends,
-)
+from pyomo_j3o.certify.relaxation import Relaxation, Tightened, improving_ray, relaxation_model, with_ends
 from pyomo_j3o.certify.setup_cuts import setup_cuts
 from pyomo_j3o.certify.sifting import sift
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+from pyomo_j3o.lp.duality import dual_bound, summed
 
 #: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
 _WORTH = 5e-3

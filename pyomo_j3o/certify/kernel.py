@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.certify.relaxation import Tightened, bound_at, usable_duals
+from pyomo_j3o.certify.relaxation import Tightened
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
+from pyomo_j3o.lp.duality import bound_at, usable_duals
 
 #: An LP costs about as much besides as so many simplex iterations; a small one this part of a large one.
 _PER_LP, _LEAST_SIZE = 25, 0.02

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import FloatArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+from pyomo_j3o.lp.duality import dual_bound, summed
 from pyomo_j3o.presolve.decomposing import Part
 from pyomo_j3o.presolve.tightening import (
     ends_of_better_plans,
@@ -20,20 +20,11 @@ from pyomo_j3o.presolve.tightening import (
     tighten_links,
 )
 
-#: The unit of rounding: no sum or product is off by more than this part of it.
-_UNIT = 2.0**-52
-
-#: Plans that are worse than the relaxation by more than so many times its size are of no interest to a proof.
-_BELOW = 4.0
-
 #: A direction gains something if it gains so much per unit of the largest gain of any column.
 _IMPROVES = 1e-6
 
 #: An implied bound farther out than this would do an LP solver more harm than good.
 _FAR = 1e7
-
-#: In proofs, no column is farther from 0 than this if neither its bounds, nor the rows, nor its cost say so.
-FARTHEST = 1e10
 
 
 #: What one part says of the whole.
@@ -143,14 +134,6 @@ def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Rela
     return Relaxation(status, bound, x, y, duals)
 
 
-def summed(bounds: Sequence[float]) -> float:
-    """Return the sum of upper bounds, no less than it is whatever rounding did."""
-    if not np.all(np.isfinite(bounds)):
-        return sum(bounds)
-    total = math.fsum(bounds)
-    return total if np.count_nonzero(bounds) <= 1 else total + _UNIT * abs(total)
-
-
 def unbounded_columns(problem: Problem, backend: Backend, time_limit: float = np.inf) -> tuple[int, ...]:
     """Return the columns of y along which the LP relaxation improves without end; none if it does not.
 
@@ -194,6 +177,24 @@ def improving_ray(model: LinearModel, backend: Backend, time_limit: float = np.i
     return solution.values if improves else None
 
 
+def bound_of_columns(problem: Problem) -> float:
+    """Return what the bounds of the columns alone prove of a linear problem: every column at its better end.
+
+    It is infinite if the objective improves along a column without an end there.
+    """
+    model = whole_model(problem)
+    alone = dual_bound(model, np.zeros(model.n_rows), model.lower, model.upper)
+    return summed([alone, problem.objective_constant])
+
+
+#: Plans that are worse than the relaxation by more than so many times its size are of no interest to a proof.
+_BELOW = 4.0
+
+
+#: In proofs, no column is farther from 0 than this if neither its bounds, nor the rows, nor its cost say so.
+FARTHEST = 1e10
+
+
 def with_ends(model: LinearModel, objective: float) -> LinearModel:
     """Return the model with an end, for proofs, to every column.
 
@@ -219,89 +220,3 @@ def with_ends(model: LinearModel, objective: float) -> LinearModel:
         far_upper=np.where(np.isinf(upper), np.maximum(FARTHEST, lower), upper),
         floor=floor,
     )
-
-
-def dual_bound(model: LinearModel, duals: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
-    """Return what `duals` prove (weak duality): no point of `model` within the column bounds is better.
-
-    Parameters
-    ----------
-    model
-        Maximised.
-    duals
-        (m,), of any origin; those on an open side of their row count as 0.
-    lower, upper
-        (n,) each, in place of the bounds of `model`.
-    """
-    duals = usable_duals(model, duals)
-    return bound_at(model, duals, model.objective - model.matrix.T @ duals, lower, upper)
-
-
-def bound_of_columns(problem: Problem) -> float:
-    """Return what the bounds of the columns alone prove of a linear problem: every column at its better end.
-
-    It is infinite if the objective improves along a column without an end there.
-    """
-    model = whole_model(problem)
-    alone = dual_bound(model, np.zeros(model.n_rows), model.lower, model.upper)
-    return summed([alone, problem.objective_constant])
-
-
-def usable_duals(model: LinearModel, duals: FloatArray) -> FloatArray:
-    """Return the duals, 0 on an open side of their row."""
-    return np.where(np.isfinite(np.where(duals > 0, model.row_upper, model.row_lower)), duals, 0.0)
-
-
-def bound_at(
-    model: LinearModel,
-    duals: FloatArray,
-    costs: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    sizes: sparse.csr_array | None = None,
-) -> float:
-    """Return what usable `duals`, with the reduced `costs` that they leave, prove within column bounds.
-
-    Any row duals of the right sign give a bound (weak duality): what they pay for the rows, and for each
-    column the better of its ends at its reduced cost. It holds whatever the tolerances of the solver that the
-    duals come from, and whatever rounding did (Neumaier and Shcherbina 2004, DOI 10.1007/s10107-003-0433-3):
-    each reduced cost counts with an interval that holds it. If a column has no end, and its reduced cost may
-    lie on the wrong side of 0, nothing is proven.
-
-    Parameters
-    ----------
-    model
-        Maximised.
-    duals
-        (m,), as `usable_duals` returns them.
-    costs
-        (n,), ``objective - matrix.T @ duals`` up to rounding.
-    lower, upper
-        (n,) each, in place of the bounds of `model`; where they have no end, its bounds for proofs count.
-    sizes
-        ``abs(model.matrix)``, if it is at hand.
-
-    Returns
-    -------
-    float
-        +inf if nothing is proven.
-    """
-    lower, upper = model.ends(lower, upper)
-    sizes = abs(model.matrix) if sizes is None else sizes
-    used = np.flatnonzero(duals)
-    paid = duals[used] * np.where(duals > 0, model.row_upper, model.row_lower)[used]
-    # Each reduced cost is a sum of at most m + 1 terms, and each of its terms a product.
-    error = _UNIT * (len(used) + 4.0) * (sizes.T @ np.abs(duals) + np.abs(model.objective))
-    with np.errstate(invalid="ignore"):
-        worth = np.maximum(costs * lower + error * np.abs(lower), costs * upper + error * np.abs(upper))
-    open_below, open_above = np.isinf(lower), np.isinf(upper)
-    if open_below.any() or open_above.any():
-        if np.any(open_below & (costs - error < 0)) or np.any(open_above & (costs + error > 0)):
-            return np.inf
-        # The open end is the worse one: the other counts, or nothing where there is none.
-        end = np.where(open_below, np.where(open_above, 0.0, upper), lower)
-        one_sided = open_below | open_above
-        worth[one_sided] = (costs * end + error * np.abs(end))[one_sided]
-    total = float(paid.sum() + worth.sum())
-    total += _UNIT * (len(paid) + len(worth) + 4.0) * float(np.abs(paid).sum() + np.abs(worth).sum())
-    return max(total, model.floor)

@@ -16,8 +16,8 @@ import pyomo.environ as pyo
 from pyomo.common.collections import Bunch
 from pyomo.core.base.block import BlockData
 
-from pyomo_j3o.compare.records import CompareError
 from pyomo_j3o import library
+from pyomo_j3o.compare.records import CompareError
 
 _BUILDERS: dict[str, Callable[..., BlockData]] = {
     "taskonomy": library.taskonomy,

@@ -16,10 +16,9 @@ from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, activities, evaluate, largest_coefficients
 from pyomo_j3o.core.results import Ending, Timings
+from pyomo_j3o.core.table import Table
 from pyomo_j3o.diagnosis.infeasibility import is_number, require_component
 from pyomo_j3o.errors import ModelError, OptionError
-from pyomo_j3o.interface.solver import J3OSolutionLoader
-from pyomo_j3o.library.plan_tables import Table
 from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
 from pyomo_j3o.methods import exact
 from pyomo_j3o.methods import j3o as method
@@ -27,6 +26,7 @@ from pyomo_j3o.methods.vetting import routing_model
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import Inverse
+from pyomo_j3o.modeling.loading import J3OSolutionLoader
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import UnboundedProductError
 from pyomo_j3o.presolve.scaling import scale

@@ -8,6 +8,7 @@ does.
 Other models of the same form: `facilities`, `services` and `networks`. Builders share `building`.
 """
 
+from pyomo_j3o.core.table import Table
 from pyomo_j3o.library.batch_latency import (
     BatchLatency,
     fit_batch_latency,
@@ -34,7 +35,7 @@ from pyomo_j3o.library.hierarchical import (
     taskonomy,
 )
 from pyomo_j3o.library.networks import fixed_charge_network, virtual_functions
-from pyomo_j3o.library.plan_tables import Table, budget_table, placement_table, routing_table
+from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table
 from pyomo_j3o.library.services import content_placement, service_placement
 from pyomo_j3o.library.several_edges import build_multi_edge, multi_edge
 from pyomo_j3o.library.taskonomy_figures import (

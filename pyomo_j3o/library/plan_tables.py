@@ -3,67 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyomo_j3o.core.table import NOISE, Table
 from pyomo_j3o.library.data import CLOUD, InferenceData
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyomo.core.base.block import BlockData
 
 
 #: One way to answer: (client, task, node, model).
 Option = tuple[str, str, str, str]
-
-#: What is smaller than any solver's tolerance.
-_NOISE = 1e-6
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under named columns; printing it gives aligned text.
-
-    Attributes
-    ----------
-    columns
-        Column names, in order.
-    rows
-        One dict per row, with every column as a key.
-    """
-
-    columns: tuple[str, ...]
-    rows: list[dict[str, Any]]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.rows)
-
-    def __getitem__(self, column: str) -> list[Any]:
-        """Return the values of one column."""
-        if column not in self.columns:
-            raise KeyError(f"no column {column!r}; the columns are {', '.join(self.columns)}")
-        return [row[column] for row in self.rows]
-
-    def __str__(self) -> str:
-        numeric = {c: all(isinstance(row[c], (int, float)) for row in self.rows) for c in self.columns}
-        cells = [list(self.columns)] + [[_text(row[c]) for c in self.columns] for row in self.rows]
-        width = [max(len(line[k]) for line in cells) for k in range(len(self.columns))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(w) if numeric[c] else cell.ljust(w)
-                for cell, w, c in zip(line, width, self.columns, strict=True)
-            ).rstrip()
-            for line in cells
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the table as a pandas DataFrame; needs pandas."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows, columns=list(self.columns))
 
 
 def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
@@ -122,19 +72,19 @@ def checked_shares(shares: dict[Option, float]) -> dict[Option, float]:
     """
     total: dict[tuple[str, str], float] = {}
     for option, share in shares.items():
-        if not -_NOISE <= share <= 1 + _NOISE:
+        if not -NOISE <= share <= 1 + NOISE:
             raise ValueError(
                 f"route.y[{','.join(option)}]: {share:g} is no share of queries, which lies between 0 and 1; "
                 "solve the model again, or mend the values set by hand"
             )
         total[option[:2]] = total.get(option[:2], 0.0) + share
     for (client, task), served in total.items():
-        if served > 1 + _NOISE:
+        if served > 1 + NOISE:
             raise ValueError(
                 f"route.y[{client},{task},:,:]: shares add up to {served:.7g}, and must not exceed 1; "
                 "solve the model again, or mend the values set by hand"
             )
-    return {option: share for option, share in shares.items() if share > _NOISE}
+    return {option: share for option, share in shares.items() if share > NOISE}
 
 
 def placement_table(model: BlockData) -> Table:
@@ -287,7 +237,7 @@ def _window_fill(data: InferenceData, edge: str, answered: dict[tuple[str, str],
     """Return the seconds that set-ups, queries and both take of a window, given the queries/s answered."""
     setup, per_query = data.batch_times(edge)
     # What is smaller than any solver's tolerance is no batch.
-    rates = {name: rate for (node, name), rate in answered.items() if node == edge and rate > _NOISE}
+    rates = {name: rate for (node, name), rate in answered.items() if node == edge and rate > NOISE}
     setups = sum(setup[name] for name in rates)
     queries = sum(per_query[name] * data.windows[edge] * rate for name, rate in rates.items())
     return {"set-up": setups, "queries": queries, "window": setups + queries}
@@ -315,9 +265,3 @@ def _level(data: InferenceData, node: str) -> str:
     if node == CLOUD:
         return "cloud"
     return "edge" if node in data.edges else "client"
-
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, float):
-        return "0" if abs(cell) < _NOISE else f"{cell:.4g}"
-    return str(cell)

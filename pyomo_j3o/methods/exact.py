@@ -12,9 +12,7 @@ from scipy import sparse
 from pyomo_j3o.alternate.stopping import first_of, gap_closed
 from pyomo_j3o.certify.relaxation import (
     bound_of_columns,
-    dual_bound,
     relaxation_model,
-    summed,
     unbounded_columns,
     whole_model,
     with_ends,
@@ -27,6 +25,7 @@ from pyomo_j3o.core.results import Cuts, Ending, Outcome, Record, Timings, relat
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.feasibility import first_plan
 from pyomo_j3o.lp import Backend, LinearModel, LPStatus
+from pyomo_j3o.lp.duality import dual_bound, summed
 from pyomo_j3o.methods import baj3o
 from pyomo_j3o.methods import j3o as method
 from pyomo_j3o.methods.vetting import OwnRows, Routed, routing_model

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.certify.relaxation import dual_bound, relaxation_model
+from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.deadline import GRACE, Remaining
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import (
@@ -36,6 +36,7 @@ from pyomo_j3o.core.whole_numbers import broken_rows
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.feasibility import first_plan
 from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.lp.highs import HighsProgram
 from pyomo_j3o.methods import j3o as method
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, solve_checked

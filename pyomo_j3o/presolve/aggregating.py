@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.certify.relaxation import dual_bound
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
+from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.presolve.decomposing import components
 from pyomo_j3o.presolve.tightening import implied_bounds, row_ends
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyomo_j3o.core.table import Table
 from pyomo_j3o.library.data import InferenceData
-from pyomo_j3o.library.plan_tables import Table
 
 LEVELS = ("client", "edge", "cloud", "dropped")
 """Where a query was answered, in the order of the codes in `Queries.level`."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtr
 
-from pyomo_j3o.library.plan_tables import Table, checked_shares, read_plan
+from pyomo_j3o.core.table import Table
+from pyomo_j3o.library.plan_tables import checked_shares, read_plan
 from pyomo_j3o.simulation.arrivals import is_number
 from pyomo_j3o.simulation.delivery import Simulation
 from pyomo_j3o.simulation.discrete_events import simulate

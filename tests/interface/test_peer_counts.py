@@ -11,7 +11,7 @@ import test_peer_models as models
 import test_peer_suite as suite
 from peer_code import cases_of
 
-PAGE = Path(__file__).parent.parent / "docs" / "peer_suites.md"
+PAGE = Path(__file__).parents[2] / "docs" / "peer_suites.md"
 
 
 def rows():

@@ -33,7 +33,7 @@ from pyomo_j3o.compare.sources import from_file, from_suite
 from pyomo_j3o.compare.verdicts import judge, summarise
 from pyomo_j3o.lp import gurobi
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 #: Items worth 4, 3, 2 of weights 3, 3, 2 in a bag for 5; y <= x[0] earns 1 more. Items 0 and 2, with y: 7.
 MODEL = """

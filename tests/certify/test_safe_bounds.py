@@ -12,10 +12,11 @@ from scipy import sparse
 from small_problems import INF, placements, problem_of
 
 from pyomo_j3o.certify.cutting import relax
-from pyomo_j3o.certify.relaxation import dual_bound, relaxation_model, with_ends
+from pyomo_j3o.certify.relaxation import relaxation_model, with_ends
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel
+from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.presolve.scaling import scale
 from pyomo_j3o.presolve.tightening import implied_bounds, needed_bounds, shrink_big_m
 

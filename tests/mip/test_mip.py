@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyomo.environ as pyo
@@ -310,7 +311,7 @@ def test_ctrl_c_returns_the_best_point(name):
     """SIGINT while a solver works ends it with what it has; the process lives on and takes the next one."""
     code = f"""
 import os, signal, sys, threading, time
-sys.path.insert(0, {str(__file__).rpartition("/")[0]!r})
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
 from test_mip import SOLVERS, knapsack
 from pyomo_j3o.mip import Limits
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs this in the background ignores it

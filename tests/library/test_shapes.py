@@ -18,7 +18,7 @@ from pyomo_j3o.library.building import weighted
 
 
 def _row_kinds():
-    path = Path(__file__).parents[1] / "examples" / "row_kinds.py"
+    path = Path(__file__).parents[2] / "examples" / "row_kinds.py"
     spec = importlib.util.spec_from_file_location("row_kinds", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_problems import SHAPES, by_placement, random_problem, tighten
+from random_problems import SHAPES, boxes, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, location_problems, problem_of
 
 from pyomo_j3o.certify.kernel import Kernel, kernel_columns
@@ -32,13 +32,6 @@ def whole_in(tightened, n_x, lower, upper):
         return program.solve().objective
     finally:
         program.close()
-
-
-def boxes(rng, n, count):
-    """Return random boxes of x, the first one open."""
-    for number in range(count):
-        kind = rng.integers(0, 5 if number else 1, n)
-        yield np.where(kind == 4, 1.0, 0.0), np.where(kind == 3, 0.0, 1.0)
 
 
 def slack_of(value):

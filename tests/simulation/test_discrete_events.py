@@ -587,7 +587,7 @@ def test_a_window_that_is_far_too_short_is_told(caplog):
     simulate(fill(0.0), horizon=1)
     assert not caplog.records
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pyomo_j3o.simulation._MANY_WINDOWS", 1)
+        patch.setattr("pyomo_j3o.simulation.discrete_events._MANY_WINDOWS", 1)
         simulate(fill(0.0), horizon=1)
     assert "'server' has" in caplog.text
     assert "give windows in seconds" in caplog.text

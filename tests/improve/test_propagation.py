@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_problems import SHAPES, by_placement, random_problem, tighten
+from random_problems import SHAPES, boxes, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, placements, problem_of
-from test_kernel import boxes
 
 from pyomo_j3o.certify.kernel import Kernel
 from pyomo_j3o.core.structure import analyse
