@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.deadline import Remaining, forever, require_time
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, larger_end
 from pyomo_j3o.core.whole_numbers import units_of
 
@@ -184,15 +184,15 @@ class Structure:
         return bool(inside and np.all(self.placement_violation(x) <= self.placement_tolerance))
 
 
-def analyse(problem: Problem, remaining: Remaining = forever) -> Structure:
+def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
     """Return the `Structure` of a linear problem.
 
     Parameters
     ----------
     problem
         Without products.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
 
     Raises
     ------
@@ -214,18 +214,18 @@ def analyse(problem: Problem, remaining: Remaining = forever) -> Structure:
     link_scale = matrix.data[matrix.indptr[link_rows]]
     openers = _openers(problem, link_rows, link_column, link_scale)
     implied = _implied_openers(problem, routing_rows, len(link_rows))
-    require_time(remaining)
+    deadline.require()
     opener_x, opener_column, opener_link, opener_cap = _merge(openers, implied, problem.n_offloading)
-    require_time(remaining)
+    deadline.require()
 
     n_columns = problem.n_offloading
     n_links = np.bincount(
         distinct(opener_link * n_columns + opener_column) % n_columns if n_columns else opener_column,
         minlength=n_columns,
     )
-    require_time(remaining)
+    deadline.require()
     group, demand, weight, required, is_row, demand_rows = _demand_groups(problem, routing_rows)
-    require_time(remaining)
+    deadline.require()
     priced_rows = routing_rows[~_among(routing_rows, demand_rows)]
     # A gated column outside all demand rows is worth what its own reduced cost says.
     alone = np.flatnonzero((group < 0) & (n_links > 0))
@@ -257,9 +257,9 @@ def analyse(problem: Problem, remaining: Remaining = forever) -> Structure:
         and np.all(problem.offloading_lower[group >= 0] >= 0.0)
         and np.all(side[gates] <= 0.0)
     )
-    require_time(remaining)
+    deadline.require()
     penalty = _penalties(problem, routing_rows, demand_rows, opener_x, opener_column)
-    require_time(remaining)
+    deadline.require()
     group_penalty = np.zeros(len(demand))
     group_penalty[: len(demand_rows)] = (
         penalty[np.searchsorted(routing_rows, demand_rows)] * demand[: len(demand_rows)]

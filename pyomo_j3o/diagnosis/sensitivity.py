@@ -22,7 +22,7 @@ from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
 from pyomo_j3o.methods import exact
 from pyomo_j3o.methods import j3o as method
-from pyomo_j3o.methods.vetting import routing_model
+from pyomo_j3o.methods.own_rows import routing_model
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import Inverse

@@ -48,7 +48,8 @@ from pyomo_j3o.errors import BackendError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.lp import choose_backend, gurobi
 from pyomo_j3o.methods import baj3o, exact
 from pyomo_j3o.methods import j3o as method
-from pyomo_j3o.methods.vetting import OwnRows, first_missed, vetted
+from pyomo_j3o.methods.own_rows import OwnRows, first_missed
+from pyomo_j3o.methods.vetting import vetted
 from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import Inverse, compile_model
