@@ -25,7 +25,7 @@ from pyomo_j3o.methods import j3o as method
 from pyomo_j3o.methods.vetting import routing_model
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
-from pyomo_j3o.modeling.compiler import Inverse
+from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import UnboundedProductError

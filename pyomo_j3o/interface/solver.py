@@ -51,7 +51,8 @@ from pyomo_j3o.methods import j3o as method
 from pyomo_j3o.methods.vetting import OwnRows, first_missed, vetted
 from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
-from pyomo_j3o.modeling.compiler import Inverse, compile_model
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader, NoPlanLoader
 from pyomo_j3o.presolve.linearize import UnboundedProductError
 from pyomo_j3o.presolve.scaling import Scaling, scale
