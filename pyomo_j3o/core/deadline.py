@@ -87,18 +87,3 @@ class Deadline:
 
 #: For a step without a limit.
 NEVER = Deadline()
-
-
-#: Returns the seconds left; 0 or less when the time is over.
-Remaining = Callable[[], float]
-
-
-def forever() -> float:
-    """Return that there is no limit."""
-    return float("inf")
-
-
-def require_time(remaining: Remaining) -> None:
-    """Raise `OutOfTime` if the time is over."""
-    if remaining() <= 0:
-        raise OutOfTime

@@ -21,7 +21,9 @@ from pyomo_j3o.diagnosis.iis import Conflict as ArrayConflict
 from pyomo_j3o.diagnosis.iis import Finding, Side, find_conflicts
 from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
 from pyomo_j3o.modeling.annotate import Roles
-from pyomo_j3o.modeling.compiler import TOLERANCE, Inverse, compile_model
+from pyomo_j3o.modeling.columns import TOLERANCE
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.presolve.linearize import UnboundedProductError
 
 #: So many rows of a conflict the log names.

@@ -13,6 +13,7 @@ from pyomo.contrib.solver.common.results import Results
 from pyomo.core.base.block import BlockData
 
 from pyomo_j3o.alternate import stopping
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, activities, evaluate, largest_coefficients
 from pyomo_j3o.core.results import Ending, Timings
@@ -21,11 +22,12 @@ from pyomo_j3o.diagnosis.infeasibility import is_number, require_component
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
 from pyomo_j3o.methods import exact
-from pyomo_j3o.methods import j3o as method
+from pyomo_j3o.methods.instance import Instance
 from pyomo_j3o.methods.own_rows import routing_model
+from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
-from pyomo_j3o.modeling.compiler import Inverse
+from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import UnboundedProductError
@@ -371,9 +373,9 @@ class _Again:
             return replace(start, bound=math.inf)
         not_linear = ""
         try:
-            instance = exact.Instance.of(scaled, np.zeros(0, dtype=np.int64))
+            instance = Instance.of(scaled, np.zeros(0, dtype=np.int64))
         except UnboundedProductError as error:
-            instance, not_linear = exact.Instance(scaled), error.reason(f"y {error.offloading}")
+            instance, not_linear = Instance(scaled), error.reason(f"y {error.offloading}")
 
         def solvers() -> Iterator[MIPSolver]:
             size = Size(
@@ -387,22 +389,18 @@ class _Again:
         linear = scaled if instance.linear is None else instance.linear
         backend = choose_backend("auto", linear.n_onloading + linear.n_offloading, linear.n_rows)
         allowed = self._rel_gap * self._total
-        settings = method.Settings(
-            stopping.usual(self._rel_gap, allowed, seconds, 50),
-            self._rel_gap,
-            allowed * scaling.objective,
-            seconds,
-            improve=True,
-            bound="cuts",
-            onloading_step=None,
-            callback=None,
-            start=start.x,
+        settings = Settings(
+            stop=stopping.usual(self._rel_gap, allowed, seconds, 50),
+            rel_gap=self._rel_gap,
+            abs_gap=allowed * scaling.objective,
             max_iterations=50,
+            start=start.x,
         )
+        context = Context(backend, Deadline(seconds), Timings(), Log([]))
         small = instance.linear is None or problem.n_nonzeros <= next(solvers()).small
         try:
             outcome, _, _ = exact.solve(
-                instance, solvers(), backend, settings, start.x if small else None, "j3o", Timings(), Log([])
+                instance, solvers(), settings, context, start.x if small else None, "j3o"
             )
         finally:
             backend.close()

@@ -16,7 +16,7 @@ from pyomo_j3o.certify.relaxation import (
     with_ends,
 )
 from pyomo_j3o.core.log import Log
-from pyomo_j3o.core.problem import FloatArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.feasibility import first_plan
@@ -26,7 +26,6 @@ from pyomo_j3o.methods.incumbent import Incumbent
 from pyomo_j3o.methods.instance import Instance
 from pyomo_j3o.methods.mip_parts import TOLERANCE, MIPParts, PartStart, allowance
 from pyomo_j3o.methods.own_rows import Routed
-from pyomo_j3o.methods.params import StartParams
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import MIPSolver
@@ -59,6 +58,7 @@ def solve(
     solvers: Iterator[MIPSolver],
     settings: Settings,
     context: Context,
+    given: BoolArray | None = None,
     mip_start: str = "auto",
 ) -> tuple[Outcome, list[Record], Proof]:
     """Solve a problem to proven optimality.
@@ -70,10 +70,11 @@ def solve(
     solvers
         MIP solvers, best first; the next is taken if a licence turns out too small.
     settings
-        Of the start; gaps and threads also are those of the MIP solver. The placement to start from, if there
-        is one, is handed over instead of J3O's.
+        Of the start; gaps and threads also are those of the MIP solver.
     context
         As for `j3o.solve`; its LP solver is for the start and for the last LP.
+    given
+        The placement to start from instead of J3O's, (N,) bool; None for J3O's.
     mip_start
         "j3o" to start from J3O's plan, "none" from nothing, "auto" from J3O's unless the model is small.
 
@@ -93,7 +94,7 @@ def solve(
     context.log.line(f"MIP solver: {solver.description}")
     handed_over: float | None = None
     try:
-        ending = run.find_start(solver, mip_start)
+        ending = run.find_start(solver, given, mip_start)
         if ending is None:
             handed_over = -np.inf if run.alone else run.incumbent.objective
             run.tell_start(solver)
@@ -127,11 +128,11 @@ class _Run:
 
     # --- the start ----------------------------------------------------------------------------------------
 
-    def find_start(self, solver: MIPSolver, mip_start: str) -> Ending | None:
+    def find_start(self, solver: MIPSolver, given: BoolArray | None, mip_start: str) -> Ending | None:
         """Look for a plan to start from; return why the search ends with it, or None if it goes on."""
         instance, problem = self.instance, self.instance.problem
-        if self.settings.start is not None:
-            self.incumbent.start_from(self.settings.start)
+        if given is not None:
+            self.incumbent.start_from(given)
             self._without = "the placement that the variables hold cannot be routed"
         elif mip_start == "none":
             self._without = "mip_start='none'"
@@ -172,7 +173,7 @@ class _Run:
         )
         hurried = replace(context, log=Log([]), deadline=context.deadline.share(share))
         try:
-            found, _ = baj3o.solve(linear, replace(quick, start=None), hurried, True)
+            found, _ = baj3o.solve(linear, quick, hurried, True)
         except BackendError as error:
             logger.debug("There is no first plan, the MIP solver may find one: %s", error)
             return
@@ -385,8 +386,8 @@ class _Run:
         if instance.linear is None or self.context.deadline.over:
             return Ending.GAP
         log.line("The MIP solver's answer is not beyond its tolerances; j3o goes on by itself")
-        plan = self.incumbent.plan
-        settings = replace(settings, start=None if plan is None else plan.x)
+        if self.incumbent.plan is not None:
+            settings = replace(settings, start=self.incumbent.plan.x)
         try:
             found, _ = baj3o.solve(instance.linear, settings, self.context, True)
         except BackendError as error:

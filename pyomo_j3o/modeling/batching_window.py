@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
@@ -14,16 +13,14 @@ from pyomo.common.errors import PyomoException
 from pyomo.core.base.block import Block, BlockData, declare_custom_block
 from pyomo.core.base.expression import ExpressionData
 from pyomo.core.base.indexed_component import normalize_index
-from pyomo.core.base.var import VarData
-from pyomo.core.expr.calculus.derivatives import Modes, differentiate
 from pyomo.core.expr.expr_common import ExpressionType
-from pyomo.core.expr.numvalue import native_numeric_types
-from pyomo.core.expr.visitor import identify_mutable_parameters, identify_variables
 from pyomo.core.pyomoobject import PyomoObject
 
-from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
+from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.annotate import ONLOADING, Roles, marks_itself
-from pyomo_j3o.modeling.expressions import NonlinearTerm, Terms
+from pyomo_j3o.modeling.expressions import Terms
+from pyomo_j3o.modeling.naming import in_one_line, listed
+from pyomo_j3o.modeling.rates import IN_PARAMS, LINEAR, Assumed, Rate, number_of
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -45,13 +42,6 @@ _HELD = (
 #: What of it gets another name from Pyomo's ``core.scale_model``.
 _SCALED = ["used", "opens", "capacity"]
 
-#: Queries/s that are as good as none.
-_NOTHING = 1e-12
-
-_IN_PARAMS = "give a number, or an expression in Params"
-_LINEAR = (
-    "give a number or an expression that is linear in offloading variables, with Params that have values"
-)
 
 # Pyomo makes it from the data class below.
 BatchingWindow: type[Block]
@@ -148,7 +138,7 @@ class BatchingWindowData(BlockData):
         per_query = self._read_all(per_query, index, f"{where}: per_query")
         length, headroom = self._read(length, f"{where}: length"), self._read(headroom, f"{where}: headroom")
         self._require_in_range(length, setup, per_query, headroom)
-        arrivals = self._read_all(arrivals, index, f"{where}: arrivals", _LINEAR)
+        arrivals = self._read_all(arrivals, index, f"{where}: arrivals", LINEAR)
         roles, terms = Roles(self), Terms()
         rates = {key: Rate(self.name, key, arrivals[key], terms) for key in keys}
         for rate in rates.values():
@@ -157,7 +147,7 @@ class BatchingWindowData(BlockData):
         # Up to here nothing has changed: after an error the window is as it was.
         self._make_room()
         # From here on the window is not one that holds nothing, whatever may happen below.
-        self._assumed: dict[Any, _Assumed] = {}
+        self._assumed: dict[Any, Assumed] = {}
 
         self.models = pyo.Set(initialize=keys, dimen=None)
         self.length = pyo.Expression(expr=length)
@@ -180,7 +170,7 @@ class BatchingWindowData(BlockData):
         self.capacity = pyo.Constraint(expr=at_work <= 1.0 - headroom if keys else pyo.Constraint.Skip)
         #: What the rows rest on; a Pyomo model may change after they are written.
         self._assumed = {key: rate.assumed for key, rate in rates.items()}
-        self._tell_of_idle_models(length, setup, headroom)
+        self._warn_of_idle_models(length, setup, headroom)
 
     @property
     def filled(self) -> bool:
@@ -222,11 +212,11 @@ class BatchingWindowData(BlockData):
                     f"BatchingWindow '{self.name}': since set_batches, bounds or Params have changed what "
                     f"arrivals[{key!r}] can be; call set_batches again"
                 )
-        self._tell_of_idle_models(self.length.expr, _held(self.setup), self.headroom.expr)
+        self._warn_of_idle_models(self.length.expr, _held(self.setup), self.headroom.expr)
         return rates
 
     def _read_all(
-        self, mapping: Mapping[Any, Any], index: dict[Any, Any], what: str, remedy: str = _IN_PARAMS
+        self, mapping: Mapping[Any, Any], index: dict[Any, Any], what: str, remedy: str = IN_PARAMS
     ) -> dict[Any, Any]:
         """Return what a mapping holds by the index that Pyomo makes of each key."""
         read = {}
@@ -234,21 +224,21 @@ class BatchingWindowData(BlockData):
             try:
                 entry = mapping[key]
             except (PyomoException, KeyError, ValueError, TypeError) as error:
-                raise ModelError(f"{what}[{k!r}] has no value: {_said(error)}; {remedy}") from None
+                raise ModelError(f"{what}[{k!r}] has no value: {in_one_line(error)}; {remedy}") from None
             read[k] = self._read(entry, f"{what}[{k!r}]", remedy)
         return read
 
-    def _read(self, given: Any, what: str, remedy: str = _IN_PARAMS) -> Any:
+    def _read(self, given: Any, what: str, remedy: str = IN_PARAMS) -> Any:
         """Return a number as a float, what an expression of this block stands for, and others as they are."""
         if isinstance(given, ExpressionData) and given.parent_block() is self:
             given = given.expr
         if isinstance(given, np.ndarray) and given.ndim == 0:
             given = given.item()
         if not isinstance(given, PyomoObject):
-            return _number(given, what, remedy)
+            return number_of(given, what, remedy)
         # Of an inequality it is said elsewhere that it is not linear.
         relational = given.is_expression_type(ExpressionType.RELATIONAL)
-        if not given.is_numeric_type() and not (relational and remedy is _LINEAR):
+        if not given.is_numeric_type() and not (relational and remedy is LINEAR):
             shown = given.name if given.is_component_type() else str(given)
             raise ModelError(f"{what} is {shown!r} ({type(given).__name__}), which is no number; {remedy}")
         return given
@@ -269,13 +259,13 @@ class BatchingWindowData(BlockData):
         self, length: Any, setup: Mapping[Any, Any], per_query: Mapping[Any, Any], headroom: Any
     ) -> None:
         name = self.name
-        number = _number(length, f"BatchingWindow '{name}': length")
+        number = number_of(length, f"BatchingWindow '{name}': length")
         if not (number > 0 and math.isfinite(number)):
             raise ModelError(
                 f"BatchingWindow '{name}': length={number:g} is no window; give a finite number of seconds "
                 "above 0 (without a window, write the compute budget as a plain constraint)"
             )
-        part = _number(headroom, f"BatchingWindow '{name}': headroom")
+        part = number_of(headroom, f"BatchingWindow '{name}': headroom")
         if not 0 <= part < 1:
             raise ModelError(
                 f"BatchingWindow '{name}': headroom={part:g} is no part of a window; give a number from 0 to "
@@ -283,20 +273,20 @@ class BatchingWindowData(BlockData):
             )
         for what, mapping in (("setup", setup), ("per_query", per_query)):
             for key, given in mapping.items():
-                number = _number(given, f"BatchingWindow '{name}': {what}[{key!r}]")
+                number = number_of(given, f"BatchingWindow '{name}': {what}[{key!r}]")
                 if not (number >= 0 and math.isfinite(number)):
                     raise ModelError(
                         f"BatchingWindow '{name}': {what}[{key!r}]={number:g} is no time; give a finite "
                         "number of seconds of at least 0"
                     )
 
-    def _tell_of_idle_models(self, length: Any, setup: Mapping[Any, Any], headroom: Any) -> None:
+    def _warn_of_idle_models(self, length: Any, setup: Mapping[Any, Any], headroom: Any) -> None:
         room = pyo.value(length) * (1 - pyo.value(headroom))
         idle = [key for key in setup if pyo.value(setup[key]) > room]
         # Said once, and again where Params have changed it.
-        told = getattr(self, "_told", [])
-        self._told = idle
-        if idle and idle != told:
+        before = getattr(self, "_warned_of", [])
+        self._warned_of = idle
+        if idle and idle != before:
             named = ", ".join(map(repr, idle[:3])) + (f" and {len(idle) - 3} more" if len(idle) > 3 else "")
             logger.warning(
                 "BatchingWindow '%s': the set-up of %s takes longer than the %g s there are; no query can "
@@ -308,7 +298,7 @@ class BatchingWindowData(BlockData):
             )
 
 
-def _not_of_all(self: Block, *_: Any, **__: Any) -> None:
+def _refuse_indexed(self: Block, *_: Any, **__: Any) -> None:
     """Say that it is a member that is filled."""
     raise ModelError(
         f"BatchingWindow '{self.name}' is indexed; call set_batches of each member, {self.name}[...]"
@@ -316,214 +306,7 @@ def _not_of_all(self: Block, *_: Any, **__: Any) -> None:
 
 
 # A scalar window is its own member, and has the method of the data class.
-BatchingWindow.set_batches = _not_of_all  # noqa: F821
-
-
-class _Assumed(NamedTuple):
-    """What the rows of a rate rest on."""
-
-    #: Whether there is a row per variable.
-    plain: bool
-    #: The least rate.
-    lowest: float
-    #: The largest of each variable where there is a row for each, else that of the rate.
-    most: list[float]
-    variables: list[VarData]
-
-
-class Rate:
-    """The queries/s of one model, and the rows that tie it to the indicator of its batch.
-
-    Parameters
-    ----------
-    window, key
-        Whose they are.
-    expression
-        Of Pyomo.
-    terms
-        Extended by those of the expression, as a row.
-
-    Attributes
-    ----------
-    variables, coefficients, constant
-        What the expression adds up to; variables that are fixed are among them.
-    """
-
-    def __init__(self, window: str, key: Any, expression: Any, terms: Terms) -> None:
-        self._where = f"BatchingWindow '{window}': arrivals[{key!r}]"
-        self._expression = expression
-        start, first_product = len(terms.variable), len(terms.first)
-        try:
-            terms.add(expression, 1.0)
-        except NonlinearTerm as error:
-            raise self._nonlinear(error.term) from None
-        except (PyomoException, ModelError, ValueError, TypeError, ArithmeticError) as error:
-            raise ModelError(
-                f"{self._where} cannot be read: {_said(error)}; give a number or an expression that is "
-                "linear in offloading variables, with Params that have values"
-            ) from None
-        terms.end_row()
-        if len(terms.first) > first_product:
-            raise self._nonlinear(terms.first[-1] * terms.second[-1])
-        self.constant = terms.constant[-1]
-        coefficients: dict[int, float] = {}
-        variables: dict[int, VarData] = {}
-        for variable, coefficient in zip(terms.variable[start:], terms.coefficient[start:], strict=True):
-            variables[id(variable)] = variable
-            coefficients[id(variable)] = coefficients.get(id(variable), 0.0) + coefficient
-        kept = [i for i in variables if coefficients[i] != 0.0 or self._mutable]
-        self.variables = [variables[i] for i in kept]
-        self.coefficients = [coefficients[i] for i in kept]
-        for number in (self.constant, *self.coefficients):
-            if not math.isfinite(number):
-                raise ModelError(
-                    f"{self._where} holds a number that is not finite; look for nan and inf in it"
-                )
-
-    @cached_property
-    def _mutable(self) -> bool:
-        return any(True for _ in identify_mutable_parameters(self._expression))
-
-    @property
-    def plain(self) -> bool:
-        """Whether it is a sum of positive multiples of variables that are not negative, and no more."""
-        return self.constant == 0 and all(
-            coefficient >= 0 and _number(_bound(variable, "lower")) >= 0
-            for variable, coefficient in zip(self.variables, self.coefficients, strict=True)
-        )
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The least and the largest rate that the bounds of its variables allow."""
-        ends = [self.constant, self.constant]
-        for variable, coefficient in zip(self.variables, self.coefficients, strict=True):
-            sides = ("lower", "upper") if coefficient > 0 else ("upper", "lower")
-            for end, side in enumerate(sides):
-                if coefficient != 0.0:
-                    ends[end] += coefficient * _number(_bound(variable, side))
-        return ends[0], ends[1]
-
-    @property
-    def assumed(self) -> _Assumed:
-        """What the rows rest on."""
-        lowest, highest = self.range
-        if not self.plain:
-            return _Assumed(False, lowest, [highest], self.variables)
-        bounds = [_bound(variable, "upper") for variable in self.variables]
-        # A row follows a bound that is an expression.
-        most = [b if b.__class__ in native_numeric_types else math.inf for b in bounds]
-        return _Assumed(True, lowest, most, self.variables)
-
-    def within(self, assumed: _Assumed) -> bool:
-        """Return whether rows written for what was `assumed` still hold exactly."""
-        if len(self.variables) != len(assumed.variables) or any(
-            now is not then for now, then in zip(self.variables, assumed.variables, strict=True)
-        ):
-            return False
-        if assumed.plain:
-            bounds = [_number(_bound(variable, "upper")) for variable in self.variables]
-            return self.plain and all(a <= b for a, b in zip(bounds, assumed.most, strict=True))
-        lowest, highest = self.range
-        return (lowest >= 0 or assumed.lowest < 0) and highest <= assumed.most[0] * (1 + 1e-12)
-
-    def require_bounded(self) -> None:
-        """Raise if the rate has no upper bound, or is always negative."""
-        highest = self.range[1]
-        # A rate of 0 now may be another one after a change of Params.
-        most = [_number(_bound(variable, "upper")) for variable in self.variables]
-        if highest == math.inf or (self.plain and math.inf in most):
-            raise self._unbounded()
-        if highest < 0:
-            raise ModelError(
-                f"{self._where} is at most {highest:g}, whatever the routing; give queries/s that are not "
-                "negative"
-            )
-
-    def rows(self, used: VarData) -> list[Any]:
-        """Return rows that hold exactly if the rate is not negative, and is 0 while `used` is 0."""
-        lowest, highest = self.range
-        if self.plain:
-            # One row per variable is tighter than one for their sum.
-            bounds = [_bound(variable, "upper") for variable in self.variables]
-            return [
-                counts * variable <= counts * bound * used
-                for variable, counts, bound in zip(self.variables, self._counts(), bounds, strict=True)
-            ]
-        if not self.variables:
-            return [used >= 1] if self.constant > 0 else []
-        rows = [self._expression <= highest * used]
-        if lowest < 0:
-            rows.append(self._expression >= 0)
-        return rows
-
-    def _counts(self) -> list[Any]:
-        """Return per variable 1 if it adds to the rate and 0 if not, in Params where these say so."""
-        if not self._mutable:
-            return [1] * len(self.variables)
-        slopes = differentiate(self._expression, wrt_list=self.variables, mode=Modes.reverse_symbolic)
-        # A quotient is 0 at 0 and 1 elsewhere for every writer; Expr_if is for few.
-        return [1 if s.__class__ in native_numeric_types else s / (s + _NOTHING) for s in slopes]
-
-    def require_offloading(self, roles: Roles) -> None:
-        """Raise if one of the variables is not continuous, or marked onloading."""
-        for variable in self.variables:
-            onloading = roles.of(variable) == ONLOADING
-            if onloading or not variable.is_continuous():
-                kind = "onloading" if onloading else "binary" if variable.is_binary() else "integer"
-                raise AnnotationError(
-                    f"{self._where} holds the {kind} variable '{variable.name}'; write the queries/s in "
-                    "offloading variables, and tie these to the placement by rows y <= x"
-                )
-
-    def _nonlinear(self, term: Any) -> UnsupportedTermError:
-        shown = str(term)
-        return UnsupportedTermError(
-            f"{self._where} holds the term {shown if len(shown) <= 80 else shown[:77] + '...'}; write it "
-            "linear in offloading variables, and tie these to the placement by rows y <= x"
-        )
-
-    def _unbounded(self) -> ModelError:
-        for variable, coefficient in zip(self.variables, self.coefficients, strict=True):
-            side = "upper" if coefficient >= 0 else "lower"
-            if math.isinf(_number(_bound(variable, side))):
-                return ModelError(
-                    f"{self._where} has no upper bound, as '{variable.name}' has no {side} bound; give it "
-                    f"one by set{side[0]}b"
-                )
-        raise AssertionError("a rate without an infinite term is bounded")
-
-
-def _bound(variable: VarData, side: str) -> Any:
-    """Return a bound, a number or an expression in Params, as the variable holds it; infinite for none."""
-    bound = variable.lower if side == "lower" else variable.upper
-    if bound is not None:
-        return bound
-    if variable.fixed and variable.value is not None:
-        return variable.value
-    return -math.inf if side == "lower" else math.inf
-
-
-def _number(given: Any, what: str = "a bound", remedy: str = _IN_PARAMS) -> float:
-    """Return the value of a number or of an expression in Params; `what` says what it is if it is neither."""
-    if given.__class__ is float:
-        return given
-    if isinstance(given, PyomoObject):
-        for variable in identify_variables(given, include_fixed=True):
-            raise ModelError(f"{what} holds the variable '{variable.name}'; {remedy}")
-    try:
-        number = pyo.value(given)
-        if isinstance(number, (str, bytes, bool, np.bool_)):
-            raise ModelError(f"{what} is {number!r}; {remedy}")
-        return float(number)
-    except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
-        if isinstance(error, ModelError):
-            raise
-        having = "" if remedy is _LINEAR else " that have values"
-        raise ModelError(f"{what} has no value: {_said(error)}; {remedy}{having}") from None
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+BatchingWindow.set_batches = _refuse_indexed  # noqa: F821
 
 
 def _held(expressions: Any) -> dict[Any, Any]:
@@ -567,3 +350,26 @@ def _require_same_keys(where: str, *mappings: Mapping[Any, Any]) -> None:
                         f"{where}: {name} has no entry for {key!r}, but {other} has; give all three mappings "
                         "the same models"
                     )
+
+
+def filled_windows(model: BlockData, warn_of_empty: bool = False) -> list[BatchingWindowData]:
+    """Return the active batching windows whose `set_batches` has been called; raise if one lacks a part.
+
+    Parameters
+    ----------
+    model
+        The model or block.
+    warn_of_empty
+        Whether to warn of the others: as they are, they constrain nothing.
+    """
+    windows = [
+        block for block in model.block_data_objects(active=True) if isinstance(block, BatchingWindowData)
+    ]
+    filled = [window for window in windows if window.filled]
+    if warn_of_empty and len(filled) < len(windows):
+        logger.warning(
+            "BatchingWindow %s constrains nothing, as set_batches has not been called; call it, or "
+            "deactivate the window.",
+            listed([window.name for window in windows if not window.filled]),
+        )
+    return filled

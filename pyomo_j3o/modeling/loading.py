@@ -22,7 +22,7 @@ from pyomo_j3o.core.problem import (
     FloatArray,
     Problem,
 )
-from pyomo_j3o.modeling.compiler import Inverse
+from pyomo_j3o.modeling.inverse import Inverse
 
 
 class J3OSolutionLoader(SolutionLoader):

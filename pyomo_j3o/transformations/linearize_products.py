@@ -23,7 +23,8 @@ from scipy import sparse
 from pyomo_j3o.core.problem import FloatArray, IntArray, Problem
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.annotate import annotate, annotated
-from pyomo_j3o.modeling.compiler import Inverse, compile_model
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.presolve.linearize import Linearized, UnboundedProductError, sole_gates, substitute
 from pyomo_j3o.presolve.tightening import implied_bounds
 

@@ -1157,7 +1157,7 @@ def crawling(trace):
 
 def test_only_a_limit_that_was_asked_for_is_a_limit(monkeypatch):
     """The default number of iterations ends the alternation like a stall; given, it is a limit."""
-    monkeypatch.setattr("pyomo_j3o.alternate.stopping.usual", lambda *given: crawling)
+    monkeypatch.setattr("pyomo_j3o.alternate.stopping.usual", lambda **given: crawling)
     opt = new()
     opt.config.get("max_iterations").set_default_value(2)
     opt.config.get("max_iterations").reset()

@@ -13,7 +13,7 @@ from pyomo_j3o import annotate
 from pyomo_j3o.certify.relaxation import improving_ray, relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve import improving
-from pyomo_j3o.interface import solver
+from pyomo_j3o.interface import solver, verdict
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.methods import exact
@@ -238,15 +238,13 @@ def test_no_ray_where_every_open_column_costs_something():
 def test_where_gurobi_s_plan_misses_a_row_highs_takes_its_place(monkeypatch):
     """Only where the choice of the solver was j3o's."""
     pytest.importorskip("gurobipy")
-    calls, require = [], solver._require_feasible
+    calls, doubt = [], verdict.doubt
 
-    def first_refused(*arguments):
+    def first_refused(solved):
         calls.append(1)
-        if len(calls) == 1:
-            raise solver._PlanRefusedError("the plan misses constraint 'c'")
-        require(*arguments)
+        return "the plan misses constraint 'c'." if len(calls) == 1 else doubt(solved)
 
-    monkeypatch.setattr(solver, "_require_feasible", first_refused)
+    monkeypatch.setattr(verdict, "doubt", first_refused)
     results = SolverFactory("j3o").solve(sites())
     assert results.extra_info.lp_solver == "highs"
     assert results.incumbent_objective == pytest.approx(7)

@@ -1,0 +1,311 @@
+"""How a solve ended: the checks of its plan, Pyomo's results, and the message."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.objective import Objective, minimize
+
+from pyomo_j3o.core.problem import (
+    BoolArray,
+    FloatArray,
+    Plan,
+    Problem,
+    evaluate,
+    larger_end,
+)
+from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap, rounding
+from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
+from pyomo_j3o.methods import exact
+from pyomo_j3o.methods.mip_parts import allowance
+from pyomo_j3o.methods.own_rows import first_missed
+from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.loading import J3OSolutionLoader
+from pyomo_j3o.presolve.scaling import Scaling
+from pyomo_j3o.presolve.setup_payers import empty
+
+_CONDITIONS = {
+    Ending.GAP: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.FIXED_POINT: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.THRASHING: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.STALLED: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.USER: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.ITERATIONS: TerminationCondition.iterationLimit,
+    Ending.USUAL_ITERATIONS: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.TIME: TerminationCondition.maxTimeLimit,
+    Ending.LIMIT: TerminationCondition.iterationLimit,
+    Ending.TOLERANCES: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.REFUSED: TerminationCondition.unknown,
+    Ending.INTERRUPTED: TerminationCondition.interrupted,
+    Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
+    Ending.UNBOUNDED: TerminationCondition.unbounded,
+}
+
+#: What ends the alternation, and not what follows it.
+_OF_ALTERNATION = (
+    Ending.FIXED_POINT,
+    Ending.THRASHING,
+    Ending.STALLED,
+    Ending.USER,
+    Ending.ITERATIONS,
+    Ending.USUAL_ITERATIONS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a solve ended, be it before its search.
+
+    Attributes
+    ----------
+    algorithm : str
+        The one that was used; the one that `auto` stands for if the model was not compiled.
+    sense : float
+        +1 if the user maximises, -1 if the user minimises.
+    outcome : Outcome
+        Of the maximised problem, in the user's units.
+    trace : list of Record
+    lp_solver : str or None
+        Its name; None before one was chosen.
+    proof : Proof or None
+        What a MIP solver did, if the algorithm is exact.
+    reason : str
+        One sentence on the end, where that is known; empty otherwise.
+    """
+
+    algorithm: str
+    sense: float
+    outcome: Outcome
+    trace: list[Record] = field(default_factory=list)
+    lp_solver: str | None = None
+    proof: exact.Proof | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved(Ended):
+    """How a search ended.
+
+    Attributes
+    ----------
+    problem : Problem
+        As compiled.
+    inverse : Inverse
+        From the problem to the model.
+    unit : float
+        What counts as 1 in the objective.
+    missed : tuple of (int, float) or None
+        What the last plan that was refused misses most, and by how much; see `first_missed`.
+    """
+
+    problem: Problem
+    inverse: Inverse
+    unit: float
+    missed: tuple[int, float] | None = None
+
+
+def ended_by_constants(algorithm: str, model: BlockData, error: TriviallyInfeasibleError) -> Ended:
+    """Return the end of a solve whose model is infeasible by its constants alone."""
+    outcome = Outcome(None, -np.inf, Ending.INFEASIBLE)
+    reason = f"Proven infeasible before the search: {error}."
+    return Ended(algorithm=algorithm, sense=_sense(model), outcome=outcome, reason=reason)
+
+
+def ended_by_time(algorithm: str, model: BlockData) -> Ended:
+    """Return the end of a solve whose time was over before the search."""
+    return Ended(algorithm=algorithm, sense=_sense(model), outcome=Outcome(None, np.inf, Ending.TIME))
+
+
+def _sense(model: BlockData) -> float:
+    objectives = model.component_data_objects(Objective, active=True)
+    return -1.0 if any(objective.sense == minimize for objective in objectives) else 1.0
+
+
+def require_possible(scaling: Scaling, inverse: Inverse) -> None:
+    """Raise if a row of whole numbers has sides that no sum of them lies between."""
+    for row, unit in scaling.crossed[:1]:
+        raise TriviallyInfeasibleError(
+            f"constraint '{inverse.rows[row].name}' can never hold: it has onloading variables alone, its "
+            f"coefficients are multiples of {unit:g}, and no multiple lies between its sides; "
+            "change a side"
+        )
+
+
+def doubt(solved: Solved) -> str | None:
+    """Return one sentence on the row that the plan misses, products and all; None for a good plan."""
+    plan = solved.outcome.plan
+    if plan is None:
+        return refusal(solved) if solved.outcome.ending is Ending.REFUSED else None
+    missed = first_missed(solved.problem, plan.x, plan.y)
+    if missed is None:
+        return None
+    return (
+        f"the plan that the solver behind j3o returned misses {_named(missed, solved)}; scale the model's "
+        "coefficients, or tighten that solver's feasibility tolerance through solver_options."
+    )
+
+
+def _named(missed: tuple[int, float], solved: Solved) -> str:
+    """Return the row or bound that a plan misses, in the user's name of it, and by how much."""
+    worst, amount = missed
+    problem, inverse = solved.problem, solved.inverse
+    if worst < problem.n_rows:
+        name = f"constraint '{inverse.rows[worst].name}'"
+    else:
+        variables = [*inverse.onloading, *inverse.offloading]
+        name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
+    return f"{name} by {amount:.1e}"
+
+
+def _require_paid(solved: Solved, x: BoolArray, y: FloatArray) -> None:
+    """Check windows by their definition: what is in no batch that is paid for is nothing, and no rounding."""
+    batches = solved.problem.batches
+    if batches is None:
+        return
+    for b in np.flatnonzero(~x[batches.indicator] & ~empty(batches.rates(y)))[:1]:
+        indicator = solved.inverse.onloading[batches.indicator[b]]
+        raise BackendError(
+            f"the plan that the solver behind j3o returned sends {batches.rates(y)[b]:.1e} queries/s to a "
+            f"batch whose '{indicator.name}' is 0, within its tolerance; "
+            "scale the model so that such a rate is not of the size of rounding"
+        )
+
+
+def results_of(ended: Ended, config: Any) -> Results:
+    """Turn the outcome into Pyomo's results, in the user's own sense."""
+    results = Results()
+    outcome, sense = ended.outcome, ended.sense
+    results.termination_condition = _CONDITIONS[outcome.ending]
+    if outcome.ending is not Ending.INFEASIBLE:
+        results.objective_bound = sense * outcome.bound
+    results.extra_info.relative_gap = math.inf
+    if outcome.plan is None or not isinstance(ended, Solved):
+        return results
+    x, y = outcome.plan.x, outcome.plan.y
+    _require_paid(ended, x, y)
+    value = evaluate(ended.problem, x.astype(float), y)
+    bound = max(outcome.bound, value)
+    gap = relative_gap(value, bound)
+    results.incumbent_objective = sense * value + 0.0  # -0.0 is 0.0
+    results.objective_bound = sense * bound + 0.0
+    closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
+    # The proof of a MIP solver is worth its tolerances, and no more.
+    allowed = rounding if ended.proof is None else allowance
+    closed = closed or bound - value <= ended.unit * allowed(value / ended.unit)
+    results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
+    results.extra_info.relative_gap = gap
+    results.solution_loader = J3OSolutionLoader(ended.problem, ended.inverse, x, y, outcome.duals)
+    return results
+
+
+def fill_extra_info(info: Any, ended: Ended, message: str) -> None:
+    """Put into the results what Pyomo has no field for."""
+    proof = ended.proof
+    info.algorithm = ended.algorithm
+    info.lp_solver = ended.lp_solver
+    info.mip_solver = None if proof is None else proof.solver
+    info.mip_solver_choice = None if proof is None else proof.description
+    info.nodes = None if proof is None else proof.nodes
+    has_start = proof is not None and math.isfinite(proof.start)
+    info.mip_start_objective = ended.sense * proof.start if proof is not None and has_start else None
+    info.trace = ended.trace
+    info.improvement = list(ended.outcome.steps)
+    info.message = message
+    if isinstance(ended, Solved):
+        info.number_of_variables = ended.problem.n_onloading + ended.problem.n_offloading
+        info.number_of_constraints = ended.problem.n_rows
+
+
+def explanation(ended: Ended, config: Any, model: BlockData) -> str:
+    """Return one sentence that says how the solve ended and, where it is short of a plan, what to do."""
+    if ended.reason:
+        return ended.reason
+    outcome = ended.outcome
+    if outcome.ending is Ending.INFEASIBLE:
+        return (
+            f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints; "
+            "pyomo_j3o.explain_infeasibility(model) names those that conflict."
+        )
+    if outcome.plan is not None:
+        return _of_plan(ended, outcome.plan, config)
+    if isinstance(ended, Solved):
+        if outcome.ending is Ending.UNBOUNDED:
+            return _of_ray(ended, model)
+        if outcome.ending is Ending.REFUSED:
+            return refusal(ended)
+    if outcome.ending is Ending.INTERRUPTED:
+        return "Interrupted before any plan was found."
+    if outcome.ending is Ending.LIMIT:
+        return (
+            "No plan was found within a limit set in solver_options, nor proven that there is none; "
+            "raise that limit."
+        )
+    limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
+    return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
+
+
+def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
+    """Return what is said of a solve with a plan."""
+    outcome = ended.outcome
+    gap = relative_gap(plan.objective, outcome.bound)
+    certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
+    value = f"objective {ended.sense * plan.objective + 0.0:.8g}"
+    if outcome.ending is Ending.GAP:
+        within = f" within rel_gap={config.rel_gap:g}" if gap > 1e-4 and gap <= config.rel_gap else ""
+        return f"Optimal{within}: {value}, {certainty}, proven."
+    cause = f"ended by: {outcome.ending.value}"
+    if outcome.steps and outcome.ending in _OF_ALTERNATION:
+        cause = f"the alternation {cause}; the improvement by its limit of effort"
+    return f"Feasible plan: {value}, {certainty}; {cause}."
+
+
+def _of_ray(solved: Solved, model: BlockData) -> str:
+    """Return what is said of an unbounded model, with the variables along which it is."""
+    variables = solved.inverse.offloading
+    names = [f"'{variables[j].name}'" for j in solved.outcome.ray if j < len(variables)]
+    which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    along, them = (f" along {which}", "these") if names else ("", "the offloading")
+    return (
+        f"The objective of model '{model.name}' is unbounded: it improves without end{along}; "
+        f"bound {them} variables, or check the sense of the objective."
+    )
+
+
+def refusal(solved: Solved) -> str:
+    """Return one sentence on what the plans miss that the solvers took for plans, and on the remedy."""
+    if solved.missed is None:
+        return (
+            "No plan was found that holds in every row, nor proven that there is none; rescale the model so "
+            "that its coefficients and bounds are of like size."
+        )
+    what = _named(solved.missed, solved)
+    variables, row = solved.inverse.offloading, solved.missed[0]
+    widest = _widest(solved.problem, row)
+    bounds = f", and tighten the bounds of '{variables[widest].name}'" if widest is not None else ""
+    return (
+        f"No plan was found that holds in every row, nor proven that there is none: the one at hand misses "
+        f"{what}, which passes for rounding in the solver's units; rescale that row{bounds}."
+    )
+
+
+def _widest(problem: Problem, row: int) -> int | None:
+    """Return the variable of y that can contribute most to a row; None for a bound, or without y."""
+    if row >= problem.n_rows:
+        return None
+    terms, reach = problem.products, larger_end(problem.offloading_lower, problem.offloading_upper)
+    entries = problem.offloading_rows[[row]]
+    size = np.zeros(problem.n_offloading)
+    size[entries.indices] = np.abs(entries.data)
+    mine = terms.row == row
+    np.maximum.at(size, terms.offloading[mine], np.abs(terms.coefficient[mine]))
+    worth = size * reach
+    return int(np.argmax(worth)) if worth.max(initial=0.0) > 0 else None
+
+
+def _no_bound(config: Any) -> str:
+    return "no bound asked for" if config.bound == "none" else "no bound proven in time"

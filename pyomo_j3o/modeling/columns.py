@@ -1,0 +1,256 @@
+"""The variables of a Pyomo model: which columns they become, with which bounds."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from math import inf
+from typing import Any
+
+import numpy as np
+from pyomo.core.base.block import Block, BlockData
+from pyomo.core.base.var import Var, VarData
+from pyomo.core.expr.numvalue import value
+from pyomo.gdp import Disjunct
+
+from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
+from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError
+from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles
+from pyomo_j3o.modeling.expressions import Terms, value_of_fixed
+from pyomo_j3o.modeling.naming import listed, require_number
+
+logger = logging.getLogger("pyomo_j3o")
+
+#: Models that the notice of missing marks was written for: a loop that solves one again hears it once.
+_noticed: weakref.WeakSet[BlockData] = weakref.WeakSet()
+
+#: How far constants alone may miss a bound, relative to their size, before a model is called infeasible.
+TOLERANCE = 1e-8
+
+#: A bound of this size is none.
+_INFINITE = 1e20
+
+_UNMARKED, _ONLOADING, _OFFLOADING = 0, 1, 2
+_CODES = {None: _UNMARKED, ONLOADING: _ONLOADING, OFFLOADING: _OFFLOADING}
+
+# What a domain allows.
+_OTHER, _INTEGER, _CONTINUOUS = 0, 1, 2
+
+
+class Columns:
+    """Every variable of the model with what is known of it; positions are those in `variables`.
+
+    Attributes
+    ----------
+    linear, first, second
+        Positions of the variables of the terms.
+    fixed : (V,) bool
+        Of the variables that occur.
+    value : (V,)
+        Of the fixed variables that occur; 0 elsewhere.
+    onloading, offloading, idle
+        Positions of the variables of x, of y, and of the annotated ones that do not occur.
+    """
+
+    def __init__(self, model: BlockData, terms: Terms, strict: bool, deadline: Deadline) -> None:
+        self._containers: list[tuple[Var, int, int, bool]] = []
+        self.variables: list[VarData] = []
+        self._declare(model)
+        deadline.require()
+        position = dict(zip(map(id, self.variables), range(len(self.variables)), strict=True))
+        self.linear = self._positions(terms.variable, position)
+        self.first = self._positions(terms.first, position)
+        self.second = self._positions(terms.second, position)
+        deadline.require()
+
+        occurs = np.zeros(len(self.variables), dtype=bool)
+        for part in (self.linear, self.first, self.second):
+            occurs[part] = True
+        fixed = np.array([variable.fixed for variable in self.variables], dtype=bool)
+        self.fixed = fixed & occurs
+        self.value = np.zeros(len(self.variables))
+        for i in np.flatnonzero(self.fixed):
+            self.value[i] = value_of_fixed(self.variables[i])
+            require_number(self.variables[i], "is fixed at", "fix it at a number")
+
+        free = occurs & ~fixed
+        roles = Roles(model)
+        role = self._roles(model, roles, occurs, free, strict)
+        self.onloading = np.flatnonzero(free & (role == _ONLOADING))
+        self.offloading = np.flatnonzero(free & (role == _OFFLOADING))
+        self.idle = np.flatnonzero(self._live & ~occurs & ~fixed & (role != _UNMARKED))
+        if not roles.any:
+            self.idle = self.idle[:0]
+        self.is_onloading = role == _ONLOADING
+
+    def _declare(self, model: BlockData) -> None:
+        """List every variable of the model, those of inactive blocks included."""
+        live: dict[int, bool] = {}
+        for block in model.block_data_objects(active=None, descend_into=(Block, Disjunct)):
+            # Parents come before what is in them.
+            alive = live[id(block)] = block.active and live.get(id(block.parent_block()), True)
+            for container in block.component_map(Var).values():
+                start = len(self.variables)
+                if not container.is_indexed():
+                    self.variables.append(container)
+                elif not container.is_reference():
+                    self.variables.extend(container.values())
+                self._containers.append((container, start, len(self.variables), alive))
+
+    def _positions(self, variables: list[VarData], position: dict[int, int]) -> IntArray:
+        try:
+            found = map(position.__getitem__, map(id, variables))
+            return np.fromiter(found, dtype=np.int64, count=len(variables))
+        except KeyError:
+            # Some live outside of the block that is compiled; they come last.
+            for variable in variables:
+                if id(variable) not in position:
+                    position[id(variable)] = len(self.variables)
+                    self.variables.append(variable)
+            return self._positions(variables, position)
+
+    @property
+    def _live(self) -> BoolArray:
+        """Which variables belong to active blocks of the model that is compiled."""
+        live = np.zeros(len(self.variables), dtype=bool)
+        for _, start, stop, is_live in self._containers:
+            live[start:stop] = is_live
+        return live
+
+    def _roles(
+        self, model: BlockData, roles: Roles, occurs: BoolArray, free: BoolArray, strict: bool
+    ) -> IntArray:
+        """Return the role code of every variable; raise if a free one has none."""
+        role = np.zeros(len(self.variables), dtype=np.int64)
+        declared = 0
+        for container, start, stop, _ in self._containers:
+            common, differs = roles.of_container(container)
+            role[start:stop] = _CODES[common]
+            if differs:
+                role[start:stop] = [_CODES[roles.of(variable)] for variable in self.variables[start:stop]]
+            declared = stop
+        role[declared:] = [_CODES[roles.of(variable)] for variable in self.variables[declared:]]
+        if not free.any():
+            return role
+        if not roles.any:
+            return self._roles_by_domain(model, free, strict)
+        unmarked = np.flatnonzero(free & (role == _UNMARKED))
+        if len(unmarked):
+            names = [self.variables[i].name for i in unmarked]
+            raise AnnotationError(
+                f"{listed(names)}: free in an active constraint or the objective, but marked neither "
+                "onloading nor offloading; call pyomo_j3o.annotate(model, onloading=[...], offloading=[...])"
+            )
+        return role
+
+    def _roles_by_domain(self, model: BlockData, free: BoolArray, strict: bool) -> IntArray:
+        if strict:
+            raise AnnotationError(
+                "no variable of the model is marked, and strict=True forbids a guess; call "
+                "pyomo_j3o.annotate(model, onloading=[...], offloading=[...])"
+            )
+        positions = np.flatnonzero(free)
+        kind, lower, upper = self.domains(positions)
+        binary = (kind == _INTEGER) & (lower >= 0) & (upper <= 1)
+        for i in np.flatnonzero(~binary & (kind != _CONTINUOUS))[:1]:
+            raise AnnotationError(
+                f"variable '{self.variables[positions[i]].name}' is neither binary nor continuous, and "
+                "nothing is marked; change its domain: onloading is binary, offloading continuous"
+            )
+        role = np.zeros(len(self.variables), dtype=np.int64)
+        role[positions] = np.where(binary, _ONLOADING, _OFFLOADING)
+        if model not in _noticed:
+            _noticed.add(model)
+            logger.warning(
+                "No variable is marked for j3o: taking the %d binary ones as onloading and the %d continuous "
+                "ones as offloading. To say so yourself, call "
+                "pyomo_j3o.annotate(model, onloading=[...], offloading=[...]).",
+                np.count_nonzero(binary),
+                np.count_nonzero(~binary),
+            )
+        return role
+
+    def domains(self, positions: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Return kind, lower and upper bound of the variables at `positions`; the bounds may cross."""
+        variables = [self.variables[i] for i in positions]
+        domains = [variable.domain for variable in variables]
+        keys = list(map(id, domains))
+        met = dict(zip(keys, zip(domains, variables, strict=True), strict=True))
+        # Domains are few: what takes time is asked once of each.
+        number = {key: i for i, key in enumerate(met)}
+        which = np.fromiter(map(number.__getitem__, keys), dtype=np.int64, count=len(keys))
+        kinds, lows, highs = [], [], []
+        for domain, variable in met.values():
+            low, high = domain.bounds()
+            whole, real = variable.is_integer(), variable.is_continuous()
+            kinds.append(_INTEGER if whole else _CONTINUOUS if real else _OTHER)
+            lows.append(-inf if low is None else float(low))
+            highs.append(inf if high is None else float(high))
+        lower = self._bounds(variables, [variable._lb for variable in variables], -inf)
+        upper = self._bounds(variables, [variable._ub for variable in variables], inf)
+        return (
+            np.array(kinds, dtype=np.int64)[which],
+            np.maximum(lower, np.array(lows)[which]),
+            np.minimum(upper, np.array(highs)[which]),
+        )
+
+    @staticmethod
+    def _bounds(variables: list[VarData], given: list[Any], missing: float) -> FloatArray:
+        """Return bounds as the variables hold them, numbers, None or expressions, as an array."""
+        if set(map(type, given)) <= {int, float, type(None)}:
+            bounds = np.array(given, dtype=float)
+        else:
+            bounds = np.array([np.nan if bound is None else value(bound) for bound in given], dtype=float)
+        for i in np.flatnonzero(np.isnan(bounds)):
+            if given[i] is not None:
+                raise ModelError(f"a bound of variable '{variables[i].name}' is not a number; set another")
+            bounds[i] = missing
+        for i in np.flatnonzero(bounds == -missing)[:1]:
+            raise ModelError(f"a bound of variable '{variables[i].name}' excludes all values; set another")
+        return bounds
+
+    def onloading_bounds(self, positions: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the bounds of onloading variables, rounded inwards to 0 or 1."""
+        kind, lower, upper = self.domains(positions)
+        for i in np.flatnonzero((kind != _INTEGER) | (lower < 0) | (upper > 1))[:1]:
+            raise AnnotationError(
+                f"onloading variable '{self.variables[positions[i]].name}' is not binary; "
+                "make its domain Binary, or mark it offloading"
+            )
+        lower, upper = np.ceil(lower - TOLERANCE) + 0.0, np.floor(upper + TOLERANCE)
+        self._require_open(positions, lower, upper)
+        return lower, upper
+
+    def offloading_bounds(self, positions: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the bounds of offloading variables."""
+        kind, lower, upper = self.domains(positions)
+        for i in np.flatnonzero(kind != _CONTINUOUS)[:1]:
+            raise AnnotationError(
+                f"offloading variable '{self.variables[positions[i]].name}' is not continuous; "
+                "make its domain Reals or a part of them, or mark it onloading"
+            )
+        self._require_open(positions, lower, upper)
+        # What other solvers take for infinite is infinite.
+        lower, upper = np.where(lower <= -_INFINITE, -inf, lower), np.where(upper >= _INFINITE, inf, upper)
+        return np.minimum(lower, upper), upper
+
+    def idle_values(self) -> list[float]:
+        """Return the allowed value nearest to 0 of every idle variable."""
+        kind, lower, upper = self.domains(self.idle)
+        whole = kind == _INTEGER
+        lower[whole], upper[whole] = np.ceil(lower[whole] - TOLERANCE), np.floor(upper[whole] + TOLERANCE)
+        return (np.minimum(np.maximum(0.0, lower), upper) + 0.0).tolist()
+
+    def _require_open(self, positions: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        for i in np.flatnonzero(lower > upper + slack(lower, upper))[:1]:
+            raise TriviallyInfeasibleError(
+                f"variable '{self.variables[positions[i]].name}' has no value between its bounds "
+                f"{lower[i]} and {upper[i]}; widen them"
+            )
+
+
+def slack(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Return by how much two finite numbers may differ and still count as equal; 0 for infinite ones."""
+    size = np.maximum(np.abs(one), np.abs(other))
+    return TOLERANCE * np.maximum(1.0, np.where(np.isfinite(size), size, 0.0))

@@ -1,0 +1,129 @@
+"""The way back from the arrays of a `Problem` to the Pyomo model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pyomo.common.collections import ComponentMap
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.var import VarData
+from pyomo.core.staleflag import StaleFlagManager
+
+from pyomo_j3o.core.problem import FloatArray, IntArray
+from pyomo_j3o.errors import ModelError
+from pyomo_j3o.modeling.naming import called, float_or_nan
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """The way back from the arrays of a `Problem` to the Pyomo model that it was compiled from.
+
+    Attributes
+    ----------
+    model
+        The model or block that was compiled.
+    onloading, offloading
+        The variable of each column of x, (N,), and of y, (K,).
+    rows
+        The constraint of each row, (M,).
+    constant_rows
+        Constraints without a free variable: rows of constants, which hold.
+    idle
+        Annotated variables, not fixed, that occur in no active expression: columns of neither x nor y.
+    idle_values
+        What these get at `load`: the allowed value nearest to 0.
+    sense
+        The sense of the Problem: +1 if the user maximises, -1 if the user minimises.
+    met
+        The columns of (x, y) in the order in which the rows, and after them the objective, first name them
+        outside of products; columns of products alone are not among them.
+    """
+
+    model: BlockData
+    onloading: list[VarData]
+    offloading: list[VarData]
+    rows: list[ConstraintData]
+    constant_rows: list[ConstraintData]
+    idle: list[VarData]
+    idle_values: list[float]
+    sense: float
+    met: IntArray
+
+    def load(self, x: FloatArray, y: FloatArray) -> None:
+        """Give the variables of the model the values `x` (N,), bool or near 0 and 1, and `y` (K,)."""
+        pairs = self._pairs(x, y)
+        try:
+            _load(pairs)
+        except BaseException:
+            # Ctrl-C in the middle: a model never holds half of a plan.
+            _load(pairs)
+            raise
+
+    def values(self, x: FloatArray, y: FloatArray) -> ComponentMap:
+        """Return the values that `load` would give, by variable."""
+        return ComponentMap(self._pairs(x, y))
+
+    def duals(self, row_duals: FloatArray) -> dict[ConstraintData, float]:
+        """Return the dual of every constraint in the user's own sense; 0 where no variable is free.
+
+        Parameters
+        ----------
+        row_duals
+            (M,), the change of the maximised objective per unit of the row's right-hand side.
+        """
+        duals = dict(zip(self.rows, (self.sense * np.asarray(row_duals)).tolist(), strict=True))
+        return duals | dict.fromkeys(self.constant_rows, 0.0)
+
+    def reduced_costs(self, onloading: FloatArray | None, offloading: FloatArray | None) -> ComponentMap:
+        """Return the reduced costs in the user's own sense; None leaves a kind of variable out.
+
+        Parameters
+        ----------
+        onloading, offloading
+            (N,) and (K,), the change of the maximised objective per unit of the column's variable.
+        """
+        costs = ComponentMap()
+        for variables, numbers in ((self.onloading, onloading), (self.offloading, offloading)):
+            if numbers is not None:
+                costs.update(zip(variables, (self.sense * np.asarray(numbers)).tolist(), strict=True))
+        return costs
+
+    def warm_start(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the values that the model's variables hold now, as x (N,) and y (K,).
+
+        A variable without a value gives NaN; if none of a kind has one, None is returned for it.
+        """
+        return _values_held(self.onloading), _values_held(self.offloading)
+
+    def _pairs(self, x: FloatArray, y: FloatArray) -> list[tuple[VarData, float]]:
+        # Adding 0.0 turns -0.0 into 0.0.
+        pairs = list(zip(self.onloading, (np.rint(np.asarray(x, dtype=float)) + 0.0).tolist(), strict=True))
+        pairs += zip(self.offloading, np.asarray(y, dtype=float).tolist(), strict=True)
+        pairs += zip(self.idle, self.idle_values, strict=True)
+        return pairs
+
+
+def _load(pairs: list[tuple[VarData, float]]) -> None:
+    StaleFlagManager.mark_all_as_stale()
+    for variable, number in pairs:
+        variable.set_value(number, skip_validation=True)
+    # As after any Pyomo solver: the next change the user makes turns the rest stale.
+    StaleFlagManager.mark_all_as_stale(delayed=True)
+
+
+def _values_held(variables: list[VarData]) -> FloatArray | None:
+    held = [variable.value for variable in variables]
+    if all(number is None for number in held):
+        return None
+    try:
+        return np.array([np.nan if number is None else number for number in held], dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        for variable, number in zip(variables, held, strict=True):
+            if number is not None and np.isnan(float_or_nan(number)):
+                raise ModelError(
+                    f"{called(variable)} holds {number!r}, which is no number to start from; give it one, "
+                    "or None"
+                ) from None
+        raise

@@ -1,0 +1,184 @@
+"""What the constraints and the objective of a Pyomo model say, term by term."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from pyomo.common.errors import PyomoException
+from pyomo.core.base.block import Block, BlockData
+from pyomo.core.base.component import ActiveComponent
+from pyomo.core.base.constraint import Constraint, ConstraintData
+from pyomo.core.base.expression import Expression
+from pyomo.core.base.external import ExternalFunction
+from pyomo.core.base.objective import Objective, ObjectiveData, maximize
+from pyomo.core.base.param import Param
+from pyomo.core.base.set import RangeSet, Set
+from pyomo.core.base.suffix import Suffix
+from pyomo.core.base.var import Var
+from pyomo.core.expr.numvalue import native_numeric_types, value
+from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression
+from pyomo.core.expr.visitor import identify_variables
+from pyomo.network import Port
+
+from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.errors import ModelError, UnsupportedTermError
+from pyomo_j3o.modeling.expressions import NonlinearTerm, Terms
+from pyomo_j3o.modeling.naming import called, listed, shortened
+
+# Components that may be active without a meaning of their own for the solver.
+_UNDERSTOOD = {
+    Block,
+    Constraint,
+    Expression,
+    ExternalFunction,
+    Objective,
+    Param,
+    Port,
+    RangeSet,
+    Set,
+    Suffix,
+    Var,
+}
+
+_REMEDIES = {
+    "Disjunction": "apply a transformation such as gdp.bigm first",
+    "Disjunct": "apply a transformation such as gdp.bigm first, or deactivate it",
+    "LogicalConstraint": "apply core.logical_to_linear first",
+    "SOSConstraint": "state it with binary variables, or deactivate it",
+    "Complementarity": "apply a transformation such as mpec.simple_disjunction and then gdp.bigm first",
+    "Arc": "apply network.expand_arcs first",
+}
+
+LINEARITY = (
+    "every expression has to be linear in the offloading variables once the onloading ones are fixed, "
+    "so of products only those of one onloading and one offloading variable are allowed"
+)
+
+
+#: The clock is looked at once in so many rows.
+_ROWS_AT_A_TIME = 1000
+
+
+def require_understood(model: BlockData) -> None:
+    """Raise if an active component is of a kind that would have to be ignored."""
+    for block in model.block_data_objects(active=True):
+        for ctype in block.collect_ctypes(active=None, descend_into=False):
+            # Only what can be switched off can be switched on: a Set, say, has nothing to be ignored.
+            if ctype in _UNDERSTOOD or not issubclass(ctype, ActiveComponent):
+                continue
+            strange = next(block.component_data_objects(ctype, active=True, descend_into=False), None)
+            if strange is not None:
+                remedy = _REMEDIES.get(ctype.__name__, "transform it into constraints, or deactivate it")
+                raise ModelError(f"{called(strange)} is active, but j3o does not know it; {remedy}")
+
+
+def only_objective(model: BlockData) -> ObjectiveData:
+    """Return the active objective; raise a `ModelError` unless there is exactly one."""
+    objectives = list(model.component_data_objects(Objective, active=True))
+    if not objectives:
+        raise ModelError(f"model '{model.name}' has no active objective; add one, or activate one")
+    if len(objectives) > 1:
+        names = ", ".join(f"'{objective.name}'" for objective in objectives)
+        raise ModelError(f"{len(objectives)} objectives are active, {names}; deactivate all but one")
+    return objectives[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the constraints and, as the last row of `terms`, the objective say; fixed variables still in."""
+
+    constraints: list[ConstraintData]
+    lower: list[float]
+    upper: list[float]
+    objective: ObjectiveData
+    sense: int
+    terms: Terms
+
+    def owner(self, row: int) -> ConstraintData | ObjectiveData:
+        """Return the constraint of a row, or the objective for the last one."""
+        return self.objective if row == len(self.constraints) else self.constraints[row]
+
+
+def read_rows(model: BlockData, objective: ObjectiveData, deadline: Deadline) -> Rows:
+    """Read the active constraints in the order of the model, and then the objective.
+
+    Raises
+    ------
+    UnsupportedTermError
+        If a term is no constant, linear term or product of two variables.
+    ModelError
+        If an expression cannot be evaluated.
+    OutOfTime
+        If the time is over.
+    """
+    sense = 1 if objective.sense == maximize else -1
+    rows = Rows([], [], [], objective, sense, Terms())
+    owner: Any = objective
+    try:
+        for number, owner in enumerate(model.component_data_objects(Constraint, active=True)):
+            _read_row(owner, rows)
+            if number % _ROWS_AT_A_TIME == 0:
+                deadline.require()
+        owner = objective
+        rows.terms.add(objective.expr, sense)
+        rows.terms.end_row()
+    except NonlinearTerm as error:
+        raise UnsupportedTermError(_unsupported(owner, error.term)) from None
+    except ModelError as error:
+        raise type(error)(f"{called(owner)}: {error}") from None
+    except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
+        message = (
+            f"{called(owner)} cannot be evaluated; mend it or deactivate it: {' '.join(str(error).split())}"
+        )
+        raise ModelError(message) from error
+    return rows
+
+
+def _read_row(constraint: ConstraintData, rows: Rows) -> None:
+    """Add one constraint to `rows`, unless it has no bounds."""
+    # Rows that Pyomo keeps as a matrix, compile_block_linear_constraints, have no expression.
+    expression: Any = getattr(constraint, "expr", None)
+    cls = expression.__class__
+    numbers = native_numeric_types
+    minus: Any = 0.0
+    if cls is InequalityExpression or cls is EqualityExpression:
+        left, right = expression._args_
+        if right.__class__ in numbers or not right.is_potentially_variable():
+            body, upper = left, right
+            lower = right if cls is EqualityExpression else -inf
+        elif left.__class__ in numbers or not left.is_potentially_variable():
+            body, lower = right, left
+            upper = left if cls is EqualityExpression else inf
+        else:
+            # The body is left - right. Pyomo would build that expression; we read the sides in turn.
+            body, minus, upper = left, right, 0.0
+            lower = 0.0 if cls is EqualityExpression else -inf
+    else:
+        # A range, or a row of a matrix; a range that is not fixed is refused by Pyomo.
+        lower, body, upper = constraint.to_bounded_expression()
+    if lower.__class__ is not float:
+        lower = _side(lower, -inf)
+    if upper.__class__ is not float:
+        upper = _side(upper, inf)
+    if lower == -inf and upper == inf:
+        return
+    terms = rows.terms
+    terms.add(body, 1.0)
+    if minus.__class__ is not float:
+        terms.add(minus, -1.0)
+    terms.end_row()
+    rows.constraints.append(constraint)
+    rows.lower.append(lower)
+    rows.upper.append(upper)
+
+
+def _side(given: Any, missing: float) -> float:
+    """Return a side of a constraint, a number or an expression in Params, as a float."""
+    return missing if given is None else float(value(given))
+
+
+def _unsupported(owner: Any, term: Any) -> str:
+    names = [variable.name for variable in identify_variables(term, include_fixed=False)]
+    return f"{called(owner)} holds the term {shortened(term)} in {listed(names)}; {LINEARITY}"
