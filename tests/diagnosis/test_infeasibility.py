@@ -18,7 +18,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 
 from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, library
 from pyomo_j3o.diagnosis import infeasibility as explaining
-from pyomo_j3o.diagnosis.infeasibility import Conflict
+from pyomo_j3o.diagnosis.explanation import Conflict
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 
 
