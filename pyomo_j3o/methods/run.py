@@ -222,7 +222,7 @@ class Run:
         self.keep(best)
         trace = self.progress.trace
         record = self.progress.note(routing.objective, self.known.objective, int(routing.x.sum()), cycle)
-        self.context.log.iteration(record)
+        self.context.log.iteration(record, routing.status is not LPStatus.TIME_LIMIT)
         self.progress.show(record)
         ending = self.settings.stop(tuple(trace[since:]))
         if ending is None and len(trace) >= self.settings.max_iterations:
