@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
@@ -19,6 +20,16 @@ from pyomo_j3o.mip import HighsMIP
 from pyomo_j3o.presolve.linearize import linearize
 
 INF = math.inf
+
+
+def highs_first():
+    """Return HiGHS's MILP solver, which then gets small parts before the search on the kernel does."""
+    return [HighsMIP()]
+
+
+#: A test runs with each of the two searches that improve a small part: HiGHS's MILP solver, and without a
+#: MILP solver, branch and bound on the kernel, as large parts get it.
+BOTH_SEARCHES = pytest.mark.parametrize("mip_solvers", [highs_first, None], ids=["MILP solver", "own search"])
 
 
 def problem_of(x, y, rows=(), products=(), constant=0.0, sense=1):
@@ -162,7 +173,7 @@ def solve(problem, backend=None, stop=None, rel_gap=1e-6, time_limit=INF, **give
         "onloading_step": None,
         "callback": None,
         "start": None,
-        "mip_solvers": lambda: [HighsMIP()],
+        "mip_solvers": highs_first,
     }
     rules = [
         stopping.gap_closed(rel_gap),
@@ -342,6 +353,30 @@ def product_problems(draw, most_x=3, most_y=4, most_rows=5):
 def problems():
     """Draw linear and product problems alike."""
     return st.one_of(linear_problems(), product_problems())
+
+
+def tight_knapsacks(seed, n_x=6, n_y=4, n_budgets=4):
+    """Return items worth about as much as they weigh, within several budgets; some of them open a y.
+
+    The relaxation with cuts stays above the optimum of most: the search has to branch. Each item is worth its
+    mean weight over the budgets, up to 3 %.
+    """
+    rng = np.random.default_rng(seed)
+    items, queries = [f"x{i}" for i in range(n_x)], [f"y{j}" for j in range(n_y)]
+    weight = rng.integers(50, 300, (n_budgets, n_x)).astype(float)
+    worth = weight.mean(axis=0) * rng.uniform(0.97, 1.03, n_x)
+    rows = [(dict(zip(items, row, strict=True)), -INF, float(row.sum() // 2)) for row in weight]
+    rows += [({y: 1.0, str(rng.choice(items)): -float(rng.choice([1, 0.5]))}, -INF, 0.0) for y in queries]
+    rows.append((dict.fromkeys(queries, 1.0), -INF, 2.0))
+    answers = {y: float(rng.integers(5, 60)) for y in queries}
+    return problem_of(
+        dict(zip(items, worth, strict=True)), answers, rows, constant=3.0, sense=int(rng.choice([-1, 1]))
+    )
+
+
+def searched_problems():
+    """Draw problems on which the search has to branch."""
+    return st.builds(tight_knapsacks, st.integers(0, 9999))
 
 
 @st.composite

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.offloading import OffloadingByParts, Routing
 from pyomo_j3o.alternate.onloading import greedy_onloading
-from pyomo_j3o.core.deadline import Remaining
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp.base import Backend
@@ -118,20 +118,20 @@ class BatchSurrogate:
         """Whether δ is small and the same batches as before were in use."""
         return self._settled
 
-    def onload(self, prices: FloatArray, remaining: Remaining) -> BoolArray:
+    def onload(self, prices: FloatArray, deadline: Deadline) -> BoolArray:
         """Return the greedy placement for F_α of the surrogate; indicators that are left are not in it.
 
         Parameters
         ----------
         prices
             α, (M,).
-        remaining
-            Returns the seconds left.
+        deadline
+            When to end.
         """
         x = np.zeros(self._charged.problem.n_onloading, dtype=bool)
         for part, structure in zip(self._parts, self._structures, strict=True):
             if len(part.onloading):
-                x[part.onloading] = greedy_onloading(structure, prices[part.rows], remaining)
+                x[part.onloading] = greedy_onloading(structure, prices[part.rows], deadline)
         return x
 
     def offload(self, x: BoolArray, time_limit: float) -> tuple[BoolArray, Routing]:

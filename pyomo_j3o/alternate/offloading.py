@@ -96,7 +96,7 @@ class OffloadingStep:
     """
 
     def __init__(self, structure: Structure, backend: Backend) -> None:
-        self._structure = structure
+        self.structure = structure
         problem = structure.problem
         n_rows = len(structure.routing_rows)
         lower, upper = (side[structure.routing_rows] for side in (problem.row_lower, problem.row_upper))
@@ -139,7 +139,7 @@ class OffloadingStep:
         at_least
             A routing that is not better than this is of no use and may be reported as infeasible.
         """
-        structure = self._structure
+        structure = self.structure
         start = time.perf_counter()
         lower, upper = structure.column_bounds(x)
         self._let_in((lower != 0.0) | (upper != 0.0))
@@ -182,12 +182,12 @@ class OffloadingStep:
         if self._lp is not None and not np.any(columns & ~self._inside):
             return
         if self._next is not None:
-            lower, upper = self._structure.column_bounds(self._next)
+            lower, upper = self.structure.column_bounds(self._next)
             columns = columns | (lower != 0.0) | (upper != 0.0)
         new = np.flatnonzero(columns & ~self._inside)
         self._inside[new] = True
         self._columns = np.concatenate([self._columns, new])
-        structure, problem = self._structure, self._structure.problem
+        structure, problem = self.structure, self.structure.problem
         # The slacks come first, so that a basis knows its columns again when others are appended.
         program = self._backend.open(
             LinearModel(
@@ -223,7 +223,7 @@ class OffloadingStep:
     def _routing(
         self, x: BoolArray, status: LPStatus, solution: LPSolution, lower: FloatArray, upper: FloatArray
     ) -> Routing:
-        structure, problem = self._structure, self._structure.problem
+        structure, problem = self.structure, self.structure.problem
         n_columns = problem.n_offloading
         duals = np.zeros(problem.n_rows)
         if solution.status is not LPStatus.OPTIMAL:
@@ -252,7 +252,7 @@ class OffloadingStep:
         upper: FloatArray,
     ) -> None:
         """Turn the reduced cost of a column that a link row holds at its bound into that row's dual."""
-        structure, problem = self._structure, self._structure.problem
+        structure, problem = self.structure, self.structure.problem
         rows, column, scale = structure.link_rows, structure.link_column, structure.link_scale
         if not len(rows):
             return

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.alternate.lagrangian import Surrogate, missing_links, price
-from pyomo_j3o.core.deadline import Remaining, forever
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Index, Structure
 
@@ -33,7 +33,7 @@ class OnloadingStep(Protocol):
         """Return which x are 1, shape (N,), given the prices of the rows, shape (M,)."""
 
 
-def greedy_onloading(structure: Structure, prices: FloatArray, remaining: Remaining = forever) -> BoolArray:
+def greedy_onloading(structure: Structure, prices: FloatArray, deadline: Deadline = NEVER) -> BoolArray:
     """Return the better of two greedy placements for F_α: by plain gain, and by gain per budget.
 
     With one knapsack, the better of the density greedy and the best single element reaches ½(1 - 1/e) of
@@ -48,8 +48,8 @@ def greedy_onloading(structure: Structure, prices: FloatArray, remaining: Remain
         Of a linear problem.
     prices
         α, shape (M,).
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
 
     Returns
     -------
@@ -58,10 +58,10 @@ def greedy_onloading(structure: Structure, prices: FloatArray, remaining: Remain
         when the time is over; see `repairing`.
     """
     surrogate = price(structure, prices)
-    best = greedy(surrogate, by_density=False, remaining=remaining)
-    if remaining() <= 0:
+    best = greedy(surrogate, by_density=False, deadline=deadline)
+    if deadline.over:
         return best
-    other = greedy(surrogate, by_density=True, remaining=remaining)
+    other = greedy(surrogate, by_density=True, deadline=deadline)
     return max(best, other, key=lambda x: (structure.placeable(x), surrogate.value(x)))
 
 
@@ -69,7 +69,7 @@ def greedy(
     surrogate: Surrogate,
     by_density: bool,
     start: BoolArray | None = None,
-    remaining: Remaining = forever,
+    deadline: Deadline = NEVER,
 ) -> BoolArray:
     """Add the variable with the largest gain in F (or gain per budget) until none gains or fits.
 
@@ -85,14 +85,14 @@ def greedy(
         Divide gains by the share of the scarcest budget that the variable takes.
     start
         Begin with this placement, (N,) bool, instead of the variables that must be 1.
-    remaining
-        Returns the seconds left; when they are over, the placement so far is returned.
+    deadline
+        When to end; the placement so far is then returned.
     """
     structure = surrogate.structure
     problem = structure.problem
-    state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start, remaining)
+    state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start, deadline)
     size = _relative_size(structure) if by_density else np.ones(problem.n_onloading)
-    _cover(state, size, remaining)
+    _cover(state, size, deadline)
     bundles = _Bundles.of(structure)
     tolerance = 1e-12 * max(1.0, float(np.abs(state.gain).max(initial=0.0)))
 
@@ -104,7 +104,7 @@ def greedy(
     if bundles is not None:
         merits = _Largest(bundles.merit(state, size, np.arange(problem.n_onloading)))
     state.changed()
-    while remaining() > 0:
+    while not deadline.over:
         best = scores.place()
         bundle = None
         if bundles is not None and merits is not None:
@@ -169,7 +169,7 @@ class GreedyState:
     activity : (placement rows,)
     """
 
-    def __init__(self, surrogate: Surrogate, start: BoolArray, remaining: Remaining = forever) -> None:
+    def __init__(self, surrogate: Surrogate, start: BoolArray, deadline: Deadline = NEVER) -> None:
         structure = surrogate.structure
         problem = structure.problem
         self.surrogate = surrogate
@@ -209,7 +209,7 @@ class GreedyState:
         self._changed: list[IntArray] = []
         if one_by_one:
             for k in np.flatnonzero(start).tolist():
-                if remaining() <= 0:
+                if deadline.over:
                     break
                 self.add(k)
 
@@ -383,7 +383,7 @@ class _Shortage:
         return variable
 
 
-def _cover(state: GreedyState, size: FloatArray, remaining: Remaining) -> None:
+def _cover(state: GreedyState, size: FloatArray, deadline: Deadline) -> None:
     """Add variables until every placement row reaches its lower side, as far as greedy can."""
     shortage = _Shortage(state)
     every = np.arange(len(size))
@@ -396,7 +396,7 @@ def _cover(state: GreedyState, size: FloatArray, remaining: Remaining) -> None:
         return np.where(helps, shortage.needed[k] / most + state.gain[k] / size[k] / scale, -np.inf)
 
     added = 0
-    while shortage.n_short and remaining() > 0:
+    while shortage.n_short and not deadline.over:
         if added % per_scale == 0:
             helps = np.flatnonzero((shortage.needed > 1e-9) & ~state.unavailable(every))
             if not len(helps):

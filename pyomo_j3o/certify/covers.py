@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.deadline import Remaining, forever
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 
@@ -109,7 +109,7 @@ def _block(part: sparse.csr_array, rows: IntArray, budget: FloatArray) -> Block:
 
 
 def separate(
-    knapsacks: Knapsacks, x: FloatArray, violation: float = 1e-4, remaining: Remaining = forever
+    knapsacks: Knapsacks, x: FloatArray, violation: float = 1e-4, deadline: Deadline = NEVER
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return lifted cover cuts ``cuts @ x <= limit`` that the fractional `x` violates.
 
@@ -126,8 +126,8 @@ def separate(
         (N,), in [0, 1].
     violation
         Cuts that `x` violates by less are left out.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
 
     Returns
     -------
@@ -138,9 +138,9 @@ def separate(
     matrices = [sparse.csr_array((0, knapsacks.n_onloading))]
     limits, places = [np.zeros(0)], [np.zeros((2, 0), dtype=np.int64)]
     for block in knapsacks.blocks:
-        if remaining() <= 0:
+        if deadline.over:
             break
-        cuts, limit, key, row = _separate_block(block, knapsacks.n_onloading, x, violation, remaining)
+        cuts, limit, key, row = _separate_block(block, knapsacks.n_onloading, x, violation, deadline)
         matrices.append(cuts)
         limits.append(limit)
         places.append(np.stack([block.number[row], key]))
@@ -150,7 +150,7 @@ def separate(
 
 
 def _separate_block(
-    block: Block, n_onloading: int, x: FloatArray, violation: float, remaining: Remaining
+    block: Block, n_onloading: int, x: FloatArray, violation: float, deadline: Deadline
 ) -> tuple[sparse.csr_array, FloatArray, IntArray, IntArray]:
     """Return the cuts of one block: matrix, limits, and the order and the row that each comes from."""
     value = x[block.item]
@@ -171,9 +171,7 @@ def _separate_block(
     packed = np.concatenate([row[some, None], np.packbits(covers[some], axis=1)], axis=1)
     _, first = np.unique(packed, axis=0, return_index=True)
     chosen = some[np.sort(first)]
-    cuts, limit, violated = _lift(
-        block, n_onloading, value, covers[chosen], row[chosen], violation, remaining
-    )
+    cuts, limit, violated = _lift(block, n_onloading, value, covers[chosen], row[chosen], violation, deadline)
     return cuts, limit, key[chosen][violated], row[chosen][violated]
 
 
@@ -212,7 +210,7 @@ def _lift(
     cover: BoolArray,
     rows: IntArray,
     violation: float,
-    remaining: Remaining,
+    deadline: Deadline,
 ) -> tuple[sparse.csr_array, FloatArray, IntArray]:
     """Lift each cover inequality, of the knapsacks `rows`; return the violated ones, and which they are."""
     item, weight, budget = block.item[rows], block.weight[rows], block.budget[rows]
@@ -233,7 +231,7 @@ def _lift(
     slack = 1e-9 * np.maximum(1.0, budget)
     # The items of most value come first; an item that is not lifted has coefficient 0.
     for position in range(min(int(to_lift.max(initial=0)), _LIFTING // levels)):
-        if remaining() <= 0:
+        if deadline.over:
             break
         j = order[:, position]
         live = position < to_lift

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +14,14 @@ from pyomo_j3o.certify.mir import BaseRows, separate_rounding
 from pyomo_j3o.certify.relaxation import Relaxation, Tightened, improving_ray, relaxation_model, with_ends
 from pyomo_j3o.certify.setup_cuts import setup_cuts
 from pyomo_j3o.certify.sifting import sift
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
 from pyomo_j3o.lp.duality import dual_bound, summed
+
+logger = logging.getLogger("pyomo_j3o")
 
 #: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
 _WORTH = 5e-3
@@ -37,7 +40,7 @@ def relax(
     structure: Structure,
     backend: Backend,
     cuts: bool,
-    remaining: Callable[[], float],
+    deadline: Deadline,
     rounds: int = 20,
 ) -> Relaxation:
     """Solve the LP relaxation, and tighten it by cuts while that pays.
@@ -51,19 +54,19 @@ def relax(
     cuts
         Whether to add lifted cover cuts and mixed-integer rounding cuts; without them, the bound is that of
         the plain LP relaxation.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
     rounds
         The largest number of rounds of cuts.
     """
     problem = structure.problem
     model = relaxation_model(problem)
     n_x = problem.n_onloading
-    sifted = sift(structure, model, backend, remaining)
-    kernel, tightened = (None, _at_once(model, backend, remaining)) if sifted is None else sifted
+    sifted = sift(structure, model, backend, deadline)
+    kernel, tightened = (None, _at_once(model, backend, deadline)) if sifted is None else sifted
     try:
         if tightened.solution.status is LPStatus.OPTIMAL and cuts and n_x:
-            tightened = _tighten(structure, backend, tightened, kernel, remaining, rounds)
+            tightened = _tighten(structure, backend, tightened, kernel, deadline, rounds)
     finally:
         if kernel is not None:
             kernel.close()
@@ -83,17 +86,17 @@ def relax(
     )
 
 
-def _at_once(model: LinearModel, backend: Backend, remaining: Callable[[], float]) -> Tightened:
+def _at_once(model: LinearModel, backend: Backend, deadline: Deadline) -> Tightened:
     """Return the optimum of the whole LP, unless the time is over."""
-    if remaining() <= 0:
+    if deadline.over:
         return Tightened(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
     program = backend.open(model)
     try:
-        solution = program.solve(remaining())
+        solution = program.solve(deadline.left())
     finally:
         program.close()
     bound = np.inf
-    if solution.status is LPStatus.OPTIMAL and improving_ray(model, backend, remaining()) is not None:
+    if solution.status is LPStatus.OPTIMAL and improving_ray(model, backend, deadline.left()) is not None:
         solution = LPSolution.without_values(LPStatus.UNBOUNDED, solution.iterations)
     if solution.status is LPStatus.OPTIMAL:
         model = with_ends(model, solution.objective)
@@ -120,11 +123,11 @@ def _tighten(
     backend: Backend,
     start: Tightened,
     sifted: Kernel | None,
-    remaining: Callable[[], float],
+    deadline: Deadline,
     rounds: int,
 ) -> Tightened:
     """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
-    if remaining() <= 0:
+    if deadline.over:
         return start
     knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
     setups = setup_cuts(base, structure.problem.offloading_upper)
@@ -136,13 +139,13 @@ def _tighten(
     before = 0 if sifted is None else sifted.iterations
     try:
         for _ in range(rounds):
-            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], remaining)
-            if not len(limit) or remaining() <= 0:
+            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], deadline)
+            if not len(limit) or deadline.over:
                 break
             if kernel is None:
                 kernel = Kernel(start.model, backend, n_x, kernel_columns(start, _KERNEL * scale))
             kernel.add_rows(cuts, limit)
-            point = kernel.solve(lower, upper, None, _SLACK * scale, -np.inf, remaining)
+            point = kernel.solve(lower, upper, None, _SLACK * scale, -np.inf, deadline)
             iterations = start.iterations + kernel.iterations - before
             if point.status is LPStatus.INFEASIBLE and point.bound == -np.inf:
                 empty = LPSolution.without_values(LPStatus.INFEASIBLE)
@@ -156,9 +159,9 @@ def _tighten(
             best = Tightened(kernel.model, solution, min(point.bound, best.bound), iterations)
             if gained < _WORTH * (start.bound - best.bound):
                 break
-    except BackendError:
+    except BackendError as error:
         # More rows than its licence takes, or more than its numerics: what is proven stays proven.
-        pass
+        logger.debug("Cuts end early: %s", error)
     finally:
         if kernel is not None and kernel is not sifted:
             kernel.close()
@@ -171,12 +174,12 @@ def _separate(
     setups: sparse.csr_array,
     x: FloatArray,
     y: FloatArray,
-    remaining: Callable[[], float],
+    deadline: Deadline,
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return all cuts of one round over the columns (x, y), or those that are found in time."""
     of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > _VIOLATION)]
-    covers, cover_limit = separate(knapsacks, x, remaining=remaining)
-    rounded, rounded_limit = separate_rounding(base, x, y, remaining=remaining)
+    covers, cover_limit = separate(knapsacks, x, deadline=deadline)
+    rounded, rounded_limit = separate_rounding(base, x, y, deadline=deadline)
     wide = sparse.csr_array(
         (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
     )

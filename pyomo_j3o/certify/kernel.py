@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.lp.duality import bound_at, usable_duals
@@ -155,7 +155,7 @@ class Kernel:
         basis: Any,
         slack: float,
         cutoff: float,
-        remaining: Callable[[], float],
+        deadline: Deadline,
     ) -> Point:
         """Solve at the bounds (N,) of x, and let columns in until they add less than `slack` to the bound.
 
@@ -169,18 +169,18 @@ class Kernel:
             In units of the objective.
         cutoff
             A bound that is not above this is as good as any: the solve ends there.
-        remaining
-            Returns the seconds left.
+        deadline
+            When to end.
         """
         low, high = self._box(lower, upper)
         while True:
-            point, added, raises = self._once(low, high, basis, cutoff, None, remaining())
+            point, added, raises = self._once(low, high, basis, cutoff, None, deadline.left())
             if point.status is LPStatus.TIME_LIMIT or point.bound <= cutoff:
                 return point
             if point.status is LPStatus.INFEASIBLE:
                 if self._inside.all():
                     return point
-                possible, grown = self._make_possible(low, high, remaining())
+                possible, grown = self._make_possible(low, high, deadline.left())
                 if not possible:
                     return _without(LPStatus.INFEASIBLE, -np.inf, basis)
                 if not grown:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.deadline import Remaining, forever
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.presolve.tightening import implied_bounds
@@ -68,7 +68,7 @@ def separate_rounding(
     x: FloatArray,
     y: FloatArray,
     violation: float = 1e-3,
-    remaining: Remaining = forever,
+    deadline: Deadline = NEVER,
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return mixed-integer rounding cuts ``cuts @ (x, y) <= limit`` that the fractional (x, y) violates.
 
@@ -87,8 +87,8 @@ def separate_rounding(
         (K,).
     violation
         Cuts that (x, y) misses by a smaller distance are left out.
-    remaining
-        Returns the seconds left; when they are over, the best choice so far stands.
+    deadline
+        When to end; the best choice so far then stands.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def separate_rounding(
     # What is 0 takes no part in the choice of complements and divisors: they are chosen without it.
     near = replace(base, x_rows=_only(base.x_rows, x > 0.0), y_rows=_only(base.y_rows, y > 0.0))
     rows = _Rounded(_Entries.of(near), x, y)
-    flip, divisor = rows.choose(remaining)
+    flip, divisor = rows.choose(deadline)
     deep = np.flatnonzero(rows.round(flip, divisor)[0] > violation)
     place = np.full(len(divisor), -1, dtype=np.int64)
     place[deep] = np.arange(len(deep))
@@ -224,7 +224,7 @@ class _Rounded:
         depth = np.where(useful, (left - limit) / np.sqrt(np.maximum(norm, 1e-12)), -np.inf)
         return depth, coefficient, factor, limit
 
-    def choose(self, remaining: Remaining) -> tuple[BoolArray, FloatArray]:
+    def choose(self, deadline: Deadline) -> tuple[BoolArray, FloatArray]:
         """Return which x to complement, (pairs,), and the divisors, (rows,), of the deepest cuts found."""
         trials = self._trials()
         flip = self.x > 0.5
@@ -239,7 +239,7 @@ class _Rounded:
             return np.asarray(better)
 
         for pair in trials:
-            if remaining() <= 0:
+            if deadline.over:
                 break
             has = pair >= 0
             other = np.where(has, np.abs(self.value[pair]), 1.0)
@@ -247,11 +247,11 @@ class _Rounded:
         everywhere = np.ones(self.n_rows, dtype=bool)
         first = divisor
         for part in (2.0, 4.0, 8.0):
-            if remaining() <= 0:
+            if deadline.over:
                 break
             divisor = np.where(keep_better(flip, first / part, everywhere), first / part, divisor)
         for pair in trials:
-            if remaining() <= 0:
+            if deadline.over:
                 break
             has = pair >= 0
             other_flip = flip.copy()

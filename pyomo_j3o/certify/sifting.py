@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pyomo_j3o.certify.kernel import Kernel
 from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.lp.base import Backend, LinearModel
@@ -23,7 +22,7 @@ _SLACK = 1e-6
 
 
 def sift(
-    structure: Structure, model: LinearModel, backend: Backend, remaining: Callable[[], float]
+    structure: Structure, model: LinearModel, backend: Backend, deadline: Deadline
 ) -> tuple[Kernel, Tightened] | None:
     """Return the LP relaxation and its optimum, or None if it is better solved at once.
 
@@ -39,8 +38,8 @@ def sift(
         Its relaxation over (x, y).
     backend
         The LP solver.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
 
     Returns
     -------
@@ -65,7 +64,7 @@ def sift(
     kernel = Kernel(model, backend, n_x, columns)
     slack = _SLACK * float(np.abs(model.objective).max(initial=1e-9))
     try:
-        point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, remaining)
+        point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, deadline)
     except BaseException:
         kernel.close()
         raise

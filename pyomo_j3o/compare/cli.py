@@ -8,9 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.version import __version__
+
+if TYPE_CHECKING:
+    from pyomo_j3o.compare.sources import Source
 
 #: Exit statuses: all well; a wrong plan or bound, or a solver that failed; wrong use; Ctrl-C.
 FINE, FAULTY, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -124,20 +127,11 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> int:
     # Rich and matplotlib are an extra, and Pyomo takes a second: no help text needs them.
     from pyomo_j3o.compare import race, report
-    from pyomo_j3o.compare.contestants import read
+    from pyomo_j3o.compare.grammar import contestants_of
     from pyomo_j3o.compare.plot import write_plot
-    from pyomo_j3o.compare.records import CompareError, Settings
-    from pyomo_j3o.compare.sources import from_file, from_suite
+    from pyomo_j3o.compare.records import Settings
 
-    of_suites = [name for name in ("clients", "edges", "droppable") if getattr(options, name)]
-    if of_suites and options.files and not options.suite:
-        given = " and ".join(f"--{name}" for name in of_suites)
-        raise CompareError(f"{given}: of a suite, not of a file; leave it out, or name the suite by --suite")
-    sources = [source for file in options.files for source in from_file(file, options.seeds)]
-    if options.suite or not options.files:
-        sources += from_suite(
-            options.suite or "taskonomy", options.clients, options.edges, options.droppable, options.seeds
-        )
+    sources = _sources(options)
     _require_writable(options)
     # A model file may change the folder.
     csv, json, picture = (path and path.absolute() for path in (options.csv, options.json, options.plot))
@@ -151,7 +145,7 @@ def _compare(options: argparse.Namespace) -> int:
     with report.TerminalReport(save=save) as terminal:
         comparison = race.compare(
             sources,
-            [contestant for text in options.solvers for contestant in read(text)],
+            [contestant for text in options.solvers for contestant in contestants_of(text)],
             Settings(options.time_limit, options.gap, options.threads),
             terminal,
         )
@@ -164,6 +158,23 @@ def _compare(options: argparse.Namespace) -> int:
     if terminal.failure:
         return _misused(f"the table could not be written: {terminal.failure}")
     return INTERRUPTED if comparison.interrupted else FINE
+
+
+def _sources(options: argparse.Namespace) -> list[Source]:
+    """Return the models to compare on: those of the files, and those of the suite."""
+    from pyomo_j3o.compare.records import CompareError
+    from pyomo_j3o.compare.sources import from_file, from_suite
+
+    of_suites = [name for name in ("clients", "edges", "droppable") if getattr(options, name)]
+    if of_suites and options.files and not options.suite:
+        given = " and ".join(f"--{name}" for name in of_suites)
+        raise CompareError(f"{given}: of a suite, not of a file; leave it out, or name the suite by --suite")
+    sources = [source for file in options.files for source in from_file(file, options.seeds)]
+    if options.suite or not options.files:
+        sources += from_suite(
+            options.suite or "taskonomy", options.clients, options.edges, options.droppable, options.seeds
+        )
+    return sources
 
 
 def _require_writable(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from pyomo_j3o.core.whole_files import write_whole
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -33,7 +34,6 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     """Draw the comparison and save it; the format is that of the file's ending."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     labels = [entrant.label for entrant in comparison.entrants if _rows(comparison, entrant.label)]
     looks = {
@@ -69,6 +69,18 @@ def write_plot(comparison: Comparison, path: Path) -> None:
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
 
+    _draw_legend(comparison, figure, scatter, looks)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150, format=path.suffix.removeprefix("."))
+    write_whole(path, picture.getvalue())
+
+
+def _draw_legend(
+    comparison: Comparison, figure: Figure, scatter: Axes, looks: dict[str, tuple[str, str]]
+) -> None:
+    """Draw the line of the time limit, if a run reached it, and the legend below the picture."""
+    from matplotlib.lines import Line2D
+
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="none", label=label)
         for label, (colour, marker) in looks.items()
@@ -88,9 +100,6 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     lines = math.ceil(len(handles) / most)
     columns = math.ceil(len(handles) / lines)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix.removeprefix("."))
-    write_whole(path, picture.getvalue())
 
 
 def _draw_scatter(comparison: Comparison, ax: Axes, looks: dict[str, tuple[str, str]]) -> None:

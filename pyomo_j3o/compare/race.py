@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from pyomo_j3o.compare.checking import Referee
 from pyomo_j3o.compare.contestants import (
-    EXACT,
     Contestant,
     first_line,
     label_apart,
@@ -21,6 +20,7 @@ from pyomo_j3o.compare.contestants import (
     outcome_of,
     quietly,
 )
+from pyomo_j3o.compare.dialects import EXACT
 from pyomo_j3o.compare.records import Entrant, Run, Settings
 from pyomo_j3o.compare.sources import Source
 from pyomo_j3o.compare.verdicts import Block, Summary, judge, summarise

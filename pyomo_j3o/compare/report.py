@@ -195,31 +195,9 @@ class TerminalReport:
         ):
             table.add_column(name, width=columns, justify="right", no_wrap=True)
         for row in block.rows:
-            run = row.run
-            wrong = row.status.startswith("WRONG")
-            style = _BAD if wrong or run.outcome == "failed" else _GOOD if row.status == "proven" else ""
-            table.add_row(
-                escape(run.solver),
-                Text(row.status, style=style or (_PALE if run.objective is None else "")),
-                _figure(run.objective, _BAD if run.complaints else ""),
-                _figure(run.bound, _BAD if row.status == "WRONG BOUND" else ""),
-                _percent(row.gap),
-                "-" if run.seconds is None else f"{run.seconds:.2f} s",
-                _percent(row.share, digits=1),
-                _percent(row.ratio),
-            )
-        remarks = [
-            # A fault is told in full; of why a solver takes no part, the beginning is enough.
-            Text(f"  {row.run.solver}: {text}", style=_BAD)
-            if row.faults
-            else Text(f"  {row.run.solver}: {text}", style=_PALE, no_wrap=True, overflow="ellipsis")
-            for row in block.rows
-            for text in row.faults or (row.run.reason,)
-            if text and row.run.outcome != "absent"  # why it is absent stands above all tables
-        ]
-        lines: list[Any] = [table, *remarks, Text()]
+            table.add_row(*_cells(row))
         title = Text(f"{_described(block.instance)}; {_best(block)}", style="bold")
-        return Group(title, *lines)
+        return Group(title, table, *_remarks(block), Text())
 
     def _summary(self, comparison: Comparison) -> Group:
         table = _new_table(show_header=True)
@@ -284,6 +262,42 @@ class _Lasting:
             self._open = False
             if error.errno != errno.EPIPE:  # who read it, as `head` does, may have gone
                 self.failure = error.strerror or str(error)
+
+
+def _cells(row: Row) -> list[str | Text]:
+    """Return what the table of an instance shows of a run."""
+    run = row.run
+    return [
+        escape(run.solver),
+        Text(row.status, style=_style_of_status(row)),
+        _figure(run.objective, _BAD if run.complaints else ""),
+        _figure(run.bound, _BAD if row.status == "WRONG BOUND" else ""),
+        _percent(row.gap),
+        "-" if run.seconds is None else f"{run.seconds:.2f} s",
+        _percent(row.share, digits=1),
+        _percent(row.ratio),
+    ]
+
+
+def _style_of_status(row: Row) -> str:
+    if row.status.startswith("WRONG") or row.run.outcome == "failed":
+        return _BAD
+    if row.status == "proven":
+        return _GOOD
+    return _PALE if row.run.objective is None else ""
+
+
+def _remarks(block: Block) -> list[Text]:
+    """Return the lines below the table of an instance: faults, and why a solver takes no part."""
+    return [
+        # A fault is told in full; of why a solver takes no part, the beginning is enough.
+        Text(f"  {row.run.solver}: {text}", style=_BAD)
+        if row.faults
+        else Text(f"  {row.run.solver}: {text}", style=_PALE, no_wrap=True, overflow="ellipsis")
+        for row in block.rows
+        for text in row.faults or (row.run.reason,)
+        if text and row.run.outcome != "absent"  # why it is absent stands above all tables
+    ]
 
 
 def _new_table(show_header: bool) -> Table:

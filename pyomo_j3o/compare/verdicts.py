@@ -111,50 +111,77 @@ def judge(instance: Instance, runs: Sequence[Run], reference: str, settings: Set
     A bound is wrong if a plan that passed the check is better, whoever found it; so is the claim that there
     is no plan at all. The fault is that of the run that made the claim.
     """
-    sense, slack = instance.sense, settings.tolerance
-    right = [run for run in runs if run.objective is not None and not run.complaints]
+    sense = instance.sense
+    right = [run for run in runs if _is_right(run)]
     champion = max(right, key=lambda run: sense * _number(run.objective), default=None)
     plan = None if champion is None else champion.objective
-
-    def contradicted(run: Run) -> str:
-        if champion is None or plan is None:
-            return ""
-        by = "its own plan" if champion is run else f"the verified plan of {champion.solver}"
-        if run.outcome == "infeasible":
-            return f"It says that there is no plan, but {by}, {plan:.8g}, passed the check."
-        if run.bound is None or sense * (plan - run.bound) <= slack * max(1.0, abs(plan)):
-            return ""
-        return f"Its bound {run.bound:.8g} is contradicted by {by}, {plan:.8g}."
-
-    wrong_bounds = [contradicted(run) for run in runs]
-    trusted = [
-        sense * run.bound
-        for run, wrong in zip(runs, wrong_bounds, strict=True)
-        if not wrong and run.bound is not None and math.isfinite(run.bound)
-    ]
-    bound = sense * min(trusted) if trusted else None
+    contradictions = [_contradiction(run, champion, sense, settings.tolerance) for run in runs]
+    bound = _tightest_bound(runs, contradictions, sense)
     proven = _closed(plan, bound, settings.gap)
     best = plan if proven or bound is None else bound
     seconds = next((run.seconds for run in runs if run.solver == reference), None)
+    rows = tuple(
+        _row(run, contradiction, best, seconds, settings.gap)
+        for run, contradiction in zip(runs, contradictions, strict=True)
+    )
+    return Block(instance, rows, plan, bound, best, proven)
 
-    rows = []
-    for run, wrong in zip(runs, wrong_bounds, strict=True):
-        fine = run.objective is not None and not run.complaints
-        faults = [f"Its plan is wrong: {complaint}." for complaint in run.complaints]
-        faults += [wrong] if wrong else []
-        if run.outcome == "failed":
-            faults.append(f"It failed: {run.reason}")
-        rows.append(
-            Row(
-                run,
-                _status(run, bool(wrong), settings.gap),
-                gap_of(run) if fine else None,
-                _ratio(run.objective, best) if fine else None,
-                run.seconds / seconds if run.seconds is not None and seconds else None,
-                tuple(faults),
-            )
-        )
-    return Block(instance, tuple(rows), plan, bound, best, proven)
+
+def _is_right(run: Run) -> bool:
+    """Whether the run has a plan, and the plan passed the check."""
+    return run.objective is not None and not run.complaints
+
+
+def _contradiction(run: Run, champion: Run | None, sense: int, tolerance: float) -> str:
+    """Return how the best plan contradicts what a run claims; empty if it does not.
+
+    Parameters
+    ----------
+    run
+        It may claim a bound, or that there is no plan.
+    champion
+        The run with the best plan that passed the check, if there is one.
+    sense
+        1 to maximise, -1 to minimise.
+    tolerance
+        By how much the plan may be better than the bound, relative to ``max(1, |plan|)``.
+    """
+    if champion is None:
+        return ""
+    plan = _number(champion.objective)
+    by = "its own plan" if champion is run else f"the verified plan of {champion.solver}"
+    if run.outcome == "infeasible":
+        return f"It says that there is no plan, but {by}, {plan:.8g}, passed the check."
+    if run.bound is None or sense * (plan - run.bound) <= tolerance * max(1.0, abs(plan)):
+        return ""
+    return f"Its bound {run.bound:.8g} is contradicted by {by}, {plan:.8g}."
+
+
+def _tightest_bound(runs: Sequence[Run], contradictions: Sequence[str], sense: int) -> float | None:
+    """Return the tightest finite bound among those that no plan contradicts."""
+    trusted = [
+        sense * run.bound
+        for run, contradiction in zip(runs, contradictions, strict=True)
+        if not contradiction and run.bound is not None and math.isfinite(run.bound)
+    ]
+    return sense * min(trusted) if trusted else None
+
+
+def _row(run: Run, contradiction: str, best: float | None, reference: float | None, gap: float) -> Row:
+    """Return a run beside the best known value and the seconds of the reference."""
+    faults = [f"Its plan is wrong: {complaint}." for complaint in run.complaints]
+    faults += [contradiction] if contradiction else []
+    if run.outcome == "failed":
+        faults.append(f"It failed: {run.reason}")
+    right = _is_right(run)
+    return Row(
+        run=run,
+        status=_status(run, bool(contradiction), gap),
+        gap=gap_of(run) if right else None,
+        ratio=_ratio(run.objective, best) if right else None,
+        share=run.seconds / reference if run.seconds is not None and reference else None,
+        faults=tuple(faults),
+    )
 
 
 def gap_of(run: Run) -> float | None:
@@ -171,32 +198,38 @@ def summarise(blocks: Iterable[Block], entrants: Iterable[Entrant], reference: s
 
 
 def _summary(blocks: list[Block], label: str, reference: str) -> Summary:
-    by_block = [(_row_of(block, label), _row_of(block, reference)) for block in blocks]
-    rows = [row for row, _ in by_block if row is not None and row.run.outcome not in ASIDE]
-    plans = [row for row in rows if row.run.objective is not None and not row.run.complaints]
+    rows = [row for row in (_row_of(block, label) for block in blocks) if row is not None]
+    rows = [row for row in rows if row.run.outcome not in ASIDE]
+    plans = [row for row in rows if _is_right(row.run)]
     ratios = [row.ratio for row in plans if row.ratio is not None]
     gaps = [math.inf if row.gap is None else row.gap for row in plans]
-    pairs = [
-        (row.run.seconds, other.run.seconds)
-        for row, other in by_block
-        if row is not None and row.run.seconds and other is not None and other.run.seconds
-    ]
+    pairs = _seconds_beside(blocks, label, reference)
     hard = [(ours, theirs) for ours, theirs in pairs if theirs > HARD]
     return Summary(
-        label,
-        len(rows),
-        len(plans),
-        sum(row.status == "proven" for row in rows),
-        sum(bool(row.faults) for row in rows),
-        _mean(ratios),
-        min(ratios, default=None),
-        _mean(gaps),
-        max(gaps, default=None),
-        sum(row.run.seconds or 0.0 for row in rows),
-        _share(pairs),
-        _share(hard),
-        len(hard),
+        solver=label,
+        runs=len(rows),
+        plans=len(plans),
+        proven=sum(row.status == "proven" for row in rows),
+        wrong=sum(bool(row.faults) for row in rows),
+        mean_ratio=_mean(ratios),
+        worst_ratio=min(ratios, default=None),
+        mean_gap=_mean(gaps),
+        max_gap=max(gaps, default=None),
+        seconds=sum(row.run.seconds or 0.0 for row in rows),
+        share=_share(pairs),
+        hard_share=_share(hard),
+        hard=len(hard),
     )
+
+
+def _seconds_beside(blocks: list[Block], label: str, reference: str) -> list[tuple[float, float]]:
+    """Return the seconds of a solver and of the reference on every instance where both have a time."""
+    pairs = []
+    for block in blocks:
+        ours, theirs = _row_of(block, label), _row_of(block, reference)
+        if ours is not None and theirs is not None and ours.run.seconds and theirs.run.seconds:
+            pairs.append((ours.run.seconds, theirs.run.seconds))
+    return pairs
 
 
 def _share(pairs: list[tuple[float, float]]) -> float | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import TypeGuard
 
 import numpy as np
 
@@ -22,20 +24,20 @@ def check_seed(seed: int) -> None:
 
 def check_share(name: str, share: float) -> None:
     """Raise a ValueError if the named argument is no number above 0 and below 1."""
-    if not (_is_number(share) and 0 < share < 1):
+    if not (is_number(share) and 0 < share < 1):
         raise ValueError(f"{name}={share!r}: give a number above 0 and below 1")
 
 
 def check_positive(name: str, number: float) -> None:
     """Raise a ValueError if the named argument is no positive and finite number."""
-    if not (_is_number(number) and 0 < number < np.inf):
+    if not (is_number(number) and 0 < number < np.inf):
         raise ValueError(f"{name}={number!r}: give a positive number")
 
 
 def check_multipliers(**factors: float) -> None:
     """Raise a ValueError for the first of the named multipliers that is no finite number of at least 0."""
     for name, factor in factors.items():
-        if not (_is_number(factor) and 0 <= factor < np.inf):
+        if not (is_number(factor) and 0 <= factor < np.inf):
             raise ValueError(f"{name}={factor!r}: give a multiplier of at least 0 (1: the default budgets)")
 
 
@@ -48,6 +50,6 @@ def check_names(name: str, names: Sequence[str]) -> None:
         raise ValueError(f"{name}={names!r}: give one or more names, all different")
 
 
-def _is_number(number: object) -> bool:
-    """Tell whether an argument is one real number; True and False are none."""
-    return isinstance(number, (int, float, np.integer, np.floating)) and not isinstance(number, bool)
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is one real number, of Python or numpy; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)

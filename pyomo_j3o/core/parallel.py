@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-import numpy as np
+from pyomo_j3o.core.deadline import Deadline
 
 Result = TypeVar("Result")
 
 
-def share(
-    work: Callable[[int, Callable[[], float]], Result],
+def in_parts(
+    work: Callable[[int, Deadline], Result],
     weights: Sequence[float],
-    remaining: Callable[[], float],
+    deadline: Deadline,
     threads: int = 1,
 ) -> list[Result]:
-    """Return ``work(k, remaining)`` for every part k.
+    """Return ``work(k, deadline)`` for every part k.
 
-    One after the other, a part gets time by its weight, and what it leaves over serves those after it; side
+    One after the other, a part gets time by its weight, and what it leaves over serves those after it. Side
     by side, all get the whole of it.
 
     Parameters
     ----------
     work
-        Gets the number of the part and what returns the seconds left to it.
+        Gets the number of the part and its deadline.
     weights
         Of the parts, > 0.
-    remaining
-        Returns the seconds left to all.
+    deadline
+        When all have to end.
     threads
-        So many parts at a time.
+        Number of parts that are worked on at a time.
 
     Raises
     ------
@@ -40,14 +39,10 @@ def share(
         The first that `work` raised; the parts at work then have no time left, and are waited for.
     """
     if threads <= 1 or len(weights) <= 1:
-        return [work(k, _less(remaining, weights, k)) for k in range(len(weights))]
-    stopped = threading.Event()
-
-    def left() -> float:
-        return 0.0 if stopped.is_set() else remaining()
-
+        return [work(k, deadline.share(weights[k] / sum(weights[k:]))) for k in range(len(weights))]
+    together = Deadline(of=deadline)
     with ThreadPoolExecutor(min(threads, len(weights)), thread_name_prefix="j3o-part") as pool:
-        futures: list[Future[Result]] = [pool.submit(work, k, left) for k in range(len(weights))]
+        futures: list[Future[Result]] = [pool.submit(work, k, together) for k in range(len(weights))]
         try:
             pending: set[Future[Result]] = set(futures)
             while pending:
@@ -56,15 +51,8 @@ def share(
                 for future in done:
                     future.result()
         except BaseException:
-            stopped.set()
+            together.stop()
             for future in futures:
                 future.cancel()
             raise
     return [future.result() for future in futures]
-
-
-def _less(remaining: Callable[[], float], weights: Sequence[float], k: int) -> Callable[[], float]:
-    """Return what leaves the parts after `k` their share."""
-    now = remaining()
-    reserved = now * sum(weights[k + 1 :]) / sum(weights[k:]) if np.isfinite(now) else 0.0
-    return lambda: remaining() - reserved

@@ -13,16 +13,19 @@ from pyomo.contrib.solver.common.results import Results
 from pyomo.core.base.block import BlockData
 
 from pyomo_j3o.alternate import stopping
+from pyomo_j3o.core.checks import is_number
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, activities, evaluate, largest_coefficients
 from pyomo_j3o.core.results import Ending, Timings
 from pyomo_j3o.core.table import Table
-from pyomo_j3o.diagnosis.infeasibility import is_number, require_component
+from pyomo_j3o.diagnosis.infeasibility import require_component
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.lp import HighsBackend, LPStatus, choose_backend
 from pyomo_j3o.methods import exact
-from pyomo_j3o.methods import j3o as method
-from pyomo_j3o.methods.vetting import routing_model
+from pyomo_j3o.methods.instance import Instance
+from pyomo_j3o.methods.own_rows import routing_model
+from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.inverse import Inverse
@@ -31,10 +34,10 @@ from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import UnboundedProductError
 from pyomo_j3o.presolve.scaling import scale
 
-#: By this part of a budget a dual is tried out.
+#: A dual is tried out with this fraction more of the budget.
 _TRIED = 1e-3
 
-#: A gain below this part of the objective is rounding.
+#: A gain below this fraction of the objective is rounding.
 _ROUNDING = 1e-6
 
 #: The same of an LP.
@@ -105,9 +108,8 @@ def budget_worth(
     loader = _plan_of(model, results)
     problem, inverse, x, y, duals = loader.compiled
     budgets = _budgets(problem, inverse, x, y, rows)
-    worth: dict[int, _Worth] = {}
     routing = [budget for budget in budgets if not budget.placement]
-    worth.update(_by_duals(problem, x, y, routing, duals))
+    worth = dict(_by_duals(problem, x, y, routing, duals))
     again = _Again(problem, x, y, float(rel_gap), float(time_limit), tee)
     worth.update(again.worth([budget for budget in budgets if budget.placement], float(step)))
     found: list[dict[str, Any]] = []
@@ -171,6 +173,34 @@ def _budgets(
     problem: Problem, inverse: Inverse, x: FloatArray, y: FloatArray, rows: Sequence[Any] | None
 ) -> list[_Budget]:
     """Return the sides of rows that are budgets, or those of the rows asked for."""
+    wanted = None if rows is None else _members(rows)
+    logic, placement = _kinds_of_rows(problem)
+    body = activities(problem, x, y)
+    budgets: list[_Budget] = []
+    for r, constraint in enumerate(inverse.rows):
+        asked_for = wanted is None or id(constraint) in wanted
+        if not asked_for or problem.row_lower[r] == problem.row_upper[r]:
+            continue
+        for upper in (True, False):
+            limit = problem.row_upper[r] if upper else problem.row_lower[r]
+            side = constraint.ub if upper else constraint.lb
+            if not np.isfinite(limit) or (wanted is None and logic[r] and side == 0):
+                continue
+            slack = float(limit - body[r] if upper else body[r] - limit)
+            slack = 0.0 if abs(slack) <= _ROUNDING * max(1.0, abs(side)) else slack
+            number = len(budgets)
+            budgets.append(_Budget(number, constraint.name, r, upper, float(side), slack, bool(placement[r])))
+    if wanted is not None:
+        _require_all(wanted, budgets, problem, inverse)
+    return budgets
+
+
+def _kinds_of_rows(problem: Problem) -> tuple[BoolArray, BoolArray]:
+    """Return which rows are links or precedences if their side is 0, and which are over x alone, (M,) each.
+
+    A link ties one y to x (``y <= x``). A precedence is over x alone, with coefficients of both signs
+    (``x_a <= x_b``).
+    """
     of_x = np.diff(problem.onloading_rows.indptr).astype(np.int64)
     of_y = np.diff(problem.offloading_rows.indptr).astype(np.int64)
     terms = problem.products
@@ -178,37 +208,28 @@ def _budgets(
     of_y += np.bincount(terms.row[inside], minlength=problem.n_rows)[: problem.n_rows]
     rows_of_x = problem.onloading_rows
     mixed = (rows_of_x.minimum(0.0).sum(axis=1) < 0) & (rows_of_x.maximum(0.0).sum(axis=1) > 0)
-    body = activities(problem, x, y)
-    wanted = None if rows is None else _members(rows)
-    budgets: list[_Budget] = []
-    for r, constraint in enumerate(inverse.rows):
-        if problem.row_lower[r] == problem.row_upper[r]:
-            continue
-        for upper in (True, False):
-            limit = problem.row_upper[r] if upper else problem.row_lower[r]
-            if not np.isfinite(limit):
-                continue
-            side = float(constraint.ub if upper else constraint.lb)
-            logic = side == 0 and (mixed[r] if of_y[r] == 0 else of_y[r] == 1 and of_x[r] > 0)
-            if logic if wanted is None else id(constraint) not in wanted:
-                continue
-            slack = float(limit - body[r] if upper else body[r] - limit)
-            slack = 0.0 if abs(slack) <= _ROUNDING * max(1.0, abs(side)) else slack
-            budgets.append(_Budget(len(budgets), constraint.name, r, upper, side, slack, of_y[r] == 0))
-    missing = None if wanted is None else set(wanted) - {id(inverse.rows[b.row]) for b in budgets}
-    if wanted is not None and missing:
-        equations = problem.row_lower == problem.row_upper
-        for constraint, equation in zip(inverse.rows, equations, strict=True):
-            if equation and id(constraint) in missing:
-                raise ModelError(
-                    f"'{constraint.name}' is an equation, and equations have no worth here; "
-                    "name inequalities, like rows=[model.memory]"
-                )
-        raise ModelError(
-            f"'{wanted[missing.pop()]}' is no active inequality row of the model; name constraints like "
-            "rows=[model.memory]"
-        )
-    return budgets
+    placement = of_y == 0
+    return np.where(placement, mixed, (of_y == 1) & (of_x > 0)), placement
+
+
+def _require_all(
+    wanted: dict[int, str], budgets: Sequence[_Budget], problem: Problem, inverse: Inverse
+) -> None:
+    """Raise `ModelError` if a constraint asked for is no inequality row of the model."""
+    missing = set(wanted) - {id(inverse.rows[budget.row]) for budget in budgets}
+    if not missing:
+        return
+    equations = problem.row_lower == problem.row_upper
+    for constraint, equation in zip(inverse.rows, equations, strict=True):
+        if equation and id(constraint) in missing:
+            raise ModelError(
+                f"'{constraint.name}' is an equation, and equations have no worth here; "
+                "name inequalities, like rows=[model.memory]"
+            )
+    raise ModelError(
+        f"'{wanted[missing.pop()]}' is no active inequality row of the model; name constraints like "
+        "rows=[model.memory]"
+    )
 
 
 def _members(rows: Any) -> dict[int, str]:
@@ -297,13 +318,7 @@ class _Again:
     """Solves independent parts again, from the plan at hand, with one side of a row moved."""
 
     def __init__(
-        self,
-        problem: Problem,
-        x: FloatArray,
-        y: FloatArray,
-        rel_gap: float,
-        time_limit: float,
-        tee: bool,
+        self, problem: Problem, x: FloatArray, y: FloatArray, rel_gap: float, time_limit: float, tee: bool
     ) -> None:
         self._problem, self._rel_gap = problem, rel_gap
         self._x, self._y = x > 0.5, y
@@ -371,9 +386,9 @@ class _Again:
             return replace(start, bound=math.inf)
         not_linear = ""
         try:
-            instance = exact.Instance.of(scaled, np.zeros(0, dtype=np.int64))
+            instance = Instance.of(scaled, np.zeros(0, dtype=np.int64))
         except UnboundedProductError as error:
-            instance, not_linear = exact.Instance(scaled), error.reason(f"y {error.offloading}")
+            instance, not_linear = Instance(scaled), error.reason(f"y {error.offloading}")
 
         def solvers() -> Iterator[MIPSolver]:
             size = Size(
@@ -387,22 +402,18 @@ class _Again:
         linear = scaled if instance.linear is None else instance.linear
         backend = choose_backend("auto", linear.n_onloading + linear.n_offloading, linear.n_rows)
         allowed = self._rel_gap * self._total
-        settings = method.Settings(
-            stopping.usual(self._rel_gap, allowed, seconds, 50),
-            self._rel_gap,
-            allowed * scaling.objective,
-            seconds,
-            improve=True,
-            bound="cuts",
-            onloading_step=None,
-            callback=None,
-            start=start.x,
+        settings = Settings(
+            stop=stopping.usual(self._rel_gap, allowed, seconds, 50),
+            rel_gap=self._rel_gap,
+            abs_gap=allowed * scaling.objective,
             max_iterations=50,
+            start=start.x,
         )
+        context = Context(backend, Deadline(seconds), Timings(), Log([]))
         small = instance.linear is None or problem.n_nonzeros <= next(solvers()).small
         try:
             outcome, _, _ = exact.solve(
-                instance, solvers(), backend, settings, start.x if small else None, "j3o", Timings(), Log([])
+                instance, solvers(), settings, context, start.x if small else None, "j3o"
             )
         finally:
             backend.close()

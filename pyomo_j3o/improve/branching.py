@@ -4,52 +4,41 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.kernel import Kernel, Point, kernel_columns
 from pyomo_j3o.certify.relaxation import Tightened
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
+from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.improve.diving import INTEGRAL, dive
+from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
 from pyomo_j3o.lp.base import Backend, LPStatus
 
-#: The gap counts as this part of the bound at most, wherever it sets a scale.
-_WIDEST_GAP = 0.02
 
-#: Parts of the gap: reduced costs of columns in the first kernel; what absent ones may add to a bound.
-_KERNEL, _SLACK = 0.01, 0.05
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A fractional placement that a plan may be made from.
 
-#: Strong branching: so many candidates, so many in a row without a better one, so many iterations each.
-_CANDIDATES, _LOOKAHEAD, _PROBE = 3, 2, 40
+    Attributes
+    ----------
+    x : (N,), fractional
+    duals : (m,)
+        Of the rows of the relaxation.
+    lower, upper : (N,)
+        Bounds of x.
+    """
 
-#: After so many solved children a variable's pseudo-costs replace strong branching.
-_RELIABLE = 2
-
-#: Effort at this relative gap, in simplex iterations: those of the relaxation, within these limits.
-_AT_GAP, _LEAST_EFFORT, _LARGEST_EFFORT = 0.008, 1500, 4000
-
-#: The effort grows with this power of the gap, within these factors.
-_POWER, _LEAST_FACTOR, _LARGEST_FACTOR = 4, 0.1, 16.0
-
-#: While the effort doubles, a gap wider than this part of the bound has to fall to the other part.
-_HOPELESS, _NARROWED = 0.12, 0.9
-
-#: A dive starts after so many nodes, and so many after one that found a better plan or while none is near.
-_DIVE = 2
-
-#: After one that did not, so many times as many nodes have to be done.
-_WAIT = 2
-
-#: Nodes within this part of the incumbent wait until all others are done.
-_MARGIN = 1e-3
-
-#: Gets a fractional x, row duals and bounds of x; returns the objective of the best plan known.
-Propose = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], float]
+    x: FloatArray
+    duals: FloatArray
+    lower: FloatArray
+    upper: FloatArray
 
 
 @dataclass(slots=True, order=True)
@@ -69,6 +58,24 @@ class _Node:
     before: float = field(compare=False, default=np.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class TreeLimits:
+    """When a tree's search ends.
+
+    Attributes
+    ----------
+    deadline : Deadline
+    rel_gap : float
+        At this relative gap.
+    params : TreeParams
+        After the effort that they allow.
+    """
+
+    deadline: Deadline
+    rel_gap: float
+    params: TreeParams
+
+
 class Tree:
     """Best-bound search over boxes of x.
 
@@ -84,16 +91,18 @@ class Tree:
         The LP solver.
     tightened
         Its relaxation with cuts.
-    incumbent
-        Objective of the best plan known, without the problem's constant; -inf without one.
-    keep
-        Columns of x in the kernel whatever they cost, (N,) bool.
-    propose
-        Makes plans; the incumbent it returns is without the problem's constant.
-    remaining
-        Returns the seconds left.
-    rel_gap
-        The search ends at this relative gap.
+    best
+        The best routing known; its placement is in the kernel whatever it costs.
+    limits
+        When the search ends.
+
+    Attributes
+    ----------
+    incumbent : float
+        Objective of the best plan known, without the problem's constant; -inf without one. Whoever takes the
+        candidates of `search` sets it.
+    nodes : int
+        Nodes that were branched on.
     """
 
     def __init__(
@@ -101,30 +110,26 @@ class Tree:
         structure: Structure,
         backend: Backend,
         tightened: Tightened,
-        incumbent: float,
-        keep: BoolArray,
-        propose: Propose,
-        remaining: Callable[[], float],
-        rel_gap: float,
+        best: Routing,
+        limits: TreeLimits,
     ) -> None:
         self.structure = structure
-        self.incumbent = incumbent
+        self.incumbent = best.objective
         self.nodes = 0
-        self._next_dive = _DIVE
+        self._params, self._deadline, self._rel_gap = limits.params, limits.deadline, limits.rel_gap
+        self._next_dive = self._params.dive_after
         self._n_x = structure.problem.n_onloading
-        self._propose = propose
-        self._remaining = remaining
-        self._rel_gap = rel_gap
         root = tightened.bound
         self._scale = max(abs(root), 1e-9)
-        self._gap = np.clip(root - incumbent, 1e-9 * self._scale, _WIDEST_GAP * self._scale)
-        self._effort = float(np.clip(tightened.iterations, _LEAST_EFFORT, _LARGEST_EFFORT))
-        columns = kernel_columns(tightened, _KERNEL * self._gap)
-        columns[: self._n_x] |= keep
+        self._gap = np.clip(root - self.incumbent, 1e-9 * self._scale, self._params.widest_gap * self._scale)
+        least, largest = self._params.least_effort, self._params.largest_effort
+        self._effort = float(np.clip(tightened.iterations, least, largest))
+        columns = kernel_columns(tightened, self._params.kernel * self._gap)
+        columns[: self._n_x] |= best.x
         self.kernel = Kernel(tightened.model, backend, self._n_x, columns)
         self._number = itertools.count()
         self._costs = _PseudoCosts(self._n_x)
-        self._margin = _MARGIN
+        self._margin = self._params.margin
         # Bounds of boxes that were given up: unsolved in time, or no better than the incumbent.
         self._given_up = -np.inf
         n_x, model = self._n_x, tightened.model
@@ -145,37 +150,52 @@ class Tree:
         bounds += [node.bound for node in (*self._parked, *self._at_work)]
         return max(bounds)
 
-    def search(self) -> None:
+    def search(self) -> Iterator[Candidate]:
         """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is.
 
         It ends earlier where twice the effort hardly narrowed a very wide gap.
+
+        Yields
+        ------
+        Candidate
+            Whoever makes a plan from it sets `incumbent` before the search goes on.
         """
+        params = self._params
         checkpoint, gap_before = self._effort, np.inf
-        while self._remaining() > 0:
+        while not self._deadline.over:
             while not self._open and self._parked:
                 self._unpark()
             if not self._open:
                 return
             gap = self.bound - self.incumbent
-            factor = np.clip((gap / self._scale / _AT_GAP) ** _POWER, _LEAST_FACTOR, _LARGEST_FACTOR)
-            closed = np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent)
             spent = self.kernel.work
-            if closed or spent > factor * self._effort:
+            if self._is_closed(gap) or spent > self._effort_at(gap):
                 return
             if spent > checkpoint:
-                if gap > max(_NARROWED * gap_before, _HOPELESS * self._scale):
+                if gap > max(params.narrowed * gap_before, params.hopeless * self._scale):
                     return
                 checkpoint, gap_before = 2.0 * spent, gap
             node = heapq.heappop(self._open)
             # Whatever ends the search from inside, the bound still counts this box.
             self._at_work = [node]
-            self._work(node)
+            yield from self._work(node)
             self._at_work = []
 
-    def _work(self, node: _Node) -> None:
+    def _is_closed(self, gap: float) -> bool:
+        return bool(np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent))
+
+    def _effort_at(self, gap: float) -> float:
+        """Return the effort that a gap is worth, in units of the kernel's work."""
+        params = self._params
+        factor = (gap / self._scale / params.at_gap) ** params.power
+        return float(np.clip(factor, params.least_factor, params.largest_factor)) * self._effort
+
+    def _work(self, node: _Node) -> Iterator[Candidate]:
         """Solve a box unless that was done, put it back if others are better now, or branch on it."""
-        if node.point is None and not self._solve(node):
-            return
+        if node.point is None:
+            worth_branching = yield from self._solve(node)
+            if not worth_branching:
+                return
         if self._open and node.bound < self._open[0].bound:
             self._push(node)
             return
@@ -183,10 +203,11 @@ class Tree:
         # every node is worth a dive.
         if self.nodes >= self._next_dive or self.incumbent == -np.inf:
             before = self.incumbent
-            self._dive(node)
-            far = self.bound - self.incumbent > _WIDEST_GAP * self._scale
+            yield from self._dive(node)
+            far = self.bound - self.incumbent > self._params.widest_gap * self._scale
             soon = far or self.incumbent > before
-            self._next_dive = self.nodes + _DIVE if soon else _WAIT * (self.nodes + 1)
+            later = self._params.wait * (self.nodes + 1)
+            self._next_dive = self.nodes + self._params.dive_after if soon else later
         self.nodes += 1
         self._branch(node)
 
@@ -215,12 +236,12 @@ class Tree:
         for node in waiting:
             self._push(node)
 
-    def _solve(self, node: _Node) -> bool:
+    def _solve(self, node: _Node) -> Generator[Candidate, None, bool]:
         """Solve a node's LP; return whether there is something to branch on."""
         if not propagate(self.structure, node.lower, node.upper):
             return False
         point = self.kernel.solve(
-            node.lower, node.upper, node.basis, _SLACK * self._gap, self._cutoff(), self._remaining
+            node.lower, node.upper, node.basis, self._params.slack * self._gap, self._cutoff(), self._deadline
         )
         if point.bound == -np.inf or (point.status is LPStatus.INFEASIBLE and not len(point.values)):
             return False
@@ -238,7 +259,7 @@ class Tree:
             self._costs.learn(
                 node.variable, node.lower[node.variable] > 0.5, node.before - node.bound, node.distance
             )
-        self._offer(point, node.lower, node.upper)
+        yield self._candidate(point, node.lower, node.upper)
         if node.bound <= self._cutoff():
             node.point = None
             self._push(node)
@@ -248,24 +269,22 @@ class Tree:
             self._given_up = max(self._given_up, settled)
         return True
 
-    def _offer(self, point: Point, lower: FloatArray, upper: FloatArray) -> None:
-        self.incumbent = max(
-            self.incumbent, self._propose(point.values[: self._n_x], point.duals, lower, upper)
-        )
+    def _candidate(self, point: Point, lower: FloatArray, upper: FloatArray) -> Candidate:
+        return Candidate(point.values[: self._n_x], point.duals, lower, upper)
 
-    def _dive(self, node: _Node) -> None:
+    def _dive(self, node: _Node) -> Iterator[Candidate]:
         assert node.point is not None
         found = dive(
             self.structure,
             self.kernel,
             node.point,
-            node.lower,
-            node.upper,
+            (node.lower, node.upper),
             self.incumbent,
-            self._remaining,
+            self._deadline,
+            self._params.dive,
         )
         if found is not None:
-            self._offer(*found)
+            yield self._candidate(*found)
 
     def _branch(self, node: _Node) -> None:
         """Replace a node by two, or by one if a variable has no choice."""
@@ -277,31 +296,34 @@ class Tree:
             self._given_up = max(self._given_up, node.bound)
             return
         scores = self._costs.scores(x, fractional, self._influence(node.point)[fractional], 1e-6 * self._gap)
-        best, best_score, tried, failed = None, -np.inf, 0, 0
+        for child in self._children(node, fractional, scores):
+            self._push(child)
+
+    def _children(self, node: _Node, fractional: IntArray, scores: FloatArray) -> list[_Node]:
+        """Return the boxes that replace a node: two, or at most one if a variable has no choice."""
+        params = self._params
+        best: list[_Node] = []
+        best_score, tried, failed = -np.inf, 0, 0
         for place in np.argsort(-scores, kind="stable"):
-            if best is not None and (tried >= _CANDIDATES or failed >= _LOOKAHEAD):
+            if best and (tried >= params.candidates or failed >= params.lookahead):
                 break
             k = int(fractional[place])
-            reliable = self._costs.count(k) >= _RELIABLE
-            if reliable and best is not None and scores[place] <= best_score:
+            reliable = self._costs.count(k) >= params.reliable
+            if reliable and best and scores[place] <= best_score:
                 continue
-            children = [self._child(node, k, value, probe=not reliable) for value in (0.0, 1.0)]
-            alive = [child for child in children if child is not None and child.bound > self._cutoff()]
+            both = [self._child(node, k, value, probe=not reliable) for value in (0.0, 1.0)]
+            children = [child for child in both if child is not None]
+            alive = [child for child in children if child.bound > self._cutoff()]
             if len(alive) < 2:
                 # One value is impossible, or no better: the other replaces the node.
-                for child in children:
-                    if child is not None:
-                        self._push(child)
-                return
+                return children
             drops = [max(node.bound - child.bound, 1e-6 * self._gap) for child in alive]
             score = scores[place] if reliable else drops[0] * drops[1]
             tried += not reliable
             failed += 1
             if score > best_score:
                 best, best_score, failed = alive, score, 0
-        assert best is not None
-        for child in best:
-            self._push(child)
+        return best
 
     def _child(self, node: _Node, k: int, value: float, probe: bool) -> _Node | None:
         """Return the box of x_k = `value`, its bound lowered by a few iterations; None if it is empty."""
@@ -315,7 +337,8 @@ class Tree:
             0.0, next(self._number), lower, upper, node.bound, node.basis, None, k, distance, node.bound
         )
         if probe:
-            found = self.kernel.probe(lower, upper, node.basis, _PROBE, self._cutoff(), self._remaining())
+            iterations, seconds = self._params.probe, self._deadline.left()
+            found = self.kernel.probe(lower, upper, node.basis, iterations, self._cutoff(), seconds)
             child.bound = min(child.bound, found.bound)
             if found.basis is not None:
                 child.basis = found.basis

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pyomo_j3o.certify.kernel import Kernel, Point
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.improve.params import DiveParams
 from pyomo_j3o.improve.propagation import propagate
 
 #: A value this close to 0 or 1 is integral.
 INTEGRAL = 1e-6
-
-#: Values above this are rounded up together.
-_SURE = 0.8
-
-#: A dive ends after so many LPs and one for every second fractional x.
-_LPS = 30
 
 
 def dive(
     structure: Structure,
     kernel: Kernel,
     start: Point,
-    lower: FloatArray,
-    upper: FloatArray,
+    box: tuple[FloatArray, FloatArray],
     cutoff: float,
-    remaining: Callable[[], float],
+    deadline: Deadline,
+    params: DiveParams,
 ) -> tuple[Point, FloatArray, FloatArray] | None:
     """Fix x upwards until the relaxation is integral; where that fails, fewer at a time, then one downwards.
 
@@ -39,35 +33,37 @@ def dive(
     kernel
         Its tightened relaxation.
     start
-        The optimum of the kernel at `lower`, `upper`.
-    lower, upper
-        Bounds of x, (N,) each.
+        The optimum of the kernel in `box`.
+    box
+        Lower and upper bounds of x, (N,) each.
     cutoff
         The dive ends where nothing better than this can be reached.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
+    params
+        When to round, and how often.
 
     Returns
     -------
     (Point, FloatArray, FloatArray) or None
         The last optimum and its bounds; x is fractional still if the LPs ran out. None if the dive died.
     """
-    point, together = start, structure.problem.n_onloading
+    (lower, upper), point, together = box, start, structure.problem.n_onloading
     x = start.values[: len(lower)]
-    most = _LPS + int(np.sum((x > INTEGRAL) & (x < 1.0 - INTEGRAL))) // 2
+    most = params.lps + int(np.sum((x > INTEGRAL) & (x < 1.0 - INTEGRAL))) // 2
     for _ in range(most):
         x = point.values[: len(lower)]
         positive = (lower < upper) & (x > INTEGRAL)
         fractional = np.flatnonzero(positive & (x < 1.0 - INTEGRAL))
-        if not len(fractional) or remaining() <= 0:
+        if not len(fractional) or deadline.over:
             break
         order = fractional[np.argsort(-x[fractional], kind="stable")]
-        batch = order[: max(1, min(together, int(np.sum(x[order] >= _SURE))))]
+        batch = order[: max(1, min(together, int(np.sum(x[order] >= params.sure))))]
         up = lower.copy()
         up[batch] = 1.0
         if together == len(lower):
             up[positive & (x >= 1.0 - INTEGRAL)] = 1.0
-        found = _solve(structure, kernel, point, up, upper.copy(), cutoff, remaining)
+        found = _solve(structure, kernel, point, up, upper.copy(), cutoff, deadline)
         if found is not None:
             point, lower, upper = found
             together = max(2 * together, 4)
@@ -77,7 +73,7 @@ def dive(
             continue
         down = upper.copy()
         down[batch] = 0.0
-        found = _solve(structure, kernel, point, lower.copy(), down, cutoff, remaining)
+        found = _solve(structure, kernel, point, lower.copy(), down, cutoff, deadline)
         if found is None:
             return None
         point, lower, upper = found
@@ -91,12 +87,12 @@ def _solve(
     lower: FloatArray,
     upper: FloatArray,
     cutoff: float,
-    remaining: Callable[[], float],
+    deadline: Deadline,
 ) -> tuple[Point, FloatArray, FloatArray] | None:
     """Propagate and solve; None if nothing better than `cutoff` is left."""
     if not propagate(structure, lower, upper):
         return None
-    point = kernel.solve(lower, upper, before.basis, np.inf, cutoff, remaining)
+    point = kernel.solve(lower, upper, before.basis, np.inf, cutoff, deadline)
     if not point.solved or point.bound <= cutoff:
         return None
     return point, lower, upper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,25 +10,13 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.lagrangian import Marginals, Surrogate, marginals, price
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
-from pyomo_j3o.core.deadline import Remaining, forever
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.improve.params import DescentParams
 
-#: So many price vectors, the latest, bound a neighbourhood when it is set up.
-MEMORY = 12
-
-#: A neighbourhood lists so many exchanges within rows, or this part of the number of variables and entries of
-#: placement rows.
-_MOVES, _PART = 20_000, 0.25
-
-#: So many moves, or entries of price vectors, are worked on at a time.
+#: Moves, or entries of price vectors, that are worked on at a time: what that takes of memory is small.
 _AT_A_TIME = 20_000
-
-#: Of two that leave or enter together, the partners are so many of the best of their rows.
-_PARTNERS = 12
-
-#: So many of the best moves are looked through for some that can be made together.
-_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +62,10 @@ class Neighbourhood:
         The placement, (N,) bool.
     double
         The double moves instead of the single ones.
-    remaining
-        Returns the seconds left; moves that are not looked at in time are left out.
+    deadline
+        When to end; moves that are not looked at in time are left out.
+    params
+        How many moves are listed.
     """
 
     def __init__(
@@ -84,9 +74,10 @@ class Neighbourhood:
         surrogates: Sequence[Surrogate],
         x: BoolArray,
         double: bool = False,
-        remaining: Remaining = forever,
+        deadline: Deadline = NEVER,
+        params: DescentParams = DescentParams(),  # noqa: B008
     ) -> None:
-        self._remaining = remaining
+        self._deadline = deadline
         self.structure = structure
         self.x = x
         problem = structure.problem
@@ -95,11 +86,11 @@ class Neighbourhood:
         can_enter = ~x & (problem.onloading_upper > 0.5)
         latest = marginals(surrogates[-1:], x)
         listed = _doubles if double else _singles
-        out, into = listed(structure, can_leave, can_enter, latest)
+        out, into = listed(structure, can_leave, can_enter, latest, params)
         moves = Moves(out, into, np.full(len(out), np.inf))
         fine = np.zeros(len(moves), dtype=bool)
         for first in range(0, len(moves), _AT_A_TIME):
-            if remaining() <= 0:
+            if deadline.over:
                 break
             some = np.arange(first, min(first + _AT_A_TIME, len(moves)))
             fine[some] = keeps_rows(structure, x, moves.take(some))
@@ -127,7 +118,7 @@ class Neighbourhood:
             return
         at_a_time = max(_AT_A_TIME // max(len(self.structure.opener_x), len(moves)), 1)
         for first in range(0, len(surrogates), at_a_time):
-            if self._remaining() <= 0:
+            if self._deadline.over:
                 return
             self._lower(surrogates[first : first + at_a_time])
 
@@ -185,90 +176,118 @@ def keeps_rows(structure: Structure, x: BoolArray, moves: Moves) -> BoolArray:
     return np.bincount(effect.row[broken], minlength=len(moves)) == 0
 
 
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """How far a descent goes.
+
+    Attributes
+    ----------
+    params : DescentParams
+    patience : int
+        It ends after this number of LPs in a row that gained no more than `worth` together.
+    worth : float
+        In units of the objective.
+    double : bool
+        Whether double moves are tried where no single one is left.
+    """
+
+    params: DescentParams
+    patience: int
+    worth: float = 0.0
+    double: bool = False
+
+    def is_stuck(self, reached: Sequence[float]) -> bool:
+        """Return whether the merits reached, one per LP, tell that it is over."""
+        return len(reached) > self.patience and reached[-1] - reached[-1 - self.patience] <= self.worth
+
+
 def descend(
-    structure: Structure,
     step: OffloadingStep,
     start: Routing,
     surrogates: list[Surrogate],
-    remaining: Callable[[], float],
-    report: Callable[[Routing], None] = lambda routing: None,
-    patience: int = 15,
-    worth: float = 0.0,
-    double: bool = True,
-) -> Routing:
-    """Return a routing that no move of a `Neighbourhood` improves, or the best in time.
+    descent: Descent,
+    deadline: Deadline,
+) -> Iterator[Routing]:
+    """Yield better and better routings until no move of a `Neighbourhood` improves, or time is over.
 
     Moves that touch different rows and groups are tried together; if that fails, the better half of
     them, and so on. Each LP, also a failed one, adds its prices to what is known of all other moves.
 
     Parameters
     ----------
-    structure
-        Of a linear problem.
     step
-        The offloading step.
+        The offloading step of a linear problem.
     start
         The routing to begin with; may be infeasible, its merit then counts.
     surrogates
         F_α for price vectors known so far; the latest are kept in it.
-    remaining
-        Returns the seconds left.
-    report
-        Called with each better routing.
-    patience
-        The descent ends when so many LPs in a row gained no more than `worth` together.
-    worth
-        In units of the objective.
-    double
-        Whether double moves are tried where no single one is left.
+    descent
+        How far it goes.
+    deadline
+        When to end.
     """
+    structure, memory = step.structure, descent.params.memory
     best = start
     if not best.solved:
-        return best
+        return
     reached = [best.merit]
     surrogates.append(price(structure, start.duals))
-    while remaining() > 0:
-        neighbourhood = Neighbourhood(structure, surrogates[-MEMORY:], best.x, remaining=remaining)
+    while not deadline.over:
+        neighbourhood = Neighbourhood(
+            structure, surrogates[-memory:], best.x, False, deadline, descent.params
+        )
         size = len(neighbourhood.moves)
         improved = doubled = False
-        while not improved and remaining() > 0:
+        while not improved and not deadline.over:
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
             threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
-            stuck = len(reached) > patience and best.merit - reached[-1 - patience] <= worth
-            if stuck or ((doubled or not double) and not len(candidates)):
-                return best
+            if descent.is_stuck(reached) or ((doubled or not descent.double) and not len(candidates)):
+                return
             if not len(candidates):
-                neighbourhood = Neighbourhood(structure, surrogates[-MEMORY:], best.x, True, remaining)
+                neighbourhood = Neighbourhood(
+                    structure, surrogates[-memory:], best.x, True, deadline, descent.params
+                )
                 size, doubled = len(neighbourhood.moves), True
                 continue
-            ahead = best.x.copy()
-            entering = neighbourhood.moves.into[candidates[:_TOGETHER]]
-            ahead[entering[entering >= 0]] = True
-            step.expect(ahead)
-            batch = candidates[:1].tolist()
-            if size > 1:
-                batch = _independent(structure, neighbourhood.moves, candidates[:_TOGETHER])[:size]
+            candidates = candidates[: descent.params.together]
+            batch = _independent(structure, neighbourhood.moves, candidates)[:size] if size > 1 else []
+            batch = batch or candidates[:1].tolist()
             size = max(len(batch) // 2, 1)
-            x = best.x.copy()
-            for k in batch:
-                _apply(neighbourhood.moves, k, x)
-            routing = step(x, remaining(), at_least=best.merit)
+            routing = _try(step, best, neighbourhood.moves, candidates, batch, deadline)
             if not routing.solved:
-                return best
+                return
             surrogates.append(price(structure, routing.duals))
-            del surrogates[:-MEMORY]  # hundreds of LPs would otherwise hold hundreds of price vectors
+            del surrogates[:-memory]  # hundreds of LPs would otherwise hold hundreds of price vectors
             if routing.better_than(best):
                 if routing.feasible and not best.feasible:
                     reached.clear()  # merits with a penalty in them are no measure any more
                 best, improved = routing, True
-                report(best)
+                yield best
             else:
                 neighbourhood.learn(surrogates[-1:])
                 if len(batch) == 1:
                     neighbourhood.moves.reach[batch[0]] = -np.inf
             reached.append(best.merit)
-    return best
+
+
+def _try(
+    step: OffloadingStep,
+    best: Routing,
+    moves: Moves,
+    candidates: IntArray,
+    batch: Sequence[int],
+    deadline: Deadline,
+) -> Routing:
+    """Route the placement after the moves of `batch`; columns that `candidates` open come in with them."""
+    ahead = best.x.copy()
+    entering = moves.into[candidates]
+    ahead[entering[entering >= 0]] = True
+    step.expect(ahead)
+    x = best.x.copy()
+    for k in batch:
+        _apply(moves, k, x)
+    return step(x, deadline.left(), at_least=best.merit)
 
 
 def _apply(moves: Moves, k: int, x: BoolArray) -> None:
@@ -302,7 +321,7 @@ def _independent(structure: Structure, moves: Moves, candidates: IntArray) -> li
 
 
 def _singles(
-    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, latest: Marginals
+    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, latest: Marginals, params: DescentParams
 ) -> tuple[IntArray, IntArray]:
     """Return the single moves, (moves, 2) each; exchanges within rows, and of those that serve one group."""
     n = max(len(can_leave), 1)
@@ -310,7 +329,7 @@ def _singles(
     interacting = can_leave[latest.out] & can_enter[latest.into]
     row_out, out = _members(structure, can_leave)
     row_into, into = _members(structure, can_enter)
-    per_row = _most(structure, row_out, row_into, lambda leave, enter: leave * enter)
+    per_row = _most(structure, row_out, row_into, lambda leave, enter: leave * enter, params)
     row_out, out = _best(row_out, out, latest.removal[0], per_row)
     row_into, into = _best(row_into, into, latest.addition[0], per_row)
     left, right = _join(row_out, row_into)
@@ -323,7 +342,7 @@ def _singles(
 
 
 def _doubles(
-    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, latest: Marginals
+    structure: Structure, can_leave: BoolArray, can_enter: BoolArray, latest: Marginals, params: DescentParams
 ) -> tuple[IntArray, IntArray]:
     """Return the double moves within rows, (moves, 2) each, among the best of every row."""
     n = max(len(can_leave), 1)
@@ -334,7 +353,8 @@ def _doubles(
         row_out,
         row_all,
         lambda leave, enter: leave * enter * (np.maximum(leave + enter - 2, 0)) // 2,
-        _PARTNERS,
+        params,
+        params.partners,
     )
     row_out, out = _best(row_out, out, latest.removal[0], partners)
     row_into, into = _best(row_all, all_into, latest.addition[0], partners)
@@ -344,7 +364,9 @@ def _doubles(
     two_out = np.stack([out[first[pair]], out[second[pair]]], axis=1)
     one_into = np.stack([into[enters], np.full(len(enters), -1, dtype=np.int64)], axis=1)
     # One leaves for two: the best to take its own place.
-    per_row = _most(structure, row_out, row_all, lambda leave, enter: np.minimum(leave, partners) * enter)
+    per_row = _most(
+        structure, row_out, row_all, lambda leave, enter: np.minimum(leave, partners) * enter, params
+    )
     if np.bincount(row_all).max(initial=0) > per_row:
         row_all, all_into = _best(row_all, all_into, latest.addition[0], per_row)
     left, right = _join(row_out, row_all)
@@ -371,6 +393,7 @@ def _most(
     row_out: IntArray,
     row_into: IntArray,
     moves: Callable[[IntArray, IntArray], IntArray],
+    params: DescentParams,
     at_most: int = 2**30,
 ) -> int:
     """Return how many of a row's variables may take part, so that the moves of all rows are not too many.
@@ -384,13 +407,18 @@ def _most(
     row_out, row_into
         The row of every variable that can leave, and that can enter.
     moves
-        The number of moves of a row from which so many can leave, and so many enter.
+        The number of moves of a row, by how many variables can leave it and enter it.
+    params
+        How many moves there may be.
     at_most
         The largest number to return.
     """
     n_rows = structure.placement_matrix.shape[0]
     leave, enter = (np.bincount(row, minlength=n_rows) for row in (row_out, row_into))
-    limit = max(_MOVES, _PART * (structure.problem.n_onloading + structure.placement_matrix.nnz))
+    limit = max(
+        params.moves,
+        params.moves_per_entry * (structure.problem.n_onloading + structure.placement_matrix.nnz),
+    )
     most = min(at_most, int(np.maximum(leave, enter).max(initial=1)))
     while most > 1 and moves(np.minimum(leave, most), np.minimum(enter, most)).sum() > limit:
         most -= max(most // 8, 1)

@@ -19,7 +19,7 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_j3o.alternate import stopping
-from pyomo_j3o.core.deadline import OutOfTime, Remaining, require_time
+from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings, relative_gap
@@ -41,7 +41,10 @@ from pyomo_j3o.interface.options import (
 from pyomo_j3o.interface.verdict import Ended, Solved
 from pyomo_j3o.lp import Backend, choose_backend, gurobi
 from pyomo_j3o.methods import baj3o, exact, j3o
-from pyomo_j3o.methods.vetting import OwnRows, vetted
+from pyomo_j3o.methods.instance import Instance
+from pyomo_j3o.methods.own_rows import OwnRows
+from pyomo_j3o.methods.settings import Context, Settings
+from pyomo_j3o.methods.vetting import vetted
 from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import compile_model
@@ -163,14 +166,11 @@ class J3O(SolverBase):
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> Solved:
         """Compile, choose the solvers, and run the method on arrays."""
         limit = math.inf if config.time_limit is None else config.time_limit
-
-        def remaining() -> float:
-            return limit - timings.elapsed()
-
+        deadline = Deadline(limit - timings.elapsed())
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
-            compiled = _compile(model, config, remaining)
-        require_time(remaining)
+            compiled = _compile(model, config, deadline)
+        deadline.require()
         instance, linear = compiled.instance, compiled.linear
         exactly = compiled.algorithm == "exact"
         proof = None
@@ -182,22 +182,22 @@ class J3O(SolverBase):
             # What the MIP solvers could improve, the exact algorithm proves.
             settings = _settings(config, compiled.scaling.objective, None if exactly else mip_solvers)
             given = _start(compiled.inverse) if config.warm_start else None
+            context = Context(backend, deadline, timings, log)
             if exactly:
                 outcome, trace, proof = exact.solve(
-                    instance, mip_solvers(), backend, settings, given, config.mip_start, timings, log
+                    instance, mip_solvers(), settings, context, given, config.mip_start
                 )
                 proof = replace(proof, start=proof.start / compiled.scaling.objective)
                 if outcome.ending is Ending.INFEASIBLE:
-                    outcome = vetted(outcome, compiled.own, instance.linear, settings, timings, log)
+                    outcome = vetted(outcome, compiled.own, instance.linear, settings, context)
             else:
                 log.header()
                 settings = replace(settings, start=given)
                 if linear.batches is None:  # then baj3o is j3o
-                    outcome, trace = j3o.solve(linear, backend, settings, timings, log)
+                    outcome, trace = j3o.solve(linear, settings, context)
                 else:
-                    aware = compiled.algorithm == "baj3o"
-                    outcome, trace = baj3o.solve(linear, backend, settings, timings, log, aware)
-                outcome = _in_own_rows(outcome, trace, compiled, settings, timings, log)
+                    outcome, trace = baj3o.solve(linear, settings, context, compiled.algorithm == "baj3o")
+                outcome = _in_own_rows(outcome, trace, compiled, settings, context)
         return Solved(
             problem=compiled.problem,
             inverse=compiled.inverse,
@@ -274,7 +274,7 @@ class _Compiled:
     algorithm: str
     scaling: Scaling
     own: OwnRows
-    instance: exact.Instance
+    instance: Instance
     not_linear: str = ""
 
     @property
@@ -283,21 +283,21 @@ class _Compiled:
         return self.own.scaled if self.instance.linear is None else self.instance.linear
 
 
-def _compile(model: BlockData, config: Any, remaining: Remaining) -> _Compiled:
+def _compile(model: BlockData, config: Any, deadline: Deadline) -> _Compiled:
     """Read the model, and bring it into the forms that the solvers take."""
-    problem, inverse = compile_model(model, config.strict, remaining)
-    require_time(remaining)
+    problem, inverse = compile_model(model, config.strict, deadline)
+    deadline.require()
     algorithm = chosen_algorithm(config, problem.batches is not None)
     scaled, scaling = scale(problem)
     verdict.require_possible(scaling, inverse)
     own = OwnRows(problem, scaled, scaling)
     try:
-        instance, not_linear = exact.Instance.of(scaled, inverse.met, own, remaining), ""
+        instance, not_linear = Instance.of(scaled, inverse.met, own, deadline), ""
     except UnboundedProductError as error:
         variable = inverse.offloading[error.offloading].name
         if algorithm != "exact" or config.mip_solver == "highs":
             raise error.named(variable) from None
-        instance, not_linear = exact.Instance(scaled, own=own), error.reason(variable)
+        instance, not_linear = Instance(scaled, own=own), error.reason(variable)
     return _Compiled(problem, inverse, algorithm, scaling, own, instance, not_linear)
 
 
@@ -328,13 +328,11 @@ def _choose_mip_solvers(compiled: _Compiled, config: Any, lp_solver: str) -> Ite
     )
 
 
-def _settings(
-    config: Any, factor: float, mip_solvers: Callable[[], Iterator[MIPSolver]] | None
-) -> j3o.Settings:
+def _settings(config: Any, factor: float, mip_solvers: Callable[[], Iterator[MIPSolver]] | None) -> Settings:
     """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
     limit = math.inf if config.time_limit is None else config.time_limit
     abs_gap = config.abs_gap or 0.0
-    return j3o.Settings(
+    return Settings(
         # The trace is in the user's units.
         stop=stopping.usual(
             rel_gap=config.rel_gap,
@@ -346,12 +344,10 @@ def _settings(
         ),
         rel_gap=config.rel_gap,
         abs_gap=abs_gap * factor,
-        time_limit=limit,
         improve=config.improve,
         bound=config.bound,
         onloading_step=config.onloading_step,
         callback=config.callback,
-        start=None,
         max_iterations=config.max_iterations,
         threads=config.threads,
         mip_solvers=mip_solvers,
@@ -379,19 +375,14 @@ def _start(inverse: Inverse) -> BoolArray | None:
 
 
 def _in_own_rows(
-    found: Outcome,
-    trace: list[Record],
-    compiled: _Compiled,
-    settings: j3o.Settings,
-    timings: Timings,
-    log: Log,
+    found: Outcome, trace: list[Record], compiled: _Compiled, settings: Settings, context: Context
 ) -> Outcome:
     """Return the outcome of the linear problem in the columns of the one with products, its plan vetted.
 
     If vetting has changed the outcome, the last record gets the plan and the bound that the solve ends with.
     """
     before = compiled.instance.in_own_columns(found)
-    outcome = vetted(before, compiled.own, compiled.linear, settings, timings, log)
+    outcome = vetted(before, compiled.own, compiled.linear, settings, context)
     plan, sense = outcome.plan, compiled.own.scaled.sense
     if trace and outcome is not before and plan is not None:
         trace[-1] = replace(
@@ -399,7 +390,7 @@ def _in_own_rows(
             incumbent=sense * plan.objective,
             bound=sense * outcome.bound,
             relative_gap=relative_gap(plan.objective, outcome.bound),
-            time=timings.elapsed(),
+            time=context.timings.elapsed(),
         )
     return outcome
 

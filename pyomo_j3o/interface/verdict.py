@@ -22,7 +22,8 @@ from pyomo_j3o.core.problem import (
 from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap, rounding
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.methods import exact
-from pyomo_j3o.methods.vetting import first_missed
+from pyomo_j3o.methods.mip_parts import allowance
+from pyomo_j3o.methods.own_rows import first_missed
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
 from pyomo_j3o.presolve.scaling import Scaling
@@ -194,7 +195,7 @@ def results_of(ended: Ended, config: Any) -> Results:
     results.objective_bound = sense * bound + 0.0
     closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
     # The proof of a MIP solver is worth its tolerances, and no more.
-    allowed = rounding if ended.proof is None else exact.allowance
+    allowed = rounding if ended.proof is None else allowance
     closed = closed or bound - value <= ended.unit * allowed(value / ended.unit)
     results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
     results.extra_info.relative_gap = gap

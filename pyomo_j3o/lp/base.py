@@ -162,6 +162,8 @@ class Backend(Protocol):
 
     #: Short name as in the options ("highs", "gurobi").
     name: str
+    #: Whether several of its LPs may be solved at a time, each in a thread.
+    parallel: bool
     #: Name, version, and why this solver was taken; printed in the log.
     description: str
 

@@ -120,6 +120,7 @@ class GurobiBackend:
     """Opens LPs on Gurobi, all in one environment."""
 
     name = "gurobi"
+    parallel = False  # its environment serves one thread at a time
 
     def __init__(
         self,

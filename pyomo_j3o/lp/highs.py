@@ -119,6 +119,7 @@ class HighsBackend:
     """Opens LPs on HiGHS."""
 
     name = "highs"
+    parallel = True
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
         refuse_options(options or {})

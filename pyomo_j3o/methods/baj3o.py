@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyomo_j3o.alternate.offloading import OffloadingStep
-from pyomo_j3o.core.deadline import GRACE
-from pyomo_j3o.core.log import Log
-from pyomo_j3o.core.problem import Plan, Problem, violations
-from pyomo_j3o.core.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.alternate.alternating import alternate
+from pyomo_j3o.alternate.batch_surrogate import BatchSurrogate
+from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, violations
+from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.lp import Backend
-from pyomo_j3o.methods import j3o as method
+from pyomo_j3o.methods import j3o
+from pyomo_j3o.methods.run import Run
+from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.setup_payers import NEGLIGIBLE, Charged, charge_when_onloaded, charge_when_used
 
 #: Where J3O's search is one of its own, the part of a time limit that it gets within BAJ3O's.
@@ -24,12 +25,7 @@ _TOLERANCE = 1e-7
 
 
 def solve(
-    problem: Problem,
-    backend: Backend,
-    settings: method.Settings,
-    timings: Timings,
-    log: Log,
-    batching_aware: bool,
+    problem: Problem, settings: Settings, context: Context, batching_aware: bool
 ) -> tuple[Outcome, list[Record]]:
     """Solve a linear problem with batching windows, or one without, by BAJ3O or J3O.
 
@@ -46,8 +42,8 @@ def solve(
     ----------
     problem
         Linear, maximised.
-    backend, settings, timings, log
-        As for `method.solve`.
+    settings, context
+        As for `j3o.solve`.
     batching_aware
         Whether to solve by BAJ3O.
 
@@ -56,21 +52,19 @@ def solve(
     Outcome
     list of Record
     """
-    if problem.batches is None or settings.time_limit <= timings.elapsed():
-        return method.solve(problem, backend, settings, timings, log)
+    if problem.batches is None or context.deadline.over:
+        return j3o.solve(problem, settings, context)
     # Who asks for a tiny gap wants the set-ups that hardly count, too.
     negligible = settings.rel_gap >= NEGLIGIBLE
     while True:
         charged = charge_when_used(problem, negligible)
         if charged.indicators_left and not (batching_aware and settings.max_iterations == 1):
-            outcome, trace = _solve_in_two(
-                charged, negligible, backend, settings, timings, log, batching_aware
-            )
+            outcome, trace = _solve_in_two(charged, negligible, settings, context, batching_aware)
         else:
             start = None if settings.start is None else charged.reduce(settings.start)
             aware = replace(settings, start=start, charged=charged if batching_aware else None)
-            outcome, trace = method.solve(charged.problem, backend, aware, timings, log)
-        outcome, safe = _restored(charged, outcome, backend, settings, timings, not batching_aware)
+            outcome, trace = j3o.solve(charged.problem, aware, context, BatchedRun)
+        outcome, safe = _restored(charged, outcome, settings, context, not batching_aware)
         if safe or not negligible:
             if trace and outcome.plan is not None:
                 trace[-1] = _at_the_end(trace[-1], outcome.plan.objective, problem.sense)
@@ -79,13 +73,55 @@ def solve(
         negligible = False
 
 
+class BatchedRun(Run):
+    """The steps of J3O, and BAJ3O's alternation with the surrogate of the set-ups."""
+
+    def other_starts(self, start: Routing) -> list[BoolArray]:
+        """Alternate once more, with BAJ3O's surrogate, and return what that found if it is worth a look.
+
+        It begins where J3O ended. J3O's own search then goes on as if there were no surrogate: what it finds
+        is never missed.
+        """
+        charged, deadline = self.settings.charged, self.context.deadline
+        left = self.settings.max_iterations - len(self.progress.trace)
+        if charged is None or not len(charged.batch) or left <= 0 or deadline.over:
+            return []
+        known, before = list(self.prices), len(self.progress.trace)
+        y = start.y if start.feasible else np.zeros(self.structure.problem.n_offloading)
+        with self.context.timings.phase("onload"):
+            steps = BatchSurrogate(charged, self.parts.parts, self.context.backend, y)
+        found: list[Routing] = []
+
+        def onload(prices: FloatArray) -> BoolArray:
+            with self.context.timings.phase("onload"):
+                return steps.onload(prices, deadline)
+
+        def offload(x: BoolArray, at_least: float) -> Routing:
+            with self.context.timings.phase("offload"):
+                x, relaxed = steps.offload(x, deadline.left())
+            if not self.structure.placeable(x):
+                # The prices say more than nothing.
+                return replace(Routing.impossible(x, self.structure), duals=relaxed.duals)
+            routing = self.offload(x, at_least)
+            found.append(routing)
+            return replace(routing, duals=relaxed.duals)
+
+        def observe(routing: Routing, best: Routing, cycle: int) -> Ending | None:
+            ending = self.observe(routing, best, cycle if steps.settled else 0, since=before)
+            return None if ending is Ending.STALLED and not steps.settled else ending
+
+        self.context.log.line("BAJ3O: alternation with the surrogate of the set-ups")
+        alternate(onload, offload, start.duals, observe)
+        self.prices = known
+        good = [routing for routing in found if routing.feasible]
+        return [max(good, key=lambda routing: routing.merit).x] if good else []
+
+
 def _solve_in_two(
     charged: Charged,
     negligible: bool,
-    backend: Backend,
-    settings: method.Settings,
-    timings: Timings,
-    log: Log,
+    settings: Settings,
+    context: Context,
     batching_aware: bool,
 ) -> tuple[Outcome, list[Record]]:
     """Solve where charging every onloaded model is a restriction: J3O first, then with all that is left."""
@@ -95,41 +131,35 @@ def _solve_in_two(
     bound = np.inf
     if not batching_aware:
         # The bound comes from the exact windows, without the restriction.
-        certificate = method.certify(charged.problem, backend, settings, timings, log)
+        certificate = j3o.certify(charged.problem, settings, context)
         if certificate.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED):
             return certificate, []
         bound = certificate.bound
-    limit = settings.time_limit
-    if batching_aware and np.isfinite(limit):
-        limit = timings.elapsed() + _SHARE_OF_J3O * (limit - timings.elapsed())
-    log.line("J3O: every onloaded model charged for its batches")
-    first, trace = method.solve(
+    deadline = context.deadline.share(_SHARE_OF_J3O) if batching_aware else context.deadline
+    context.log.line("J3O: every onloaded model charged for its batches")
+    first, trace = j3o.solve(
         tied.problem,
-        backend,
         replace(
             settings,
             start=None if given is None else tied.reduce(given),
             proven=bound,
-            time_limit=limit,
             # One is left for the search that follows.
-            max_iterations=settings.max_iterations - batching_aware,
+            max_iterations=settings.max_iterations - (1 if batching_aware else 0),
         ),
-        timings,
-        log,
+        replace(context, deadline=deadline),
     )
     start = None if given is None else charged.reduce(given)
     if first.plan is not None:
         start = charged.reduce(tied.restore(first.plan.x, first.plan.y, charge_all=True))
         first = replace(first, plan=replace(first.plan, x=start))
     if first.ending is Ending.INFEASIBLE:
-        log.line("No plan charges every onloaded model for its batches; going on with those in use.")
+        context.log.line("No plan charges every onloaded model for its batches; going on with those in use.")
     elif not batching_aware or first.ending in (Ending.INTERRUPTED, Ending.UNBOUNDED):
         return first, trace
     if batching_aware:
-        log.line("BAJ3O: with a choice of its own for every batch")
-    second, more = method.solve(
+        context.log.line("BAJ3O: with a choice of its own for every batch")
+    second, more = j3o.solve(
         charged.problem,
-        backend,
         replace(
             settings,
             start=start,
@@ -137,8 +167,8 @@ def _solve_in_two(
             max_iterations=max(settings.max_iterations - len(trace), 1),
             iterations_before=len(trace),
         ),
-        timings,
-        log,
+        context,
+        BatchedRun,
     )
     trace += more
     if second.ending is Ending.INFEASIBLE and first.plan is not None:
@@ -160,12 +190,7 @@ def _at_the_end(record: Record, objective: float, sense: float) -> Record:
 
 
 def _restored(
-    charged: Charged,
-    outcome: Outcome,
-    backend: Backend,
-    settings: method.Settings,
-    timings: Timings,
-    charge_all: bool,
+    charged: Charged, outcome: Outcome, settings: Settings, context: Context, charge_all: bool
 ) -> tuple[Outcome, bool]:
     """Return the outcome in the original columns, after the last LP: support fixed, and charged in full.
 
@@ -178,10 +203,10 @@ def _restored(
     x = charged.restore(plan.x, plan.y, charge_all)
     safe = bool(violations(original, x.astype(float), plan.y).max(initial=0.0) <= _TOLERANCE)
     found, duals, ending = Plan(x, plan.y, plan.objective), None, outcome.ending
-    with timings.phase("offload"):
-        step = OffloadingStep(analyse(original), backend)
+    with context.timings.phase("offload"):
+        step = OffloadingStep(analyse(original), context.backend)
         try:
-            routing = step(x, max(settings.time_limit - timings.elapsed(), GRACE))
+            routing = step(x, context.deadline.last_work())
             if routing.feasible:
                 duals = routing.duals
                 if not safe or routing.objective >= plan.objective:

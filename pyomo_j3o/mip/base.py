@@ -65,7 +65,7 @@ class Limits:
     first_incumbent
         At the first feasible point.
     stop
-        Asked now and then: True ends the solve as Ctrl-C does.
+        Asked now and then: True ends the solve as the end of its time does.
     threads
         None for the solver's own default.
     tight
@@ -155,6 +155,8 @@ class MIPSolver(Protocol):
 
     #: Short name as in the options ("gurobi", "highs", "scip").
     name: str
+    #: Whether several models may be solved at a time, each in a thread.
+    parallel: bool
     #: Its name as people write it.
     title: str
     #: Name, version, and why this solver was taken; printed in the log.

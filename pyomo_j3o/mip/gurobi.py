@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
@@ -69,6 +70,7 @@ class GurobiMIP:
     """
 
     name = "gurobi"
+    parallel = False
     title = "Gurobi"
     takes_products = True
     small = 10_000
@@ -232,6 +234,8 @@ def _run(grb: Any, limits: Limits, write: Write | None) -> LPStatus | None:
         worker.run(lambda: grb.optimize(take_text if monitor.listens else None), grb.terminate, monitor)
     except KeyboardInterrupt:
         return LPStatus.INTERRUPTED
+    except OutOfTime:
+        return LPStatus.TIME_LIMIT
     finally:
         worker.close()
         monitor.flush()

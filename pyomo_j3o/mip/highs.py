@@ -13,6 +13,7 @@ from typing import Any
 import highspy
 import numpy as np
 
+from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
 from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model, refuse_options
@@ -123,6 +124,7 @@ class HighsMIP:
     """
 
     name = "highs"
+    parallel = True
     title = "HiGHS"
     takes_products = False
     small = 2_000
@@ -262,6 +264,8 @@ class _Run:
         self._monitor = monitor
         self._progress = progress
         self._interrupted = threading.Event()
+        #: What ended it, once it was interrupted.
+        self._ended_by = _MODEL_STATUS.kInterrupt
         self._thread = Worker()
         self._rerun = False
         self._end = np.inf
@@ -357,13 +361,13 @@ class _Run:
         highs.setOptionValue("mip_max_nodes", nodes)
         feasible = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         if not feasible:
-            return _MODEL_STATUS.kInterrupt if self._interrupted.is_set() else _MODEL_STATUS.kInfeasible
+            return self._ended_by if self._interrupted.is_set() else _MODEL_STATUS.kInfeasible
         return self._run()
 
     def _run(self) -> highspy.HighsModelStatus:
         highs = self._highs
         if self._interrupted.is_set():
-            return _MODEL_STATUS.kInterrupt
+            return self._ended_by
         # HiGHS counts its limit from the first run of the object.
         left = max(self._end - time.perf_counter(), 0.0)
         limit = highs.getRunTime() + left if np.isfinite(left) else np.inf
@@ -373,7 +377,10 @@ class _Run:
         except KeyboardInterrupt:
             if self._progress is not None:
                 self._progress.stuck = False  # the user's word goes first
-            return _MODEL_STATUS.kInterrupt
+            return self._ended_by
+        except OutOfTime:
+            self._ended_by = _MODEL_STATUS.kTimeLimit
+            return self._ended_by
         finally:
             self._monitor.flush()
         return highs.getModelStatus()

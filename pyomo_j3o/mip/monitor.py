@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.mip.base import Write
 
 
@@ -52,9 +53,9 @@ class Monitor:
 
         Raises
         ------
-        KeyboardInterrupt
-            If the solver should stop: for it, that is the same.
+        OutOfTime
+            If the solver should stop.
         """
         self.flush()
         if self._stop is not None and self._stop():
-            raise KeyboardInterrupt
+            raise OutOfTime

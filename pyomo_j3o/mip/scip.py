@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.deadline import OutOfTime, Remaining, forever, require_time
+from pyomo_j3o.core.deadline import NEVER, Deadline, OutOfTime
 from pyomo_j3o.core.problem import OBJECTIVE, FloatArray
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import (
@@ -105,6 +105,7 @@ class ScipMIP:
     """
 
     name = "scip"
+    parallel = False
     title = "SCIP"
     takes_products = True
     small = 2_000
@@ -148,7 +149,7 @@ class ScipMIP:
             scip.setHeuristics(SCIP_PARAMSETTING.OFF)
         _set(scip, {name: value for name, value in self._own.items() if name != "limits/time"})
         try:
-            columns, epigraph = _fill(scip, model, lambda: end - time.perf_counter())
+            columns, epigraph = _fill(scip, model, Deadline(end - time.perf_counter()))
         except OutOfTime:
             return MIPSolution.without_values(LPStatus.TIME_LIMIT)
         if start is not None:
@@ -206,7 +207,7 @@ def _set(scip: Any, options: SolverOptions) -> None:
             ) from None
 
 
-def _fill(scip: Any, model: MIPModel, remaining: Remaining = forever) -> tuple[list[Any], Any]:
+def _fill(scip: Any, model: MIPModel, deadline: Deadline = NEVER) -> tuple[list[Any], Any]:
     """Put the arrays into SCIP; return its columns, and the one that stands for a quadratic objective.
 
     Raises
@@ -262,7 +263,7 @@ def _fill(scip: Any, model: MIPModel, remaining: Remaining = forever) -> tuple[l
     for row, (low, high) in enumerate(zip(linear.row_lower.tolist(), linear.row_upper.tolist(), strict=True)):
         low, high = _side(low), _side(high)
         if row % _ROWS_AT_A_TIME == 0:
-            require_time(remaining)
+            deadline.require()
         if low is None and high is None:
             continue
         entries = range(starts[row], starts[row + 1])
@@ -307,11 +308,13 @@ def _run(scip: Any, limits: Limits, write: Write | None) -> LPStatus:
             monitor()
 
         worker = Worker()
-        interrupted = False
+        ended_by: LPStatus | None = None
         try:
             worker.run(scip.optimizeNogil, scip.interruptSolve, meanwhile)
         except KeyboardInterrupt:
-            interrupted = True
+            ended_by = LPStatus.INTERRUPTED
+        except OutOfTime:
+            ended_by = LPStatus.TIME_LIMIT
         finally:
             worker.close()
             if log is not None:
@@ -320,8 +323,8 @@ def _run(scip: Any, limits: Limits, write: Write | None) -> LPStatus:
                 monitor.flush()
                 log.close()
     status = scip.getStatus()
-    if interrupted:
-        return LPStatus.INTERRUPTED
+    if ended_by is not None:
+        return ended_by
     if status == "inforunbd":
         return LPStatus.UNBOUNDED
     if status in _STATUS:

@@ -13,7 +13,7 @@ from pyomo.core.base.var import Var, VarData
 from pyomo.core.expr.numvalue import value
 from pyomo.gdp import Disjunct
 
-from pyomo_j3o.core.deadline import Remaining, require_time
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError
 from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles
@@ -53,16 +53,16 @@ class Columns:
         Positions of the variables of x, of y, and of the annotated ones that do not occur.
     """
 
-    def __init__(self, model: BlockData, terms: Terms, strict: bool, remaining: Remaining) -> None:
+    def __init__(self, model: BlockData, terms: Terms, strict: bool, deadline: Deadline) -> None:
         self._containers: list[tuple[Var, int, int, bool]] = []
         self.variables: list[VarData] = []
         self._declare(model)
-        require_time(remaining)
+        deadline.require()
         position = dict(zip(map(id, self.variables), range(len(self.variables)), strict=True))
         self.linear = self._positions(terms.variable, position)
         self.first = self._positions(terms.first, position)
         self.second = self._positions(terms.second, position)
-        require_time(remaining)
+        deadline.require()
 
         occurs = np.zeros(len(self.variables), dtype=bool)
         for part in (self.linear, self.first, self.second):

@@ -13,7 +13,7 @@ from pyomo.core.expr.visitor import identify_mutable_parameters, identify_variab
 from pyomo.core.kernel.block import IBlock
 from scipy import sparse
 
-from pyomo_j3o.core.deadline import Remaining, forever, require_time
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
     Batches,
@@ -43,7 +43,7 @@ _SMALLEST_FIGURE, _LARGEST_FIGURE = 1e-300, 1e100
 
 
 def compile_model(
-    model: BlockData, strict: bool = False, remaining: Remaining = forever
+    model: BlockData, strict: bool = False, deadline: Deadline = NEVER
 ) -> tuple[Problem, Inverse]:
     """Turn a Pyomo model into arrays; the model is left as it is.
 
@@ -54,8 +54,8 @@ def compile_model(
     strict
         Whether a model without any annotation is an error. Otherwise its binary variables are
         taken as onloading, the continuous ones as offloading, and a notice is logged.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
 
     Returns
     -------
@@ -91,9 +91,9 @@ def compile_model(
         objective = active_objective(model)
         # Before their rows are read: what is wrong with them is best said of the window.
         windows = [(window, window.current_rates()) for window in filled_windows(model, warn_of_empty=True)]
-        rows = read_rows(model, objective, remaining)
-        columns = Columns(model, rows.terms, strict, remaining)
-        require_time(remaining)
+        rows = read_rows(model, objective, deadline)
+        columns = Columns(model, rows.terms, strict, deadline)
+        deadline.require()
         problem, inverse = _assemble(model, rows, columns)
         return (_with_batches(problem, inverse, windows) if windows else problem), inverse
 

@@ -22,7 +22,7 @@ from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpres
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.network import Port
 
-from pyomo_j3o.core.deadline import Remaining, require_time
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.errors import ModelError, UnsupportedTermError
 from pyomo_j3o.modeling.expressions import NonlinearTerm, Terms
 from pyomo_j3o.modeling.naming import called, listed, shortened
@@ -101,7 +101,7 @@ class Rows:
         return self.objective if row == len(self.constraints) else self.constraints[row]
 
 
-def read_rows(model: BlockData, objective: ObjectiveData, remaining: Remaining) -> Rows:
+def read_rows(model: BlockData, objective: ObjectiveData, deadline: Deadline) -> Rows:
     """Read the active constraints in the order of the model, and then the objective.
 
     Raises
@@ -120,7 +120,7 @@ def read_rows(model: BlockData, objective: ObjectiveData, remaining: Remaining) 
         for number, owner in enumerate(model.component_data_objects(Constraint, active=True)):
             _read_row(owner, rows)
             if number % _ROWS_AT_A_TIME == 0:
-                require_time(remaining)
+                deadline.require()
         owner = objective
         rows.terms.add(objective.expr, sense)
         rows.terms.end_row()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.lp.duality import dual_bound
@@ -18,7 +18,7 @@ from pyomo_j3o.presolve.tightening import implied_bounds, row_ends
 _FAMILIES = 8
 
 
-def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable[[], float]) -> Problem:
+def aggregate_capacities(problem: Problem, backend: Backend, deadline: Deadline) -> Problem:
     """Return the problem with a row ``sum(b x) <= c - V`` for each family of rows ``a'y + b x <= c``.
 
     V is the least that all rows of the family hold together, in any routing that the rows over y alone
@@ -32,8 +32,8 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
         Linear.
     backend
         The LP solver.
-    remaining
-        Returns the seconds left.
+    deadline
+        When to end.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def aggregate_capacities(problem: Problem, backend: Backend, remaining: Callable
         limits.append(float(side.sum()))
     # A family without a proven least load gets no row.
     ends = implied_bounds(problem)
-    least = [_least(problem, over_y, load, ends, backend, remaining) for load in loads]
+    least = [_least(problem, over_y, load, ends, backend, deadline) for load in loads]
     upper = np.array(limits) - np.array(least)
     # Both may be large, and their difference small.
     sizes = np.abs(limits) + np.where(np.isfinite(least), np.abs(least), 0.0)
@@ -141,10 +141,10 @@ def _least(
     load: FloatArray,
     ends: tuple[FloatArray, FloatArray],
     backend: Backend,
-    remaining: Callable[[], float],
+    deadline: Deadline,
 ) -> float:
     """Return a proven lower bound of ``load @ y`` over all routings within `ends`; -inf if none in time."""
-    if remaining() <= 0:
+    if deadline.over:
         return -np.inf
     matrix = sparse.csc_array(problem.offloading_rows[over_y])
     columns, upper, far_upper = _cheapest(problem, matrix, load, ends[1])
@@ -160,7 +160,7 @@ def _least(
     )
     program = backend.open(model)
     try:
-        found = program.solve(remaining())
+        found = program.solve(deadline.left())
     finally:
         program.close()
     if found.status is not LPStatus.OPTIMAL:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Real
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 import numpy as np
+
+from pyomo_j3o.core.checks import is_number
 
 
 class ArrivalProcess(Protocol):
@@ -155,11 +156,6 @@ class Recorded:
         factors = np.resize(np.array(self.counts) / np.mean(self.counts), n_intervals)
         ends = np.minimum(np.arange(1, n_intervals + 1) * self.interval, horizon)
         return _thrown(rate, np.concatenate([[0.0], ends]), factors, rng)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a real number; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _thrown(rate: float, times: np.ndarray, factors: np.ndarray, rng: np.random.Generator) -> np.ndarray:

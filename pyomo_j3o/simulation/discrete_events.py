@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.library.data import CLOUD, InferenceData
 from pyomo_j3o.library.plan_tables import Option, checked_shares, read_plan
-from pyomo_j3o.simulation.arrivals import ArrivalProcess, Poisson, is_number
+from pyomo_j3o.simulation.arrivals import ArrivalProcess, Poisson
 from pyomo_j3o.simulation.delivery import LEVELS, Queries, Simulation
 from pyomo_j3o.simulation.serving import Batches, BatchLatencies, InBatches, InTurn, Latency
 from pyomo_j3o.simulation.window_work import window_work

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtr
 
+from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.library.plan_tables import checked_shares, read_plan
-from pyomo_j3o.simulation.arrivals import is_number
 from pyomo_j3o.simulation.delivery import Simulation
 from pyomo_j3o.simulation.discrete_events import simulate
 from pyomo_j3o.simulation.window_work import WindowWork, window_work

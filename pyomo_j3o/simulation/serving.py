@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.library.data import InferenceData
-from pyomo_j3o.simulation.arrivals import is_number
 from pyomo_j3o.simulation.delivery import Windows
 
 if TYPE_CHECKING:

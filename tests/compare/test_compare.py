@@ -27,7 +27,8 @@ pytest.importorskip("matplotlib")
 
 from pyomo_j3o.compare.checking import Referee
 from pyomo_j3o.compare.cli import FAULTY, FINE, INTERRUPTED, MISUSED, main
-from pyomo_j3o.compare.contestants import label_apart, read
+from pyomo_j3o.compare.contestants import label_apart
+from pyomo_j3o.compare.grammar import contestants_of
 from pyomo_j3o.compare.records import CompareError, Instance, Run, Settings
 from pyomo_j3o.compare.sources import from_file, from_suite
 from pyomo_j3o.compare.verdicts import judge, summarise
@@ -346,21 +347,21 @@ def test_options_are_told_or_refused(run, capsys):
 def test_contestants_are_told_apart():
     """Two solvers with one label are numbered; labels, names and typed options are read from the text."""
     texts = ("j3o", "j3o", "mine=j3o:improve=False,max_iterations=3")
-    several = [contestant for text in texts for contestant in read(text)]
+    several = [contestant for text in texts for contestant in contestants_of(text)]
     label_apart(several)
     assert [one.label for one in several] == ["j3o", "j3o #2", "mine"]
     assert several[2].options == {"improve": False, "max_iterations": 3}
     with pytest.raises(CompareError, match="there is no name"):
-        read("mine=")
+        contestants_of("mine=")
     with pytest.raises(CompareError, match="'quick' is no option"):
-        read("j3o:quick")
+        contestants_of("j3o:quick")
 
 
 def test_exact_stands_for_one_contestant_per_mip_solver():
     """`exact` is j3o.exact with HiGHS, Gurobi and SCIP; its options are for each, `exact:highs` is one."""
 
     def read_as(text):
-        return [(one.label, one.name, one.options) for one in read(text)]
+        return [(one.label, one.name, one.options) for one in contestants_of(text)]
 
     each = [{"mip_solver": name} for name in ("highs", "gurobi", "scip")]
     assert read_as("exact") == [(f"exact:{one['mip_solver']}", "j3o.exact", one) for one in each]
@@ -579,13 +580,13 @@ def test_verdicts_when_minimising():
     assert (block.plan, block.bound, block.best, block.proven) == (8, 8, 8, True)
     assert [row.status for row in block.rows] == ["feasible", "proven", "WRONG BOUND"]
     assert [row.ratio for row in block.rows] == [0.8, 1, 0.5]
-    entrants = [contestant.enter(Settings(), 0) for contestant in read("right")]
+    entrants = [contestant.enter(Settings(), 0) for contestant in contestants_of("right")]
     assert summarise([block], entrants, "b")[0].runs == 0  # it was not in the race
 
 
 def test_cbc_bound_of_a_maximum(monkeypatch):
     """Of a stopped CBC the bound is read from its log, which is about the minimum of the negative."""
-    from pyomo_j3o.compare import contestants
+    from pyomo_j3o.compare import dialects
 
     class Stopped:
         """What the classic interface of CBC returns after a time limit."""
@@ -609,8 +610,8 @@ def test_cbc_bound_of_a_maximum(monkeypatch):
             results.problem.lower_bound, results.problem.upper_bound = 5, -7.5
             return results
 
-    monkeypatch.setattr(contestants, "ClassicFactory", lambda name: Stopped())
-    (cbc,) = read("cbc")
+    monkeypatch.setattr(dialects, "ClassicFactory", lambda name: Stopped())
+    (cbc,) = contestants_of("cbc")
     assert cbc.enter(Settings(), 0).told == {
         "timelimit": 60,
         "ratioGap": 1e-4,
@@ -635,6 +636,10 @@ def test_the_script_the_module_and_the_light_import():
     with open(ROOT / "pyproject.toml", "rb") as file:
         module, _, function = tomllib.load(file)["project"]["scripts"]["pyomo-j3o"].partition(":")
     assert getattr(importlib.import_module(module), function) is main
-    heavy = "{'rich', 'matplotlib', 'pyomo_j3o.compare'}"
-    code = f"import pyomo_j3o.compare.cli, sys; sys.exit(bool({heavy} & set(sys.modules)))"
+    # Of the comparison itself the command line alone is imported.
+    code = """if True:
+        import pyomo_j3o.compare.cli, sys
+        rest = {name for name in sys.modules if name.startswith("pyomo_j3o.compare.")}
+        sys.exit(bool({"rich", "matplotlib"} & set(sys.modules) or rest != {"pyomo_j3o.compare.cli"}))
+    """
     subprocess.run([sys.executable, "-c", code], check=True)

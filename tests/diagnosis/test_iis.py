@@ -10,7 +10,9 @@ from random_problems import SHAPES, random_problem
 from scipy import sparse
 from small_problems import INF, beside, brute_force, linear_problems, placements, problem_of, product_problems
 
-from pyomo_j3o.diagnosis.iis import Growth, Side, find_conflicts
+from pyomo_j3o.diagnosis.conflicts import find_conflicts
+from pyomo_j3o.diagnosis.iis import Growth
+from pyomo_j3o.diagnosis.system import Side
 
 #: By so much a side is moved beyond what is told: LP solvers round.
 ROUNDING = 1e-6

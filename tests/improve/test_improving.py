@@ -4,18 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_problems import SHAPES, by_placement, random_problem
-from small_problems import INF, linear_problems, location_problems, problem_of
+from small_problems import (
+    BOTH_SEARCHES,
+    INF,
+    highs_first,
+    linear_problems,
+    location_problems,
+    problem_of,
+    searched_problems,
+    tight_knapsacks,
+)
 
 from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.problem import evaluate, violations
 from pyomo_j3o.core.structure import analyse
+from pyomo_j3o.improve import branching, improving
 from pyomo_j3o.improve.improving import drop_idle, improve
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.mip import HighsMIP
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
 
@@ -43,7 +52,17 @@ class Listener:
         self.steps.append(step)
 
 
-def run(problem, x, listener, seconds=INF, with_relaxation=True, backend=None, rel_gap=1e-4, prices=None):
+def run(
+    problem,
+    x,
+    listener,
+    seconds=INF,
+    with_relaxation=True,
+    backend=None,
+    rel_gap=1e-4,
+    prices=None,
+    mip_solvers=highs_first,
+):
     """Improve from `x`."""
     structure, backend = analyse(problem), backend or HighsBackend()
 
@@ -53,13 +72,14 @@ def run(problem, x, listener, seconds=INF, with_relaxation=True, backend=None, r
     left = seconds if callable(seconds) else lambda: seconds
     prices = prices or [np.zeros(problem.n_rows)]
     report, done = listener.report, listener.done
-    return improve(
-        structure, backend, x, prices, relaxation, left, report, done, rel_gap, lambda: [HighsMIP()]
-    )
+    return improve(structure, backend, x, prices, relaxation, left, report, done, rel_gap, mip_solvers)
 
 
-def check(problem, rng, seconds=INF, **given):
-    """Assert the laws of `improve` from a random placement that the rows over x admit."""
+def check(problem, rng, seconds=INF, mip_solvers=highs_first, **given):
+    """Assert the laws of `improve` from a random placement that the rows over x admit.
+
+    Return the optimum, the value of the plan, and the bound; None if there was nothing to assert.
+    """
     problem = without_constant(problem)
     structure = analyse(problem)
     every, values = by_placement(problem)
@@ -69,7 +89,8 @@ def check(problem, rng, seconds=INF, **given):
     p = int(rng.choice(starts))
     table = {x.tobytes(): value for x, value in zip(every, values, strict=True)}
     listener = Listener()
-    improved = run(problem, every[p], listener, seconds, **given)
+    improved = run(problem, every[p], listener, seconds, mip_solvers=mip_solvers, **given)
+    names = {"swaps", "kernel"} | ({"milp"} if mip_solvers else set())
     optimum = values.max()
     slack = 1e-6 * max(1.0, abs(optimum)) if np.isfinite(optimum) else 0.0
     after = table[improved.x.tobytes()]
@@ -82,7 +103,7 @@ def check(problem, rng, seconds=INF, **given):
     name, first, bound = listener.reports[0]
     assert (name, bound) == ("", INF)
     assert np.array_equal(first.x, every[p])
-    assert {name for name, _, _ in listener.reports[1:]} <= {"swaps", "kernel", "milp"}
+    assert {name for name, _, _ in listener.reports[1:]} <= names
     for (_, earlier, loose), (_, later, tight) in zip(listener.reports, listener.reports[1:], strict=False):
         assert later.better_than(earlier) or later is earlier
         assert tight <= loose
@@ -92,7 +113,7 @@ def check(problem, rng, seconds=INF, **given):
             assert routing.objective == pytest.approx(table[routing.x.tobytes()], abs=1e-6)
     last = listener.reports[-1][1]
     assert np.array_equal(last.x, improved.x)
-    assert {step.name for step in listener.steps} <= {"swaps", "kernel", "milp"}
+    assert {step.name for step in listener.steps} <= names
     assert {name for name, _, _ in listener.reports[1:]} <= {step.name for step in listener.steps}
     assert all(step.gained >= 0 and step.lowered >= 0 and step.seconds >= 0 for step in listener.steps)
     if first.feasible:
@@ -103,20 +124,54 @@ def check(problem, rng, seconds=INF, **given):
     return optimum, after, improved.bound
 
 
+@BOTH_SEARCHES
 @settings(deadline=None, max_examples=100)
-@given(problem=st.one_of(linear_problems(), location_problems("any")), seed=st.integers(0, 2**16))
-def test_never_worse_and_a_bound_that_holds(problem, seed):
+@given(
+    problem=st.one_of(linear_problems(), location_problems("any"), searched_problems()),
+    seed=st.integers(0, 2**16),
+)
+def test_never_worse_and_a_bound_that_holds(problem, seed, mip_solvers):
     """From any placement: the result is at least as good, what is reported is true, and so is the bound."""
-    check(problem, np.random.default_rng(seed))
+    assume(check(problem, np.random.default_rng(seed), mip_solvers=mip_solvers) is not None)
 
 
+def test_the_problems_reach_branching_dives_and_proposals(monkeypatch):
+    """Without a MILP solver most of the problems drawn for it are branched on; some dives offer a plan."""
+    nodes, dives, offered = [], [], []
+
+    class CountedTree(branching.Tree):
+        def search(self):
+            super().search()
+            nodes.append(self.nodes)
+
+    def counted_dive(*arguments):
+        found = dive(*arguments)
+        dives.append(found is not None)
+        return found
+
+    dive = branching.dive
+    monkeypatch.setattr(improving, "Tree", CountedTree)
+    monkeypatch.setattr(branching, "dive", counted_dive)
+    for seed in range(20):
+        listener = Listener()
+        problem = without_constant(tight_knapsacks(seed))
+        run(problem, np.zeros(problem.n_onloading, dtype=bool), listener, mip_solvers=None)
+        offered += [name for name, _, _ in listener.reports]
+    assert sum(count > 0 for count in nodes) >= 10
+    assert sum(nodes) >= 30
+    assert len(dives) >= 10
+    assert any(dives)
+    assert offered.count("kernel") > len(nodes)  # one report ends the step; the others are better plans
+
+
+@BOTH_SEARCHES
 @pytest.mark.parametrize("shape", LINEAR)
-def test_larger_problems_reach_the_optimum_mostly(shape):
+def test_larger_problems_reach_the_optimum_mostly(shape, mip_solvers):
     """The same laws with more columns; nearly all of them end at the optimum, and say so."""
     optimal = proven = total = 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        found = check(random_problem(rng, shape, n_x=7, n_y=9), rng)
+        found = check(random_problem(rng, shape, n_x=7, n_y=9), rng, mip_solvers=mip_solvers)
         if found is not None and np.isfinite(found[0]):
             optimum, after, bound = found
             total += 1
@@ -127,11 +182,15 @@ def test_larger_problems_reach_the_optimum_mostly(shape):
     assert proven >= 0.8 * total
 
 
-def test_every_lp_solver(backend):
+@BOTH_SEARCHES
+def test_every_lp_solver(backend, mip_solvers):
     """The same on each LP solver."""
+    checked = 0
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        check(random_problem(rng, "capacity", n_x=6, n_y=8), rng, backend=backend)
+        problem = random_problem(rng, "capacity", n_x=6, n_y=8)
+        checked += check(problem, rng, backend=backend, mip_solvers=mip_solvers) is not None
+    assert checked > 0
 
 
 def test_without_a_relaxation_there_is_no_bound():
@@ -145,42 +204,54 @@ def test_without_a_relaxation_there_is_no_bound():
     assert set(bounds) == {INF}
 
 
-def test_time_may_run_out_at_any_moment():
+@BOTH_SEARCHES
+@pytest.mark.parametrize("calls", [0, 1, 2, 4, 8, 16, 32])
+@pytest.mark.parametrize("kind", ["capacity", "tight knapsacks"])
+def test_time_may_run_out_at_any_moment(kind, calls, mip_solvers):
     """Whenever the clock says so, what was found so far comes back, with a bound that holds."""
+    checked = 0
     for seed in range(4):
-        for calls in (0, 1, 2, 4, 8, 16, 32):
-            rng = np.random.default_rng(seed)
-            left = iter([INF] * calls)
-            check(random_problem(rng, "capacity", n_x=6, n_y=8), rng, lambda left=left: next(left, 0.0))
+        rng = np.random.default_rng(seed)
+        left = iter([INF] * calls)
+        problem = tight_knapsacks(seed)
+        if kind == "capacity":
+            problem = random_problem(rng, "capacity", n_x=6, n_y=8)
+        found = check(problem, rng, lambda left=left: next(left, 0.0), mip_solvers=mip_solvers)
+        checked += found is not None
+    # Without any time there is no routing to report.
+    assert (checked > 0) == (calls > 0)
 
 
-def test_no_time_leaves_the_start_as_it_is():
+@BOTH_SEARCHES
+def test_no_time_leaves_the_start_as_it_is(mip_solvers):
     """Without any time nothing is reported, and nothing proven."""
     listener = Listener()
     problem = without_constant(random_problem(np.random.default_rng(0), "gated"))
     start = np.zeros(problem.n_onloading, dtype=bool)
-    improved = run(problem, start, listener, 0.0)
+    improved = run(problem, start, listener, 0.0, mip_solvers=mip_solvers)
     assert np.array_equal(improved.x, start)
     assert improved.bound == INF
     assert listener.reports == []
     assert listener.steps == []
 
 
-def test_a_step_that_is_interrupted_is_counted():
+@pytest.mark.parametrize(("mip_solvers", "last_step"), [(highs_first, "milp"), (None, "kernel")])
+def test_a_step_that_is_interrupted_is_counted(mip_solvers, last_step):
     """A report that raises ends the improvement; the step at work is handed over with what it gained."""
     interrupted = set()
-    for seed in range(12):
+    for seed in range(16):
         rng = np.random.default_rng(seed)
-        problem = without_constant(random_problem(rng, "capacity", n_x=7, n_y=9))
+        problem = random_problem(rng, "capacity", n_x=7, n_y=9) if seed < 12 else tight_knapsacks(seed)
+        problem = without_constant(problem)
         start = np.zeros(problem.n_onloading, dtype=bool)
         if not analyse(problem).placeable(start):
             continue
         whole = Listener()
-        run(problem, start, whole)
+        run(problem, start, whole, mip_solvers=mip_solvers)
         for number in range(1, len(whole.reports)):
             listener = Listener(raise_at=number)
             with pytest.raises(InterruptedError):
-                run(problem, start, listener)
+                run(problem, start, listener, mip_solvers=mip_solvers)
             assert listener.steps
             first, last = listener.reports[0][1], listener.reports[-1][1]
             if first.feasible:
@@ -188,15 +259,17 @@ def test_a_step_that_is_interrupted_is_counted():
                 assert gained == pytest.approx(last.objective - first.objective, abs=1e-6)
             interrupted.add(listener.reports[-1][0])
     assert "swaps" in interrupted
+    assert last_step in interrupted
 
 
-def test_a_start_without_a_routing_is_left_for_one():
+@BOTH_SEARCHES
+def test_a_start_without_a_routing_is_left_for_one(mip_solvers):
     """From a placement that cannot be routed, the step that finds the first plan gains without end."""
     # The demand can be met from b alone; a is in its way, and pays for it.
     rows = [({"a": 1, "b": 1}, -INF, 1), ({"y": 1, "b": -1}, -INF, 0), ({"y": 1, "z": 1}, 1, 1)]
     problem = problem_of({"a": 1, "b": -1}, {"y": 1, "z": (0, 0, 0.5)}, rows)
     listener = Listener()
-    improved = run(problem, np.array([True, False]), listener)
+    improved = run(problem, np.array([True, False]), listener, mip_solvers=mip_solvers)
     assert improved.x.tolist() == [False, True]
     assert improved.bound >= -1e-9
     assert INF in [step.gained for step in listener.steps]

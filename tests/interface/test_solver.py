@@ -87,6 +87,7 @@ def ctrl_c():
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
+@pytest.mark.timed
 def test_a_real_interrupt_keeps_the_incumbent(listening):
     """Ctrl-C at any time, inside an LP as well, ends the solve as interrupted, and soon."""
     m = taskonomy(40, 4)
@@ -105,6 +106,7 @@ def test_a_real_interrupt_keeps_the_incumbent(listening):
         assert worst_violation(m) <= 1e-6
 
 
+@pytest.mark.timed
 def test_an_interrupt_while_a_first_plan_is_sought(listening):
     """Without any plan yet, Ctrl-C is still reported as such, not as a time limit."""
     timer = threading.Timer(1.0, ctrl_c)
@@ -121,6 +123,7 @@ def test_an_interrupt_while_a_first_plan_is_sought(listening):
     assert results.solution_status == SolutionStatus.noSolution
 
 
+@pytest.mark.timed
 def test_the_time_limit_binds_while_a_first_plan_is_sought():
     """Branch and bound for a first plan stops at the limit too, and says that nothing was found."""
     start = time.perf_counter()
@@ -564,6 +567,7 @@ def forty_clients():
     return taskonomy(40, 4)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("limit", [0.01, 0.3, 1.5])
 def test_the_time_limit_binds(forty_clients, limit):
     """However small, the solve ends soon after it, with whatever plan and bound there are."""

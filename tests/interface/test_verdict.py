@@ -97,6 +97,7 @@ def test_results_name_everything_the_interface_promises():
     results.display(ostream=io.StringIO())
 
 
+@pytest.mark.timed
 def test_timing_is_told_by_phase():
     """Every phase is there, none is negative, and together they are no longer than the whole."""
     results = new().solve(taskonomy(3, 1))

@@ -296,6 +296,7 @@ def test_options_reach_the_mip_solver(mip_solver, options):
         exact(mip_solver=mip_solver).solve(model, solver_options={"nonsense": 1})
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("mip_solver", "option"), [("highs", "time_limit"), ("scip", "limits/time")])
 def test_a_time_limit_of_the_mip_solver_s_own_ends_the_solve(mip_solver, option):
     """It ends after that time, also where the solve as a whole has no limit."""
@@ -330,6 +331,7 @@ def test_infeasible_and_unbounded_models(mip_solver, mip_start):
         solver.solve(model)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("mip_solver", ["highs", "scip"])
 def test_time_limit_before_the_first_plan(mip_solver):
     """It says that no plan was found, not that there is none, keeps to its time, and loads nothing."""
@@ -342,6 +344,7 @@ def test_time_limit_before_the_first_plan(mip_solver):
     assert snapshot(model) == before
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("mip_solver", ["highs", "scip"])
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 1.5])
 def test_time_limit_holds_with_a_plan(mip_solver, seconds):
@@ -357,6 +360,7 @@ def test_time_limit_holds_with_a_plan(mip_solver, seconds):
         assert worst_violation(model) <= 1e-6
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("mip_solver", "threads", "edges"), [("highs", 1, 1), ("highs", 2, 2), ("scip", 1, 1)]
 )

@@ -14,7 +14,7 @@ from small_problems import INF, brute_force, problem_of
 
 from pyomo_j3o import annotate
 from pyomo_j3o.methods import vetting
-from pyomo_j3o.methods.vetting import OwnRows, Routed
+from pyomo_j3o.methods.own_rows import OwnRows, Routed
 from pyomo_j3o.presolve.scaling import scale
 
 

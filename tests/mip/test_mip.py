@@ -220,6 +220,7 @@ def test_limits_of_gap_nodes_and_points(solver):
         assert found.objective <= best.bound + 1e-6
 
 
+@pytest.mark.timed
 def test_the_time_limit_binds(solver):
     """Half a second is half a second, with or without an incumbent, and none at all is none."""
     for seconds in (0.0, 0.5):
@@ -231,6 +232,7 @@ def test_the_time_limit_binds(solver):
         assert found.bound > 0
 
 
+@pytest.mark.timed
 def test_a_stop_from_elsewhere_is_an_interrupt(solver):
     """Whoever says stop gets an answer soon."""
     start = time.perf_counter()
@@ -239,6 +241,7 @@ def test_a_stop_from_elsewhere_is_an_interrupt(solver):
     assert time.perf_counter() - start < 5.0
 
 
+@pytest.mark.timed
 def test_the_log_arrives_while_it_runs(solver):
     """Lines come one by one, whole, in the thread of the caller, and before the end."""
     lines, threads, times = [], set(), []

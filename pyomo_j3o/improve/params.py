@@ -1,0 +1,183 @@
+"""Parameters of the search after the loop. Values are chosen on the tuning set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DescentParams:
+    """Of local search by swaps, drops and additions.
+
+    Attributes
+    ----------
+    memory : int
+        Latest price vectors that bound the moves of a neighbourhood.
+    moves : int
+        Most exchanges within rows that a neighbourhood lists.
+    moves_per_entry : float
+        Most exchanges per onloading variable and entry of a placement row, where that is more than `moves`.
+    partners : int
+        Of two variables that leave or enter together, the number of best ones of a row that are looked at.
+    together : int
+        Best moves among which some are looked for that can be made in one LP.
+    patience : int
+        A descent ends after this number of LPs without a gain.
+    patience_nearby : int
+        The same for a descent from a rounded placement.
+    """
+
+    memory: int = 12
+    moves: int = 20_000
+    moves_per_entry: float = 0.25
+    partners: int = 12
+    together: int = 64
+    patience: int = 10
+    patience_nearby: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DiveParams:
+    """Of dives from a fractional placement down to an integral one.
+
+    Attributes
+    ----------
+    sure : float
+        Values above this are rounded up together.
+    lps : int
+        LPs of one dive, and one more for every second fractional variable.
+    """
+
+    sure: float = 0.8
+    lps: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class TreeParams:
+    """Of branch and bound on the kernel.
+
+    Attributes
+    ----------
+    widest_gap : float
+        Fraction of the bound. Wherever the gap sets a scale, it counts as no more.
+    kernel : float
+        Fraction of the gap. Columns with a smaller reduced cost are in the first kernel.
+    slack : float
+        Fraction of the gap that columns outside the kernel may add to a bound.
+    candidates : int
+        Variables that strong branching tries at a node.
+    lookahead : int
+        Strong branching ends after this number of variables in a row that are no better.
+    probe : int
+        Simplex iterations of strong branching per child.
+    reliable : int
+        Solved children of a variable after which its pseudo-costs replace strong branching.
+    at_gap : float
+        Relative gap at which the effort is that of the relaxation.
+    least_effort, largest_effort : int
+        Limits of that effort, in simplex iterations.
+    power : float
+        The effort grows with this power of the gap.
+    least_factor, largest_factor : float
+        Limits of the factor by which it grows.
+    hopeless, narrowed : float
+        The search gives up if doubling the effort left a gap above the fraction `hopeless` of the bound at
+        more than the fraction `narrowed` of what it was.
+    dive_after : int
+        Nodes before the first dive, after a dive that found a better plan, and while no plan is near.
+    wait : int
+        After another dive, the next one waits until the number of nodes has grown by this factor.
+    margin : float
+        Fraction of the incumbent. Nodes closer to it wait until all others are done.
+    dive : DiveParams
+    """
+
+    widest_gap: float = 0.02
+    kernel: float = 0.01
+    slack: float = 0.05
+    candidates: int = 3
+    lookahead: int = 2
+    probe: int = 40
+    reliable: int = 2
+    at_gap: float = 0.008
+    least_effort: int = 1500
+    largest_effort: int = 4000
+    power: float = 4
+    least_factor: float = 0.1
+    largest_factor: float = 16.0
+    hopeless: float = 0.12
+    narrowed: float = 0.9
+    dive_after: int = 2
+    wait: int = 2
+    margin: float = 1e-3
+    dive: DiveParams = field(default_factory=DiveParams)
+
+
+@dataclass(frozen=True, slots=True)
+class MILPParams:
+    """Which parts are small enough for a MILP solver, and for how long it gets them.
+
+    Attributes
+    ----------
+    first : int
+        Nonzeros. A part with no more goes to a MILP solver before branch and bound on the kernel.
+    first_mixed : int
+        The same where rows over several offloading variables contain onloading ones: MILP solvers have the
+        better cuts for them.
+    first_effort : int
+        Nodes times nonzeros that the MILP solver gets then.
+    last : tuple of (float, int)
+        Pairs of a relative gap and of nonzeros. A part with a wider gap and no more nonzeros goes to a MILP
+        solver at the end.
+    close : float
+        Relative gap at which that ends.
+    nodes : int
+        Nodes after which that ends.
+    strange : float
+        A wider relative gap than this shows that the other steps do not suit the part.
+    close_strange : float
+        Relative gap at which the MILP solver ends there.
+    """
+
+    first: int = 2_000
+    first_mixed: int = 6_000
+    first_effort: int = 600_000
+    last: tuple[tuple[float, int], ...] = ((0.0125, 8_000), (0.025, 20_000))
+    close: float = 5e-3
+    nodes: int = 2000
+    strange: float = 0.1
+    close_strange: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParams:
+    """Of the search after the loop as a whole.
+
+    Attributes
+    ----------
+    far : float
+        Relative gap. Farther from the bound, a descent comes before branch and bound.
+    worth : float
+        Fraction of the gap `far`. That descent ends when it gains less in `DescentParams.patience` LPs.
+    near : float
+        Fraction of the incumbent. A rounded placement within it is descended from.
+    in_gaps : float
+        Multiple of the gap. So is a rounded placement within this distance.
+    farthest : float
+        Fraction of the incumbent that `in_gaps` may not exceed.
+    in_vain : float
+        `in_gaps` falls by this factor with each such descent that found nothing.
+    descent : DescentParams
+    tree : TreeParams
+    milp : MILPParams
+    """
+
+    far: float = 0.02
+    worth: float = 0.2
+    near: float = 0.01
+    in_gaps: float = 2.0
+    farthest: float = 0.06
+    in_vain: float = 0.7
+    descent: DescentParams = field(default_factory=DescentParams)
+    tree: TreeParams = field(default_factory=TreeParams)
+    milp: MILPParams = field(default_factory=MILPParams)

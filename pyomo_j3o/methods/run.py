@@ -1,0 +1,398 @@
+"""The state of one solve by J3O, and its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import numpy as np
+
+from pyomo_j3o.alternate.offloading import OffloadingByParts, Routing
+from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.certify.relaxation import (
+    Relaxation,
+    bound_of_columns,
+    unbounded_columns,
+)
+from pyomo_j3o.core.deadline import GRACE, Deadline, OutOfTime
+from pyomo_j3o.core.parallel import in_parts
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, missed
+from pyomo_j3o.core.results import Cuts, Ending, Outcome, Step
+from pyomo_j3o.core.structure import Structure, analyse
+from pyomo_j3o.errors import BackendError, OptionError
+from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
+from pyomo_j3o.improve.idle import drop_idle
+from pyomo_j3o.improve.improving import Found, Task, improve
+from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.parts import Parts
+from pyomo_j3o.methods.parts_driver import PartsDriver
+from pyomo_j3o.methods.progress import Progress
+from pyomo_j3o.methods.settings import Context, Settings
+from pyomo_j3o.presolve.aggregating import aggregate_capacities
+
+#: What it means that a solver stopped in this way without a plan.
+_WITHOUT_PLAN = {
+    LPStatus.INFEASIBLE: Ending.INFEASIBLE,
+    LPStatus.TIME_LIMIT: Ending.TIME,
+}
+
+#: What closing idle variables gains is told if it is more than this fraction of the objective.
+_NOTED = 1e-6
+
+#: Where no plan is known, a MILP solver's word is waited for: at least this number of seconds.
+_LEAST_WORD = 0.5
+
+#: Without a plan, the search after the loop may take this multiple of the time before it.
+_WITHOUT = 4.0
+
+#: It may take this number of seconds in any case.
+_LEAST_WITHOUT = 2.0
+
+#: Without a limit, the search for a bound may take any time; else this fraction of it stays for the search.
+_RESERVED = 0.5
+
+
+class NoPlacement(Exception):
+    """Leaves the loop: it is proven that no placement satisfies the rows over onloading variables."""
+
+
+class Run:
+    """The state of one solve: nothing of it outlives the call."""
+
+    def __init__(self, structure: Structure, settings: Settings, context: Context) -> None:
+        self.structure = structure
+        self.settings = settings
+        self.context = context
+        self.progress = Progress(structure.problem.sense, settings, context)
+        context.deadline.require()
+        if settings.proven is not None:
+            self.progress.prove(settings.proven)
+        elif settings.bound != "none":
+            self.progress.prove(bound_of_columns(structure.problem))
+        self.parts = Parts(structure, settings.threads, context)
+        self.prices: list[FloatArray] = [np.zeros(structure.problem.n_rows)]
+        self.best: Routing | None = None
+        self._step: OffloadingByParts | None = None
+        self._onload_at_start = settings.start
+        # Where no budget forbids it, closing from everything open is a descent of its own.
+        self._starts = [structure.problem.onloading_upper > 0.5]
+
+    @classmethod
+    def of(cls, problem: Problem, settings: Settings, context: Context) -> Run:
+        """Return the run of a problem, with what its capacities imply together.
+
+        Raises
+        ------
+        OutOfTime
+            The time is over.
+        """
+        context.deadline.require()
+        if settings.charged is None:  # whose rows are numbered already
+            with context.timings.phase("compile"):
+                problem = aggregate_capacities(problem, context.backend, context.deadline)
+                context.deadline.require()
+        structure = analyse(problem, context.deadline)
+        if settings.onloading_step is not None:
+            structure.freeze()
+        return cls(structure, settings, context)
+
+    def close(self) -> None:
+        """Free the LPs."""
+        if self._step is not None:
+            self._step.close()
+
+    @property
+    def step(self) -> OffloadingByParts:
+        """The offloading step."""
+        if self._step is None:
+            parts = self.parts
+            self._step = OffloadingByParts(
+                self.structure.problem, parts.parts, parts.structures, self.context.backend
+            )
+        return self._step
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether a plan is known."""
+        return self.best is not None and self.best.feasible
+
+    # --- what it ends with ---------------------------------------------------------------------------------
+
+    def outcome(self, ending: Ending) -> Outcome:
+        """Return what the search that ended so has found."""
+        bound, best = self.progress.bound, self.best
+        if ending is Ending.INFEASIBLE:
+            return Outcome(None, -np.inf, ending)
+        if ending is Ending.UNBOUNDED:
+            deadline, backend = self.context.deadline, self.context.backend
+            ray = unbounded_columns(self.structure.problem, backend, deadline.last_work())
+            return Outcome(None, np.inf, ending, ray=ray)
+        if best is None or not best.feasible:
+            return Outcome(None, bound, ending)
+        if self.settings.improve:
+            best = self._close_idle(best)
+        bound = max(bound, best.objective)
+        if ending is not Ending.INTERRUPTED and self.progress.is_closed(best.objective):
+            ending = Ending.GAP
+        return Outcome(Plan(best.x, best.y, best.objective), bound, ending, best.duals)
+
+    def cuts(self, n_rows: int) -> Cuts | None:
+        """Return the rows of the tightened relaxation beyond the first `n_rows` of the problem."""
+        return self.parts.cuts(n_rows)
+
+    @contextmanager
+    def dispensable(self, step: str) -> Iterator[None]:
+        """Leave a step out where a solver fails in it: what was found and proven stands."""
+        try:
+            yield
+        except BackendError as error:
+            self.context.log.line(f"{step} ended early: {error}")
+
+    # --- the bound ----------------------------------------------------------------------------------------
+
+    def certify(self) -> Ending | None:
+        """Prove a bound, and keep the first prices; return why there is nothing to search, if so."""
+        deadline = self.context.deadline
+        with self.context.timings.phase("certify"):
+            # A part of a short time limit stays for the search: a plan without a bound beats none.
+            limited = deadline.share(1.0 - _RESERVED) if deadline.limited else deadline
+            relaxation = self.parts.relax(self.settings.bound == "cuts", limited)
+        self.prices = [relaxation.duals]
+        if relaxation.status is LPStatus.UNBOUNDED:
+            return self.tell_unbounded()
+        self._collect_starts(relaxation)
+        if self.settings.proven is None:
+            self.progress.prove(relaxation.bound)
+            self.progress.tell_bound()
+        return Ending.INFEASIBLE if relaxation.status is LPStatus.INFEASIBLE else None
+
+    def _collect_starts(self, relaxation: Relaxation) -> None:
+        """Note the placements that the relaxation suggests."""
+        positive, rounded = relaxation.x > 1e-6, relaxation.x > 0.5
+        self._starts.append(positive)
+        if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= 0.5 * np.sum(positive):
+            # Where most of it is fractional, rounding says little.
+            self._starts.append(rounded)
+        free = self._onload_at_start is None and self.settings.onloading_step is None
+        integral = relaxation.status is LPStatus.OPTIMAL and np.all(np.abs(relaxation.x - rounded) <= 1e-6)
+        if free and integral and self.structure.placeable(rounded):
+            # The relaxation is integral: it is the optimal placement already.
+            self._onload_at_start = rounded
+
+    def tell_unbounded(self) -> Ending:
+        """Tell an unbounded problem from an infeasible one whose relaxation is unbounded."""
+        status, plan = first_plan(self.structure.problem, self.context.deadline.left())
+        return Ending.UNBOUNDED if plan is not None else _WITHOUT_PLAN.get(status, Ending.TIME)
+
+    # --- the loop -----------------------------------------------------------------------------------------
+
+    def onload(self, prices: FloatArray) -> BoolArray:
+        """Return the placement for prices (M,), (N,) bool."""
+        with self.context.timings.phase("onload"):
+            if self._onload_at_start is not None:
+                x, self._onload_at_start = self._onload_at_start, None
+            elif self.settings.onloading_step is None:
+                x = self.parts.onload(prices, self.context.deadline)
+            else:
+                found = self.settings.onloading_step(self.structure, prices.copy())
+                x = _as_placement(found, self.structure.problem.n_onloading)
+            return x if self.structure.placeable(x) else self._nearest(x)
+
+    def _nearest(self, x: BoolArray) -> BoolArray:
+        """Return the nearest placement that satisfies every row over x."""
+        self.context.deadline.require()
+        status, repaired = nearest_placement(self.structure, x, self.context.deadline.left())
+        if repaired is not None:
+            return repaired
+        if status is LPStatus.INFEASIBLE:
+            raise NoPlacement
+        raise OutOfTime
+
+    def offload(self, x: BoolArray, at_least: float) -> Routing:
+        """Return the routing of a placement; one that is not worth more than `at_least` is of no use."""
+        with self.context.timings.phase("offload"):
+            routing = self.step(x, self.context.deadline.left(), at_least)
+        if routing.solved:
+            self.prices.append(routing.duals)
+            del self.prices[: -self.settings.search.descent.memory]  # no step looks back farther
+        return routing
+
+    def observe(self, routing: Routing, best: Routing, cycle: int, since: int = 0) -> Ending | None:
+        """Keep and tell an iteration, and return why the loop ends, or None."""
+        self.keep(best)
+        trace = self.progress.trace
+        record = self.progress.note(routing.objective, self.known.objective, int(routing.x.sum()), cycle)
+        self.context.log.iteration(record)
+        self.progress.show(record)
+        ending = self.settings.stop(tuple(trace[since:]))
+        if ending is None and len(trace) >= self.settings.max_iterations:
+            return Ending.ITERATIONS
+        return ending
+
+    @property
+    def known(self) -> Routing:
+        """The best routing, which the first iteration has set."""
+        assert self.best is not None
+        return self.best
+
+    def keep(self, routing: Routing) -> None:
+        """Keep the better of this routing and the best ones of all parts, each from whatever iteration."""
+        for found in (routing, self.step.best):
+            if found is not None and (self.best is None or found.better_than(self.best)):
+                self.best = found
+
+    def other_starts(self, start: Routing) -> list[BoolArray]:
+        """Return placements, besides what the loop ended with, that are worth a look."""
+        return []
+
+    # --- after the loop -----------------------------------------------------------------------------------
+
+    def worth_improving(self) -> bool:
+        """Return whether the gap is one that the search after the loop is for."""
+        low, high = self.settings.worth_improving
+        return low <= self.progress.gap(self.known.objective) <= high
+
+    def improve(self, ending: Ending, start: Routing, others: Sequence[BoolArray] = ()) -> Ending:
+        """Search every part by itself, and take over what that finds and proves."""
+        if not (start.solved and self.structure.placeable(start.x)):
+            return ending
+        context, numbers = self.context, self.parts.with_x
+        # Without a plan, the MILP solver waits with the rest of the time.
+        allowed = np.inf if start.feasible else max(_WITHOUT * context.timings.elapsed(), _LEAST_WITHOUT)
+        deadline = context.deadline.within(allowed)
+        incumbent = self.known.objective if self.has_plan else -np.inf
+        driver = PartsDriver(self.parts, start, incumbent, self.progress, self._prove)
+
+        def work(number: int, deadline_of_part: Deadline) -> bool:
+            k = numbers[number]
+            if not deadline_of_part.over:
+                with closing(self._search_part(k, start, others, deadline_of_part)) as search:
+                    if driver.follow(k, search):
+                        deadline.stop()
+            return deadline_of_part.over
+
+        try:
+            with context.timings.phase("improve"):
+                weights, threads = self.parts.weights(numbers), self.parts.threads(context.backend)
+                out_of_time = in_parts(work, weights, deadline, threads)
+            if any(out_of_time) and context.deadline.over:
+                ending = Ending.TIME
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
+        except OutOfTime:
+            ending = Ending.TIME
+        if driver.closed and ending is not Ending.INTERRUPTED:
+            ending = Ending.GAP
+        context.log.flush()
+        self._prove()
+        self._take_over(driver)
+        return ending
+
+    def _search_part(
+        self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
+    ) -> Generator[Found, None, None]:
+        """Search part k by itself."""
+        settings, context = self.settings, self.context
+        part, structure, tightened = self.parts.parts[k], self.parts.structures[k], self.parts.tightened[k]
+        if tightened is None and settings.bound != "cuts":
+            tightened = relax(structure, context.backend, True, deadline).tightened
+        task = Task(
+            structure, context.backend, settings.rel_gap, deadline, settings.mip_solvers, settings.search
+        )
+        prices = [vector[part.rows] for vector in self.prices]
+        yield from improve(
+            task, start.x[part.onloading], prices, tightened, [x[part.onloading] for x in others]
+        )
+
+    def _take_over(self, driver: PartsDriver) -> None:
+        """Keep the plan that the search of the parts has found, even if time is over by now."""
+        if driver.changed:
+            if self.context.deadline.left() > GRACE:
+                self.keep(self.step(driver.x, self.context.deadline.left()))
+            for k, found in driver.found.items():
+                self.step.adopt(k, found)
+            if self.step.best is not None:
+                self.keep(self.step.best)
+        self._amend_trace()
+
+    def _prove(self) -> None:
+        """Lower the bound to what is proven of the parts, if that counts."""
+        if self.settings.bound == "cuts" and self.settings.proven is None:
+            self.progress.prove(self.parts.bound())
+
+    def _close_idle(self, best: Routing) -> Routing:
+        """Return the plan without what costs and serves nobody, and note what that gains."""
+        timings, deadline = self.context.timings, self.context.deadline
+        begin = timings.elapsed()
+        leaner = drop_idle(self.structure.problem, best, Deadline(deadline.left() + GRACE))
+        gained = leaner.objective - best.objective
+        if gained > _NOTED * abs(best.objective):
+            self.progress.tell_improvement("idle", leaner.objective)
+            self.context.log.flush()
+            self.progress.add(Step("idle", gained, 0.0, timings.elapsed() - begin))
+        self.best = leaner
+        self._amend_trace()
+        return leaner
+
+    # --- a first plan -------------------------------------------------------------------------------------
+
+    def try_starts(self) -> None:
+        """Route the placements that need no search, if no iteration found a plan."""
+        for x in self._starts:
+            if self.structure.placeable(x) and not self.context.deadline.over:
+                self.keep(self.offload(x, -np.inf))
+        self._amend_trace()
+
+    def ask_early(self) -> LPStatus:
+        """Ask a MILP solver where the loop found no plan; it gets as long as the loop took.
+
+        Its presolve refutes in no time what a search by LPs refutes in thousands of nodes.
+        """
+        seconds = min(self.context.deadline.left(), max(_LEAST_WORD, self.context.timings.elapsed()))
+        return self._first_plan(seconds)
+
+    def find_first(self, ending: Ending) -> Ending:
+        """Fall back on branch and bound if no plan was found by the heuristic."""
+        if self.has_plan or ending is Ending.INTERRUPTED:
+            return ending
+        if self.context.deadline.over:
+            return Ending.TIME
+        status = self._first_plan(self.context.deadline.left())
+        if status is LPStatus.UNBOUNDED:
+            return Ending.UNBOUNDED
+        return ending if self.has_plan else _WITHOUT_PLAN.get(status, Ending.TIME)
+
+    def _first_plan(self, seconds: float) -> LPStatus:
+        """Look for a plan by branch and bound, keep it, and return how that ended."""
+        problem = self.structure.problem
+        with self.context.timings.phase("improve"):
+            status, plan = first_plan(problem, seconds)
+            if plan is None:
+                return status
+            routing = self.step(plan.x, self.context.deadline.last_work())
+        if routing.status is LPStatus.UNBOUNDED:
+            return LPStatus.UNBOUNDED
+        if routing.feasible:
+            self.keep(routing)
+        elif not missed(problem, plan.x.astype(float), plan.y):
+            self.keep(Routing.of_plan(plan, self.structure))
+        else:
+            return LPStatus.STOPPED
+        self._amend_trace()
+        return status
+
+    def _amend_trace(self) -> None:
+        if self.has_plan:
+            self.progress.amend(self.known.objective)
+
+
+def _as_placement(x: object, n: int) -> BoolArray:
+    array = np.asarray(x)
+    if array.shape != (n,):
+        raise OptionError(
+            f"onloading_step returned an array of shape {array.shape}; return one entry per onloading "
+            f"variable, shape ({n},)"
+        )
+    if array.dtype.kind not in "biuf" or not np.all(np.isfinite(array)):
+        raise OptionError("onloading_step returned entries that are neither 0 nor 1; return booleans")
+    return array > 0.5
