@@ -1,10 +1,13 @@
 """Small annotated models, and what tests of the solver ask of a solved one. No tests in here."""
 
 import itertools
+from importlib.util import find_spec
 
 import numpy as np
 import pyomo.environ as pyo
+import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.repn import generate_standard_repn
 
 from pyomo_j3o import annotate
 
@@ -194,3 +197,44 @@ def with_marks(model):
     for number, constraint in enumerate(model.component_data_objects(pyo.Constraint)):
         model.dual[constraint] = 0.5 + number
     return model
+
+
+QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
+SENSES = pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize], ids=["max", "min"])
+BACKENDS = pytest.mark.parametrize(
+    "lp_solver",
+    [
+        "highs",
+        pytest.param("gurobi", marks=pytest.mark.skipif(not find_spec("gurobipy"), reason="needs gurobipy")),
+    ],
+)
+PHASES = ("compile", "onload", "offload", "improve", "certify", "load")
+
+
+def require_kkt(model, results, tolerance=1e-6):
+    """Require that duals and reduced costs prove the routing optimal for its placement (linear models)."""
+    sense = next(model.component_data_objects(pyo.Objective, active=True)).sense
+    sign = 1 if sense == pyo.maximize else -1
+    duals, costs = results.solution_loader.get_duals(), results.solution_loader.get_reduced_costs()
+    lagrangian = {}
+    objective = next(model.component_data_objects(pyo.Objective, active=True))
+    repn = generate_standard_repn(objective.expr)
+    for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
+        lagrangian[id(v)] = lagrangian.get(id(v), 0.0) + c
+    for constraint, dual in duals.items():
+        repn = generate_standard_repn(constraint.body)
+        for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
+            lagrangian[id(v)] = lagrangian.get(id(v), 0.0) - dual * c
+        body = pyo.value(constraint.body)
+        at_upper = constraint.upper is not None and body >= pyo.value(constraint.upper) - tolerance
+        at_lower = constraint.lower is not None and body <= pyo.value(constraint.lower) + tolerance
+        assert at_upper or sign * dual <= tolerance, constraint.name
+        assert at_lower or sign * dual >= -tolerance, constraint.name
+    for variable, cost in costs.items():
+        assert cost == pytest.approx(lagrangian.get(id(variable), 0.0), abs=tolerance), variable.name
+        if not variable.is_binary():
+            at_upper = variable.ub is not None and variable.value >= variable.ub - tolerance
+            at_lower = variable.lb is not None and variable.value <= variable.lb + tolerance
+            assert at_upper or sign * cost <= tolerance, variable.name
+            assert at_lower or sign * cost >= -tolerance, variable.name
+    return duals, costs

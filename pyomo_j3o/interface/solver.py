@@ -21,7 +21,7 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log
-from pyomo_j3o.core.problem import BoolArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
@@ -171,7 +171,7 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             compiled = _compile(model, config, deadline)
         deadline.require()
-        instance, own, linear = compiled.instance, compiled.own, compiled.linear
+        instance, linear = compiled.instance, compiled.linear
         exactly = compiled.algorithm == "exact"
         proof = None
         with closing(_choose_backend(compiled, config)) as backend:
@@ -189,18 +189,15 @@ class J3O(SolverBase):
                 )
                 proof = replace(proof, start=proof.start / compiled.scaling.objective)
                 if outcome.ending is Ending.INFEASIBLE:
-                    outcome = vetted(outcome, own, instance.linear, settings, context)
+                    outcome = vetted(outcome, compiled.own, instance.linear, settings, context)
             else:
                 log.header()
                 settings = replace(settings, start=given)
-                if linear.batches is None:
+                if linear.batches is None:  # then baj3o is j3o
                     outcome, trace = j3o.solve(linear, settings, context)
                 else:
                     outcome, trace = baj3o.solve(linear, settings, context, compiled.algorithm == "baj3o")
-                before = instance.in_own_columns(outcome)
-                outcome = vetted(before, own, linear, settings, context)
-                if trace and outcome is not before and outcome.plan is not None:
-                    trace[-1] = _amended(trace[-1], outcome.plan, outcome.bound, own.scaled.sense, timings)
+                outcome = _in_own_rows(outcome, trace, compiled, settings, context)
         return Solved(
             problem=compiled.problem,
             inverse=compiled.inverse,
@@ -211,7 +208,7 @@ class J3O(SolverBase):
             algorithm=compiled.algorithm,
             sense=compiled.problem.sense,
             unit=1.0 / compiled.scaling.objective,
-            missed=own.missed,
+            missed=compiled.own.missed,
         )
 
     def _finish(self, results: Results, config: Any, timings: Timings, message: str) -> None:
@@ -377,15 +374,25 @@ def _start(inverse: Inverse) -> BoolArray | None:
     return None if x is None else np.nan_to_num(x, nan=0.0) > 0.5
 
 
-def _amended(record: Record, plan: Plan, bound: float, sense: float, timings: Timings) -> Record:
-    """Return the last record with the plan and the bound that the solve ends with."""
-    return replace(
-        record,
-        incumbent=sense * plan.objective,
-        bound=sense * bound,
-        relative_gap=relative_gap(plan.objective, bound),
-        time=timings.elapsed(),
-    )
+def _in_own_rows(
+    found: Outcome, trace: list[Record], compiled: _Compiled, settings: Settings, context: Context
+) -> Outcome:
+    """Return the outcome of the linear problem in the columns of the one with products, its plan vetted.
+
+    If vetting has changed the outcome, the last record gets the plan and the bound that the solve ends with.
+    """
+    before = compiled.instance.in_own_columns(found)
+    outcome = vetted(before, compiled.own, compiled.linear, settings, context)
+    plan, sense = outcome.plan, compiled.own.scaled.sense
+    if trace and outcome is not before and plan is not None:
+        trace[-1] = replace(
+            trace[-1],
+            incumbent=sense * plan.objective,
+            bound=sense * outcome.bound,
+            relative_gap=relative_gap(plan.objective, outcome.bound),
+            time=context.timings.elapsed(),
+        )
+    return outcome
 
 
 def _in_own_units(outcome: Outcome, compiled: _Compiled, config: Any) -> Outcome:
