@@ -50,8 +50,8 @@ from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import NoPlanLoader
-from pyomo_j3o.presolve.linearize import UnboundedProductError
-from pyomo_j3o.presolve.scaling import Scaling, scale
+from pyomo_j3o.presolve.forms import forms_of
+from pyomo_j3o.presolve.scaling import Scaling
 
 #: Seconds at most that go into naming a conflict in the log.
 _SECONDS_OF_CONFLICT = 2.0
@@ -259,12 +259,10 @@ class _Compiled:
         As compiled, in the user's units.
     algorithm : str
         The one to use; never ``"auto"``.
-    scaling : Scaling
-        From `problem` to ``instance.problem``.
     own : OwnRows
         The rows as the user wrote them.
     instance : Instance
-        Scaled, with its products and without.
+        The problem in its forms.
     not_linear : str
         Why the products cannot be linearised; empty if they can.
     """
@@ -272,15 +270,19 @@ class _Compiled:
     problem: Problem
     inverse: Inverse
     algorithm: str
-    scaling: Scaling
     own: OwnRows
     instance: Instance
     not_linear: str = ""
 
     @property
+    def scaling(self) -> Scaling:
+        """The reduction from `problem` to ``instance.problem``."""
+        return self.instance.forms.scaling
+
+    @property
     def linear(self) -> Problem:
         """The scaled problem without products; with them if they cannot be linearised."""
-        return self.own.scaled if self.instance.linear is None else self.instance.linear
+        return self.instance.forms.last
 
 
 def _compile(model: BlockData, config: Any, deadline: Deadline) -> _Compiled:
@@ -288,17 +290,16 @@ def _compile(model: BlockData, config: Any, deadline: Deadline) -> _Compiled:
     problem, inverse = compile_model(model, config.strict, deadline)
     deadline.require()
     algorithm = chosen_algorithm(config, problem.batches is not None)
-    scaled, scaling = scale(problem)
-    verdict.require_possible(scaling, inverse)
-    own = OwnRows(problem, scaled, scaling)
-    try:
-        instance, not_linear = Instance.of(scaled, inverse.met, own, deadline), ""
-    except UnboundedProductError as error:
-        variable = inverse.offloading[error.offloading].name
+    forms, not_linear = forms_of(problem, deadline), ""
+    verdict.require_possible(forms.scaling, inverse)
+    if forms.not_linear is not None:
+        variable = inverse.offloading[forms.not_linear.offloading].name
         if algorithm != "exact" or config.mip_solver == "highs":
-            raise error.named(variable) from None
-        instance, not_linear = Instance(scaled, own=own), error.reason(variable)
-    return _Compiled(problem, inverse, algorithm, scaling, own, instance, not_linear)
+            raise forms.not_linear.named(variable)
+        not_linear = forms.not_linear.reason(variable)
+    own = OwnRows(problem, forms.scaling)
+    instance = Instance(forms, inverse.met, own)
+    return _Compiled(problem, inverse, algorithm, own, instance, not_linear)
 
 
 def _choose_backend(compiled: _Compiled, config: Any) -> Backend:
@@ -381,7 +382,7 @@ def _in_own_rows(
 
     If vetting has changed the outcome, the last record gets the plan and the bound that the solve ends with.
     """
-    before = compiled.instance.in_own_columns(found)
+    before = compiled.instance.to_linear.restore(found)
     outcome = vetted(before, compiled.own, compiled.linear, settings, context)
     plan, sense = outcome.plan, compiled.own.scaled.sense
     if trace and outcome is not before and plan is not None:
@@ -397,7 +398,7 @@ def _in_own_rows(
 
 def _in_own_units(outcome: Outcome, compiled: _Compiled, config: Any) -> Outcome:
     """Return the outcome of the scaled problem as that of the user's."""
-    outcome, problem = compiled.scaling.invert(outcome), compiled.problem
+    outcome, problem = compiled.scaling.restore(outcome), compiled.problem
     if outcome.plan is not None:
         # What misses a bound by a tolerance gets the bound.
         y = np.clip(outcome.plan.y, problem.offloading_lower, problem.offloading_upper)

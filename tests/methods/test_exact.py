@@ -32,8 +32,10 @@ from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.lp import gurobi as gurobi_lp
 from pyomo_j3o.methods import exact as exact_module
+from pyomo_j3o.methods.instance import Instance, mip_model
 from pyomo_j3o.mip import GurobiMIP, LicenceError
 from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.forms import forms_of
 
 MIP_SOLVERS = ("gurobi", "highs", "scip")
 
@@ -678,8 +680,8 @@ def test_a_huge_m_is_tightened_before_a_solver_sees_it():
         model.link = pyo.Constraint(expr=model.y <= big * model.x)
         model.worth = pyo.Objective(expr=model.y - model.x, sense=pyo.maximize)
         problem, _ = compile_model(annotate(model, onloading=model.x, offloading=model.y) or model)
-        instance = exact_module.Instance.of(problem, np.zeros(0, dtype=np.int64))
-        return np.abs(exact_module.mip_model(instance.linear).linear.matrix.data).max()
+        instance = Instance(forms_of(problem))
+        return np.abs(mip_model(instance.linear).linear.matrix.data).max()
 
     assert coefficient(1e9) == pytest.approx(10)
     assert coefficient(50) == 50

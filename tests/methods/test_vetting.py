@@ -20,7 +20,7 @@ from pyomo_j3o.presolve.scaling import scale
 
 def own_rows(problem):
     """Return the rows of a problem and its scaled form."""
-    return OwnRows(problem, *scale(problem))
+    return OwnRows(problem, scale(problem))
 
 
 def far(n=1):
