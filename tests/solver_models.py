@@ -1,6 +1,7 @@
 """Small annotated models, and what tests of the solver ask of a solved one. No tests in here."""
 
 import itertools
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,6 +11,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 from pyomo.repn import generate_standard_repn
 
 from pyomo_j3o import annotate
+from pyomo_j3o.interface import solver
 
 
 def new(**options):
@@ -20,6 +22,31 @@ def new(**options):
 def classic(**options):
     """Return j3o behind Pyomo's classic interface."""
     return pyo.SolverFactory("j3o", **options)
+
+
+def change_settings(monkeypatch, change):
+    """Let every solve have the settings that `change` makes of its own."""
+    usual = solver._settings
+    monkeypatch.setattr(solver, "_settings", lambda *given: change(usual(*given)))
+
+
+def milp_params(**changes):
+    """Return a change of settings: of those that send parts to a MILP solver."""
+
+    def change(settings):
+        search = settings.search
+        return replace(settings, search=replace(search, milp=replace(search.milp, **changes)))
+
+    return change
+
+
+def start_params(**changes):
+    """Return a change of settings: of those that say where J3O's plan is of use to a MIP solver."""
+    return lambda settings: replace(settings, exact=replace(settings.exact, **changes))
+
+
+#: Branch and bound on the kernel gets every part before a MILP solver does.
+OWN_SEARCH_FIRST = milp_params(first=-1, first_mixed=-1)
 
 
 def two_servers(sense=pyo.maximize, form="linear"):

@@ -13,6 +13,7 @@ from small_problems import INF, placements, problem_of
 
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import relaxation_model, with_ends
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel
@@ -167,7 +168,7 @@ def test_the_relaxation_bounds_the_exact_optimum_in_any_unit(problem, money, amo
     truth = best(problem)
     scaling = scale(problem)
     scaled = scaling.problem
-    bound = relax(analyse(scaled), HighsBackend(), cuts, lambda: INF).bound / scaling.objective
+    bound = relax(analyse(scaled), HighsBackend(), cuts, NEVER).bound / scaling.objective
     if truth is None:
         return
     assert bound == INF or Fraction(bound) >= truth
@@ -196,7 +197,7 @@ def test_a_far_unit_does_not_loosen_the_bound():
     problem = problem_of(x, y, rows)
     scaling = scale(problem)
     scaled = scaling.problem
-    relaxation = relax(analyse(scaled), HighsBackend(), False, lambda: INF)
+    relaxation = relax(analyse(scaled), HighsBackend(), False, NEVER)
     value = scaled.onloading_objective @ relaxation.x + scaled.offloading_objective @ relaxation.y
     assert value <= relaxation.bound <= value + 1e-8 * abs(value)
     assert np.all(np.log2(scaling.column) == np.rint(np.log2(scaling.column)))
