@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.table import NOISE, Table
-from pyomo_j3o.library.data import CLOUD, InferenceData
+from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 
 if TYPE_CHECKING:
     from pyomo.core.base.block import BlockData
-
-
-#: One way to answer: (client, task, node, model).
-Option = tuple[str, str, str, str]
 
 
 def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
