@@ -23,8 +23,7 @@ _OPENING = (0, 90)
 _OPENING_PER_ROOT = (100, 110)
 _COST_PER_DISTANCE = 10.0
 
-#: Rough sizes of the OR-Library sets: total demand, opening costs in use, cost per unit of demand and side
-#: length.
+#: Rough sizes of the OR-Library sets: total demand, opening costs, cost per unit of demand and side length.
 _TOTAL_DEMAND = 58_268.0
 _EQUAL_OPENING = (7_500.0, 12_500.0, 17_500.0, 25_000.0)
 _COST_PER_SIDE = 40.0
@@ -131,7 +130,7 @@ def build_facility_location(data: FacilityData, capacitated: bool = True) -> pyo
         m.capacity = pyo.Constraint(sites)
         for i in sites:
             if np.isfinite(capacity[i]):
-                served = zip(demand, y[i, :], strict=True)
+                served = ((demand[j], y[i, j]) for j in customers)
                 m.capacity[i] = weighted([*served, (-capacity[i], x[i])]) <= 0
     _add_links(m)
     opening, cost = data.opening.tolist(), (data.cost * data.demand).tolist()
@@ -150,7 +149,7 @@ def _assignment(name: str, sites: range, customers: range) -> pyo.ConcreteModel:
     m.route.y = pyo.Var(sites, customers, bounds=(0, 1))
     m.demand = pyo.Constraint(customers)
     for j in customers:
-        m.demand[j] = weighted(times(1.0, m.route.y[:, j])) == 1
+        m.demand[j] = weighted((1.0, m.route.y[i, j]) for i in sites) == 1
     return m
 
 
@@ -305,15 +304,17 @@ def two_stage(
     z, x, v, w = m.place.plant, m.place.satellite, m.route.first, m.route.second
     m.demand = pyo.Constraint(range(customers))
     for j in range(customers):
-        m.demand[j] = weighted(times(1.0, w[:, j])) == drawn.demand[j]
+        m.demand[j] = weighted((1.0, w[k, j]) for k in range(satellites)) == drawn.demand[j]
     m.conservation = pyo.Constraint(range(satellites))
     m.satellite_capacity = pyo.Constraint(range(satellites))
     for k in range(satellites):
-        m.conservation[k] = weighted([*times(1.0, v[:, k]), *times(-1.0, w[k, :])]) == 0
-        m.satellite_capacity[k] = weighted([*times(1.0, w[k, :]), (-drawn.capacity[k], x[k])]) <= 0
+        into, out = [v[i, k] for i in range(plants)], [w[k, j] for j in range(customers)]
+        m.conservation[k] = weighted([*times(1.0, into), *times(-1.0, out)]) == 0
+        m.satellite_capacity[k] = weighted([*times(1.0, out), (-drawn.capacity[k], x[k])]) <= 0
     m.plant_capacity = pyo.Constraint(range(plants))
     for i in range(plants):
-        m.plant_capacity[i] = weighted([*times(1.0, v[i, :]), (-drawn.plant_capacity[i], z[i])]) <= 0
+        sent = times(1.0, (v[i, k] for k in range(satellites)))
+        m.plant_capacity[i] = weighted([*sent, (-drawn.plant_capacity[i], z[i])]) <= 0
     m.link = pyo.Constraint(range(satellites), range(customers))
     for k, j in w:
         m.link[k, j] = weighted([(1.0, w[k, j]), (-drawn.demand[j], x[k])]) <= 0

@@ -280,7 +280,7 @@ def _add_functions(m: Any, drawn: _Functions, cores: float) -> None:
     nodes = range(1 + max(n for n, _ in x))
     m.cores = pyo.Constraint(nodes)
     for n in nodes:
-        m.cores[n] = weighted(zip(drawn.takes, x[n, :], strict=True)) <= cores
+        m.cores[n] = weighted((cores_taken, x[n, f]) for f, cores_taken in enumerate(drawn.takes)) <= cores
 
 
 def _profit(m: Any, drawn: _Functions, length: dict[Arc, float]) -> Any:

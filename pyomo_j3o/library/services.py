@@ -110,7 +110,7 @@ def content_placement(
     for h in routes:
         sent.setdefault(h[1], []).append(h)
     for c in range(caches):
-        m.room[c] = weighted(zip(sizes, x[c, :], strict=True)) <= room * sum(sizes)
+        m.room[c] = weighted((b, x[c, f]) for f, b in enumerate(sizes)) <= room * sum(sizes)
         if c in sent:
             limit = uplink * float((requests * size).sum()) / caches
             m.uplink[c] = weighted((load[r][f], y[r, c, f]) for r, c, f in sent[c]) <= limit
@@ -210,7 +210,9 @@ def service_placement(
     m.budget = pyo.Constraint(list(resources), range(servers))
     for k in resources:
         for n in range(servers):
-            m.budget[k, n] = weighted(zip(drawn.needs[k], x[n, :], strict=True)) <= drawn.room[k][n]
+            m.budget[k, n] = (
+                weighted((need, x[n, s]) for s, need in enumerate(drawn.needs[k])) <= drawn.room[k][n]
+            )
     _add_work(m, drawn, routes, compute)
     total = sum(asked.values())
     m.answered = pyo.Objective(
