@@ -16,6 +16,9 @@ from pyomo_j3o.core.checks import check_counts, check_names, check_positive, che
 from pyomo_j3o.library.building import distances, times, weighted
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock
 
+#: A way to answer: (region, cache, film) or (user, service, server).
+Route = tuple[int, int, int]
+
 _ZIPF = 0.8
 _ORIGIN_DELAY = 90.0
 _REQUESTS_PER_USER = 3
@@ -106,9 +109,7 @@ def content_placement(
         m.link[r, c, f] = weighted([(1.0, y[r, c, f]), (-1.0, x[c, f])]) <= 0
     m.room = pyo.Constraint(range(caches))
     m.uplink = pyo.Constraint(range(caches))
-    sent: dict[int, list[tuple[int, int, int]]] = {}
-    for h in routes:
-        sent.setdefault(h[1], []).append(h)
+    sent = _grouped(routes, 1)
     for c in range(caches):
         m.room[c] = weighted((b, x[c, f]) for f, b in enumerate(sizes)) <= room * sum(sizes)
         if c in sent:
@@ -278,17 +279,14 @@ def _draw_services(
     )
 
 
-def _add_work(m: Any, drawn: _Services, routes: Sequence[tuple[int, int, int]], compute: float) -> None:
+def _add_work(m: Any, drawn: _Services, routes: Sequence[Route], compute: float) -> None:
     """Add the rows of each server's compute and bandwidth."""
     y, asked, power = m.route.y, drawn.asked, drawn.power
     work = sum(rate * drawn.seconds[s] for (_, s), rate in asked.items())
     traffic = sum(rate * drawn.payload[s] for (_, s), rate in asked.items())
     m.compute = pyo.Constraint(range(len(power)))
     m.bandwidth = pyo.Constraint(range(len(power)))
-    routes_of: dict[int, list[tuple[int, int, int]]] = {}
-    for h in routes:
-        routes_of.setdefault(h[2], []).append(h)
-    for n, own in routes_of.items():
+    for n, own in _grouped(routes, 2).items():
         m.compute[n] = (
             weighted((asked[u, s] * drawn.seconds[s], y[u, s, n]) for u, s, _ in own)
             <= compute * work * power[n]
@@ -297,3 +295,11 @@ def _add_work(m: Any, drawn: _Services, routes: Sequence[tuple[int, int, int]], 
             weighted((asked[u, s] * drawn.payload[s], y[u, s, n]) for u, s, _ in own)
             <= 1.1 * compute * traffic * power[n]
         )
+
+
+def _grouped(routes: Sequence[Route], position: int) -> dict[int, list[Route]]:
+    """Return the routes that have the same number at a position, by that number."""
+    groups: dict[int, list[Route]] = {}
+    for route in routes:
+        groups.setdefault(route[position], []).append(route)
+    return groups
