@@ -112,23 +112,17 @@ def budget_worth(
     worth = dict(_by_duals(problem, x, y, routing, duals))
     again = _Again(problem, x, y, float(rel_gap), float(time_limit), tee)
     worth.update(again.worth([budget for budget in budgets if budget.placement], float(step)))
-    found: list[dict[str, Any]] = []
-    for budget in budgets:
-        value = worth[budget.number]
-        entries = (
-            budget.name,
-            "<=" if budget.upper else ">=",
-            budget.side - budget.slack if budget.upper else budget.side + budget.slack,
-            budget.side,
-            budget.slack,
-            value.worth,
-            value.at_most,
-            value.how,
-            value.proven,
-        )
-        found.append(dict(zip(_COLUMNS, entries, strict=True)))
+    found = [_table_row(budget, worth[budget.number]) for budget in budgets]
     found.sort(key=lambda row: (-row["worth"], -row["at_most"]))
     return Table(_COLUMNS, found)
+
+
+def _table_row(budget: _Budget, worth: _Worth) -> dict[str, Any]:
+    used = budget.side - budget.slack if budget.upper else budget.side + budget.slack
+    relation = "<=" if budget.upper else ">="
+    of_budget = (budget.name, relation, used, budget.side, budget.slack)
+    of_worth = (worth.worth, worth.at_most, worth.how, worth.proven)
+    return dict(zip(_COLUMNS, of_budget + of_worth, strict=True))
 
 
 def _plan_of(model: BlockData, results: Any) -> J3OSolutionLoader:
@@ -176,11 +170,11 @@ def _budgets(
     wanted = None if rows is None else _members(rows)
     logic, placement = _kinds_of_rows(problem)
     body = activities(problem, x, y)
+    inequality = problem.row_lower != problem.row_upper
+    asked_for = [wanted is None or id(constraint) in wanted for constraint in inverse.rows]
     budgets: list[_Budget] = []
-    for r, constraint in enumerate(inverse.rows):
-        asked_for = wanted is None or id(constraint) in wanted
-        if not asked_for or problem.row_lower[r] == problem.row_upper[r]:
-            continue
+    for r in np.flatnonzero(inequality & np.array(asked_for, dtype=bool)).tolist():
+        constraint = inverse.rows[r]
         for upper in (True, False):
             limit = problem.row_upper[r] if upper else problem.row_lower[r]
             side = constraint.ub if upper else constraint.lb
@@ -188,8 +182,8 @@ def _budgets(
                 continue
             slack = float(limit - body[r] if upper else body[r] - limit)
             slack = 0.0 if abs(slack) <= _ROUNDING * max(1.0, abs(side)) else slack
-            number = len(budgets)
-            budgets.append(_Budget(number, constraint.name, r, upper, float(side), slack, bool(placement[r])))
+            name, number = constraint.name, len(budgets)
+            budgets.append(_Budget(number, name, r, upper, float(side), slack, bool(placement[r])))
     if wanted is not None:
         _require_all(wanted, budgets, problem, inverse)
     return budgets
