@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyomo_j3o.core.matrices import distinct
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
-from pyomo_j3o.core.structure import Structure, distinct
+from pyomo_j3o.core.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)

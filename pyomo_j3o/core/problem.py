@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from pyomo_j3o.core.matrices import BoolArray as BoolArray
+from pyomo_j3o.core.matrices import FloatArray as FloatArray
+from pyomo_j3o.core.matrices import IntArray as IntArray
+from pyomo_j3o.core.matrices import entry_rows
 
 #: The row number that stands for the objective in `Products.row`.
 OBJECTIVE = -1
@@ -292,16 +292,14 @@ def farthest_apart(matrix: sparse.csr_array) -> float:
 def ratios_of_entries(matrix: sparse.csr_array) -> FloatArray:
     """Return the largest ratio of two entries of each row, (M,); 0 for an empty one."""
     smallest = np.full(matrix.shape[0], np.inf)
-    np.minimum.at(
-        smallest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data)
-    )
+    np.minimum.at(smallest, entry_rows(matrix), np.abs(matrix.data))
     return largest_entries(matrix) / smallest
 
 
 def largest_entries(matrix: sparse.csr_array) -> FloatArray:
     """Return the largest absolute value of every row of `matrix`, 0 for an empty one."""
     largest = np.zeros(matrix.shape[0])
-    np.maximum.at(largest, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), np.abs(matrix.data))
+    np.maximum.at(largest, entry_rows(matrix), np.abs(matrix.data))
     return largest
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.demand_groups import demand_groups
+from pyomo_j3o.core.matrices import among, distinct, entries_of
+from pyomo_j3o.core.openers import implied_openers, largest_caps, merge_openers, stated_openers
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, larger_end
 from pyomo_j3o.core.whole_numbers import units_of
-
-#: Disjoint rows are chosen all at once in so many rounds, and the rest one after the other.
-_ROUNDS = 10
 
 #: LP solvers take a cost of 1e20 and more for an infinite one.
 _LARGEST_PENALTY = 1e15
@@ -203,66 +203,21 @@ def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
     """
     if len(problem.products):
         raise ValueError("analyse() takes a linear problem; call linearize() first")
-    entries = np.diff(problem.offloading_rows.indptr)
-    x_entries = np.diff(problem.onloading_rows.indptr)
+    entries, x_entries = np.diff(problem.offloading_rows.indptr), np.diff(problem.onloading_rows.indptr)
     placement_rows = np.flatnonzero((entries == 0) & (x_entries > 0))
     link_rows = np.flatnonzero(entries == 1)
     routing_rows = np.flatnonzero(entries >= 2)
-
-    matrix = problem.offloading_rows
-    link_column = matrix.indices[matrix.indptr[link_rows]].astype(np.int64)
-    link_scale = matrix.data[matrix.indptr[link_rows]]
-    openers = _openers(problem, link_rows, link_column, link_scale)
-    implied = _implied_openers(problem, routing_rows, len(link_rows))
     deadline.require()
-    opener_x, opener_column, opener_link, opener_cap = _merge(openers, implied, problem.n_offloading)
+    links = _links(problem, link_rows, routing_rows)
     deadline.require()
-
-    n_columns = problem.n_offloading
-    n_links = np.bincount(
-        distinct(opener_link * n_columns + opener_column) % n_columns if n_columns else opener_column,
-        minlength=n_columns,
-    )
+    groups = _groups(problem, routing_rows, links)
     deadline.require()
-    group, demand, weight, required, is_row, demand_rows = _demand_groups(problem, routing_rows)
+    demand_rows = groups.rows
+    penalty = _penalties(problem, routing_rows, demand_rows, links.opener_x, links.opener_column)
     deadline.require()
-    priced_rows = routing_rows[~_among(routing_rows, demand_rows)]
-    # A gated column outside all demand rows is worth what its own reduced cost says.
-    alone = np.flatnonzero((group < 0) & (n_links > 0))
-    group[alone] = len(demand) + np.arange(len(alone))
-    cap = _largest_caps(opener_column, opener_link, opener_cap, n_columns)
-    cap = np.minimum(cap, problem.offloading_upper)
-    finite_caps = cap[np.isfinite(cap) & (cap > 0)]
-    cap = np.where(np.isfinite(cap), cap, np.median(finite_caps) if len(finite_caps) else 1.0)
-    demand = np.concatenate([demand, np.ones(len(alone))])
-    required = np.concatenate([required, np.zeros(len(alone), dtype=bool)])
-    is_row = np.concatenate([is_row, np.zeros(len(alone), dtype=bool)])
-    share = np.ones(n_columns)
-    in_row = np.flatnonzero((group >= 0) & np.append(is_row, False)[group])
-    share[in_row] = np.clip(cap[in_row] * weight[in_row] / demand[group[in_row]], 1e-12, 1.0)
-    # Outside demand rows "the demand" is what the column can carry at most.
-    demand[group[alone]] = np.maximum(cap[alone], 0.0)
-    open_ended = np.zeros(len(demand), dtype=bool)
-    open_ended[: len(demand_rows)] = problem.row_upper[demand_rows] > demand[: len(demand_rows)]
-    side = np.where(link_scale > 0, problem.row_upper[link_rows], -problem.row_lower[link_rows])
-    gates = distinct(opener_link[opener_link < len(link_rows)])
-    # Where several x open one link, each in part, the largest part is not all.
-    _, number, size = np.unique(opener_link, return_inverse=True, return_counts=True)
-    in_part = np.zeros(n_columns, dtype=bool)
-    in_part[opener_column[size[number] > 1]] = True
-    in_part &= cap < problem.offloading_upper
-    exact = bool(
-        np.all(share >= 1.0)
-        and not np.any(in_part[alone])
-        and np.all(problem.offloading_lower[group >= 0] >= 0.0)
-        and np.all(side[gates] <= 0.0)
-    )
-    deadline.require()
-    penalty = _penalties(problem, routing_rows, demand_rows, opener_x, opener_column)
-    deadline.require()
-    group_penalty = np.zeros(len(demand))
+    group_penalty = np.zeros(len(groups.demand))
     group_penalty[: len(demand_rows)] = (
-        penalty[np.searchsorted(routing_rows, demand_rows)] * demand[: len(demand_rows)]
+        penalty[np.searchsorted(routing_rows, demand_rows)] * groups.demand[: len(demand_rows)]
     )
     return Structure(
         problem=problem,
@@ -275,43 +230,117 @@ def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
         link_matrix=problem.onloading_rows[link_rows],
         mixed_matrix=problem.onloading_rows[routing_rows],
         routing_matrix=problem.offloading_rows[routing_rows],
-        link_column=link_column,
-        link_scale=link_scale,
-        opener_x=opener_x,
-        opener_column=opener_column,
-        opener_link=opener_link,
-        opener_cap=opener_cap,
-        n_links=n_links,
-        group=group,
-        group_demand=demand,
-        group_weight=weight,
-        group_required=required,
-        group_is_row=is_row,
-        group_open_ended=open_ended,
-        exact=exact,
+        link_column=links.column,
+        link_scale=links.scale,
+        opener_x=links.opener_x,
+        opener_column=links.opener_column,
+        opener_link=links.opener_link,
+        opener_cap=links.opener_cap,
+        n_links=links.per_column,
+        group=groups.of_column,
+        group_demand=groups.demand,
+        group_weight=groups.weight,
+        group_required=groups.required,
+        group_is_row=groups.is_row,
+        group_open_ended=groups.open_ended,
+        exact=_is_exact(problem, links, groups),
         demand_rows=demand_rows,
-        priced_rows=priced_rows,
-        share=share,
+        priced_rows=routing_rows[~among(routing_rows, demand_rows)],
+        share=groups.share,
         penalty=penalty,
         group_penalty=group_penalty,
-        opener_start=np.searchsorted(opener_x, np.arange(problem.n_onloading + 1)),
-        by_column=Index.of(opener_column, n_columns),
-        by_group=Index.of(group, len(demand)),
+        opener_start=np.searchsorted(links.opener_x, np.arange(problem.n_onloading + 1)),
+        by_column=Index.of(links.opener_column, problem.n_offloading),
+        by_group=Index.of(groups.of_column, len(groups.demand)),
     )
 
 
-def distinct(values: IntArray) -> IntArray:
-    """Return the values, sorted, each once: where most are different, sooner than `np.unique`."""
-    values = np.sort(values)
-    return values[np.flatnonzero(np.diff(values, prepend=values[:1] - 1))]
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Which x opens which y: see `Structure`."""
+
+    rows: IntArray
+    column: IntArray
+    scale: FloatArray
+    opener_x: IntArray
+    opener_column: IntArray
+    opener_link: IntArray
+    opener_cap: FloatArray
+    per_column: IntArray
 
 
-def _among(values: IntArray, known: IntArray) -> BoolArray:
-    """Return which of the values are known."""
-    if not len(known):
-        return np.zeros(len(values), dtype=bool)
-    known = np.sort(known)
-    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+def _links(problem: Problem, link_rows: IntArray, routing_rows: IntArray) -> _Links:
+    """Find the links, stated by rows over one y or implied by rows over several."""
+    matrix, n_columns = problem.offloading_rows, problem.n_offloading
+    column = matrix.indices[matrix.indptr[link_rows]].astype(np.int64)
+    scale = matrix.data[matrix.indptr[link_rows]]
+    stated = stated_openers(problem, link_rows, column, scale)
+    implied = implied_openers(problem, routing_rows, len(link_rows))
+    opener_x, opener_column, opener_link, opener_cap = merge_openers(stated, implied, n_columns)
+    pairs = distinct(opener_link * n_columns + opener_column)
+    per_column = np.bincount(pairs % n_columns if n_columns else opener_column, minlength=n_columns)
+    return _Links(link_rows, column, scale, opener_x, opener_column, opener_link, opener_cap, per_column)
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Who is served by what: see `Structure`.
+
+    `cap` is what its links let through of a column at most, (K,); `alone` are the gated columns that are
+    groups of their own.
+    """
+
+    of_column: IntArray
+    demand: FloatArray
+    weight: FloatArray
+    required: BoolArray
+    is_row: BoolArray
+    open_ended: BoolArray
+    share: FloatArray
+    rows: IntArray
+    cap: FloatArray
+    alone: IntArray
+
+
+def _groups(problem: Problem, routing_rows: IntArray, links: _Links) -> _Groups:
+    """Find the demand groups, and a group for every gated column outside all of them."""
+    n_columns = problem.n_offloading
+    group, demand, weight, required, is_row, demand_rows = demand_groups(problem, routing_rows)
+    # A gated column outside all demand rows is worth what its own reduced cost says.
+    alone = np.flatnonzero((group < 0) & (links.per_column > 0))
+    group[alone] = len(demand) + np.arange(len(alone))
+    cap = largest_caps(links.opener_column, links.opener_link, links.opener_cap, n_columns)
+    cap = np.minimum(cap, problem.offloading_upper)
+    finite_caps = cap[np.isfinite(cap) & (cap > 0)]
+    cap = np.where(np.isfinite(cap), cap, np.median(finite_caps) if len(finite_caps) else 1.0)
+    no = np.zeros(len(alone), dtype=bool)
+    demand, required = np.concatenate([demand, np.ones(len(alone))]), np.concatenate([required, no])
+    is_row = np.concatenate([is_row, no])
+    share = np.ones(n_columns)
+    in_row = np.flatnonzero((group >= 0) & np.append(is_row, False)[group])
+    share[in_row] = np.clip(cap[in_row] * weight[in_row] / demand[group[in_row]], 1e-12, 1.0)
+    # Outside demand rows "the demand" is what the column can carry at most.
+    demand[group[alone]] = np.maximum(cap[alone], 0.0)
+    open_ended = np.zeros(len(demand), dtype=bool)
+    open_ended[: len(demand_rows)] = problem.row_upper[demand_rows] > demand[: len(demand_rows)]
+    return _Groups(group, demand, weight, required, is_row, open_ended, share, demand_rows, cap, alone)
+
+
+def _is_exact(problem: Problem, links: _Links, groups: _Groups) -> bool:
+    """Return whether F_α bounds the objective at every placement from above."""
+    side = np.where(links.scale > 0, problem.row_upper[links.rows], -problem.row_lower[links.rows])
+    gates = distinct(links.opener_link[links.opener_link < len(links.rows)])
+    # Where several x open one link, each in part, the largest part is not all.
+    _, number, size = np.unique(links.opener_link, return_inverse=True, return_counts=True)
+    in_part = np.zeros(problem.n_offloading, dtype=bool)
+    in_part[links.opener_column[size[number] > 1]] = True
+    in_part &= groups.cap < problem.offloading_upper
+    return bool(
+        np.all(groups.share >= 1.0)
+        and not np.any(in_part[groups.alone])
+        and np.all(problem.offloading_lower[groups.of_column >= 0] >= 0.0)
+        and np.all(side[gates] <= 0.0)
+    )
 
 
 def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
@@ -325,178 +354,6 @@ def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
         # Between two multiples a side says what it says.
         whole &= ~np.isfinite(side) | (np.where(np.isfinite(side), side, 0.0) % counted == 0)
     return np.where(whole, 0.25 * unit, 1e-9 * np.maximum(1.0, sides))
-
-
-_Openers = tuple[IntArray, IntArray, IntArray, FloatArray]
-
-
-def _entries(matrix: sparse.csr_array, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return (position in `rows`, column, value) of the entries of `rows`."""
-    part = matrix[rows]
-    position = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
-    return position, part.indices.astype(np.int64), part.data
-
-
-def _openers(
-    problem: Problem, link_rows: IntArray, link_column: IntArray, link_scale: FloatArray
-) -> _Openers:
-    """Return the pairs (x, y) in which setting x raises the upper bound that a link row puts on y."""
-    position, x, value = _entries(problem.onloading_rows, link_rows)
-    scale = link_scale[position]
-    raises = -value / scale
-    side = np.where(scale > 0, problem.row_upper[link_rows][position], problem.row_lower[link_rows][position])
-    useful = (raises > 0) & np.isfinite(side) & (problem.onloading_upper[x] > 0)
-    return x[useful], link_column[position[useful]], position[useful], raises[useful]
-
-
-def _implied_openers(problem: Problem, routing_rows: IntArray, first_link: int) -> _Openers:
-    """Return the pairs that a mixed row sum(a y) <= sum(b x), a, b, y >= 0, implies: y <= (b/a) x.
-
-    Such a row closes each of its y while all of its x are 0 (capacity of a facility, for instance).
-    """
-    empty = np.zeros(0, dtype=np.int64)
-    found: list[_Openers] = []
-    n_links = first_link
-    mixed = routing_rows[np.diff(problem.onloading_rows.indptr)[routing_rows] > 0]
-    for sign, side in ((1.0, problem.row_upper), (-1.0, -problem.row_lower)):
-        rows = mixed[side[mixed] == 0.0]
-        if not len(rows):
-            continue
-        y_position, y, a = _entries(problem.offloading_rows, rows)
-        x_position, x, b = _entries(problem.onloading_rows, rows)
-        # A pair for each y and each x of a row: fine for capacities, too many for rows wide in both.
-        wrong = np.bincount(
-            y_position, (sign * a < 0) | (problem.offloading_lower[y] < 0), minlength=len(rows)
-        ) + np.bincount(x_position, sign * b > 0, minlength=len(rows))
-        n_x = np.bincount(x_position, minlength=len(rows))
-        fine = (wrong == 0) & (n_x <= 16)
-        keep = fine[y_position]
-        y_position, y, a = y_position[keep], y[keep], sign * a[keep]
-        start = np.concatenate([[0], np.cumsum(n_x)])
-        repeats = n_x[y_position]
-        entry = np.repeat(np.arange(len(y)), repeats)
-        offset = np.arange(len(entry)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-        which = start[y_position[entry]] + offset
-        link = n_links + entry
-        n_links += len(y)
-        found.append((x[which], y[entry], link, -sign * b[which] / a[entry]))
-    if not found:
-        return empty, empty, empty, np.zeros(0)
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
-
-
-def _merge(explicit: _Openers, implied: _Openers, n_columns: int) -> _Openers:
-    """Return both sets sorted by x, without implied links that are open whenever an explicit one is."""
-    x, column, link, _ = explicit
-    _, number, size = np.unique(link, return_inverse=True, return_counts=True)
-    alone = size[number] == 1
-    follows = _among(implied[0] * n_columns + implied[1], x[alone] * n_columns + column[alone])
-    keep = ~_among(implied[2], implied[2][follows])
-    parts = [np.concatenate([a, b[keep]]) for a, b in zip(explicit, implied, strict=True)]
-    order = np.lexsort((parts[2], parts[1], parts[0]))
-    return parts[0][order], parts[1][order], parts[2][order], parts[3][order]
-
-
-def _demand_groups(
-    problem: Problem, routing_rows: IntArray
-) -> tuple[IntArray, FloatArray, FloatArray, BoolArray, BoolArray, IntArray]:
-    """Choose disjoint rows over y alone, positive, bounded by b > 0: the demand rows.
-
-    Where rows overlap (a demand row and a capacity row share columns), rows that must hold with
-    equality or from below come first, then rows whose coefficients are all alike, then short ones.
-    """
-    n = problem.n_offloading
-    group = np.full(n, -1, dtype=np.int64)
-    weight = np.ones(n)
-    position, column, value = _entries(problem.offloading_rows, routing_rows)
-    lower, upper = problem.row_lower[routing_rows], problem.row_upper[routing_rows]
-    n_rows = len(routing_rows)
-    pure = np.diff(problem.onloading_rows.indptr)[routing_rows] == 0
-    bad_entry = (value <= 0) | (problem.offloading_lower[column] < 0)
-    pure &= np.bincount(position, bad_entry, minlength=n_rows) == 0
-    required = lower > 0
-    demand = np.where(required, lower, upper)
-    pure &= np.isfinite(demand) & (demand > 0)
-    size = np.bincount(position, minlength=n_rows)
-    highest = np.zeros(n_rows)
-    np.maximum.at(highest, position, value)
-    lowest = np.full(n_rows, np.inf)
-    np.minimum.at(lowest, position, value)
-    uneven = highest > lowest * (1 + 1e-9)
-    order = np.lexsort((np.arange(n_rows), size, uneven, ~required))
-    order = order[pure[order]]
-    picked = order[_disjoint(order, position, column, n)]
-    number = np.full(n_rows, -1, dtype=np.int64)
-    number[picked] = np.arange(len(picked))
-    mine = np.flatnonzero(number[position] >= 0)
-    group[column[mine]] = number[position[mine]]
-    weight[column[mine]] = value[mine]
-    return (
-        group,
-        demand[picked],
-        weight,
-        required[picked],
-        np.ones(len(picked), dtype=bool),
-        routing_rows[picked],
-    )
-
-
-def _disjoint(order: IntArray, position: IntArray, column: IntArray, n_columns: int) -> BoolArray:
-    """Return which rows, in `order`, share no column with a row before them that is chosen.
-
-    Parameters
-    ----------
-    order
-        Row numbers.
-    position, column
-        Row number and column of every entry, sorted by row.
-    n_columns
-        Number of columns.
-    """
-    chosen = np.zeros(len(order), dtype=bool)
-    rank = np.full(int(max(order.max(initial=-1), position.max(initial=-1))) + 1, -1, dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    entry = np.flatnonzero(rank[position] >= 0)
-    rank, column = rank[position[entry]], column[entry]
-    # A row that comes first at all of its columns is chosen, whatever the others do.
-    for _ in range(_ROUNDS):
-        if not len(rank):
-            return chosen
-        first = np.full(n_columns, len(order))
-        np.minimum.at(first, column, rank)
-        beaten = np.zeros(len(order), dtype=bool)
-        beaten[rank[first[column] < rank]] = True
-        wins = ~beaten[rank]
-        chosen[rank[wins]] = True
-        taken = np.zeros(n_columns, dtype=bool)
-        taken[column[wins]] = True
-        out = np.zeros(len(order), dtype=bool)
-        out[rank[taken[column]]] = True
-        left = ~out[rank]
-        rank, column = rank[left], column[left]
-    # Few are left: one after the other.
-    by_rank = np.argsort(rank, kind="stable")
-    rank, column = rank[by_rank], column[by_rank]
-    start = np.flatnonzero(np.diff(rank, prepend=-1))
-    taken = np.zeros(n_columns, dtype=bool)
-    for columns, number in zip(np.split(column, start)[1:], rank[start].tolist(), strict=True):
-        if not taken[columns].any():
-            chosen[number] = True
-            taken[columns] = True
-    return chosen
-
-
-def _largest_caps(column: IntArray, link: IntArray, cap: FloatArray, n_columns: int) -> FloatArray:
-    """Return per column the tightest of its links, each opened as far as one x can; inf without links."""
-    caps = np.full(n_columns, np.inf)
-    if not len(link):
-        return caps
-    order = np.lexsort((column, link))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (link[order[1:]] != link[order[:-1]]) | (column[order[1:]] != column[order[:-1]])
-    start = np.flatnonzero(first)
-    np.minimum.at(caps, column[order[start]], np.maximum.reduceat(cap[order], start))
-    return caps
 
 
 def _penalties(
@@ -515,14 +372,14 @@ def _penalties(
     """
     cost_of_opening = np.zeros(problem.n_offloading)
     np.maximum.at(cost_of_opening, opener_column, np.maximum(-problem.onloading_objective[opener_x], 0.0))
-    position, column, value = _entries(problem.offloading_rows, routing_rows)
+    position, column, value = entries_of(problem.offloading_rows, routing_rows)
     worth = np.abs(problem.offloading_objective[column]) / np.abs(value)
     highest = np.zeros(len(routing_rows))
     np.maximum.at(highest, position, worth)
     demand_price = np.zeros(len(routing_rows))
     np.maximum.at(demand_price, position, worth + 2.0 * cost_of_opening[column] / np.abs(value))
     typical = max(float(highest.max(initial=0.0)), 1e-6)
-    demand = _among(routing_rows, demand_rows)
+    demand = among(routing_rows, demand_rows)
     typical = max(typical, float(demand_price[demand].max(initial=0.0)))
     penalty = np.where(demand, np.maximum(demand_price, 1e-3 * typical), 100.0 * typical)
     return np.minimum(penalty, _LARGEST_PENALTY)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 
 #: A number counts as a multiple of a power of ten if it is one up to so many units in its last place.
@@ -36,7 +37,7 @@ def units_of(matrix: sparse.csr_array, decimals: bool = False) -> FloatArray:
         Whether 0.1 and 0.3 count as multiples of 0.1, which they are not in binary digits.
     """
     n_rows = matrix.shape[0]
-    row = np.repeat(np.arange(n_rows), np.diff(matrix.indptr))
+    row = entry_rows(matrix)
     size = np.abs(matrix.data)
     # The last binary digit of an entry is its own unit; the smallest of a row is the row's.
     mantissa, exponent = np.frexp(size)
@@ -100,7 +101,7 @@ def in_whole_numbers(problem: Problem) -> tuple[Problem, FloatArray, IntArray]:
         return problem, factors, rows
     factors[rows] = 1.0 / unit
     matrix = problem.onloading_rows
-    entry_row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
+    entry_row = entry_rows(matrix)
     data = matrix.data.copy()
     whole = np.zeros(problem.n_rows, dtype=bool)
     whole[rows] = True
@@ -140,7 +141,7 @@ def broken_rows(problem: Problem, x: FloatArray) -> IntArray:
     unit = units_of(part, decimals=True)
     known = np.flatnonzero(unit > 0)
     rows, part, unit = rows[known], part[known], unit[known]
-    row = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
+    row = entry_rows(part)
     body = np.bincount(row, np.rint(part.data / unit[row]) * np.rint(x[part.indices]), minlength=len(rows))
     low = counted_side(problem.row_lower[rows], unit, np.ceil)
     high = counted_side(problem.row_upper[rows], unit, np.floor)
