@@ -215,7 +215,7 @@ class Tree:
         return self.incumbent + self._margin * abs(self.incumbent) if np.isfinite(self.incumbent) else -np.inf
 
     def _settled(self) -> float:
-        """Return the bound at which a box is of no more use, a part of the gap asked for above the incumbent."""
+        """Return the bound at which a box is of no more use, a part of the gap above the incumbent."""
         if not np.isfinite(self.incumbent):
             return -np.inf
         return self.incumbent + min(self._params.settled * self._rel_gap, self._margin) * abs(self.incumbent)
