@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pyomo_j3o.alternate.offloading import Routing
+from pyomo_j3o.alternate.params import LoopParams
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.results import Ending
 from pyomo_j3o.lp.base import LPStatus
@@ -16,15 +17,13 @@ from pyomo_j3o.lp.base import LPStatus
 #: never; says whether to stop.
 Observe = Callable[[Routing, Routing, int], Ending | None]
 
-#: Of a longer cycle, the duals of so many iterations are averaged.
-_LONGEST = 10
-
 
 def alternate(
     onload: Callable[[FloatArray], BoolArray],
     offload: Callable[[BoolArray, float], Routing],
     prices: FloatArray,
     observe: Observe,
+    params: LoopParams = LoopParams(),
 ) -> tuple[Routing, Ending]:
     """Alternate onloading and offloading; the incumbent never gets worse.
 
@@ -52,6 +51,8 @@ def alternate(
         α to begin with, (M,): the duals of the LP relaxation, or zeros.
     observe
         Called once per iteration.
+    params
+        How prices are damped.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def alternate(
     """
     best: Routing | None = None
     seen: dict[bytes, int] = {}
-    recent: deque[FloatArray] = deque(maxlen=_LONGEST)
+    recent: deque[FloatArray] = deque(maxlen=params.longest_cycle)
     damping = 1.0
     for k in range(1, 1_000_000):
         x = onload(prices)
@@ -80,7 +81,7 @@ def alternate(
         recent.append(routing.duals)
         towards = routing.duals
         if cycle > 1:
-            damping *= 0.5
+            damping *= params.damping
             towards = np.mean(list(recent)[-cycle:], axis=0)
         step = damping / (k + 1)
         prices = (1.0 - step) * prices + step * towards

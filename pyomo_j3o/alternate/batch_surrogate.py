@@ -10,18 +10,13 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.offloading import OffloadingByParts, Routing
 from pyomo_j3o.alternate.onloading import greedy_onloading
+from pyomo_j3o.alternate.params import LoopParams
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.presolve.decomposing import Part, take
 from pyomo_j3o.presolve.setup_payers import Charged, empty
-
-#: δ in the first iteration, as part of the largest batch, and what it shrinks by in each.
-_DELTA, _SHRINK = 1.0, 0.25
-
-#: From this δ on, a support that comes again is a fixed point; from that on, nothing more is to be expected.
-_SMALL_DELTA, _TINY_DELTA = 0.05, 1e-3
 
 
 def surrogate(q: FloatArray, largest: FloatArray, delta: float) -> tuple[FloatArray, FloatArray]:
@@ -103,12 +98,22 @@ class BatchSurrogate:
         The LP solver.
     y
         (K,), where to begin.
+    params
+        Of the alternation.
     """
 
-    def __init__(self, charged: Charged, parts: Sequence[Part], backend: Backend, y: FloatArray) -> None:
+    def __init__(
+        self,
+        charged: Charged,
+        parts: Sequence[Part],
+        backend: Backend,
+        y: FloatArray,
+        params: LoopParams = LoopParams(),
+    ) -> None:
         self._charged, self._parts, self._backend = charged, parts, backend
         self._largest = charged.largest_rates()
-        self._delta = _DELTA
+        self._params = params
+        self._delta = params.batches.first
         self._support: BoolArray | None = None
         self._settled = False
         self._move(charged.rates(y))
@@ -131,7 +136,9 @@ class BatchSurrogate:
         x = np.zeros(self._charged.problem.n_onloading, dtype=bool)
         for part, structure in zip(self._parts, self._structures, strict=True):
             if len(part.onloading):
-                x[part.onloading] = greedy_onloading(structure, prices[part.rows], deadline)
+                x[part.onloading] = greedy_onloading(
+                    structure, prices[part.rows], deadline, self._params.greedy
+                )
         return x
 
     def offload(self, x: BoolArray, time_limit: float) -> tuple[BoolArray, Routing]:
@@ -155,9 +162,10 @@ class BatchSurrogate:
         q = np.maximum(self._charged.rates(routing.y), 0.0)
         support = ~empty(q)
         again = self._support is not None and np.array_equal(support, self._support)
-        self._settled = (again and self._delta <= _SMALL_DELTA) or self._delta <= _TINY_DELTA
+        params = self._params.batches
+        self._settled = (again and self._delta <= params.small) or self._delta <= params.last
         self._support = support
-        self._delta *= _SHRINK
+        self._delta *= params.factor
         self._move(q)
         return self._in_use(x, q), routing
 

@@ -9,21 +9,13 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.alternate.lagrangian import Surrogate, missing_links, price
+from pyomo_j3o.alternate.params import GreedyParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Index, Structure
 
 #: The best of many scores is kept by groups of so many.
 _GROUP = 256
-
-#: While rows are covered, all merits are taken anew once so many of them have been looked at.
-_MERITS = 4096
-
-#: A row of more entries than this tells its variables only when its shortage has halved.
-_WIDE = 1000
-
-#: Bundles hold so many members in all, or so many per variable and entry of a placement row.
-_MEMBERS, _MEMBERS_PER_ENTRY = 20_000, 4
 
 
 class OnloadingStep(Protocol):
@@ -33,7 +25,12 @@ class OnloadingStep(Protocol):
         """Return which x are 1, shape (N,), given the prices of the rows, shape (M,)."""
 
 
-def greedy_onloading(structure: Structure, prices: FloatArray, deadline: Deadline = NEVER) -> BoolArray:
+def greedy_onloading(
+    structure: Structure,
+    prices: FloatArray,
+    deadline: Deadline = NEVER,
+    params: GreedyParams = GreedyParams(),
+) -> BoolArray:
     """Return the better of two greedy placements for F_α: by plain gain, and by gain per budget.
 
     With one knapsack, the better of the density greedy and the best single element reaches ½(1 - 1/e) of
@@ -50,6 +47,8 @@ def greedy_onloading(structure: Structure, prices: FloatArray, deadline: Deadlin
         α, shape (M,).
     deadline
         When to end.
+    params
+        Limits of the effort.
 
     Returns
     -------
@@ -58,10 +57,10 @@ def greedy_onloading(structure: Structure, prices: FloatArray, deadline: Deadlin
         when the time is over; see `repairing`.
     """
     surrogate = price(structure, prices)
-    best = greedy(surrogate, by_density=False, deadline=deadline)
+    best = greedy(surrogate, by_density=False, deadline=deadline, params=params)
     if deadline.over:
         return best
-    other = greedy(surrogate, by_density=True, deadline=deadline)
+    other = greedy(surrogate, by_density=True, deadline=deadline, params=params)
     return max(best, other, key=lambda x: (structure.placeable(x), surrogate.value(x)))
 
 
@@ -70,6 +69,7 @@ def greedy(
     by_density: bool,
     start: BoolArray | None = None,
     deadline: Deadline = NEVER,
+    params: GreedyParams = GreedyParams(),
 ) -> BoolArray:
     """Add the variable with the largest gain in F (or gain per budget) until none gains or fits.
 
@@ -87,13 +87,15 @@ def greedy(
         Begin with this placement, (N,) bool, instead of the variables that must be 1.
     deadline
         When to end; the placement so far is then returned.
+    params
+        Limits of the effort.
     """
     structure = surrogate.structure
     problem = structure.problem
     state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start, deadline)
     size = _relative_size(structure) if by_density else np.ones(problem.n_onloading)
-    _cover(state, size, deadline)
-    bundles = _Bundles.of(structure)
+    _cover(state, size, deadline, params)
+    bundles = _Bundles.of(structure, params)
     tolerance = 1e-12 * max(1.0, float(np.abs(state.gain).max(initial=0.0)))
 
     def score(k: IntArray) -> FloatArray:
@@ -352,8 +354,9 @@ class _Shortage:
         Number of rows that are short.
     """
 
-    def __init__(self, state: GreedyState) -> None:
+    def __init__(self, state: GreedyState, wide: int) -> None:
         self._state = state
+        self._wide = wide
         self._rows = state.structure.placement_matrix
         self._by_row = Index(self._rows.indptr, np.arange(self._rows.nnz))
         self._width = np.diff(self._rows.indptr)
@@ -366,7 +369,7 @@ class _Shortage:
         """Bring `rows` up to date; return the variables for which something changed."""
         now = np.maximum(self._state.lower[rows] - self._state.activity[rows], 0.0)
         before = self._shortage[rows]
-        moved = (now != before) & ((self._width[rows] <= _WIDE) | (before <= 0) | (now <= 0.5 * before))
+        moved = (now != before) & ((self._width[rows] <= self._wide) | (before <= 0) | (now <= 0.5 * before))
         rows, now, before = rows[moved], now[moved], before[moved]
         if not len(rows):
             return rows
@@ -383,11 +386,11 @@ class _Shortage:
         return variable
 
 
-def _cover(state: GreedyState, size: FloatArray, deadline: Deadline) -> None:
+def _cover(state: GreedyState, size: FloatArray, deadline: Deadline, params: GreedyParams) -> None:
     """Add variables until every placement row reaches its lower side, as far as greedy can."""
-    shortage = _Shortage(state)
+    shortage = _Shortage(state, params.wide)
     every = np.arange(len(size))
-    per_scale = max(len(size) // _MERITS, 1)
+    per_scale = max(len(size) // params.merits, 1)
     merits, most, scale = _Largest(np.zeros(0)), 1.0, 1.0
 
     def merit(k: IntArray) -> FloatArray:
@@ -420,15 +423,17 @@ class _Bundles:
     """Variables with all that they require by rows of the kind x_a <= x_b, added together.
 
     `closure` is (N, N) CSR: row a holds 1 at a and at everything that a requires. `holders` is the same by
-    columns. A variable that requires very many is no bundle. `refused` are those that did not fit.
+    columns. A variable that requires very many is no bundle. `refused` are those that did not fit; at
+    most `trials` are tried at a time.
     """
 
     closure: sparse.csr_array
     holders: sparse.csc_array
     refused: BoolArray
+    trials: int
 
     @staticmethod
-    def of(structure: Structure) -> _Bundles | None:
+    def of(structure: Structure, params: GreedyParams = GreedyParams()) -> _Bundles | None:
         """Return the bundles of `structure`, or None where no row is a precedence."""
         part = structure.placement_matrix
         upper = structure.problem.row_upper[structure.placement_rows]
@@ -445,7 +450,7 @@ class _Bundles:
         step = sparse.csr_array(
             (np.ones(len(positive)), (part.indices[positive], required[row[positive]])), shape=(n, n)
         )
-        most = max(_MEMBERS, _MEMBERS_PER_ENTRY * (n + part.nnz))
+        most = max(params.members, params.members_per_entry * (n + part.nnz))
         closure = sparse.csr_array(sparse.eye_array(n, format="csr") + step)
         large = np.zeros(n, dtype=bool)
         while True:
@@ -464,7 +469,7 @@ class _Bundles:
         wider.eliminate_zeros()
         if not len(wider.data) or np.diff(wider.indptr).max() < 2:
             return None
-        return _Bundles(wider, sparse.csc_array(wider), np.zeros(n, dtype=bool))
+        return _Bundles(wider, sparse.csc_array(wider), np.zeros(n, dtype=bool), params.bundles)
 
     def merit(self, state: GreedyState, size: FloatArray, bundles: IntArray) -> FloatArray:
         """Return what the absent members of each of `bundles` gain together, per size."""
@@ -488,7 +493,7 @@ class _Bundles:
 
     def best(self, state: GreedyState, merits: _Largest, floor: float) -> IntArray | None:
         """Return the bundle of two or more that is worth more than `floor` and fits, or None."""
-        for _ in range(20):
+        for _ in range(self.trials):
             a = merits.place()
             if a < 0 or not merits.value[a] > floor:
                 return None

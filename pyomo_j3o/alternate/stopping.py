@@ -6,12 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pyomo_j3o.alternate.params import LoopParams
 from pyomo_j3o.core.results import Ending, Record
 from pyomo_j3o.errors import OptionError
-
-#: The alternation ends when so many iterations close no more than this share of the gap: what follows it
-#: closes more in less time. Without improvement, so many iterations must bring nothing.
-_PATIENCE, _LEAST_PROGRESS, _PATIENCE_ALONE = 2, 0.1, 3
 
 #: Looks at the records so far and says why to stop, or None to go on.
 Stop = Callable[[Sequence[Record]], Ending | None]
@@ -94,6 +91,7 @@ def usual(
     iterations: int,
     improve: bool = True,
     rule: Callable[[Sequence[Record]], bool] | None = None,
+    params: LoopParams = LoopParams(),
 ) -> Stop:
     """Stop as a solve does: at a limit, a fixed point, or where iterations bring hardly anything.
 
@@ -105,14 +103,16 @@ def usual(
         Whether a search follows: what it closes, it closes in less time.
     rule
         The reader's own, or None.
+    params
+        Which progress is hardly any.
     """
     return first_of(
         gap_closed(rel_gap, abs_gap),
         time_limit(seconds),
         *([user_rule(rule)] if rule is not None else []),
-        placement_repeated(),
+        placement_repeated(params.thrashes),
         iteration_limit(iterations),
-        stalled(_PATIENCE, _LEAST_PROGRESS) if improve else stalled(_PATIENCE_ALONE),
+        stalled(params.patience, params.least_progress) if improve else stalled(params.patience_alone),
     )
 
 

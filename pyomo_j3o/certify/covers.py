@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.certify.params import CoverParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 
 #: A block holds so many cells, or one row: what is computed of a block at a time stays small.
 _CELLS = 50_000
-
-#: Lifting one cover may take so many items times levels; a row of 900 items stays below that.
-_LIFTING = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def _block(part: sparse.csr_array, rows: IntArray, budget: FloatArray) -> Block:
 
 
 def separate(
-    knapsacks: Knapsacks, x: FloatArray, violation: float = 1e-4, deadline: Deadline = NEVER
+    knapsacks: Knapsacks, x: FloatArray, deadline: Deadline = NEVER, params: CoverParams = CoverParams()
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return lifted cover cuts ``cuts @ x <= limit`` that the fractional `x` violates.
 
@@ -124,10 +122,10 @@ def separate(
         Rows to separate.
     x
         (N,), in [0, 1].
-    violation
-        Cuts that `x` violates by less are left out.
     deadline
         When to end.
+    params
+        Which cuts are worth it.
 
     Returns
     -------
@@ -140,7 +138,7 @@ def separate(
     for block in knapsacks.blocks:
         if deadline.over:
             break
-        cuts, limit, key, row = _separate_block(block, knapsacks.n_onloading, x, violation, deadline)
+        cuts, limit, key, row = _separate_block(block, knapsacks.n_onloading, x, deadline, params)
         matrices.append(cuts)
         limits.append(limit)
         places.append(np.stack([block.number[row], key]))
@@ -150,7 +148,7 @@ def separate(
 
 
 def _separate_block(
-    block: Block, n_onloading: int, x: FloatArray, violation: float, deadline: Deadline
+    block: Block, n_onloading: int, x: FloatArray, deadline: Deadline, params: CoverParams
 ) -> tuple[sparse.csr_array, FloatArray, IntArray, IntArray]:
     """Return the cuts of one block: matrix, limits, and the order and the row that each comes from."""
     value = x[block.item]
@@ -161,7 +159,7 @@ def _separate_block(
         by_slack = np.where(padding, np.inf, (1.0 - value) / block.weight)
     by_value = np.where(padding, np.inf, -value)
     # A heavy item taken first is in every cover; lifted into a cover of lighter ones it may count for two.
-    heavy = np.where(block.weight > 0.5 * block.budget[:, None], 1e9, 0.0)
+    heavy = np.where(block.weight > params.heavy * block.budget[:, None], 1e9, 0.0)
     keys = (by_slack, by_value, by_slack + heavy, by_value + heavy)
     covers = np.concatenate([_minimal_cover(block, value, key) for key in keys])
     key = np.repeat(np.arange(len(keys)), len(value))
@@ -171,7 +169,7 @@ def _separate_block(
     packed = np.concatenate([row[some, None], np.packbits(covers[some], axis=1)], axis=1)
     _, first = np.unique(packed, axis=0, return_index=True)
     chosen = some[np.sort(first)]
-    cuts, limit, violated = _lift(block, n_onloading, value, covers[chosen], row[chosen], violation, deadline)
+    cuts, limit, violated = _lift(block, n_onloading, value, covers[chosen], row[chosen], deadline, params)
     return cuts, limit, key[chosen][violated], row[chosen][violated]
 
 
@@ -209,8 +207,8 @@ def _lift(
     value: FloatArray,
     cover: BoolArray,
     rows: IntArray,
-    violation: float,
     deadline: Deadline,
+    params: CoverParams,
 ) -> tuple[sparse.csr_array, FloatArray, IntArray]:
     """Lift each cover inequality, of the knapsacks `rows`; return the violated ones, and which they are."""
     item, weight, budget = block.item[rows], block.weight[rows], block.budget[rows]
@@ -230,7 +228,7 @@ def _lift(
     level = np.arange(lightest.shape[1])
     slack = 1e-9 * np.maximum(1.0, budget)
     # The items of most value come first; an item that is not lifted has coefficient 0.
-    for position in range(min(int(to_lift.max(initial=0)), _LIFTING // levels)):
+    for position in range(min(int(to_lift.max(initial=0)), params.lifting // levels)):
         if deadline.over:
             break
         j = order[:, position]
@@ -244,7 +242,7 @@ def _lift(
         shifted = np.take_along_axis(lightest, np.maximum(source, 0), axis=1) + load[:, None]
         # More than the level asks for is as good: an item worth pi also reaches every lower level.
         lightest = np.minimum(lightest, shifted)
-    violated = (coefficient * value).sum(axis=1) > limit + violation
+    violated = (coefficient * value).sum(axis=1) > limit + params.violation
     complemented = block.complemented[rows]
     limit = limit - np.where(complemented, coefficient, 0.0).sum(axis=1)
     coefficient = np.where(complemented, -coefficient, coefficient)

@@ -11,6 +11,7 @@ from scipy import sparse
 from pyomo_j3o.certify.covers import Knapsacks, separate
 from pyomo_j3o.certify.kernel import Kernel, kernel_columns
 from pyomo_j3o.certify.mir import BaseRows, separate_rounding
+from pyomo_j3o.certify.params import CutParams
 from pyomo_j3o.certify.relaxation import Relaxation, Tightened, improving_ray, relaxation_model, with_ends
 from pyomo_j3o.certify.setup_cuts import setup_cuts
 from pyomo_j3o.certify.sifting import sift
@@ -23,25 +24,13 @@ from pyomo_j3o.lp.duality import dual_bound, summed
 
 logger = logging.getLogger("pyomo_j3o")
 
-#: A round of cuts that lowers the bound by less than this part of what all rounds did is the last one.
-_WORTH = 5e-3
-
-#: Cuts whose coefficients are further apart than this are left to nobody's tolerances.
-_WIDEST = 1e6
-
-#: A set-up cut counts as violated by so much.
-_VIOLATION = 1e-2
-
-#: Parts of the bound: reduced costs of columns in the first kernel, and what absent ones may add.
-_KERNEL, _SLACK = 1e-3, 1e-5
-
 
 def relax(
     structure: Structure,
     backend: Backend,
     cuts: bool,
     deadline: Deadline,
-    rounds: int = 20,
+    params: CutParams = CutParams(),
 ) -> Relaxation:
     """Solve the LP relaxation, and tighten it by cuts while that pays.
 
@@ -56,17 +45,17 @@ def relax(
         the plain LP relaxation.
     deadline
         When to end.
-    rounds
-        The largest number of rounds of cuts.
+    params
+        Which cuts, and how many rounds of them.
     """
     problem = structure.problem
     model = relaxation_model(problem)
     n_x = problem.n_onloading
-    sifted = sift(structure, model, backend, deadline)
+    sifted = sift(structure, model, backend, deadline, params)
     kernel, tightened = (None, _at_once(model, backend, deadline)) if sifted is None else sifted
     try:
         if tightened.solution.status is LPStatus.OPTIMAL and cuts and n_x:
-            tightened = _tighten(structure, backend, tightened, kernel, deadline, rounds)
+            tightened = _tighten(structure, backend, tightened, kernel, deadline, params)
     finally:
         if kernel is not None:
             kernel.close()
@@ -124,12 +113,12 @@ def _tighten(
     start: Tightened,
     sifted: Kernel | None,
     deadline: Deadline,
-    rounds: int,
+    params: CutParams,
 ) -> Tightened:
     """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
     if deadline.over:
         return start
-    knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure)
+    knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure, params.rounding)
     setups = setup_cuts(base, structure.problem.offloading_upper)
     n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
     scale = abs(start.bound)
@@ -138,14 +127,15 @@ def _tighten(
     kernel = sifted
     before = 0 if sifted is None else sifted.iterations
     try:
-        for _ in range(rounds):
-            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], deadline)
+        for _ in range(params.rounds):
+            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], deadline, params)
             if not len(limit) or deadline.over:
                 break
             if kernel is None:
-                kernel = Kernel(start.model, backend, n_x, kernel_columns(start, _KERNEL * scale))
+                columns = kernel_columns(start, params.kernel * scale)
+                kernel = Kernel(start.model, backend, n_x, columns, params.lp)
             kernel.add_rows(cuts, limit)
-            point = kernel.solve(lower, upper, None, _SLACK * scale, -np.inf, deadline)
+            point = kernel.solve(lower, upper, None, params.slack * scale, -np.inf, deadline)
             iterations = start.iterations + kernel.iterations - before
             if point.status is LPStatus.INFEASIBLE and point.bound == -np.inf:
                 empty = LPSolution.without_values(LPStatus.INFEASIBLE)
@@ -157,7 +147,7 @@ def _tighten(
             gained = best.bound - point.bound
             # By rounding, duals may prove less than those before; the last LP is the tightest all the same.
             best = Tightened(kernel.model, solution, min(point.bound, best.bound), iterations)
-            if gained < _WORTH * (start.bound - best.bound):
+            if gained < params.worth * (start.bound - best.bound):
                 break
     except BackendError as error:
         # More rows than its licence takes, or more than its numerics: what is proven stays proven.
@@ -175,11 +165,12 @@ def _separate(
     x: FloatArray,
     y: FloatArray,
     deadline: Deadline,
+    params: CutParams,
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return all cuts of one round over the columns (x, y), or those that are found in time."""
-    of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > _VIOLATION)]
-    covers, cover_limit = separate(knapsacks, x, deadline=deadline)
-    rounded, rounded_limit = separate_rounding(base, x, y, deadline=deadline)
+    of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > params.setup_violation)]
+    covers, cover_limit = separate(knapsacks, x, deadline, params.covers)
+    rounded, rounded_limit = separate_rounding(base, x, y, deadline, params.rounding)
     wide = sparse.csr_array(
         (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
     )
@@ -189,7 +180,8 @@ def _separate(
     np.maximum.at(largest, row, np.abs(cuts.data))
     smallest = np.full(cuts.shape[0], np.inf)
     np.minimum.at(smallest, row, np.abs(cuts.data))
-    fine = np.flatnonzero((largest <= _WIDEST * smallest) & (largest <= _WIDEST))
+    # Cuts whose coefficients are farther apart are left to nobody's tolerances.
+    fine = np.flatnonzero((largest <= params.widest * smallest) & (largest <= params.widest))
     limit = np.concatenate([cover_limit, rounded_limit, np.zeros(of_setups.shape[0])])
     return cuts[fine], limit[fine]
 

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.certify.params import KernelParams
 from pyomo_j3o.certify.relaxation import Tightened
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.lp.duality import bound_at, usable_duals
-
-#: An LP costs about as much besides as so many simplex iterations; a small one this part of a large one.
-_PER_LP, _LEAST_SIZE = 25, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,6 @@ class Point:
         return LPSolution(self.status, objective, self.values, self.duals, self.costs, iterations)
 
 
-#: So many columns, or half as many as there are, are let in at a time.
-_LEAST_GROWTH = 2000
-
-
 class Kernel:
     """The tightened relaxation over a part of its columns, solved for one box of x after the other.
 
@@ -75,12 +69,22 @@ class Kernel:
         N.
     columns
         (n,) bool, those to begin with.
+    params
+        How fast it grows, and what its work costs.
     """
 
-    def __init__(self, model: LinearModel, backend: Backend, n_onloading: int, columns: BoolArray) -> None:
+    def __init__(
+        self,
+        model: LinearModel,
+        backend: Backend,
+        n_onloading: int,
+        columns: BoolArray,
+        params: KernelParams = KernelParams(),
+    ) -> None:
         self.model = model
+        self._params = params
         self.n_onloading = n_onloading
-        #: Simplex iterations so far, and the work in units of one at a thousand columns.
+        #: Simplex iterations so far, and the work in units of one in a large LP.
         self.iterations, self.work = 0, 0.0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
@@ -217,7 +221,9 @@ class Kernel:
         self._basis = None
         found = program.solve(time_limit, cutoff, iterations)
         self.iterations += found.iterations
-        self.work += (found.iterations + _PER_LP) * min(max(self.size / 1000, _LEAST_SIZE), 1.0)
+        params = self._params
+        of_unit = min(max(self.size / params.unit, params.least_size), 1.0)
+        self.work += (found.iterations + params.per_lp) * of_unit
         nobody = np.zeros(0, dtype=bool)
         usable = found.status in (LPStatus.OPTIMAL, LPStatus.STOPPED, LPStatus.INFEASIBLE)
         if not usable or len(found.row_duals) != len(self._row_numbers):
@@ -263,7 +269,7 @@ class Kernel:
 
     def _best_of(self, columns: BoolArray, worth: FloatArray) -> BoolArray:
         """Return those of the columns that are worth most: the next duals will not want all of the others."""
-        most = max(_LEAST_GROWTH, self.size // 2)
+        most = max(self._params.growth, int(self._params.growth_of_size * self.size))
         wanted = np.flatnonzero(columns)
         if len(wanted) <= most:
             return columns

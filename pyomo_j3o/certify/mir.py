@@ -7,19 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.certify.params import RoundingParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.presolve.tightening import implied_bounds
-
-#: So many of the most fractional x of each row serve as divisors, and are tried complemented.
-_TRIALS = 8
-
-#: Priced rows are written over demand rows as far as that adds so many entries, or so many per entry of y.
-_FILL, _FILL_PER_ENTRY = 100_000, 2
-
-#: A fractional right-hand side closer to an integer than this gives coefficients too large to trust.
-_NEAR_INTEGER = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +36,12 @@ class BaseRows:
     cap: FloatArray
 
     @staticmethod
-    def of(structure: Structure) -> BaseRows:
+    def of(structure: Structure, params: RoundingParams = RoundingParams()) -> BaseRows:
         """Collect both sides of every placement and routing row, and priced rows less their demand rows."""
         problem = structure.problem
         opener, cap = _single_openers(structure)
         x_rows, y_rows, budget = _stacked(
-            [*_both_sides(structure), *_without_ungated(structure, opener)], problem
+            [*_both_sides(structure), *_without_ungated(structure, opener, params)], problem
         )
         row, column = _positions(y_rows)
         n_rows = len(budget)
@@ -67,8 +59,8 @@ def separate_rounding(
     base: BaseRows,
     x: FloatArray,
     y: FloatArray,
-    violation: float = 1e-3,
     deadline: Deadline = NEVER,
+    params: RoundingParams = RoundingParams(),
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Return mixed-integer rounding cuts ``cuts @ (x, y) <= limit`` that the fractional (x, y) violates.
 
@@ -85,10 +77,10 @@ def separate_rounding(
         (N,), in [0, 1].
     y
         (K,).
-    violation
-        Cuts that (x, y) misses by a smaller distance are left out.
     deadline
         When to end; the best choice so far then stands.
+    params
+        Which cuts are tried, and worth it.
 
     Returns
     -------
@@ -98,16 +90,16 @@ def separate_rounding(
     x, y = np.clip(x, 0.0, 1.0), np.maximum(y, 0.0)
     # What is 0 takes no part in the choice of complements and divisors: they are chosen without it.
     near = replace(base, x_rows=_only(base.x_rows, x > 0.0), y_rows=_only(base.y_rows, y > 0.0))
-    rows = _Rounded(_Entries.of(near), x, y)
+    rows = _Rounded(_Entries.of(near), x, y, params)
     flip, divisor = rows.choose(deadline)
-    deep = np.flatnonzero(rows.round(flip, divisor)[0] > violation)
+    deep = np.flatnonzero(rows.round(flip, divisor)[0] > params.violation)
     place = np.full(len(divisor), -1, dtype=np.int64)
     place[deep] = np.arange(len(deep))
-    whole = _Rounded(_Entries.of(base.take(deep)), x, y)
+    whole = _Rounded(_Entries.of(base.take(deep)), x, y, params)
     width = max(len(x), 1)
     flipped = place[rows.entries.pair_row[flip]] * width + rows.entries.pair_x[flip]
     key = whole.entries.pair_row * width + whole.entries.pair_x
-    return whole.cuts(np.isin(key, flipped), divisor[deep], violation)
+    return whole.cuts(np.isin(key, flipped), divisor[deep])
 
 
 def _only(matrix: sparse.csr_array, columns: BoolArray) -> sparse.csr_array:
@@ -177,7 +169,8 @@ class _Rounded:
     ``u x - y``. Only the negative ones stay in a cut.
     """
 
-    def __init__(self, entries: _Entries, x: FloatArray, y: FloatArray) -> None:
+    def __init__(self, entries: _Entries, x: FloatArray, y: FloatArray, params: RoundingParams) -> None:
+        self._params = params
         self.entries = entries
         self.n_columns = len(x), len(y)
         self.n_rows = len(entries.budget)
@@ -213,7 +206,8 @@ class _Rounded:
         budget = (self.entries.budget - moved) / divisor
         limit = np.floor(budget)
         part = budget - limit
-        useful = (part > _NEAR_INTEGER) & (part < 1.0 - _NEAR_INTEGER)
+        least = self._params.near_integer
+        useful = (part > least) & (part < 1.0 - least)
         stretch = 1.0 / np.where(useful, 1.0 - part, 1.0)
         whole = np.floor(value)
         coefficient = whole + np.maximum(value - whole - part[row], 0.0) * stretch[row]
@@ -246,7 +240,7 @@ class _Rounded:
             divisor = np.where(keep_better(flip, other, has), other, divisor)
         everywhere = np.ones(self.n_rows, dtype=bool)
         first = divisor
-        for part in (2.0, 4.0, 8.0):
+        for part in self._params.divided_by:
             if deadline.over:
                 break
             divisor = np.where(keep_better(flip, first / part, everywhere), first / part, divisor)
@@ -268,20 +262,18 @@ class _Rounded:
         order = order[np.lexsort((np.abs(self.x[order] - 0.5), row[order]))]
         rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
         trials = []
-        for k in range(min(_TRIALS, int(rank.max(initial=-1)) + 1)):
+        for k in range(min(self._params.trials, int(rank.max(initial=-1)) + 1)):
             pair = np.full(self.n_rows, -1, dtype=np.int64)
             mine = order[rank == k]
             pair[row[mine]] = mine
             trials.append(pair)
         return trials
 
-    def cuts(
-        self, flip: BoolArray, divisor: FloatArray, violation: float
-    ) -> tuple[sparse.csr_array, FloatArray]:
+    def cuts(self, flip: BoolArray, divisor: FloatArray) -> tuple[sparse.csr_array, FloatArray]:
         """Return the rounded rows that are deep enough, in the columns (x, y)."""
         entries, (n_x, n_y) = self.entries, self.n_columns
         depth, coefficient, factor, limit = self.round(flip, divisor)
-        deep = np.flatnonzero(depth > violation)
+        deep = np.flatnonzero(depth > self._params.violation)
         number = np.full(self.n_rows, -1, dtype=np.int64)
         number[deep] = np.arange(len(deep))
         limit = limit - np.bincount(entries.pair_row, np.where(flip, coefficient, 0.0), minlength=self.n_rows)
@@ -373,7 +365,7 @@ def _single_openers(structure: Structure) -> tuple[IntArray, FloatArray]:
     return opener, np.where(opener >= 0, np.minimum(cap, upper), cap)
 
 
-def _without_ungated(structure: Structure, opener: IntArray) -> list[_Rows]:
+def _without_ungated(structure: Structure, opener: IntArray, params: RoundingParams) -> list[_Rows]:
     """Return priced rows less multiples of demand rows, so that y that nothing opens leaves them.
 
     A budget shared by placed models and by the cloud says little of the placed ones alone; with the cloud's
@@ -399,7 +391,7 @@ def _without_ungated(structure: Structure, opener: IntArray) -> list[_Rows]:
     size = np.diff(problem.offloading_rows.indptr)[demand]
     fill = np.bincount(row[use], size[group[use]], minlength=len(rows))
     order = np.argsort(fill, kind="stable")
-    most = max(_FILL, _FILL_PER_ENTRY * problem.offloading_rows.nnz)
+    most = max(params.fill, params.fill_per_entry * problem.offloading_rows.nnz)
     small = np.zeros(len(rows), dtype=bool)
     small[order] = np.cumsum(fill[order]) <= most
     use = use[small[row[use]]]

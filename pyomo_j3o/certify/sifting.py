@@ -5,24 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_j3o.certify.kernel import Kernel
+from pyomo_j3o.certify.params import CutParams, SiftParams
 from pyomo_j3o.certify.relaxation import Tightened
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.lp.base import Backend, LinearModel
 
-#: Problems with fewer columns of y are solved at once.
-_LARGE = 5_000
-
-#: So many of the cheapest columns of each demand group, or this part of them, come first.
-_FIRST, _PART = 20, 0.2
-
-#: What absent columns may add to the bound, relative to the largest coefficient of the objective.
-_SLACK = 1e-6
-
 
 def sift(
-    structure: Structure, model: LinearModel, backend: Backend, deadline: Deadline
+    structure: Structure,
+    model: LinearModel,
+    backend: Backend,
+    deadline: Deadline,
+    params: CutParams = CutParams(),
 ) -> tuple[Kernel, Tightened] | None:
     """Return the LP relaxation and its optimum, or None if it is better solved at once.
 
@@ -40,6 +36,8 @@ def sift(
         The LP solver.
     deadline
         When to end.
+    params
+        Of the relaxation.
 
     Returns
     -------
@@ -48,7 +46,7 @@ def sift(
     Tightened
     """
     problem, priced = structure.problem, structure.priced_rows
-    if problem.n_offloading < _LARGE:
+    if problem.n_offloading < params.sifting.large:
         return None
     # Where columns compete for a budget, the cheapest is not the one that gets it.
     no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
@@ -57,12 +55,12 @@ def sift(
     lower, upper = model.ends(model.lower, model.upper)
     if np.any(np.isinf(lower) | np.isinf(upper)):
         return None  # the ends that are wanted for a proof depend on the LP's optimum
-    columns = _first_columns(structure)
-    if columns.sum() > 0.5 * len(columns):
+    columns = _first_columns(structure, params.sifting)
+    if columns.sum() > params.sifting.most * len(columns):
         return None
     n_x = problem.n_onloading
-    kernel = Kernel(model, backend, n_x, columns)
-    slack = _SLACK * float(np.abs(model.objective).max(initial=1e-9))
+    kernel = Kernel(model, backend, n_x, columns, params.lp)
+    slack = params.sifting.slack * float(np.abs(model.objective).max(initial=1e-9))
     try:
         point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, deadline)
     except BaseException:
@@ -74,7 +72,7 @@ def sift(
     return kernel, Tightened(model, point.solution(model, kernel.iterations), point.bound, kernel.iterations)
 
 
-def _first_columns(structure: Structure) -> BoolArray:
+def _first_columns(structure: Structure, params: SiftParams) -> BoolArray:
     """Return the columns (x, y) to begin with: all, but of the y in a demand group only the cheapest."""
     problem = structure.problem
     n_x = problem.n_onloading
@@ -87,5 +85,6 @@ def _first_columns(structure: Structure) -> BoolArray:
     order = np.lexsort((-worth, group))
     rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
     size = np.bincount(group)[group[order]]
-    columns[n_x + grouped[order[rank >= np.maximum(_FIRST, _PART * size)]]] = False
+    absent = rank >= np.maximum(params.first, params.first_of_group * size)
+    columns[n_x + grouped[order[absent]]] = False
     return columns

@@ -9,6 +9,7 @@ import numpy as np
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.whole_numbers import in_whole_numbers
 from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem, Search
+from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.diagnosis.system import BOUND, Clock, Side, System
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.presolve.decomposing import Part, split
@@ -44,6 +45,7 @@ def find_conflicts(
     most: int = 5,
     details: bool = True,
     families: IntArray | None = None,
+    params: ConflictParams = ConflictParams(),
 ) -> Finding:
     """Find out why a problem has no plan.
 
@@ -64,6 +66,8 @@ def find_conflicts(
     families
         (M + N + K,): of rows, x and y, the number of the component that each belongs to. A row that is the
         only one of its component in a conflict is asked first how far it has to give way.
+    params
+        Which sets are looked at, and for how long.
 
     Raises
     ------
@@ -88,11 +92,12 @@ def find_conflicts(
             continue
         if len(conflicts) >= most:
             # Whether there are more is one question: not for the details.
-            complete = complete and system.status(system.everything(), clock.share(0.5)) is LPStatus.OPTIMAL
+            if complete:
+                status = system.status(system.everything(), clock.share(params.share_of_question))
+                complete = status is LPStatus.OPTIMAL
             continue
-        search = Search(
-            system, clock, details, _families_of_members(system, part, columns, problem, families)
-        )
+        of_members = _families_of_members(system, part, columns, problem, families)
+        search = Search(system, clock, details, of_members, params)
         search.run(most - len(conflicts))
         unknown = unknown or search.unknown
         complete = complete and search.complete

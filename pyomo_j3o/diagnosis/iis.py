@@ -15,23 +15,9 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.problem import FloatArray, IntArray
+from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, Clock, Side, System
 from pyomo_j3o.lp import HighsBackend, LPStatus
-
-#: The elastic LP is solved with this number of weightings, to find a small set of rows.
-_WEIGHTINGS = 6
-
-#: This number of sets of rows is made irreducible; the smallest is kept.
-_MOST_SETS = 4
-
-#: Fraction of the time left that one set of rows may take.
-_SHARE_OF_ROWS = 0.5
-
-#: Fraction of the time left that the ties and bounds of a set of rows may take.
-_SHARE_OF_TIES = 0.25
-
-#: Fraction of the time left that relieving a conflict may take.
-_SHARE_OF_RELIEF = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +108,7 @@ class Search:
         Whether to look for ties, too, and among several sets of rows for the smallest.
     family : (S,)
         Of each member, the number of the component that it belongs to.
+    params : ConflictParams
     conflicts : list of InfeasibleSubsystem
         What was found.
     unknown : bool
@@ -134,6 +121,7 @@ class Search:
     clock: Clock
     details: bool
     family: IntArray
+    params: ConflictParams = field(default_factory=ConflictParams)
     conflicts: list[InfeasibleSubsystem] = field(default_factory=list)
     unknown: bool = False
     complete: bool = True
@@ -184,22 +172,24 @@ class Search:
         """Return the cheapest change of a conflict, None if there is none, and whether a plan exists then."""
         system, core = self.system, members.core
         everything = system.everything()
-        relief = system.relieve(everything, core, self._seconds(_SHARE_OF_RELIEF))
+        relief = system.relieve(everything, core, self._seconds(self.params.share_of_relief))
         if relief.found:
             return relief.slack, True
         # There are other conflicts. What can these rows do, whatever it takes elsewhere?
         others = np.setdiff1d(system.rows(), core)
-        relief = system.relieve(everything, core, self._seconds(_SHARE_OF_RELIEF), others)
+        relief = system.relieve(everything, core, self._seconds(self.params.share_of_relief), others)
         if not relief.found:
             # What can they do by themselves?
             around = np.concatenate([core, members.ties]) if self.details else self._with_surroundings(core)
-            relief = system.relieve(around, core, self._seconds(_SHARE_OF_RELIEF))
+            relief = system.relieve(around, core, self._seconds(self.params.share_of_relief))
         return (relief.slack if relief.found else None), False
 
     def _relieve_rows(self) -> None:
         """Relieve what conflicts are left, so that a side can be asked with all of them relieved."""
         rows = self.system.rows()
-        relief = self.system.relieve(self.system.everything(), rows, self._seconds(_SHARE_OF_RELIEF))
+        relief = self.system.relieve(
+            self.system.everything(), rows, self._seconds(self.params.share_of_relief)
+        )
         if relief.found:
             self.system.move(rows, relief.slack)
 
@@ -259,7 +249,7 @@ class Search:
         supports = self._elastic_supports()
         if supports is not None:
             return supports
-        clock = self.clock.share(_SHARE_OF_ROWS)
+        clock = self.clock.share(self.params.share_of_rows)
         status = system.status(system.everything(), clock)
         if status is not LPStatus.INFEASIBLE:
             self.unknown = self.unknown or status is not LPStatus.OPTIMAL
@@ -271,7 +261,7 @@ class Search:
     def _elastic_supports(self) -> list[IntArray] | None:
         """Return sets of rows that have a dual in elastic LPs, smallest first; None if no row gives way."""
         system = self.system
-        clock = self.clock.share(_SHARE_OF_ROWS)
+        clock = self.clock.share(self.params.share_of_rows)
         if clock.left() <= 0:
             return None
         rows = system.rows()
@@ -280,7 +270,7 @@ class Search:
         program = HighsBackend().open(system.elastic(system.everything(), rows, weight))
         found: dict[bytes, IntArray] = {}
         try:
-            for trial in range(_WEIGHTINGS):
+            for trial in range(self.params.weightings):
                 if trial:
                     price = weight * np.exp(rng.normal(0.0, 1.0, len(weight)))
                     program.set_objective(np.concatenate([np.zeros(system.n_columns), -price]))
@@ -328,7 +318,7 @@ class Search:
     def _irreducible(self, supports: list[IntArray]) -> _Members:
         """Return the smallest irreducible set of rows made of `supports`, and its ties."""
         system = self.system
-        clock = self.clock.share(_SHARE_OF_ROWS)
+        clock = self.clock.share(self.params.share_of_rows)
         core, proven = self._smallest(supports, clock)
         of_equality = self._of_one_equality(core, clock)
         if of_equality is not None:
@@ -340,7 +330,7 @@ class Search:
             return _Members(np.sort(kept), _NOTHING, proven, True)
         if not self.details:
             return _Members(core, around, proven, False)
-        kept, ties_proven = self._delete_grown(around, core, self.clock.share(_SHARE_OF_TIES))
+        kept, ties_proven = self._delete_grown(around, core, self.clock.share(self.params.share_of_ties))
         return _Members(core, np.sort(kept), proven, ties_proven)
 
     def _smallest(self, supports: list[IntArray], clock: Clock) -> tuple[IntArray, bool]:
@@ -351,7 +341,7 @@ class Search:
         proven = False
         tried = 0
         for support in [*supports, rows]:
-            if best is not None and (tried >= _MOST_SETS or not self.details or clock.left() <= 0):
+            if best is not None and (tried >= self.params.sets or not self.details or clock.left() <= 0):
                 break
             # A dual that counted as rounding may have been none: then the support has a plan.
             if system.status(np.union1d(support, around), clock) is not LPStatus.INFEASIBLE and not (

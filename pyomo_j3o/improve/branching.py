@@ -126,7 +126,7 @@ class Tree:
         self._effort = float(np.clip(tightened.iterations, least, largest))
         columns = kernel_columns(tightened, self._params.kernel * self._gap)
         columns[: self._n_x] |= best.x
-        self.kernel = Kernel(tightened.model, backend, self._n_x, columns)
+        self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp)
         self._number = itertools.count()
         self._costs = _PseudoCosts(self._n_x)
         self._margin = self._params.margin
@@ -215,10 +215,10 @@ class Tree:
         return self.incumbent + self._margin * abs(self.incumbent) if np.isfinite(self.incumbent) else -np.inf
 
     def _settled(self) -> float:
-        """Return the bound at which a box is of no more use, half the gap asked for above the incumbent."""
+        """Return the bound at which a box is of no more use, a part of the gap above the incumbent."""
         if not np.isfinite(self.incumbent):
             return -np.inf
-        return self.incumbent + min(0.5 * self._rel_gap, self._margin) * abs(self.incumbent)
+        return self.incumbent + min(self._params.settled * self._rel_gap, self._margin) * abs(self.incumbent)
 
     def _push(self, node: _Node) -> None:
         node.key = -node.bound
@@ -230,9 +230,9 @@ class Tree:
             heapq.heappush(self._open, node)
 
     def _unpark(self) -> None:
-        """Go on with nodes close to the incumbent: the margin becomes a tenth, in the end nothing."""
+        """Go on with nodes close to the incumbent: the margin shrinks, in the end to nothing."""
         waiting, self._parked = self._parked, []
-        self._margin = 0.1 * self._margin if self._margin > 1e-12 else 0.0
+        self._margin = self._params.margin_factor * self._margin if self._margin > 1e-12 else 0.0
         for node in waiting:
             self._push(node)
 

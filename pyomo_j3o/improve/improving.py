@@ -11,6 +11,7 @@ import numpy as np
 from pyomo_j3o.alternate.lagrangian import Surrogate, price
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.alternate.onloading import greedy
+from pyomo_j3o.alternate.params import GreedyParams
 from pyomo_j3o.certify.relaxation import Tightened
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray
@@ -46,6 +47,8 @@ class Task:
     mip_solvers : callable or None
         Returns the MIP solvers for small parts and wide gaps, best first; None to do without.
     params : SearchParams
+    greedy : GreedyParams
+        Of the greedy step that completes rounded placements.
     """
 
     structure: Structure
@@ -54,6 +57,7 @@ class Task:
     deadline: Deadline = NEVER
     mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
     params: SearchParams = field(default_factory=SearchParams)
+    greedy: GreedyParams = field(default_factory=GreedyParams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +239,13 @@ class _Search:
     def _round(self, candidate: Candidate) -> Routing | None:
         """Round a fractional placement, fill it greedily at the LP's prices, and route it; None if known."""
         structure, deadline, x = self._task.structure, self._task.deadline, candidate.x
+        params = self._task.greedy
         rounded = ((x > 0.5) & (candidate.upper > 0.5)) | (candidate.lower > 0.5)
         if np.any(np.abs(x - rounded) > INTEGRAL) or not structure.placeable(rounded):
             surrogate = price(structure, candidate.duals[: structure.problem.n_rows])
-            rounded = greedy(surrogate, by_density=False, start=rounded, deadline=deadline)
+            rounded = greedy(surrogate, by_density=False, start=rounded, deadline=deadline, params=params)
             if not structure.placeable(rounded) and not deadline.over:
-                rounded = greedy(surrogate, by_density=False, deadline=deadline)
+                rounded = greedy(surrogate, by_density=False, deadline=deadline, params=params)
         if not structure.placeable(rounded) or rounded.tobytes() in self._tried:
             return None
         self._tried.add(rounded.tobytes())

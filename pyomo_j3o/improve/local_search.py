@@ -75,7 +75,7 @@ class Neighbourhood:
         x: BoolArray,
         double: bool = False,
         deadline: Deadline = NEVER,
-        params: DescentParams = DescentParams(),  # noqa: B008
+        params: DescentParams = DescentParams(),
     ) -> None:
         self._deadline = deadline
         self.structure = structure

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pyomo_j3o.certify.params import KernelParams
+
 
 @dataclass(frozen=True, slots=True)
 class DescentParams:
@@ -89,6 +91,12 @@ class TreeParams:
         After another dive, the next one waits until the number of nodes has grown by this factor.
     margin : float
         Fraction of the incumbent. Nodes closer to it wait until all others are done.
+    margin_factor : float
+        When all others are done, the margin is multiplied by it, and the nodes beyond it are searched.
+    settled : float
+        Fraction of the relative gap asked for. A node that is closer to the incumbent, and within the margin,
+        is given up.
+    lp : KernelParams
     dive : DiveParams
     """
 
@@ -110,6 +118,9 @@ class TreeParams:
     dive_after: int = 2
     wait: int = 2
     margin: float = 1e-3
+    margin_factor: float = 0.1
+    settled: float = 0.5
+    lp: KernelParams = field(default_factory=KernelParams)
     dive: DiveParams = field(default_factory=DiveParams)
 
 

@@ -43,6 +43,7 @@ from pyomo_j3o.lp import Backend, choose_backend, gurobi
 from pyomo_j3o.methods import baj3o, exact, j3o
 from pyomo_j3o.methods.instance import Instance
 from pyomo_j3o.methods.own_rows import OwnRows
+from pyomo_j3o.methods.params import OwnRowsParams, Params
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.methods.vetting import vetted
 from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
@@ -66,6 +67,8 @@ class J3O(SolverBase):
 
     CONFIG = J3OConfig()
     name = "j3o"
+    #: Parameters of the method. They are no options: only tests and the tuning set replace them.
+    params = Params()
 
     def __init__(self, **kwds: Any) -> None:
         require_known(self.CONFIG, {key: value for key, value in kwds.items() if key != "name"})
@@ -169,7 +172,7 @@ class J3O(SolverBase):
         deadline = Deadline(limit - timings.elapsed())
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
-            compiled = _compile(model, config, deadline)
+            compiled = _compile(model, config, deadline, self.params.own_rows)
         deadline.require()
         instance, linear = compiled.instance, compiled.linear
         exactly = compiled.algorithm == "exact"
@@ -180,7 +183,8 @@ class J3O(SolverBase):
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             _log_sizes(model, compiled.problem, backend, log)
             # What the MIP solvers could improve, the exact algorithm proves.
-            settings = _settings(config, compiled.scaling.objective, None if exactly else mip_solvers)
+            factor = compiled.scaling.objective
+            settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
             given = _start(compiled.inverse) if config.warm_start else None
             context = Context(backend, deadline, timings, log)
             if exactly:
@@ -285,7 +289,7 @@ class _Compiled:
         return self.instance.forms.last
 
 
-def _compile(model: BlockData, config: Any, deadline: Deadline) -> _Compiled:
+def _compile(model: BlockData, config: Any, deadline: Deadline, params: OwnRowsParams) -> _Compiled:
     """Read the model, and bring it into the forms that the solvers take."""
     problem, inverse = compile_model(model, config.strict, deadline)
     deadline.require()
@@ -297,7 +301,7 @@ def _compile(model: BlockData, config: Any, deadline: Deadline) -> _Compiled:
         if algorithm != "exact" or config.mip_solver == "highs":
             raise forms.not_linear.named(variable)
         not_linear = forms.not_linear.reason(variable)
-    own = OwnRows(problem, forms.scaling)
+    own = OwnRows(problem, forms.scaling, params=params)
     instance = Instance(forms, inverse.met, own)
     return _Compiled(problem, inverse, algorithm, own, instance, not_linear)
 
@@ -329,7 +333,12 @@ def _choose_mip_solvers(compiled: _Compiled, config: Any, lp_solver: str) -> Ite
     )
 
 
-def _settings(config: Any, factor: float, mip_solvers: Callable[[], Iterator[MIPSolver]] | None) -> Settings:
+def _settings(
+    config: Any,
+    factor: float,
+    mip_solvers: Callable[[], Iterator[MIPSolver]] | None,
+    params: Params,
+) -> Settings:
     """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
     limit = math.inf if config.time_limit is None else config.time_limit
     abs_gap = config.abs_gap or 0.0
@@ -342,6 +351,7 @@ def _settings(config: Any, factor: float, mip_solvers: Callable[[], Iterator[MIP
             iterations=config.max_iterations,
             improve=config.improve,
             rule=config.stop,
+            params=params.loop,
         ),
         rel_gap=config.rel_gap,
         abs_gap=abs_gap * factor,
@@ -352,6 +362,7 @@ def _settings(config: Any, factor: float, mip_solvers: Callable[[], Iterator[MIP
         max_iterations=config.max_iterations,
         threads=config.threads,
         mip_solvers=mip_solvers,
+        params=params,
     )
 
 

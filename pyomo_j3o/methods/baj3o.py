@@ -15,10 +15,7 @@ from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.methods import j3o
 from pyomo_j3o.methods.run import Run
 from pyomo_j3o.methods.settings import Context, Settings
-from pyomo_j3o.presolve.setup_payers import NEGLIGIBLE, Charged, charge_when_onloaded, charge_when_used
-
-#: Where J3O's search is one of its own, the part of a time limit that it gets within BAJ3O's.
-_SHARE_OF_J3O = 0.5
+from pyomo_j3o.presolve.setup_payers import Charged, charge_when_onloaded, charge_when_used
 
 #: What a row may be missed by, and still count as met.
 _TOLERANCE = 1e-7
@@ -55,7 +52,9 @@ def solve(
     if problem.batches is None or context.deadline.over:
         return j3o.solve(problem, settings, context)
     # Who asks for a tiny gap wants the set-ups that hardly count, too.
-    negligible = settings.rel_gap >= NEGLIGIBLE
+    negligible = settings.params.presolve.negligible
+    if settings.rel_gap < negligible:
+        negligible = 0.0
     while True:
         charged = charge_when_used(problem, negligible, charge_all=not batching_aware)
         if charged.indicators_left and not (batching_aware and settings.max_iterations == 1):
@@ -70,7 +69,7 @@ def solve(
                 trace[-1] = _at_the_end(trace[-1], outcome.plan.objective, problem.sense)
             return outcome, trace
         # There was no room for set-ups that seemed not to count.
-        negligible = False
+        negligible = 0.0
 
 
 class BatchedRun(Run):
@@ -89,7 +88,7 @@ class BatchedRun(Run):
         known, before = list(self.prices), len(self.progress.trace)
         y = start.y if start.feasible else np.zeros(self.structure.problem.n_offloading)
         with self.context.timings.phase("onload"):
-            steps = BatchSurrogate(charged, self.parts.parts, self.context.backend, y)
+            steps = BatchSurrogate(charged, self.parts.parts, self.context.backend, y, self.params.loop)
         found: list[Routing] = []
 
         def onload(prices: FloatArray) -> BoolArray:
@@ -111,7 +110,7 @@ class BatchedRun(Run):
             return None if ending is Ending.STALLED and not steps.settled else ending
 
         self.context.log.line("BAJ3O: alternation with the surrogate of the set-ups")
-        alternate(onload, offload, start.duals, observe)
+        alternate(onload, offload, start.duals, observe, self.params.loop)
         self.prices = known
         good = [routing for routing in found if routing.feasible]
         return [max(good, key=lambda routing: routing.merit).x] if good else []
@@ -119,7 +118,7 @@ class BatchedRun(Run):
 
 def _solve_in_two(
     charged: Charged,
-    negligible: bool,
+    negligible: float,
     settings: Settings,
     context: Context,
     batching_aware: bool,
@@ -135,7 +134,8 @@ def _solve_in_two(
         if certificate.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED):
             return certificate, []
         bound = certificate.bound
-    deadline = context.deadline.share(_SHARE_OF_J3O) if batching_aware else context.deadline
+    share = settings.params.run.share_of_j3o
+    deadline = context.deadline.share(share) if batching_aware else context.deadline
     context.log.line("J3O: every onloaded model charged for its batches")
     first, trace = j3o.solve(
         tied.problem,

@@ -113,7 +113,7 @@ class _Run:
         self.instance = instance
         self.settings = settings
         self.context = context
-        self.params = settings.exact
+        self.params = settings.params.exact.start
         self.progress = Progress(instance.problem.sense, settings, context)
         self.incumbent = Incumbent(instance, context)
         if instance.linear is not None:

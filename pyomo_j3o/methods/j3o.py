@@ -85,7 +85,7 @@ def search(run: Run) -> Ending:
         ending = run.certify()
         if ending is not None:
             return ending
-    routing, ending = alternate(run.onload, run.offload, run.prices[-1], run.observe)
+    routing, ending = alternate(run.onload, run.offload, run.prices[-1], run.observe, run.params.loop)
     run.keep(routing)
     if ending is Ending.UNBOUNDED:
         return run.tell_unbounded()

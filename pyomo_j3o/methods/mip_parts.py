@@ -35,10 +35,6 @@ TOLERANCE = 1e-6
 #: An absolute gap below this is rounding.
 _LEAST_GAP = 1e-9
 
-#: Routing and checking the last plan take this fraction of the seconds of compilation, on whatever machine.
-#: The MIP solver's limit is so much earlier, by the second fraction of the whole limit at most.
-_LAST_CHECK, _LARGEST_PART_OF_CHECK = 0.3, 0.1
-
 
 @dataclass(slots=True)
 class PartState:
@@ -150,7 +146,7 @@ class MIPParts:
         self._interrupted = threading.Event()
         place = _places(problem, instance)
         self.states: list[PartState] = []
-        for part in split(problem):
+        for part in split(problem, settings.params.presolve.smallest_part):
             if len(part.onloading) + len(part.offloading):
                 # Else rows of constants, which the compiler has checked.
                 self.states.append(self._state_of(part, place))
@@ -252,9 +248,9 @@ class MIPParts:
         deadline = self._context.deadline
         if not deadline.limited:
             return deadline
-        left, timings = deadline.left(), self._context.timings
-        check = _LAST_CHECK * timings.seconds["compile"]
-        return deadline.within(left - min(check, _LARGEST_PART_OF_CHECK * (left + timings.elapsed())))
+        left, timings, params = deadline.left(), self._context.timings, self._settings.params.exact
+        check = params.last_check * timings.seconds["compile"]
+        return deadline.within(left - min(check, params.largest_check * (left + timings.elapsed())))
 
     def _tell(self, state: PartState, solver: MIPSolver) -> None:
         """Log what the solver gets."""

@@ -33,6 +33,7 @@ from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.lp.highs import HighsProgram
+from pyomo_j3o.methods.params import OwnRowsParams
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, solve_checked
 from pyomo_j3o.presolve.scaling import Scaling
 
@@ -44,28 +45,12 @@ TIGHT = {
 }
 
 
-#: With no more free onloading variables, every placement is routed: to prove which is best, to find any.
-FEW_TO_PROVE, _FEW_TO_FIND = 10, 12
-
-
 #: Where rows contradict one another by less than they may be missed by, a plan may use this part of it.
 _WIDER = 0.9
 
 
-#: So many placements that cannot be routed are excluded, one after the other, in so many seconds.
-_MOST_EXCLUDED, _SECONDS = 50, 10.0
-
-
-#: So many times the x that mend most of a missed row change.
-_ROUNDS_OF_MENDING = 5
-
-
 #: What rounding may take from a side less the terms of x, per unit of their sizes.
 _GRAIN = 1e-15
-
-
-#: So long does a descent look for a better plan.
-_SECONDS_OF_DESCENT = 2.0
 
 
 #: Of a query that is a trace of rounding, a batch would cost its set-up all the same.
@@ -117,11 +102,14 @@ class OwnRows:
         To units that suit solvers.
     missed : tuple of (int, float) or None
         The row or bound that the last plan refused misses most, and by how much; see `first_missed`.
+    params : OwnRowsParams
+        How long a search may take.
     """
 
     problem: Problem
     scaling: Scaling
     missed: tuple[int, float] | None = None
+    params: OwnRowsParams = field(default_factory=OwnRowsParams)
     _units: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,7 +189,8 @@ class OwnRows:
         deadline
             When to end.
         """
-        if len(free_variables(self.problem)) <= (_FEW_TO_FIND if start.plan is None else FEW_TO_PROVE):
+        few = self.params.few_to_find if start.plan is None else self.params.few_to_prove
+        if len(free_variables(self.problem)) <= few:
             return self._best_of_all(deadline)
         if start.plan is not None:
             return self.descend(start, deadline)
@@ -225,8 +214,8 @@ class OwnRows:
         # Where nothing forbids it, everything open can be routed whatever a huge M lets slip.
         best = self.route(self.problem.onloading_upper > 0.5, deadline.left())
         model, n = relaxation_model(linear), linear.n_onloading
-        for _ in range(_MOST_EXCLUDED):
-            left = min(deadline.left(), _SECONDS)
+        for _ in range(self.params.excluded):
+            left = min(deadline.left(), self.params.seconds_of_milp)
             if left <= 0:
                 break
             limits = Limits(left, rel_gap=rel_gap, threads=1)
@@ -272,7 +261,7 @@ class OwnRows:
         per_x = sparse.csr_array(problem.onloading_rows + opening)
         row = np.repeat(np.arange(m), np.diff(per_x.indptr))
         fixed = problem.onloading_lower == problem.onloading_upper
-        for _ in range(_ROUNDS_OF_MENDING):
+        for _ in range(self.params.mending):
             at = x.astype(float)
             body = activities(problem, at, y)
             missed = violations(problem, at, y)[:m] > allowed_violations(problem, at, y)[:m]
@@ -293,7 +282,7 @@ class OwnRows:
     def descend(self, start: Routed, deadline: Deadline) -> Routed:
         """Return the best plan that changes of one x at a time lead to, as far as a short time allows."""
         best, last = start, None
-        end = time.perf_counter() + min(deadline.left(), _SECONDS_OF_DESCENT)
+        end = time.perf_counter() + min(deadline.left(), self.params.seconds_of_descent)
         for i in itertools.cycle(free_variables(self.problem).tolist()):
             left = end - time.perf_counter()
             if best.plan is None or i == last or left <= 0:

@@ -1,8 +1,13 @@
-"""Parameters of the methods. Values are chosen on the tuning set."""
+"""Parameters of the methods, and of everything below them. Values are chosen on the tuning set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pyomo_j3o.alternate.params import LoopParams
+from pyomo_j3o.certify.params import CutParams
+from pyomo_j3o.improve.params import SearchParams
+from pyomo_j3o.presolve.params import PresolveParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +39,106 @@ class StartParams:
     share: float = 0.5
     share_if_short: float = 0.9
     nonzeros_per_second: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExactParams:
+    """Of the exact method.
+
+    Attributes
+    ----------
+    last_check : float
+        Fraction of the seconds of compilation that routing and checking the last plan take. The MIP solver's
+        limit is earlier by as much.
+    largest_check : float
+        Fraction of the whole limit that this may not exceed.
+    start : StartParams
+    """
+
+    last_check: float = 0.3
+    largest_check: float = 0.1
+    start: StartParams = field(default_factory=StartParams)
+
+
+@dataclass(frozen=True, slots=True)
+class RunParams:
+    """Of the steps of one solve by J3O, and of their time.
+
+    Attributes
+    ----------
+    reserved : float
+        Fraction of a time limit that the search for a bound leaves to the search for a plan.
+    most_fractional : float
+        Fraction of the positive onloading variables of the relaxation. If more are fractional, the rounded
+        relaxation is no placement to start from.
+    without : float
+        Without a plan, the search after the loop may take this multiple of the time before it.
+    least_without : float
+        Seconds that it may take in any case.
+    first_plan : float
+        Seconds, at least, for which a MILP solver is asked for a first plan.
+    share_of_j3o : float
+        Fraction of a time limit that J3O's search gets where it is one of its own within BAJ3O's.
+    """
+
+    reserved: float = 0.5
+    most_fractional: float = 0.5
+    without: float = 4.0
+    least_without: float = 2.0
+    first_plan: float = 0.5
+    share_of_j3o: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRowsParams:
+    """Of the search for a plan, or for a proof, in the rows as the user wrote them.
+
+    Attributes
+    ----------
+    few_to_prove : int
+        Free onloading variables. With no more, every placement is routed to prove which is best.
+    few_to_find : int
+        The same, to find any plan.
+    excluded : int
+        Most placements without a routing that are excluded, one after the other.
+    seconds_of_milp : float
+        Seconds that the MILP for each of them may take.
+    mending : int
+        Rounds in which the onloading variables change that mend most of a missed row.
+    seconds_of_descent : float
+        Seconds that a descent looks for a better plan.
+    seconds_of_proof : float
+        Seconds that a plan, or a proof that there is none, is looked for where solvers are not believed.
+    """
+
+    few_to_prove: int = 10
+    few_to_find: int = 12
+    excluded: int = 50
+    seconds_of_milp: float = 10.0
+    mending: int = 5
+    seconds_of_descent: float = 2.0
+    seconds_of_proof: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Of the whole method, step by step.
+
+    Attributes
+    ----------
+    presolve : PresolveParams
+    cuts : CutParams
+    loop : LoopParams
+    search : SearchParams
+    run : RunParams
+    exact : ExactParams
+    own_rows : OwnRowsParams
+    """
+
+    presolve: PresolveParams = field(default_factory=PresolveParams)
+    cuts: CutParams = field(default_factory=CutParams)
+    loop: LoopParams = field(default_factory=LoopParams)
+    search: SearchParams = field(default_factory=SearchParams)
+    run: RunParams = field(default_factory=RunParams)
+    exact: ExactParams = field(default_factory=ExactParams)
+    own_rows: OwnRowsParams = field(default_factory=OwnRowsParams)

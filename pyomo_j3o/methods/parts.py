@@ -19,7 +19,7 @@ from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
-from pyomo_j3o.methods.settings import Context
+from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.decomposing import split
 
 
@@ -30,9 +30,7 @@ class Parts:
     ----------
     structure
         Of the whole problem, linear.
-    threads
-        Number of parts that are worked on at a time; None for one.
-    context
+    settings, context
         Of the solve.
 
     Attributes
@@ -45,11 +43,12 @@ class Parts:
         The relaxation of each with its cuts; None where there is none.
     """
 
-    def __init__(self, structure: Structure, threads: int | None, context: Context) -> None:
+    def __init__(self, structure: Structure, settings: Settings, context: Context) -> None:
         self._structure = structure
         self._context = context
-        self._threads = threads
-        self.parts = split(structure.problem)
+        self._threads = settings.threads
+        self._params = settings.params
+        self.parts = split(structure.problem, settings.params.presolve.smallest_part)
         self.structures: list[Structure] = []
         if len(self.parts) == 1:
             self.structures.append(replace(structure, problem=self.parts[0].problem))
@@ -81,19 +80,21 @@ class Parts:
         x = np.zeros(self._structure.problem.n_onloading, dtype=bool)
         for part, structure in zip(self.parts, self.structures, strict=True):
             if len(part.onloading):
-                x[part.onloading] = greedy_onloading(structure, prices[part.rows], deadline)
+                x[part.onloading] = greedy_onloading(
+                    structure, prices[part.rows], deadline, self._params.loop.greedy
+                )
         return x
 
     def relax(self, with_cuts: bool, deadline: Deadline) -> Relaxation:
         """Relax every part by itself, and note what is proven of each."""
-        context = self._context
+        context, params = self._context, self._params.cuts
 
         def work(k: int, deadline: Deadline) -> Relaxation:
             try:
-                return relax(self.structures[k], context.backend, with_cuts, deadline)
+                return relax(self.structures[k], context.backend, with_cuts, deadline, params)
             except BackendError as error:
                 context.log.line(f"The relaxation proves no bound: {error}")
-                return relax(self.structures[k], context.backend, with_cuts, Deadline(0.0))
+                return relax(self.structures[k], context.backend, with_cuts, Deadline(0.0), params)
 
         every = range(len(self.parts))
         relaxations = in_parts(work, self.weights(every), deadline, self.threads(context.backend))

@@ -41,18 +41,6 @@ _WITHOUT_PLAN = {
 #: What closing idle variables gains is told if it is more than this fraction of the objective.
 _NOTED = 1e-6
 
-#: Where no plan is known, a MILP solver's word is waited for: at least this number of seconds.
-_LEAST_WORD = 0.5
-
-#: Without a plan, the search after the loop may take this multiple of the time before it.
-_WITHOUT = 4.0
-
-#: It may take this number of seconds in any case.
-_LEAST_WITHOUT = 2.0
-
-#: Without a limit, the search for a bound may take any time; else this fraction of it stays for the search.
-_RESERVED = 0.5
-
 
 class NoPlacement(Exception):
     """Leaves the loop: it is proven that no placement satisfies the rows over onloading variables."""
@@ -68,13 +56,14 @@ class Run:
         self.structure = structure
         self.settings = settings
         self.context = context
+        self.params = settings.params
         self.progress = Progress(structure.problem.sense, settings, context)
         context.deadline.require()
         if settings.proven is not None:
             self.progress.prove(settings.proven)
         elif settings.bound != "none":
             self.progress.prove(bound_of_columns(structure.problem))
-        self.parts = Parts(structure, settings.threads, context)
+        self.parts = Parts(structure, settings, context)
         self.prices: list[FloatArray] = [np.zeros(structure.problem.n_rows)]
         self.best: Routing | None = None
         self._step: OffloadingByParts | None = None
@@ -95,7 +84,8 @@ class Run:
         reduction = SameColumns(problem, problem.n_rows)
         if settings.charged is None:  # whose rows are numbered already
             with context.timings.phase("compile"):
-                reduction = aggregate_capacities(problem, context.backend, context.deadline)
+                presolve = settings.params.presolve
+                reduction = aggregate_capacities(problem, context.backend, context.deadline, presolve)
                 context.deadline.require()
         structure = analyse(reduction.problem, context.deadline)
         if settings.onloading_step is not None:
@@ -162,7 +152,7 @@ class Run:
         deadline = self.context.deadline
         with self.context.timings.phase("certify"):
             # A part of a short time limit stays for the search: a plan without a bound beats none.
-            limited = deadline.share(1.0 - _RESERVED) if deadline.limited else deadline
+            limited = deadline.share(1.0 - self.params.run.reserved) if deadline.limited else deadline
             relaxation = self.parts.relax(self.settings.bound == "cuts", limited)
         self.prices = [relaxation.duals]
         if relaxation.status is LPStatus.UNBOUNDED:
@@ -177,7 +167,8 @@ class Run:
         """Note the placements that the relaxation suggests."""
         positive, rounded = relaxation.x > 1e-6, relaxation.x > 0.5
         self._starts.append(positive)
-        if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= 0.5 * np.sum(positive):
+        most = self.params.run.most_fractional * np.sum(positive)
+        if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= most:
             # Where most of it is fractional, rounding says little.
             self._starts.append(rounded)
         free = self._onload_at_start is None and self.settings.onloading_step is None
@@ -221,7 +212,7 @@ class Run:
             routing = self.step(x, self.context.deadline.left(), at_least)
         if routing.solved:
             self.prices.append(routing.duals)
-            del self.prices[: -self.settings.search.descent.memory]  # no step looks back farther
+            del self.prices[: -self.params.search.descent.memory]  # no step looks back farther
         return routing
 
     def observe(self, routing: Routing, best: Routing, cycle: int, since: int = 0) -> Ending | None:
@@ -263,9 +254,13 @@ class Run:
         """Search every part by itself, and take over what that finds and proves."""
         if not (start.solved and self.structure.placeable(start.x)):
             return ending
-        context, numbers = self.context, self.parts.with_x
+        context, params, numbers = self.context, self.params.run, self.parts.with_x
         # Without a plan, the MILP solver waits with the rest of the time.
-        allowed = np.inf if start.feasible else max(_WITHOUT * context.timings.elapsed(), _LEAST_WITHOUT)
+        allowed = (
+            np.inf
+            if start.feasible
+            else max(params.without * context.timings.elapsed(), params.least_without)
+        )
         deadline = context.deadline.within(allowed)
         incumbent = self.known.objective if self.has_plan else -np.inf
         driver = PartsDriver(self.parts, start, incumbent, self.progress, self._prove)
@@ -299,12 +294,18 @@ class Run:
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
     ) -> Generator[Found, None, None]:
         """Search part k by itself."""
-        settings, context = self.settings, self.context
+        settings, params, context = self.settings, self.params, self.context
         part, structure, tightened = self.parts.parts[k], self.parts.structures[k], self.parts.tightened[k]
         if tightened is None and settings.bound != "cuts":
-            tightened = relax(structure, context.backend, True, deadline).tightened
+            tightened = relax(structure, context.backend, True, deadline, params.cuts).tightened
         task = Task(
-            structure, context.backend, settings.rel_gap, deadline, settings.mip_solvers, settings.search
+            structure,
+            context.backend,
+            settings.rel_gap,
+            deadline,
+            settings.mip_solvers,
+            params.search,
+            params.loop.greedy,
         )
         prices = [vector[part.rows] for vector in self.prices]
         yield from improve(
@@ -355,8 +356,8 @@ class Run:
 
         Its presolve refutes in no time what a search by LPs refutes in thousands of nodes.
         """
-        seconds = min(self.context.deadline.left(), max(_LEAST_WORD, self.context.timings.elapsed()))
-        return self._first_plan(seconds)
+        seconds = max(self.params.run.first_plan, self.context.timings.elapsed())
+        return self._first_plan(min(self.context.deadline.left(), seconds))
 
     def find_first(self, ending: Ending) -> Ending:
         """Fall back on branch and bound if no plan was found by the heuristic."""

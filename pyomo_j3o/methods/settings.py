@@ -13,9 +13,8 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray
 from pyomo_j3o.core.results import Record, Timings, relative_gap, rounding
-from pyomo_j3o.improve.params import SearchParams
 from pyomo_j3o.lp import Backend
-from pyomo_j3o.methods.params import StartParams
+from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip import MIPSolver
 from pyomo_j3o.presolve.setup_payers import Charged
 
@@ -66,10 +65,8 @@ class Settings:
         Number of independent parts that are worked on at a time; None for one.
     mip_solvers
         Returns the MIP solvers that may finish the improvement, best first; None for none.
-    search
-        Parameters of the search after the loop.
-    exact
-        Where J3O's plan is of use to a MIP solver.
+    params
+        Parameters of all steps.
     start
         A placement to begin with, (N,) bool, or None.
     charged
@@ -92,8 +89,7 @@ class Settings:
     callback: Callable[[Record], None] | None = None
     threads: int | None = None
     mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
-    search: SearchParams = field(default_factory=SearchParams)
-    exact: StartParams = field(default_factory=StartParams)
+    params: Params = field(default_factory=Params)
     start: BoolArray | None = None
     charged: Charged | None = None
     proven: float | None = None

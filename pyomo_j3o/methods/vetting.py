@@ -20,12 +20,9 @@ from pyomo_j3o.improve.feasibility import first_plan
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.lp.highs import HighsProgram
-from pyomo_j3o.methods.own_rows import FEW_TO_PROVE, TIGHT, OwnRows, Routed, free_variables
+from pyomo_j3o.methods.own_rows import TIGHT, OwnRows, Routed, free_variables
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.decomposing import take
-
-#: So long is a plan, or a proof that there is none, looked for where solvers are not believed.
-_SECONDS_OF_PROOF = 5.0
 
 
 def vetted(
@@ -93,7 +90,7 @@ def _best_of_few(outcome: Outcome, own: OwnRows, settings: Settings, context: Co
     """
     plan, problem = outcome.plan, own.problem
     assert plan is not None
-    if problem.batches is not None or len(free_variables(problem)) > FEW_TO_PROVE:
+    if problem.batches is not None or len(free_variables(problem)) > own.params.few_to_prove:
         return outcome
     given_up = outcome.ending in (Ending.FIXED_POINT, Ending.THRASHING, Ending.STALLED)
     searched = settings.improve and settings.bound != "none" and settings.onloading_step is None
@@ -134,7 +131,8 @@ def _searched(
 ) -> Routed:
     """Return what a search of the placements finds and proves in a few seconds."""
     with context.timings.phase("offload"):
-        return own.search(linear, start, settings.rel_gap, context.deadline.within(_SECONDS_OF_PROOF))
+        deadline = context.deadline.within(own.params.seconds_of_proof)
+        return own.search(linear, start, settings.rel_gap, deadline)
 
 
 def _is_proven_infeasible(problem: Problem, deadline: Deadline) -> bool:

@@ -21,6 +21,7 @@ from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
+from pyomo_j3o.mip.params import HighsParams
 
 _MODEL_STATUS = highspy.HighsModelStatus
 
@@ -40,28 +41,12 @@ _STATUS = {
     _MODEL_STATUS.kInterrupt: LPStatus.INTERRUPTED,
 }
 
-#: Nonzeros that HiGHS's presolve takes a second for, where it is slow.
-_PRESOLVED_PER_SECOND = 20_000
-
 #: Where the limit is short for the size, what does not look at the clock is left out: both presolves, of the
 #: MIP and of its first LP, and the analytic centre in a thread of its own.
 _SHORT = {"presolve": "off", "mip_root_presolve_only": True, "threads": 1}
 
-#: Nonzeros that the feasibility jump, which does not look at the clock either, takes a second for at least.
-_JUMPED_PER_SECOND = 100_000
-
-#: Nonzeros that HiGHS takes a second to set up before its first LP: with less time it finds nothing.
-_SET_UP_PER_SECOND = 400_000
-
-#: HiGHS still works on so many nonzeros a second when its limit is over, rounding what its last LP left: its
-#: limit is so much earlier, by this part at most.
-_ENDED_PER_SECOND, _LARGEST_PART_OF_END = 500_000, 0.25
-
 #: Entries below this HiGHS drops by default; so it does here, unless the model has any.
 _DROPPED = 1e-9
-
-#: So many nodes are spent on a second look at what presolve calls infeasible.
-_LOOK = 100
 
 #: From a start near the optimum on, what HiGHS spends on sub-MIPs and on restarts of its root is a third to
 #: two thirds of its time, and often finds what is there already. Where it does not, the search is given back.
@@ -72,11 +57,6 @@ _PROOF_ONLY = {
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_allow_restart": False,
 }
-
-#: A proof is stuck, and the search is given back, where so many times the nodes found no better plan and left
-#: this share of the gap or more. The count begins with so many nodes.
-_TIMES_THE_NODES, _STUCK, _NODES_BEFORE_STUCK = 4, 0.9, 50
-
 
 #: Tolerances of integrality and of rows, and of duals in presolve.
 _TIGHT = {
@@ -121,6 +101,8 @@ class HighsMIP:
         Random seed.
     reason
         Why HiGHS was taken, for the log.
+    params
+        What it is asked to do in a short time, and when a proof is stuck.
     """
 
     name = "highs"
@@ -134,10 +116,12 @@ class HighsMIP:
         options: SolverOptions | None = None,
         seed: int = 0,
         reason: str = "",
+        params: HighsParams = HighsParams(),
     ) -> None:
         refuse_options(options or {})
         self._own = dict(options or {})
         self._seed = seed
+        self._params = params
         self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._own)  # an unknown option is an error here, before any work is done
         require_right_highs()
@@ -161,15 +145,15 @@ class HighsMIP:
             options["small_matrix_value"] = _DROPPED
         if limits.tight:
             options.update(_TIGHT)
-        size = model.linear.matrix.nnz
-        if size > _SET_UP_PER_SECOND * limits.time:
+        size, params = model.linear.matrix.nnz, self._params
+        if size > params.set_up_per_second * limits.time:
             return MIPSolution.without_values(LPStatus.TIME_LIMIT)
-        if size > _PRESOLVED_PER_SECOND * limits.time:
+        if size > params.presolved_per_second * limits.time:
             options.update(_SHORT)
-        if size > _JUMPED_PER_SECOND * limits.time:
+        if size > params.jumped_per_second * limits.time:
             options["mip_heuristic_run_feasibility_jump"] = False
         if np.isfinite(limits.time):
-            end = min(size / _ENDED_PER_SECOND, _LARGEST_PART_OF_END * limits.time)
+            end = min(size / params.ended_per_second, params.largest_end * limits.time)
             limits = replace(limits, time=limits.time - end)
         options.update(
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
@@ -204,7 +188,7 @@ class HighsMIP:
         self, model: MIPModel, limits: Limits, options: SolverOptions, start: Start, write: Write | None
     ) -> tuple[MIPSolution | None, bool]:
         """Solve without HiGHS's own search for plans; return also whether that was given up."""
-        progress = _Progress()
+        progress = _Progress(self._params)
         found = self._attempt(model, limits, options, start, write, progress)
         return found, progress.stuck and found is not None and found.status is LPStatus.INTERRUPTED
 
@@ -225,7 +209,8 @@ class HighsMIP:
             known.col_value = start.values.tolist()
             highs.setSolution(known)
         silent = self._own.get("output_flag") is False
-        run = _Run(highs, model, Monitor(None if silent else write, limits.stop), progress)
+        monitor = Monitor(None if silent else write, limits.stop)
+        run = _Run(highs, model, monitor, self._params, progress)
         with run.listening():
             found = run.solution(min(limits.time, float(self._own.get("time_limit", np.inf))))
             return None if start is not None and run.contradicts(found) else found
@@ -234,9 +219,10 @@ class HighsMIP:
 class _Progress:
     """Watches a proof: it is stuck if many more nodes leave the plan and nearly all of the gap."""
 
-    def __init__(self) -> None:
+    def __init__(self, params: HighsParams) -> None:
         self.stuck = False
-        self._next = _NODES_BEFORE_STUCK
+        self._params = params
+        self._next = params.stuck_after
         self._plan = self._gap = np.inf
 
     def take(self, nodes: int, plan: float, bound: float) -> bool:
@@ -244,8 +230,8 @@ class _Progress:
         if nodes < self._next:
             return self.stuck
         gap = abs(plan - bound)
-        self.stuck = self.stuck or (plan == self._plan and gap >= _STUCK * self._gap)
-        self._next, self._plan, self._gap = _TIMES_THE_NODES * nodes, plan, gap
+        self.stuck = self.stuck or (plan == self._plan and gap >= self._params.stuck * self._gap)
+        self._next, self._plan, self._gap = self._params.stuck_factor * nodes, plan, gap
         return self.stuck
 
 
@@ -257,11 +243,13 @@ class _Run:
         highs: highspy.Highs,
         model: MIPModel,
         monitor: Monitor,
+        params: HighsParams,
         progress: _Progress | None = None,
     ) -> None:
         self._highs = highs
         self._model = model
         self._monitor = monitor
+        self._params = params
         self._progress = progress
         self._interrupted = threading.Event()
         #: What ended it, once it was interrupted.
@@ -356,7 +344,7 @@ class _Run:
         highs = self._highs
         _, nodes = highs.getOptionValue("mip_max_nodes")
         highs.setOptionValue("presolve", "off")
-        highs.setOptionValue("mip_max_nodes", min(_LOOK, nodes))
+        highs.setOptionValue("mip_max_nodes", min(self._params.second_look, nodes))
         self._run()
         highs.setOptionValue("mip_max_nodes", nodes)
         feasible = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible

@@ -12,14 +12,14 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.presolve.decomposing import components
+from pyomo_j3o.presolve.params import PresolveParams
 from pyomo_j3o.presolve.reduction import SameColumns
 from pyomo_j3o.presolve.tightening import implied_bounds, row_ends
 
-#: So many families of rows, the largest, are worth an LP each.
-_FAMILIES = 8
 
-
-def aggregate_capacities(problem: Problem, backend: Backend, deadline: Deadline) -> SameColumns:
+def aggregate_capacities(
+    problem: Problem, backend: Backend, deadline: Deadline, params: PresolveParams = PresolveParams()
+) -> SameColumns:
     """Add a row ``sum(b x) <= c - V`` for each family of rows ``a'y + b x <= c``.
 
     V is the least that all rows of the family hold together, in any routing that the rows over y alone
@@ -35,6 +35,8 @@ def aggregate_capacities(problem: Problem, backend: Backend, deadline: Deadline)
         The LP solver.
     deadline
         When to end.
+    params
+        Which families are looked at.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def aggregate_capacities(problem: Problem, backend: Backend, deadline: Deadline)
     if len(rows) < 2 or _nothing_must_be_routed(problem, over_y):
         return SameColumns(problem, problem.n_rows)
     loads, uses, limits = [], [], []
-    for members in _families(problem, rows, sign):
+    for members in _families(problem, rows, sign, params):
         part = sparse.csr_array(sparse.diags_array(sign[members]) @ problem.onloading_rows[rows[members]])
         load = np.asarray(sign[members] @ problem.offloading_rows[rows[members]]).ravel()
         side = np.where(
@@ -96,10 +98,10 @@ def _nothing_must_be_routed(problem: Problem, over_y: IntArray) -> bool:
     )
 
 
-def _families(problem: Problem, rows: IntArray, sign: FloatArray) -> list[IntArray]:
+def _families(problem: Problem, rows: IntArray, sign: FloatArray, params: PresolveParams) -> list[IntArray]:
     """Return positions in `rows` that belong together, of the largest families, largest first.
 
-    Rows are told apart by the kinds of rows that their y meet in, twice over (colour refinement), and by
+    Rows are told apart by the kinds of rows that their y meet in, again and again (colour refinement), and by
     the independent part that they lie in.
     """
     matrix = problem.offloading_rows
@@ -116,13 +118,13 @@ def _families(problem: Problem, rows: IntArray, sign: FloatArray) -> list[IntArr
     ):
         kind = 2 * kind + told
     row_colour = np.unique(kind, return_inverse=True)[1]
-    for _ in range(2):
+    for _ in range(params.refinements):
         column_colour = _refined(matrix.indices, row_colour[row], positive, np.zeros(n, dtype=np.int64))
         row_colour = _refined(row, column_colour[matrix.indices], positive, row_colour)
     part = components(problem)[1]
     names = 2 * (row_colour[rows] * (int(part.max(initial=0)) + 1) + part[rows]) + (sign > 0)
     _, number, size = np.unique(names, return_inverse=True, return_counts=True)
-    largest = np.argsort(-size, kind="stable")[:_FAMILIES]
+    largest = np.argsort(-size, kind="stable")[: params.families]
     return [np.flatnonzero(number == k) for k in largest if size[k] > 1]
 
 

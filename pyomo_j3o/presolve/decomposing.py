@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from pyomo_j3o.core.problem import OBJECTIVE, IntArray, Problem, Products
+from pyomo_j3o.presolve.params import PresolveParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Part:
     rows: IntArray
 
 
-def split(problem: Problem, smallest: int = 200) -> list[Part]:
+def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> list[Part]:
     """Return the independent parts, the largest first; the last may hold no onloading variable.
 
     Columns and rows without any onloading variable in their component are the last part.

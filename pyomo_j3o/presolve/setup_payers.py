@@ -9,12 +9,10 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import Batches, BoolArray, FloatArray, IntArray, Plan, Problem
 from pyomo_j3o.core.results import Outcome
+from pyomo_j3o.presolve.params import PresolveParams
 
 #: A rate of less than this part of the largest of the plan is rounding, and makes no batch.
 EMPTY = 1e-9
-
-#: Where all set-ups of a window together are less than this part of it, they are left to the last LP.
-NEGLIGIBLE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,9 @@ def empty(rates: FloatArray) -> BoolArray:
     return np.asarray(rates <= EMPTY * np.abs(rates).max(initial=0.0))
 
 
-def charge_when_used(problem: Problem, negligible: bool = True, charge_all: bool = False) -> Charged:
+def charge_when_used(
+    problem: Problem, negligible: float = PresolveParams().negligible, charge_all: bool = False
+) -> Charged:
     """Return an equivalent problem in which fewer indicators of batches are left.
 
     An indicator z goes where set-up is free, where it is longer than the window, and where one x alone opens
@@ -164,14 +164,15 @@ def charge_when_used(problem: Problem, negligible: bool = True, charge_all: bool
     problem
         Linear, with batches.
     negligible
-        Whether set-ups that hardly count in their window are left out. The problem is a relaxation then.
+        Where the set-ups of a window together are less than this fraction of it, they are left out. The
+        problem is a relaxation then. 0 keeps them all.
     charge_all
         Whether a restored plan charges an onloaded model for its empty batches, too.
     """
     return _charge(problem, False, negligible, charge_all)
 
 
-def charge_when_onloaded(problem: Problem, negligible: bool = True) -> Charged:
+def charge_when_onloaded(problem: Problem, negligible: float = PresolveParams().negligible) -> Charged:
     """Return the problem in which every onloaded model pays for its batches, be they empty or not.
 
     Its plans are plans of the original; its best plan may be worse, its bound says nothing.
@@ -310,8 +311,8 @@ class _Indicators:
         self.own[covered.row[exact]] = covered.col[exact]
 
 
-def _charge(problem: Problem, tie: bool, negligible: bool, charge_all: bool) -> Charged:
-    known = _Indicators(problem, NEGLIGIBLE if negligible else 0.0)
+def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) -> Charged:
+    known = _Indicators(problem, negligible)
     batches, xs, ys = known.batches, known.xs, known.ys
     n_x, m = problem.n_onloading, problem.n_rows
     owner = np.where(known.own >= 0, known.own, known.closer if tie else -1)

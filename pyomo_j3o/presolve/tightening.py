@@ -9,13 +9,11 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
 from pyomo_j3o.lp.base import LinearModel
+from pyomo_j3o.presolve.params import PropagationParams
 from pyomo_j3o.presolve.reduction import SameColumns
 
 #: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
 _GRAIN = 1e-13
-
-#: So many passes at most look for the ends of columns that have none.
-_LONGEST_CHAIN = 60
 
 #: A bound farther out than this stands for none.
 _NO_BOUND = 1e7
@@ -120,7 +118,9 @@ def row_ends(
     return low, high
 
 
-def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, FloatArray]:
+def implied_bounds(
+    problem: Problem, params: PropagationParams = PropagationParams()
+) -> tuple[FloatArray, FloatArray]:
     """Return bounds of y that follow from the rows (activity-based propagation), never looser than given.
 
     Each bound is wider than what was computed by what rounding may have taken from it.
@@ -129,17 +129,16 @@ def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, Float
     ----------
     problem
         Linear; of one with products, only rows without any may be looked at.
-    rounds
-        So many passes over all rows. Rows that hold a column without an end are looked at for longer: through
-        stocks, say, an end travels one period in each pass.
+    params
+        How many passes over the rows.
     """
     matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
     n_x = problem.n_onloading
     lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
     upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
-    for _ in range(rounds):
+    for _ in range(params.rounds):
         _propagate(matrix, problem.row_lower, problem.row_upper, lower, upper)
-    for _ in range(_LONGEST_CHAIN):
+    for _ in range(params.chain):
         without = np.isinf(lower) | np.isinf(upper)
         rows = np.flatnonzero(
             np.bincount(_row_of(matrix)[without[matrix.indices]], minlength=matrix.shape[0])
@@ -152,7 +151,9 @@ def implied_bounds(problem: Problem, rounds: int = 3) -> tuple[FloatArray, Float
     return lower[n_x:], upper[n_x:]
 
 
-def ends_of_better_plans(model: LinearModel, floor: float) -> tuple[FloatArray, FloatArray]:
+def ends_of_better_plans(
+    model: LinearModel, floor: float, params: PropagationParams = PropagationParams()
+) -> tuple[FloatArray, FloatArray]:
     """Return bounds of all columns of a maximised model that hold where its objective is above `floor`.
 
     The objective is one more row then. That gives an end to columns that cost something.
@@ -163,7 +164,7 @@ def ends_of_better_plans(model: LinearModel, floor: float) -> tuple[FloatArray, 
     row_lower = np.concatenate([[floor], model.row_lower])
     row_upper = np.concatenate([[np.inf], model.row_upper])
     lower, upper = model.ends(model.lower.copy(), model.upper.copy())
-    for _ in range(3):
+    for _ in range(params.rounds):
         _propagate(whole, row_lower, row_upper, lower, upper)
     return lower, upper
 

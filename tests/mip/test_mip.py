@@ -36,6 +36,7 @@ from pyomo_j3o.mip import (
 from pyomo_j3o.mip import gurobi as gurobi_mip
 from pyomo_j3o.mip import highs as highs_mip
 from pyomo_j3o.mip import scip as scip_mip
+from pyomo_j3o.mip.params import HighsParams
 
 INF = math.inf
 
@@ -484,7 +485,7 @@ def test_a_proof_that_is_stuck_is_told_from_one_that_moves():
     """It is stuck if four times the nodes found no better plan and left nine tenths of the gap."""
 
     def stuck(*states):
-        progress = highs._Progress()
+        progress = highs._Progress(HighsParams())
         return [progress.take(nodes, plan, bound) for nodes, plan, bound in states]
 
     assert stuck((1, 10.0, 12.0), (49, 10.0, 12.0), (60, 10.0, 12.0)) == [False, False, False]
@@ -508,9 +509,8 @@ def test_highs_gets_its_search_back_where_the_proof_is_stuck(monkeypatch, maximi
     solver, start = HighsMIP(), Start(np.zeros(60), near_optimal=True)
     solver.solve(model, Limits(rel_gap=0.5), replace(start, near_optimal=False))
     assert runs == [set(), set()]
-    monkeypatch.setattr(highs, "_STUCK", -1.0)
-    monkeypatch.setattr(highs, "_NODES_BEFORE_STUCK", 1)
-    monkeypatch.setattr(highs, "_TIMES_THE_NODES", 1)
+    solver = HighsMIP(params=HighsParams(stuck=-1.0, stuck_after=1, stuck_factor=1))
+    del runs[2:]
     lines = []
     found = solver.solve(model, Limits(rel_gap=2e-2), start, lines.append)
     assert runs[2:] == [set(highs._PROOF_ONLY), set()]
@@ -532,9 +532,9 @@ def test_a_limit_that_is_short_for_the_size_leaves_out_what_has_no_clock(monkeyp
         return highs_lp.new_highs(options)
 
     monkeypatch.setattr(highs_mip, "new_highs", new_highs)
-    monkeypatch.setattr(highs_mip, "_PRESOLVED_PER_SECOND", 0.1)
-    monkeypatch.setattr(highs_mip, "_JUMPED_PER_SECOND", 0.1)
-    found = HighsMIP({"mip_root_presolve_only": False}).solve(model, Limits(time=60.0, rel_gap=0.0))
+    hurried = HighsParams(presolved_per_second=0.1, jumped_per_second=0.1)
+    solver = HighsMIP({"mip_root_presolve_only": False}, params=hurried)
+    found = solver.solve(model, Limits(time=60.0, rel_gap=0.0))
     assert found.objective == pytest.approx(best)
     assert given[-1]["presolve"] == "off"
     assert given[-1]["mip_heuristic_run_feasibility_jump"] is False
@@ -544,7 +544,6 @@ def test_a_limit_that_is_short_for_the_size_leaves_out_what_has_no_clock(monkeyp
 
 def test_highs_is_not_asked_where_it_could_not_even_begin(monkeypatch):
     """Nothing is found then, and nothing is said of the model."""
-    monkeypatch.setattr(highs_mip, "_SET_UP_PER_SECOND", 0.1)
     monkeypatch.setattr(highs_mip.HighsMIP, "_attempt", None)
-    found = HighsMIP().solve(knapsack(15), Limits(time=60.0))
+    found = HighsMIP(params=HighsParams(set_up_per_second=0.1)).solve(knapsack(15), Limits(time=60.0))
     assert (found.status, found.found, found.bound) == (LPStatus.TIME_LIMIT, False, INF)

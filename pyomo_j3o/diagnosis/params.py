@@ -1,0 +1,33 @@
+"""Parameters of the search for conflicts, which has no settings. Values are chosen on the tuning set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictParams:
+    """Of the search for an irreducible infeasible subsystem (IIS).
+
+    Attributes
+    ----------
+    weightings : int
+        Weightings of the elastic LP that are solved, to find a small set of rows.
+    sets : int
+        Most sets of rows that are made irreducible; the smallest is kept.
+    share_of_rows : float
+        Fraction of the time left that one set of rows may take.
+    share_of_ties : float
+        Fraction of the time left that the ties and bounds of a set of rows may take.
+    share_of_relief : float
+        Fraction of the time left that relieving a conflict may take.
+    share_of_question : float
+        Fraction of the time left for the question whether there are more conflicts than were asked for.
+    """
+
+    weightings: int = 6
+    sets: int = 4
+    share_of_rows: float = 0.5
+    share_of_ties: float = 0.25
+    share_of_relief: float = 0.25
+    share_of_question: float = 0.5
