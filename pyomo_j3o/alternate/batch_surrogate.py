@@ -15,8 +15,8 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp.base import Backend
+from pyomo_j3o.presolve.charged import Charged, empty
 from pyomo_j3o.presolve.decomposing import Part, take
-from pyomo_j3o.presolve.setup_payers import Charged, empty
 
 
 def surrogate(q: FloatArray, largest: FloatArray, delta: float) -> tuple[FloatArray, FloatArray]:

@@ -309,3 +309,23 @@ def _places(problem: Problem, instance: Instance) -> IntArray:
     place = np.full(n, n)
     place[instance.met] = np.arange(len(instance.met))
     return place
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the MIP solver did.
+
+    Attributes
+    ----------
+    solver, description : str
+        Short name; name, version, and why it was taken.
+    nodes : int
+        Of all search trees.
+    start : float
+        Objective of the MIP start; -inf without one.
+    """
+
+    solver: str
+    description: str
+    nodes: int
+    start: float

@@ -13,7 +13,8 @@ from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.improving import drop_idle, improve
-from pyomo_j3o.improve.local_search import Moves, Neighbourhood, descend, keeps_rows
+from pyomo_j3o.improve.local_search import descend
+from pyomo_j3o.improve.neighbourhood import Moves, Neighbourhood, keeps_rows
 from pyomo_j3o.lp import HighsBackend
 
 

@@ -14,16 +14,18 @@ from scipy import sparse
 from small_problems import INF, linear_problems, problem_of
 
 from pyomo_j3o.alternate import onloading
+from pyomo_j3o.alternate.greedy_state import GreedyState
 from pyomo_j3o.alternate.lagrangian import price
 from pyomo_j3o.alternate.offloading import OffloadingStep
-from pyomo_j3o.alternate.onloading import GreedyState, greedy, greedy_onloading
+from pyomo_j3o.alternate.onloading import greedy, greedy_onloading
 from pyomo_j3o.certify import covers
 from pyomo_j3o.certify.covers import Knapsacks, separate
 from pyomo_j3o.core import structure
 from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.improving import drop_idle
-from pyomo_j3o.improve.local_search import Neighbourhood, descend
+from pyomo_j3o.improve.local_search import descend
+from pyomo_j3o.improve.neighbourhood import Neighbourhood
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.modeling.compiler import compile_model
 
