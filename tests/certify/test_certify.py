@@ -272,7 +272,7 @@ def test_parts_apart_or_together(monkeypatch):
 
             def parted(problem, smallest=smallest):
                 parts = split(problem, smallest)
-                counts.append(len(parts))
+                counts.append(len(parts.parts))
                 return parts
 
             monkeypatch.setattr(pyomo_j3o.methods.j3o, "split", parted)
