@@ -53,7 +53,7 @@ COLUMNS = [
 def optimum_by_parts(problem, limit: float) -> tuple[float, float]:
     """Return the best objective and the proven bound, each part of the problem solved apart."""
     objective, bound = problem.objective_constant, problem.objective_constant
-    for part in split(problem):
+    for part in split(problem).parts:
         found = HighsMIP().solve(mip_model(part.problem), Limits(limit, rel_gap=GAP, threads=1))
         objective, bound = objective + found.objective, bound + found.bound
     return objective, bound

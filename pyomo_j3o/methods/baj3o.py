@@ -89,7 +89,7 @@ class BatchedRun(Run):
         known, before = list(self.prices), len(self.progress.trace)
         y = start.y if start.feasible else np.zeros(self.structure.problem.n_offloading)
         with self.context.timings.phase("onload"):
-            steps = BatchSurrogate(charged, self.parts.parts, self.context.backend, y, self.params.loop)
+            steps = BatchSurrogate(charged, self.parts.whole, self.context.backend, y, self.params.loop)
         found: list[Routing] = []
 
         def onload(prices: FloatArray) -> BoolArray:

@@ -60,7 +60,7 @@ def test_improve(benchmark, instance):
     _, structure, _ = instance
     backend = HighsBackend()
     starts = []
-    for part in split(structure.problem):
+    for part in split(structure.problem).parts:
         of_part = analyse(part.problem)
         relaxation = relax(of_part, backend, True, NEVER)
         starts.append((of_part, relaxation, greedy_onloading(of_part, relaxation.duals)))
