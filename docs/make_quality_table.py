@@ -24,6 +24,7 @@ from pyomo.version import version as pyomo_version
 import pyomo_j3o
 from pyomo_j3o import library
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.methods.exact import mip_model
@@ -82,7 +83,7 @@ def measure(name: str, arguments: dict, limit: float) -> dict:
     if optimum is None or optimum_bound > optimum * (1 + 1.01 * GAP):
         optimum, optimum_bound = optimum_by_parts(problem, limit)
     structure = analyse(problem)
-    plain = relax(structure, HighsBackend(), cuts=False, remaining=lambda: float("inf"))
+    plain = relax(structure, HighsBackend(), cuts=False, deadline=NEVER)
     return dict(
         zip(
             COLUMNS,

@@ -16,6 +16,7 @@ from fractions import Fraction
 import highspy
 import numpy as np
 import pyomo.environ as pyo
+import pytest
 from exact_rational import exact_number, exact_optimum
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.repn import generate_standard_repn
@@ -24,11 +25,10 @@ from random_models import random_case
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 from small_problems import INF
-from solver_models import objective_value
+from solver_models import OWN_SEARCH_FIRST, change_settings, objective_value
 
 from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.errors import TriviallyInfeasibleError
-from pyomo_j3o.improve import improving
 from pyomo_j3o.lp import gurobi
 from pyomo_j3o.mip import scip
 
@@ -444,15 +444,9 @@ def _judge(case):
 @contextmanager
 def _own_search():
     """Let no part count as small enough to go to a MILP solver before branch and bound on its kernel."""
-    names = ("_TINY", "_TINY_MIXED")
-    before = [getattr(improving, name) for name in names]
-    for name in names:
-        setattr(improving, name, -1)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        change_settings(patch, OWN_SEARCH_FIRST)
         yield
-    finally:
-        for name, value in zip(names, before, strict=True):
-            setattr(improving, name, value)
 
 
 def _highs_seconds(case):

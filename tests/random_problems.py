@@ -7,6 +7,7 @@ from small_problems import INF, at_placement, best_routing, placements, problem_
 
 from pyomo_j3o import annotate
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
@@ -203,7 +204,7 @@ def _highs(c, matrix, problem):
 def tighten(problem, backend=None, cuts=True):
     """Return the structure of a linear problem and its relaxation with cuts, None where it has no optimum."""
     structure = analyse(problem)
-    return structure, relax(structure, backend or HighsBackend(), cuts, lambda: INF).tightened
+    return structure, relax(structure, backend or HighsBackend(), cuts, NEVER).tightened
 
 
 def boxes(rng, n, count):

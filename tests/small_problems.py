@@ -11,15 +11,31 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from pyomo_j3o.alternate import stopping
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import OBJECTIVE, Problem, Products, evaluate, violations
 from pyomo_j3o.core.results import Timings
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.methods import j3o as method
+from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import HighsMIP
 from pyomo_j3o.presolve.linearize import linearize
 
 INF = math.inf
+
+
+class Looks(Deadline):
+    """A deadline that is over after so many looks at it."""
+
+    def __init__(self, looks, seconds=INF):
+        super().__init__()
+        self.looks, self.seconds = looks, seconds
+        self.asked = 0
+
+    def left(self):
+        """Return the seconds left."""
+        self.asked += 1
+        return self.seconds if self.asked <= self.looks else 0.0
 
 
 def highs_first():
@@ -182,15 +198,15 @@ def solve(problem, backend=None, stop=None, rel_gap=1e-6, time_limit=INF, **give
         stopping.iteration_limit(50),
         stopping.stalled(4),
     ]
-    settings = method.Settings(
+    settings = Settings(
         stop=stop or stopping.first_of(*rules),
         rel_gap=rel_gap,
-        time_limit=time_limit,
         max_iterations=50,
         **options | given,
     )
     linearized = linearize(problem)
-    outcome, trace = method.solve(linearized.problem, backend or HighsBackend(), settings, Timings(), Log([]))
+    context = Context(backend or HighsBackend(), Deadline(time_limit), Timings(), Log([]))
+    outcome, trace = method.solve(linearized.problem, settings, context)
     solved = Solved(problem, outcome, trace)
     if outcome.plan is not None:
         solved.x = outcome.plan.x

@@ -1,12 +1,17 @@
 """Small annotated models, and what tests of the solver ask of a solved one. No tests in here."""
 
 import itertools
+from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pyomo.environ as pyo
+import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.repn import generate_standard_repn
 
 from pyomo_j3o import annotate
+from pyomo_j3o.interface import solver
 
 
 def new(**options):
@@ -17,6 +22,31 @@ def new(**options):
 def classic(**options):
     """Return j3o behind Pyomo's classic interface."""
     return pyo.SolverFactory("j3o", **options)
+
+
+def change_settings(monkeypatch, change):
+    """Let every solve have the settings that `change` makes of its own."""
+    usual = solver._settings
+    monkeypatch.setattr(solver, "_settings", lambda *given: change(usual(*given)))
+
+
+def milp_params(**changes):
+    """Return a change of settings: of those that send parts to a MILP solver."""
+
+    def change(settings):
+        search = settings.search
+        return replace(settings, search=replace(search, milp=replace(search.milp, **changes)))
+
+    return change
+
+
+def start_params(**changes):
+    """Return a change of settings: of those that say where J3O's plan is of use to a MIP solver."""
+    return lambda settings: replace(settings, exact=replace(settings.exact, **changes))
+
+
+#: Branch and bound on the kernel gets every part before a MILP solver does.
+OWN_SEARCH_FIRST = milp_params(first=-1, first_mixed=-1)
 
 
 def two_servers(sense=pyo.maximize, form="linear"):
@@ -194,3 +224,44 @@ def with_marks(model):
     for number, constraint in enumerate(model.component_data_objects(pyo.Constraint)):
         model.dual[constraint] = 0.5 + number
     return model
+
+
+QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
+SENSES = pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize], ids=["max", "min"])
+BACKENDS = pytest.mark.parametrize(
+    "lp_solver",
+    [
+        "highs",
+        pytest.param("gurobi", marks=pytest.mark.skipif(not find_spec("gurobipy"), reason="needs gurobipy")),
+    ],
+)
+PHASES = ("compile", "onload", "offload", "improve", "certify", "load")
+
+
+def require_kkt(model, results, tolerance=1e-6):
+    """Require that duals and reduced costs prove the routing optimal for its placement (linear models)."""
+    sense = next(model.component_data_objects(pyo.Objective, active=True)).sense
+    sign = 1 if sense == pyo.maximize else -1
+    duals, costs = results.solution_loader.get_duals(), results.solution_loader.get_reduced_costs()
+    lagrangian = {}
+    objective = next(model.component_data_objects(pyo.Objective, active=True))
+    repn = generate_standard_repn(objective.expr)
+    for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
+        lagrangian[id(v)] = lagrangian.get(id(v), 0.0) + c
+    for constraint, dual in duals.items():
+        repn = generate_standard_repn(constraint.body)
+        for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
+            lagrangian[id(v)] = lagrangian.get(id(v), 0.0) - dual * c
+        body = pyo.value(constraint.body)
+        at_upper = constraint.upper is not None and body >= pyo.value(constraint.upper) - tolerance
+        at_lower = constraint.lower is not None and body <= pyo.value(constraint.lower) + tolerance
+        assert at_upper or sign * dual <= tolerance, constraint.name
+        assert at_lower or sign * dual >= -tolerance, constraint.name
+    for variable, cost in costs.items():
+        assert cost == pytest.approx(lagrangian.get(id(variable), 0.0), abs=tolerance), variable.name
+        if not variable.is_binary():
+            at_upper = variable.ub is not None and variable.value >= variable.ub - tolerance
+            at_lower = variable.lb is not None and variable.value <= variable.lb + tolerance
+            assert at_upper or sign * cost <= tolerance, variable.name
+            assert at_lower or sign * cost >= -tolerance, variable.name
+    return duals, costs

@@ -52,13 +52,13 @@ def no_plan(outcome):
 @pytest.mark.parametrize("spoil", [worse_plan, closed_bound, no_plan])
 def test_the_judge_sees_what_is_wrong(spoil, monkeypatch):
     """A solver that is broken in one of these ways does not pass the seeds."""
-    inverted = Scaling.invert
+    restored = Scaling.restore
 
     def broken(scaling, outcome):
-        outcome = inverted(scaling, outcome)
+        outcome = restored(scaling, outcome)
         return spoil(outcome) if outcome.plan is not None else outcome
 
-    monkeypatch.setattr(Scaling, "invert", broken)
+    monkeypatch.setattr(Scaling, "restore", broken)
     if spoil is closed_bound:
         # Greedy alone, and no proof: a plan that is not the best.
         for method in (solver_module.j3o, solver_module.baj3o):

@@ -126,7 +126,7 @@ class TerminalReport:
         table.add_column(overflow="fold", max_width=30)
         table.add_column()  # a long line goes on below itself, and leaves the labels alone
         for entrant in comparison.entrants:
-            table.add_row(Text(entrant.label), _told(entrant))
+            table.add_row(Text(entrant.label), _settings_taken(entrant))
         self._console.print(table)
         self._console.print()
 
@@ -368,7 +368,8 @@ def _copy_of_stdout() -> TextIO | None:
     return open(number, "w", encoding=sys.stdout.encoding, errors="replace", buffering=1)
 
 
-def _told(entrant: Entrant) -> Text:
+def _settings_taken(entrant: Entrant) -> Text:
+    """Return version, settings and options of a solver, or why it is absent."""
     if entrant.missing:
         return Text(f"absent: {entrant.missing}", style="yellow")
     line = Text(

@@ -198,8 +198,7 @@ def summarise(blocks: Iterable[Block], entrants: Iterable[Entrant], reference: s
 
 
 def _summary(blocks: list[Block], label: str, reference: str) -> Summary:
-    rows = [row for row in (_row_of(block, label) for block in blocks) if row is not None]
-    rows = [row for row in rows if row.run.outcome not in ASIDE]
+    rows = _rows_that_count(blocks, label)
     plans = [row for row in rows if _is_right(row.run)]
     ratios = [row.ratio for row in plans if row.ratio is not None]
     gaps = [math.inf if row.gap is None else row.gap for row in plans]
@@ -220,6 +219,12 @@ def _summary(blocks: list[Block], label: str, reference: str) -> Summary:
         hard_share=_share(hard),
         hard=len(hard),
     )
+
+
+def _rows_that_count(blocks: list[Block], label: str) -> list[Row]:
+    """Return the rows of a solver on all instances in which it took part."""
+    rows = (_row_of(block, label) for block in blocks)
+    return [row for row in rows if row is not None and row.run.outcome not in ASIDE]
 
 
 def _seconds_beside(blocks: list[Block], label: str, reference: str) -> list[tuple[float, float]]:

@@ -53,9 +53,10 @@ class Log:
         """Write the bound that is known before the first iteration."""
         self.line(f"{'':>6} {'':>9} {'-':>14} {'-':>14} {_number(bound)} {'-':>8} {time:>7.2f}s")
 
-    def iteration(self, record: Record) -> None:
-        """Write one iteration."""
-        objective = _number(record.objective) if np.isfinite(record.objective) else f"{'infeasible':>14}"
+    def iteration(self, record: Record, in_time: bool = True) -> None:
+        """Write one iteration; `in_time` tells whether its routing was solved to the end."""
+        without = "infeasible" if in_time else "no time"
+        objective = _number(record.objective) if np.isfinite(record.objective) else f"{without:>14}"
         self.line(
             f"{record.iteration:>6} {record.onloaded:>9} {objective} {_number(record.incumbent)} "
             f"{_number(record.bound)} {_percent(record.relative_gap)} {record.time:>7.2f}s"

@@ -14,7 +14,7 @@ from pyomo_j3o.diagnosis.system import BOUND, Clock, Side, System
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import Linearized, linearize
-from pyomo_j3o.presolve.scaling import scale_rows
+from pyomo_j3o.presolve.scaling import Scaling, scale_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ def find_conflicts(
     if crossed:
         return Finding(False, tuple(crossed[:most]), complete=False)
     linearized = linearize(problem)
-    counted, into_counts, inwards = _counted(linearized.problem)
-    linear, factors = scale_rows(counted)
-    factors = into_counts * factors
+    counted, inwards = _counted(linearized.problem)
+    scaled = scale_rows(counted.problem)
+    factors = counted.row * scaled.row
     given = _given_bounds(linearized)
     conflicts: list[InfeasibleSubsystem] = []
     unknown, complete = False, True
-    for part in split(linear):
+    for part in split(scaled.problem):
         columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
         system = System.of(part.problem, part.rows >= problem.n_rows, given[columns])
         if not system.n_columns and not len(part.rows):
@@ -143,16 +143,14 @@ def _crossed_bounds(problem: Problem) -> list[InfeasibleSubsystem]:
     return found
 
 
-def _counted(problem: Problem) -> tuple[Problem, FloatArray, FloatArray]:
-    """Return the problem with rows in whole numbers counted in their units, and the way back.
+def _counted(problem: Problem) -> tuple[Scaling, FloatArray]:
+    """Return the problem with rows in whole numbers counted in their units.
 
     Where no multiple lies between the sides of a row, they stay where they are.
 
     Returns
     -------
-    Problem
-    factors : (M,)
-        Counted row = factor times the row.
+    Scaling
     moved : (2, M)
         By how much the lower and the upper side of each row moved inwards, in the user's numbers.
     """
@@ -163,7 +161,8 @@ def _counted(problem: Problem) -> tuple[Problem, FloatArray, FloatArray]:
     with np.errstate(invalid="ignore"):
         moved = np.stack([lower / factors - problem.row_lower, problem.row_upper - upper / factors])
     moved = np.where(np.isfinite(moved), np.maximum(moved, 0.0), 0.0)
-    return replace(counted, row_lower=lower, row_upper=upper), factors, moved
+    counted = replace(counted, row_lower=lower, row_upper=upper)
+    return Scaling(counted, factors, np.ones(problem.n_offloading)), moved
 
 
 def _given_bounds(linearized: Linearized) -> BoolArray:

@@ -304,13 +304,7 @@ def table_lines(rows: Sequence[ConflictingRow], most: int | None = None) -> list
     head = ["row", "now"]
     head += ["enough by itself"] if with_enough else []
     head += ["cheapest together"] if with_together else []
-    groups: dict[tuple[Any, ...], list[ConflictingRow]] = {}
-    for number, row in enumerate(sorted(rows, key=_cheapest_first)):
-        cells = [_enough_cell(row)] if with_enough else []
-        cells += [_together_cell(row)] if with_together else []
-        without_value = row.enough is None and not (with_together and _moves(row))
-        family = id(row.component.parent_component()) if without_value else -1 - number
-        groups.setdefault((family, row.kind, row.relation, *cells), []).append(row)
+    groups = _alike(rows, with_enough, with_together)
     lines = [head]
     lines += [[*_name_and_now(members), *cells] for (_, _, _, *cells), members in groups.items()]
     shown = lines if most is None else lines[: most + 1]
@@ -318,6 +312,26 @@ def table_lines(rows: Sequence[ConflictingRow], most: int | None = None) -> list
     if len(shown) < len(lines):
         text.append(f"  and {sum(len(members) for members in list(groups.values())[most:])} more")
     return text
+
+
+def _alike(
+    rows: Sequence[ConflictingRow], with_enough: bool, with_together: bool
+) -> dict[tuple[Any, ...], list[ConflictingRow]]:
+    """Group the rows that fill one line of the table: those of a component that have no value to show.
+
+    Returns
+    -------
+    dict
+        The keys begin with three entries that tell the lines apart; the cells of the line follow.
+    """
+    groups: dict[tuple[Any, ...], list[ConflictingRow]] = {}
+    for number, row in enumerate(sorted(rows, key=_cheapest_first)):
+        cells = [_enough_cell(row)] if with_enough else []
+        cells += [_together_cell(row)] if with_together else []
+        without_value = row.enough is None and not (with_together and _moves(row))
+        family = id(row.component.parent_component()) if without_value else -1 - number
+        groups.setdefault((family, row.kind, row.relation, *cells), []).append(row)
+    return groups
 
 
 def _enough_cell(row: ConflictingRow) -> str:

@@ -31,7 +31,7 @@ from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
 from pyomo_j3o.presolve.decomposing import Part, split
-from pyomo_j3o.presolve.linearize import UnboundedProductError
+from pyomo_j3o.presolve.forms import forms_of
 from pyomo_j3o.presolve.scaling import scale
 
 #: A dual is tried out with this fraction more of the budget.
@@ -112,23 +112,17 @@ def budget_worth(
     worth = dict(_by_duals(problem, x, y, routing, duals))
     again = _Again(problem, x, y, float(rel_gap), float(time_limit), tee)
     worth.update(again.worth([budget for budget in budgets if budget.placement], float(step)))
-    found: list[dict[str, Any]] = []
-    for budget in budgets:
-        value = worth[budget.number]
-        entries = (
-            budget.name,
-            "<=" if budget.upper else ">=",
-            budget.side - budget.slack if budget.upper else budget.side + budget.slack,
-            budget.side,
-            budget.slack,
-            value.worth,
-            value.at_most,
-            value.how,
-            value.proven,
-        )
-        found.append(dict(zip(_COLUMNS, entries, strict=True)))
+    found = [_table_row(budget, worth[budget.number]) for budget in budgets]
     found.sort(key=lambda row: (-row["worth"], -row["at_most"]))
     return Table(_COLUMNS, found)
+
+
+def _table_row(budget: _Budget, worth: _Worth) -> dict[str, Any]:
+    used = budget.side - budget.slack if budget.upper else budget.side + budget.slack
+    relation = "<=" if budget.upper else ">="
+    of_budget = (budget.name, relation, used, budget.side, budget.slack)
+    of_worth = (worth.worth, worth.at_most, worth.how, worth.proven)
+    return dict(zip(_COLUMNS, of_budget + of_worth, strict=True))
 
 
 def _plan_of(model: BlockData, results: Any) -> J3OSolutionLoader:
@@ -176,11 +170,11 @@ def _budgets(
     wanted = None if rows is None else _members(rows)
     logic, placement = _kinds_of_rows(problem)
     body = activities(problem, x, y)
+    inequality = problem.row_lower != problem.row_upper
+    asked_for = [wanted is None or id(constraint) in wanted for constraint in inverse.rows]
     budgets: list[_Budget] = []
-    for r, constraint in enumerate(inverse.rows):
-        asked_for = wanted is None or id(constraint) in wanted
-        if not asked_for or problem.row_lower[r] == problem.row_upper[r]:
-            continue
+    for r in np.flatnonzero(inequality & np.array(asked_for, dtype=bool)).tolist():
+        constraint = inverse.rows[r]
         for upper in (True, False):
             limit = problem.row_upper[r] if upper else problem.row_lower[r]
             side = constraint.ub if upper else constraint.lb
@@ -188,8 +182,8 @@ def _budgets(
                 continue
             slack = float(limit - body[r] if upper else body[r] - limit)
             slack = 0.0 if abs(slack) <= _ROUNDING * max(1.0, abs(side)) else slack
-            number = len(budgets)
-            budgets.append(_Budget(number, constraint.name, r, upper, float(side), slack, bool(placement[r])))
+            name, number = constraint.name, len(budgets)
+            budgets.append(_Budget(number, name, r, upper, float(side), slack, bool(placement[r])))
     if wanted is not None:
         _require_all(wanted, budgets, problem, inverse)
     return budgets
@@ -323,7 +317,7 @@ class _Again:
         self._problem, self._rel_gap = problem, rel_gap
         self._x, self._y = x > 0.5, y
         # What counts as 1 in the objective, if all its coefficients are tiny.
-        unit = min(1.0, 1.0 / scale(problem)[1].objective)
+        unit = min(1.0, 1.0 / scale(problem).objective)
         self._total = max(abs(evaluate(problem, x, y)), unit)
         self._end = time.perf_counter() + time_limit
         self._tee = tee
@@ -381,14 +375,11 @@ class _Again:
         seconds = max(self._end - time.perf_counter(), 0.0) / max(left, 1)
         if seconds <= 0:
             return replace(start, bound=math.inf)
-        scaled, scaling = scale(problem)
-        if len(scaling.crossed):
+        forms = forms_of(problem)
+        if forms.scaling.crossed:
             return replace(start, bound=math.inf)
-        not_linear = ""
-        try:
-            instance = Instance.of(scaled, np.zeros(0, dtype=np.int64))
-        except UnboundedProductError as error:
-            instance, not_linear = Instance(scaled), error.reason(f"y {error.offloading}")
+        missing = forms.not_linear
+        not_linear = "" if missing is None else missing.reason(f"y {missing.offloading}")
 
         def solvers() -> Iterator[MIPSolver]:
             size = Size(
@@ -399,27 +390,27 @@ class _Again:
             )
             return choose_mip_solvers("auto", size, {})
 
-        linear = scaled if instance.linear is None else instance.linear
+        linear = forms.last
         backend = choose_backend("auto", linear.n_onloading + linear.n_offloading, linear.n_rows)
         allowed = self._rel_gap * self._total
         settings = Settings(
             stop=stopping.usual(self._rel_gap, allowed, seconds, 50),
             rel_gap=self._rel_gap,
-            abs_gap=allowed * scaling.objective,
+            abs_gap=allowed * forms.scaling.objective,
             max_iterations=50,
             start=start.x,
         )
         context = Context(backend, Deadline(seconds), Timings(), Log([]))
-        small = instance.linear is None or problem.n_nonzeros <= next(solvers()).small
+        small = forms.linear is None or problem.n_nonzeros <= next(solvers()).small
         try:
             outcome, _, _ = exact.solve(
-                instance, solvers(), settings, context, start.x if small else None, "j3o"
+                Instance(forms), solvers(), settings, context, start.x if small else None, "j3o"
             )
         finally:
             backend.close()
         if outcome.ending is Ending.INTERRUPTED:
             raise KeyboardInterrupt
-        outcome = scaling.invert(outcome)
+        outcome = forms.scaling.restore(outcome)
         bound = outcome.bound
         if outcome.plan is None or outcome.plan.objective < start.objective:
             return replace(start, bound=max(bound, start.objective))

@@ -21,7 +21,7 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log
-from pyomo_j3o.core.problem import BoolArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
@@ -51,8 +51,8 @@ from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import NoPlanLoader
-from pyomo_j3o.presolve.linearize import UnboundedProductError
-from pyomo_j3o.presolve.scaling import Scaling, scale
+from pyomo_j3o.presolve.forms import forms_of
+from pyomo_j3o.presolve.scaling import Scaling
 
 #: Seconds at most that go into naming a conflict in the log.
 _SECONDS_OF_CONFLICT = 2.0
@@ -174,7 +174,7 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             compiled = _compile(model, config, deadline, self.params.own_rows)
         deadline.require()
-        instance, own, linear = compiled.instance, compiled.own, compiled.linear
+        instance, linear = compiled.instance, compiled.linear
         exactly = compiled.algorithm == "exact"
         proof = None
         with closing(_choose_backend(compiled, config)) as backend:
@@ -193,18 +193,15 @@ class J3O(SolverBase):
                 )
                 proof = replace(proof, start=proof.start / compiled.scaling.objective)
                 if outcome.ending is Ending.INFEASIBLE:
-                    outcome = vetted(outcome, own, instance.linear, settings, context)
+                    outcome = vetted(outcome, compiled.own, instance.linear, settings, context)
             else:
                 log.header()
                 settings = replace(settings, start=given)
-                if linear.batches is None:
+                if linear.batches is None:  # then baj3o is j3o
                     outcome, trace = j3o.solve(linear, settings, context)
                 else:
                     outcome, trace = baj3o.solve(linear, settings, context, compiled.algorithm == "baj3o")
-                before = instance.in_own_columns(outcome)
-                outcome = vetted(before, own, linear, settings, context)
-                if trace and outcome is not before and outcome.plan is not None:
-                    trace[-1] = _amended(trace[-1], outcome.plan, outcome.bound, own.scaled.sense, timings)
+                outcome = _in_own_rows(outcome, trace, compiled, settings, context)
         return Solved(
             problem=compiled.problem,
             inverse=compiled.inverse,
@@ -215,7 +212,7 @@ class J3O(SolverBase):
             algorithm=compiled.algorithm,
             sense=compiled.problem.sense,
             unit=1.0 / compiled.scaling.objective,
-            missed=own.missed,
+            missed=compiled.own.missed,
         )
 
     def _finish(self, results: Results, config: Any, timings: Timings, message: str) -> None:
@@ -266,12 +263,10 @@ class _Compiled:
         As compiled, in the user's units.
     algorithm : str
         The one to use; never ``"auto"``.
-    scaling : Scaling
-        From `problem` to ``instance.problem``.
     own : OwnRows
         The rows as the user wrote them.
     instance : Instance
-        Scaled, with its products and without.
+        The problem in its forms.
     not_linear : str
         Why the products cannot be linearised; empty if they can.
     """
@@ -279,15 +274,19 @@ class _Compiled:
     problem: Problem
     inverse: Inverse
     algorithm: str
-    scaling: Scaling
     own: OwnRows
     instance: Instance
     not_linear: str = ""
 
     @property
+    def scaling(self) -> Scaling:
+        """The reduction from `problem` to ``instance.problem``."""
+        return self.instance.forms.scaling
+
+    @property
     def linear(self) -> Problem:
         """The scaled problem without products; with them if they cannot be linearised."""
-        return self.own.scaled if self.instance.linear is None else self.instance.linear
+        return self.instance.forms.last
 
 
 def _compile(model: BlockData, config: Any, deadline: Deadline, params: OwnRowsParams) -> _Compiled:
@@ -295,17 +294,16 @@ def _compile(model: BlockData, config: Any, deadline: Deadline, params: OwnRowsP
     problem, inverse = compile_model(model, config.strict, deadline)
     deadline.require()
     algorithm = chosen_algorithm(config, problem.batches is not None)
-    scaled, scaling = scale(problem)
-    verdict.require_possible(scaling, inverse)
-    own = OwnRows(problem, scaled, scaling, params=params)
-    try:
-        instance, not_linear = Instance.of(scaled, inverse.met, own, deadline), ""
-    except UnboundedProductError as error:
-        variable = inverse.offloading[error.offloading].name
+    forms, not_linear = forms_of(problem, deadline), ""
+    verdict.require_possible(forms.scaling, inverse)
+    if forms.not_linear is not None:
+        variable = inverse.offloading[forms.not_linear.offloading].name
         if algorithm != "exact" or config.mip_solver == "highs":
-            raise error.named(variable) from None
-        instance, not_linear = Instance(scaled, own=own), error.reason(variable)
-    return _Compiled(problem, inverse, algorithm, scaling, own, instance, not_linear)
+            raise forms.not_linear.named(variable)
+        not_linear = forms.not_linear.reason(variable)
+    own = OwnRows(problem, forms.scaling, params=params)
+    instance = Instance(forms, inverse.met, own)
+    return _Compiled(problem, inverse, algorithm, own, instance, not_linear)
 
 
 def _choose_backend(compiled: _Compiled, config: Any) -> Backend:
@@ -388,20 +386,30 @@ def _start(inverse: Inverse) -> BoolArray | None:
     return None if x is None else np.nan_to_num(x, nan=0.0) > 0.5
 
 
-def _amended(record: Record, plan: Plan, bound: float, sense: float, timings: Timings) -> Record:
-    """Return the last record with the plan and the bound that the solve ends with."""
-    return replace(
-        record,
-        incumbent=sense * plan.objective,
-        bound=sense * bound,
-        relative_gap=relative_gap(plan.objective, bound),
-        time=timings.elapsed(),
-    )
+def _in_own_rows(
+    found: Outcome, trace: list[Record], compiled: _Compiled, settings: Settings, context: Context
+) -> Outcome:
+    """Return the outcome of the linear problem in the columns of the one with products, its plan vetted.
+
+    If vetting has changed the outcome, the last record gets the plan and the bound that the solve ends with.
+    """
+    before = compiled.instance.to_linear.restore(found)
+    outcome = vetted(before, compiled.own, compiled.linear, settings, context)
+    plan, sense = outcome.plan, compiled.own.scaled.sense
+    if trace and outcome is not before and plan is not None:
+        trace[-1] = replace(
+            trace[-1],
+            incumbent=sense * plan.objective,
+            bound=sense * outcome.bound,
+            relative_gap=relative_gap(plan.objective, outcome.bound),
+            time=context.timings.elapsed(),
+        )
+    return outcome
 
 
 def _in_own_units(outcome: Outcome, compiled: _Compiled, config: Any) -> Outcome:
     """Return the outcome of the scaled problem as that of the user's."""
-    outcome, problem = compiled.scaling.invert(outcome), compiled.problem
+    outcome, problem = compiled.scaling.restore(outcome), compiled.problem
     if outcome.plan is not None:
         # What misses a bound by a tolerance gets the bound.
         y = np.clip(outcome.plan.y, problem.offloading_lower, problem.offloading_upper)

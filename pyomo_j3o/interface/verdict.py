@@ -267,7 +267,7 @@ def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
 def _of_ray(solved: Solved, model: BlockData) -> str:
     """Return what is said of an unbounded model, with the variables along which it is."""
     variables = solved.inverse.offloading
-    names = [f"'{variables[j].name}'" for j in solved.outcome.ray if j < len(variables)]
+    names = [f"'{variables[j].name}'" for j in solved.outcome.ray]
     which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     along, them = (f" along {which}", "these") if names else ("", "the offloading")
     return (

@@ -1,9 +1,9 @@
 """Models that are annotated and ready to solve, after published figures and textbook formulations.
 
 Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
-Pyomo model. `taskonomy_figures`, `domainnet_figures` and `batch_latency` read published figures, `drawing`
-draws systems from them, `folders` reads and writes systems, and `plan_tables` shows what a solved model
-does.
+Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures` and
+`batch_latency` read published figures, and `drawing` draws systems from them. `folders` reads and writes
+systems. `plan_tables` shows what a solved model does.
 
 Other models of the same form: `facilities`, `services` and `networks`. Builders share `building`.
 """
@@ -15,10 +15,9 @@ from pyomo_j3o.library.batch_latency import (
     v100_batch_latency,
     v100_classifiers,
 )
-from pyomo_j3o.library.data import CLOUD, InferenceData
+from pyomo_j3o.library.data import CLOUD, FacilityData, InferenceData
 from pyomo_j3o.library.domainnet_figures import domainnet_data, domainnet_models
 from pyomo_j3o.library.facilities import (
-    FacilityData,
     build_facility_location,
     facility_data,
     facility_location,

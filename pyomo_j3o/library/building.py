@@ -31,6 +31,11 @@ def weighted(terms: Iterable[tuple[float, Any]], constant: float = 0.0) -> Linea
     )
 
 
+def times(coefficient: float, variables: Iterable[Any]) -> list[tuple[float, Any]]:
+    """Return the terms of a sum in which every variable has the same coefficient."""
+    return [(coefficient, variable) for variable in variables]
+
+
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the Euclidean distances between two sets of points, (A, 2) and (B, 2), as an array (A, B)."""
     return np.sqrt(((one[:, None, :] - other[None, :, :]) ** 2).sum(axis=2))

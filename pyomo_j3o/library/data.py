@@ -1,4 +1,4 @@
-"""The plain-data description of a hierarchical-inference system, checked once, free of Pyomo."""
+"""Plain-data descriptions, checked once, free of Pyomo: inference systems, and sites with their customers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 
 CLOUD = "cloud"
 """Name of the one node that every edge server hangs on, and of the model that it runs."""
+
+#: One way to answer: (client, task, node, model).
+Option = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +200,51 @@ class InferenceData:
             f"<InferenceData {self.name!r}: {len(self.clients)} clients, {len(self.edges)} edge servers, "
             f"{len(self.models)} models, {len(self.tasks)} tasks>"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class FacilityData:
+    """Sites that may be opened and customers that have to be served from open ones.
+
+    Parameters
+    ----------
+    opening
+        (I,) cost of opening each site.
+    capacity
+        (I,) what each site can serve, in units of demand; inf if anything.
+    demand
+        (J,) demand of each customer.
+    cost
+        (I, J) cost of serving one unit of the customer's demand from the site.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, or an entry is negative or not a number.
+    """
+
+    opening: np.ndarray
+    capacity: np.ndarray
+    demand: np.ndarray
+    cost: np.ndarray
+
+    def __post_init__(self) -> None:
+        for field in ("opening", "capacity", "demand", "cost"):
+            array = np.asarray(getattr(self, field), dtype=float)
+            if np.isnan(array).any() or (array < 0).any():
+                raise ValueError(
+                    f"{field}: has an entry that is negative or not a number; give numbers of at least 0"
+                )
+            object.__setattr__(self, field, array)
+        sites, customers = self.opening.size, self.demand.size
+        for field, shape in (
+            ("opening", (sites,)),
+            ("capacity", (sites,)),
+            ("demand", (customers,)),
+            ("cost", (sites, customers)),
+        ):
+            if getattr(self, field).shape != shape:
+                raise ValueError(f"{field}: has the shape {getattr(self, field).shape}; give one of {shape}")
 
 
 # NaN says "cannot", and inf says "no limit"; elsewhere either is a slip of the hand.

@@ -27,6 +27,9 @@ _TASK_CONCENTRATION = 1.0
 # The window that a plan without drops exists for, as for all longer ones, s.
 _SHORTEST_WINDOW = 0.05
 
+# Uplinks carry at least this multiple of what that plan sends.
+_UPLINK_SLACK = 1.01
+
 
 class Networks(NamedTuple):
     """What is published about the models of an instance.
@@ -81,6 +84,7 @@ class BudgetRanges(NamedTuple):
     edge_setups_per_second: float = 20.0
 
 
+# Ten parameters: the first six say what is drawn, the others are those of `taskonomy` and `domainnet`.
 def draw_system(
     name: str,
     networks: Networks,
@@ -150,11 +154,10 @@ def draw_system(
     check_multipliers(memory=memory, compute=compute, uplink=uplink)
     check_seed(seed)
     rng = np.random.default_rng(seed)
-    n_tasks = len(networks.tasks)
     home = np.arange(clients) % edges
 
     rates = rng.uniform(*_QUERIES_PER_SECOND, clients)
-    load = rates[:, None] * rng.dirichlet(np.full(n_tasks, _TASK_CONCENTRATION), clients)
+    load = rates[:, None] * rng.dirichlet(np.full(len(networks.tasks), _TASK_CONCENTRATION), clients)
     client_speed = rng.uniform(*_CLIENT_GMACS_PER_SECOND, clients)
     edge_speed = rng.uniform(*_EDGE_GMACS_PER_SECOND, edges)
     client_time = networks.gmacs / client_speed[:, None]
@@ -168,25 +171,18 @@ def draw_system(
     edge_compute = ranges.edge_compute_share * rate_at_edge * edge_time.mean(axis=1)
     edge_compute += ranges.edge_setups_per_second * setup_time.mean(axis=1)
 
-    # The witness of feasibility, in queries/s: what is left by the smallest network that does all tasks.
-    does_all = ~np.isnan(networks.accuracy).any(axis=1)
-    small = int(np.argmin(np.where(does_all, networks.parameters, np.inf)))
-    left = np.maximum(0.0, rates - client_compute / client_time[:, small])
-    left_at_edge = np.bincount(home, left, minlength=edges)
-    edge_compute_for_queries = np.maximum(0.0, edge_compute - setup_time[:, small] / _SHORTEST_WINDOW)
-    left_for_cloud = np.maximum(0.0, left_at_edge - edge_compute_for_queries / edge_time[:, small])
-    slack = 1.01
-    client_uplink = networks.query_mbit * np.maximum(client_share * rates, slack * left)
-    edge_uplink = networks.query_mbit * np.maximum(
-        ranges.edge_uplink_share * rate_at_edge, slack * left_for_cloud
+    left, left_for_cloud = _left_by_smallest(
+        networks, home, rates, client_compute / client_time.T, edge_compute, edge_time, setup_time
     )
+    to_edge = np.maximum(client_share * rates, _UPLINK_SLACK * left)
+    to_cloud = np.maximum(ranges.edge_uplink_share * rate_at_edge, _UPLINK_SLACK * left_for_cloud)
 
     return InferenceData(
         name=name,
         models=networks.names,
         memory=networks.parameters,
         tasks=networks.tasks,
-        query_size=np.full(n_tasks, networks.query_mbit),
+        query_size=np.full(len(networks.tasks), networks.query_mbit),
         accuracy=networks.accuracy,
         cloud_accuracy=np.nanmax(networks.accuracy, axis=0),
         clients=tuple(f"client{i + 1}" for i in range(clients)),
@@ -196,12 +192,51 @@ def draw_system(
         service_time=np.vstack([client_time, edge_time]),
         memory_budget=memory * np.concatenate([client_memory, edge_memory]),
         compute_budget=compute * np.concatenate([client_compute, edge_compute]),
-        uplink_budget=uplink * np.concatenate([client_uplink, edge_uplink]),
+        uplink_budget=uplink * (networks.query_mbit * np.concatenate([to_edge, to_cloud])),
         window=None if window is None else np.asarray(window),
         setup_time=None if window is None else setup_time,
         memory_unit="million parameters",
         payload_unit="Mbit",
     )
+
+
+def _left_by_smallest(
+    networks: Networks,
+    home: np.ndarray,
+    rates: np.ndarray,
+    client_capacity: np.ndarray,
+    edge_compute: np.ndarray,
+    edge_time: np.ndarray,
+    setup_time: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the queries/s that clients and edge servers leave, if each holds the smallest network for all.
+
+    This plan is the witness that one without drops exists: what is left has to fit the uplinks.
+
+    Parameters
+    ----------
+    networks
+        The smallest that does all tasks is held everywhere.
+    home, rates
+        (I,): number of each client's edge server, and its queries/s.
+    client_capacity
+        (M, I): queries/s that a client can run on each network.
+    edge_compute
+        (E,): seconds of compute per second.
+    edge_time, setup_time
+        (E, M): time per query and set-up time.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Per client, and per edge server.
+    """
+    does_all = ~np.isnan(networks.accuracy).any(axis=1)
+    small = int(np.argmin(np.where(does_all, networks.parameters, np.inf)))
+    left = np.maximum(0.0, rates - client_capacity[small])
+    left_at_edge = np.bincount(home, left, minlength=len(edge_compute))
+    for_queries = np.maximum(0.0, edge_compute - setup_time[:, small] / _SHORTEST_WINDOW)
+    return left, np.maximum(0.0, left_at_edge - for_queries / edge_time[:, small])
 
 
 def _edge_times(gmacs: np.ndarray, speed: np.ndarray, batched: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,14 @@ are modelled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o.core.checks import check_counts, check_positive, check_seed, check_share
-from pyomo_j3o.library.building import distances, weighted
+from pyomo_j3o.library.building import distances, times, weighted
+from pyomo_j3o.library.data import FacilityData
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock
 
 _DEMAND = (5, 35)
@@ -22,56 +23,10 @@ _OPENING = (0, 90)
 _OPENING_PER_ROOT = (100, 110)
 _COST_PER_DISTANCE = 10.0
 
-#: Rough sizes of the OR-Library sets: total demand, opening costs in use, cost per unit of demand and side
-#: length.
+#: Rough sizes of the OR-Library sets: total demand, opening costs, cost per unit of demand and side length.
 _TOTAL_DEMAND = 58_268.0
 _EQUAL_OPENING = (7_500.0, 12_500.0, 17_500.0, 25_000.0)
 _COST_PER_SIDE = 40.0
-
-
-@dataclass(frozen=True, eq=False)
-class FacilityData:
-    """Sites that may be opened and customers that have to be served from open ones.
-
-    Parameters
-    ----------
-    opening
-        (I,) cost of opening each site.
-    capacity
-        (I,) what each site can serve, in units of demand; inf if anything.
-    demand
-        (J,) demand of each customer.
-    cost
-        (I, J) cost of serving one unit of the customer's demand from the site.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree, or an entry is negative or not a number.
-    """
-
-    opening: np.ndarray
-    capacity: np.ndarray
-    demand: np.ndarray
-    cost: np.ndarray
-
-    def __post_init__(self) -> None:
-        for field in ("opening", "capacity", "demand", "cost"):
-            array = np.asarray(getattr(self, field), dtype=float)
-            if np.isnan(array).any() or (array < 0).any():
-                raise ValueError(
-                    f"{field}: has an entry that is negative or not a number; give numbers of at least 0"
-                )
-            object.__setattr__(self, field, array)
-        sites, customers = self.opening.size, self.demand.size
-        for field, shape in (
-            ("opening", (sites,)),
-            ("capacity", (sites,)),
-            ("demand", (customers,)),
-            ("cost", (sites, customers)),
-        ):
-            if getattr(self, field).shape != shape:
-                raise ValueError(f"{field}: has the shape {getattr(self, field).shape}; give one of {shape}")
 
 
 def facility_data(
@@ -118,21 +73,20 @@ def facility_data(
     check_counts(sites=sites, customers=customers)
     check_share("tightness", tightness)
     check_seed(seed)
+    if style not in ("spread", "equal"):
+        raise ValueError(f"style={style!r}: unknown; use 'spread' or 'equal'")
     rng = np.random.default_rng(seed)
+    site, customer = rng.random((sites, 2)), rng.random((customers, 2))
     if style == "spread":
-        site, customer = rng.random((sites, 2)), rng.random((customers, 2))
         demand = rng.uniform(*_DEMAND, customers)
         opening, capacity = _sized_sites(rng, sites, demand.sum() / tightness)
         per_distance = _COST_PER_DISTANCE
-    elif style == "equal":
-        site, customer = rng.random((sites, 2)), rng.random((customers, 2))
+    else:
         demand = rng.lognormal(0.0, 1.2, customers)
         demand *= _TOTAL_DEMAND / demand.sum()
         opening = np.full(sites, rng.choice(_EQUAL_OPENING))
         capacity = np.full(sites, demand.sum() / tightness / sites)
         per_distance = _COST_PER_SIDE
-    else:
-        raise ValueError(f"style={style!r}: unknown; use 'spread' or 'equal'")
     return FacilityData(opening, capacity, demand, per_distance * distances(site, customer))
 
 
@@ -169,31 +123,41 @@ def build_facility_location(data: FacilityData, capacitated: bool = True) -> pyo
     """
     sites, customers = range(data.opening.size), range(data.demand.size)
     demand, capacity = data.demand.tolist(), data.capacity.tolist()
-    m = pyo.ConcreteModel(name="facility location")
+    m = _assignment("facility location", sites, customers)
     m.data = data
-    m.place = OnloadingBlock()
-    m.place.x = pyo.Var(sites, domain=pyo.Binary)
-    m.route = OffloadingBlock()
-    m.route.y = pyo.Var(sites, customers, bounds=(0, 1))
     x, y = m.place.x, m.route.y
-    m.demand = pyo.Constraint(customers)
-    for j in customers:
-        m.demand[j] = weighted((1.0, y[i, j]) for i in sites) == 1
     if capacitated:
         m.capacity = pyo.Constraint(sites)
         for i in sites:
             if np.isfinite(capacity[i]):
-                m.capacity[i] = (
-                    weighted([*((demand[j], y[i, j]) for j in customers), (-capacity[i], x[i])]) <= 0
-                )
-    m.link = pyo.Constraint(sites, customers)
-    for i, j in y:
-        m.link[i, j] = weighted([(1.0, y[i, j]), (-1.0, x[i])]) <= 0
+                served = ((demand[j], y[i, j]) for j in customers)
+                m.capacity[i] = weighted([*served, (-capacity[i], x[i])]) <= 0
+    _add_links(m)
     opening, cost = data.opening.tolist(), (data.cost * data.demand).tolist()
     m.cost = pyo.Objective(
         expr=weighted([*((opening[i], x[i]) for i in sites), *((cost[i][j], y[i, j]) for i, j in y)])
     )
     return m
+
+
+def _assignment(name: str, sites: range, customers: range) -> pyo.ConcreteModel:
+    """Return a model with ``place.x`` and ``route.y``, in which each customer's shares add up to 1."""
+    m = pyo.ConcreteModel(name=name)
+    m.place = OnloadingBlock()
+    m.place.x = pyo.Var(sites, domain=pyo.Binary)
+    m.route = OffloadingBlock()
+    m.route.y = pyo.Var(sites, customers, bounds=(0, 1))
+    m.demand = pyo.Constraint(customers)
+    for j in customers:
+        m.demand[j] = weighted((1.0, m.route.y[i, j]) for i in sites) == 1
+    return m
+
+
+def _add_links(m: pyo.ConcreteModel) -> None:
+    """Add the rows ``link``: nobody is served from a site that is not open."""
+    m.link = pyo.Constraint(m.place.x.index_set(), m.demand.index_set())
+    for i, j in m.route.y:
+        m.link[i, j] = weighted([(1.0, m.route.y[i, j]), (-1.0, m.place.x[i])]) <= 0
 
 
 def facility_location(
@@ -265,18 +229,9 @@ def p_median(sites: int = 30, customers: int = 60, p: int = 5, seed: int = 0) ->
     away = distances(100 * rng.random((sites, 2)), 100 * rng.random((customers, 2)))
     weighted_distance = (rng.uniform(*_DEMAND, customers) * away).tolist()
 
-    m = pyo.ConcreteModel(name="p-median")
-    m.place = OnloadingBlock()
-    m.place.x = pyo.Var(range(sites), domain=pyo.Binary)
-    m.route = OffloadingBlock()
-    m.route.y = pyo.Var(range(sites), range(customers), bounds=(0, 1))
+    m = _assignment("p-median", range(sites), range(customers))
+    _add_links(m)
     x, y = m.place.x, m.route.y
-    m.demand = pyo.Constraint(range(customers))
-    for j in range(customers):
-        m.demand[j] = weighted((1.0, y[i, j]) for i in range(sites)) == 1
-    m.link = pyo.Constraint(range(sites), range(customers))
-    for i, j in y:
-        m.link[i, j] = weighted([(1.0, y[i, j]), (-1.0, x[i])]) <= 0
     m.number = pyo.Constraint(expr=weighted((1.0, x[i]) for i in x) == p)
     m.distance = pyo.Objective(expr=weighted((weighted_distance[i][j], y[i, j]) for i, j in y))
     return m
@@ -335,18 +290,9 @@ def two_stage(
     check_share("plant_tightness", plant_tightness)
     check_share("satellite_tightness", satellite_tightness)
     check_seed(seed)
-    rng = np.random.default_rng(seed)
-    plant, satellite, customer = (rng.random((n, 2)) for n in (plants, satellites, customers))
-    demand = rng.uniform(*_DEMAND, customers)
-    plant_opening, plant_capacity = (
-        a.tolist() for a in _sized_sites(rng, plants, demand.sum() / plant_tightness)
+    drawn = _draw_two_stages(
+        np.random.default_rng(seed), (plants, satellites, customers), (plant_tightness, satellite_tightness)
     )
-    opening, capacity = (
-        a.tolist() for a in _sized_sites(rng, satellites, demand.sum() / satellite_tightness)
-    )
-    first_cost = (0.5 * _COST_PER_DISTANCE * distances(plant, satellite)).tolist()
-    second_cost = (_COST_PER_DISTANCE * distances(satellite, customer)).tolist()
-    d = demand.tolist()
 
     m = pyo.ConcreteModel(name="two-stage location")
     m.place = OnloadingBlock()
@@ -358,33 +304,69 @@ def two_stage(
     z, x, v, w = m.place.plant, m.place.satellite, m.route.first, m.route.second
     m.demand = pyo.Constraint(range(customers))
     for j in range(customers):
-        m.demand[j] = weighted((1.0, w[k, j]) for k in range(satellites)) == d[j]
+        m.demand[j] = weighted((1.0, w[k, j]) for k in range(satellites)) == drawn.demand[j]
     m.conservation = pyo.Constraint(range(satellites))
     m.satellite_capacity = pyo.Constraint(range(satellites))
     for k in range(satellites):
-        out = [w[k, j] for j in range(customers)]
-        m.conservation[k] = (
-            weighted([*((1.0, v[i, k]) for i in range(plants)), *((-1.0, flow) for flow in out)]) == 0
-        )
-        m.satellite_capacity[k] = weighted([*((1.0, flow) for flow in out), (-capacity[k], x[k])]) <= 0
+        into, out = [v[i, k] for i in range(plants)], [w[k, j] for j in range(customers)]
+        m.conservation[k] = weighted([*times(1.0, into), *times(-1.0, out)]) == 0
+        m.satellite_capacity[k] = weighted([*times(1.0, out), (-drawn.capacity[k], x[k])]) <= 0
     m.plant_capacity = pyo.Constraint(range(plants))
     for i in range(plants):
-        out = [v[i, k] for k in range(satellites)]
-        m.plant_capacity[i] = weighted([*((1.0, flow) for flow in out), (-plant_capacity[i], z[i])]) <= 0
+        sent = times(1.0, (v[i, k] for k in range(satellites)))
+        m.plant_capacity[i] = weighted([*sent, (-drawn.plant_capacity[i], z[i])]) <= 0
     m.link = pyo.Constraint(range(satellites), range(customers))
     for k, j in w:
-        m.link[k, j] = weighted([(1.0, w[k, j]), (-d[j], x[k])]) <= 0
+        m.link[k, j] = weighted([(1.0, w[k, j]), (-drawn.demand[j], x[k])]) <= 0
     m.cost = pyo.Objective(
         expr=weighted(
             [
-                *((plant_opening[i], z[i]) for i in z),
-                *((opening[k], x[k]) for k in x),
-                *((first_cost[i][k], v[i, k]) for i, k in v),
-                *((second_cost[k][j], w[k, j]) for k, j in w),
+                *((drawn.plant_opening[i], z[i]) for i in z),
+                *((drawn.opening[k], x[k]) for k in x),
+                *((drawn.first_cost[i][k], v[i, k]) for i, k in v),
+                *((drawn.second_cost[k][j], w[k, j]) for k, j in w),
             ]
         )
     )
     return m
+
+
+class _TwoStages(NamedTuple):
+    """What a two-stage location model is written from.
+
+    Attributes
+    ----------
+    plant_opening, plant_capacity, opening, capacity
+        Per plant, and per satellite.
+    demand
+        Per customer.
+    first_cost, second_cost
+        Per unit, by plant and satellite, and by satellite and customer.
+    """
+
+    plant_opening: list[float]
+    plant_capacity: list[float]
+    opening: list[float]
+    capacity: list[float]
+    demand: list[float]
+    first_cost: list[list[float]]
+    second_cost: list[list[float]]
+
+
+def _draw_two_stages(
+    rng: np.random.Generator, numbers: tuple[int, int, int], tightness: tuple[float, float]
+) -> _TwoStages:
+    """Draw n plants, satellites and customers; demand over capacity is given for the first two."""
+    plant, satellite, customer = (rng.random((n, 2)) for n in numbers)
+    demand = rng.uniform(*_DEMAND, numbers[2])
+    drawn = (
+        *_sized_sites(rng, numbers[0], demand.sum() / tightness[0]),
+        *_sized_sites(rng, numbers[1], demand.sum() / tightness[1]),
+        demand,
+        0.5 * _COST_PER_DISTANCE * distances(plant, satellite),
+        _COST_PER_DISTANCE * distances(satellite, customer),
+    )
+    return _TwoStages(*(array.tolist() for array in drawn))
 
 
 def maximal_covering(

@@ -7,35 +7,29 @@ know nothing of Pyomo; this one turns a description into the model that the theo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
-from pyomo_j3o.library.building import weighted
-from pyomo_j3o.library.data import CLOUD, InferenceData
+from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 from pyomo_j3o.library.domainnet_figures import domainnet_data
-from pyomo_j3o.library.taskonomy_figures import (
-    taskonomy_data,
+from pyomo_j3o.library.inference_rows import (
+    Row,
+    Terms,
+    Total,
+    add_budgets,
+    add_demand,
+    add_variables,
+    fill_memory,
+    linear_sum,
+    models_worth_onloading,
+    options_of,
+    terms_by_row,
 )
-from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock
+from pyomo_j3o.library.taskonomy_figures import taskonomy_data
 from pyomo_j3o.modeling.batching_window import BatchingWindow
-
-#: One way to answer: (client, task, node, model).
-Option = tuple[str, str, str, str]
-_Row = list[tuple[float, Option]]
-
-
-class _Terms(NamedTuple):
-    """Per family of rows and per row: coefficients of the shares really served, and their options."""
-
-    demand: dict[tuple[str, str], _Row]
-    compute: dict[str, _Row]
-    client_uplink: dict[str, _Row]
-    edge_uplink: dict[str, _Row]
-    batches: dict[str, dict[str, _Row]]
-    objective: _Row
 
 
 def build_model(
@@ -99,157 +93,67 @@ def build_model(
         raise ValueError(
             f"headroom={headroom!r}: no edge server has a window; give the data a window, or leave it at 0"
         )
-    held = _models_worth_onloading(data, headroom)
-    options = _options(data, held)
+    home = {client: (edge,) for client, edge in zip(data.clients, data.edge_of, strict=True)}
+    held = models_worth_onloading(data, home, headroom)
+    options = options_of(data, held, home, dict.fromkeys(data.clients, (CLOUD,)))
+    terms = terms_by_row(data, options)
 
     m = pyo.ConcreteModel(name=data.name)
     m.data = data
-    m.place = OnloadingBlock()
-    m.place.x = pyo.Var([(n, k) for n, models in held.items() for k in models], domain=pyo.Binary)
-    m.route = OffloadingBlock()
-    m.route.y = pyo.Var(options, bounds=(0, 1))
-    x, y = m.place.x, m.route.y
-
+    add_variables(m, held, options)
     if form == "linear":
-        total = _linear_sum(y)
-        # Rows are assigned one by one, not by rule: a model that holds a local function cannot be pickled.
-        m.link = pyo.Constraint(pyo.Any)
-        for h in options:
-            if h[2] != CLOUD:
-                m.link[h] = y[h] <= x[h[2:]]
+        total = linear_sum(m.route.y)
+        _add_links(m, options)
     else:
-        total = _product_sum(x, y)
-
-    terms = _terms_by_row(data, options)
-    m.demand = pyo.Constraint(pyo.Any)
-    for i, client in enumerate(data.clients):
-        for t, task in enumerate(data.tasks):
-            row = terms.demand.get((client, task))
-            if row is None and data.load[i, t] > 0 and not droppable:
-                raise ValueError(
-                    f"load[{client!r}, {task!r}]: no model that fits the client or its edge server "
-                    "can do this task, and the cloud does not; give an accuracy, a larger memory "
-                    "budget or a longer window, or build the model with droppable=True"
-                )
-            if row is not None:
-                m.demand[client, task] = total(row) <= 1 if droppable else total(row) == 1
-
-    budget = {
-        field: dict(zip(data.nodes, getattr(data, field).tolist(), strict=True))
-        for field in ("memory_budget", "compute_budget", "uplink_budget")
-    }
-    footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
+        total = _product_sum(m.place.x, m.route.y)
+    add_demand(
+        *(m, data, terms, total, droppable),
+        where="its edge server",
+        remedy="an accuracy, a larger memory budget or a longer window",
+    )
     m.memory = pyo.Constraint(pyo.Any)
-    for node, models in held.items():
-        if models and math.isfinite(budget["memory_budget"][node]):
-            row = weighted((footprint[k], x[node, k]) for k in models)
-            m.memory[node] = row <= budget["memory_budget"][node]
-    for component, field in (
-        ("compute", "compute_budget"),
-        ("client_uplink", "uplink_budget"),
-        ("edge_uplink", "uplink_budget"),
-    ):
-        rows = pyo.Constraint(pyo.Any)
-        m.add_component(component, rows)
-        for node, row in getattr(terms, component).items():
-            if math.isfinite(budget[field][node]) and not (component == "compute" and node in terms.batches):
-                rows[node] = total(row) <= budget[field][node]
-
+    fill_memory(m, data, held)
+    add_budgets(m, data, terms, total)
     if terms.batches:
-        m.batch = BatchingWindow(list(terms.batches))
-        rate = _linear_sum(y)
-        for edge, batches in terms.batches.items():
-            setup, per_query = data.batch_times(edge)
-            m.batch[edge].set_batches(
-                length=data.windows[edge],
-                arrivals={k: rate(row) for k, row in batches.items()},
-                setup={k: setup[k] for k in batches},
-                per_query={k: per_query[k] for k in batches},
-                headroom=headroom,
-            )
-
+        _add_windows(m, data, terms, headroom)
     m.mean_accuracy = pyo.Objective(expr=total(terms.objective), sense=pyo.maximize)
     return m
 
 
-def _models_worth_onloading(data: InferenceData, headroom: float) -> dict[str, list[str]]:
-    """Models per node that fit its memory and window alone, run there, and do a task asked for there."""
-    asked = {client: data.load[i] > 0 for i, client in enumerate(data.clients)}
-    for edge in data.edges:
-        asked[edge] = data.load[data.clients_of(edge)].sum(axis=0) > 0
-    can = ~np.isnan(data.accuracy)
-    held = {}
-    for n, node in enumerate(data.nodes):
-        useful = (can & asked[node]).any(axis=1) & (data.memory <= data.memory_budget[n])
-        useful &= ~np.isnan(data.service_time[n])
-        e = n - len(data.clients)
-        if data.window is not None and data.setup_time is not None and e >= 0 and np.isfinite(data.window[e]):
-            useful &= data.setup_time[e] <= (1 - headroom) * data.window[e] * data.compute_budget[n]
-        held[node] = [k for k, good in zip(data.models, useful, strict=True) if good]
-    return held
-
-
-def _options(data: InferenceData, held: dict[str, list[str]]) -> list[Option]:
-    """All (client, task, node, model) that can answer the client's queries for the task."""
-    can = {
-        k: {data.tasks[t] for t in np.flatnonzero(~np.isnan(row))}
-        for k, row in zip(data.models, data.accuracy, strict=True)
-    }
-    options = []
-    for i, client in enumerate(data.clients):
-        for t, task in enumerate(data.tasks):
-            if not data.load[i, t] > 0:
-                continue
-            for node in (client, data.edge_of[i]):
-                options += [(client, task, node, k) for k in held[node] if task in can[k]]
-            if not math.isnan(data.cloud_accuracy[t]):
-                options.append((client, task, CLOUD, CLOUD))
-    return options
-
-
-def _terms_by_row(data: InferenceData, options: list[Option]) -> _Terms:
-    """Return the coefficients of the served shares, by family of rows."""
-    client_at = {name: i for i, name in enumerate(data.clients)}
-    node_at = {name: n for n, name in enumerate(data.nodes)}
-    model_at = {name: k for k, name in enumerate(data.models)}
-    task_at = {name: t for t, name in enumerate(data.tasks)}
-    # Python floats: numpy scalars would survive into the expressions and slow down every walk over them.
-    load, accuracy, cloud = data.load.tolist(), data.accuracy.tolist(), data.cloud_accuracy.tolist()
-    seconds, size, all_load = data.service_time.tolist(), data.query_size.tolist(), data.total_load
-    windows = data.windows
-    terms = _Terms({}, {}, {}, {}, {}, [])
+def _add_links(m: Any, options: Sequence[Option]) -> None:
+    # Rows are assigned one by one, not by rule: a model that holds a local function cannot be pickled.
+    x, y = m.place.x, m.route.y
+    m.link = pyo.Constraint(pyo.Any)
     for h in options:
-        client, task, node, model = h
-        i, t = client_at[client], task_at[task]
-        rate = load[i][t]
-        terms.demand.setdefault((client, task), []).append((1.0, h))
-        worth = cloud[t] if node == CLOUD else accuracy[model_at[model]][t]
-        terms.objective.append((rate / all_load * worth, h))
-        if node != CLOUD:
-            terms.compute.setdefault(node, []).append((rate * seconds[node_at[node]][model_at[model]], h))
-        if node in windows:
-            terms.batches.setdefault(node, {}).setdefault(model, []).append((rate, h))
-        if node != client:
-            terms.client_uplink.setdefault(client, []).append((rate * size[t], h))
-        if node == CLOUD:
-            terms.edge_uplink.setdefault(data.edge_of[i], []).append((rate * size[t], h))
-    return terms
+        if h[2] != CLOUD:
+            m.link[h] = y[h] <= x[h[2:]]
 
 
-def _linear_sum(y: Any) -> Callable[[_Row], Any]:
-    def total(row: _Row) -> Any:
-        return weighted((c, y[h]) for c, h in row)
+def _add_windows(m: Any, data: InferenceData, terms: Terms, headroom: float) -> None:
+    """Add the batching window of each edge server that has one."""
+    m.batch = BatchingWindow(list(terms.batches))
+    rate = linear_sum(m.route.y)
+    for edge, batches in terms.batches.items():
+        setup, per_query = data.batch_times(edge)
+        m.batch[edge].set_batches(
+            length=data.windows[edge],
+            arrivals={k: rate(row) for k, row in batches.items()},
+            setup={k: setup[k] for k in batches},
+            per_query={k: per_query[k] for k in batches},
+            headroom=headroom,
+        )
 
-    return total
 
+def _product_sum(x: Any, y: Any) -> Total:
+    """Return the function that writes a row as a sum over y in the cloud, and over x·y elsewhere."""
 
-def _product_sum(x: Any, y: Any) -> Callable[[_Row], Any]:
-    def total(row: _Row) -> Any:
+    def total(row: Row) -> Any:
         return pyo.quicksum(c * y[h] if h[2] == CLOUD else c * (x[h[2:]] * y[h]) for c, h in row)
 
     return total
 
 
+# Ten keyword parameters: each is one axis of the published experiments, and each has a default.
 def taskonomy(
     clients: int = 10,
     edges: int = 2,
@@ -285,6 +189,7 @@ def taskonomy(
     return build_model(data, droppable=droppable, form=form, headroom=headroom)
 
 
+# The parameters of `taskonomy`, so that one suite can stand in for the other.
 def domainnet(
     clients: int = 10,
     edges: int = 2,

@@ -6,6 +6,9 @@ shares add up to 1", so the onloading step has no demand groups to go by and loo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 import pyomo.environ as pyo
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
@@ -189,16 +192,10 @@ def virtual_functions(
     check_seed(seed)
     rng = np.random.default_rng(seed)
     _, length = _draw_graph(rng, nodes, 2)
-    ends = [rng.choice(nodes, 2, replace=False).tolist() for _ in range(demands)]
-    chains = [rng.choice(functions, chain, replace=False).tolist() for _ in range(demands)]
-    rates = rng.uniform(5, 35, demands).tolist()
-    wanted = [(a, b, tuple(fs), rate) for (a, b), fs, rate in zip(ends, chains, rates, strict=True)]
-    takes = rng.uniform(1, 4, functions).tolist()
-    price = (0.05 * sum(rates) * rng.uniform(0.5, 1.5, functions)).tolist()
-    instance, bandwidth = 0.4 * sum(rates), link_share * sum(rates)
+    drawn = _draw_functions(rng, nodes, functions, demands, chain)
 
     m = pyo.ConcreteModel(name="virtual network functions")
-    m.demands = wanted
+    m.demands = drawn.demands
     m.place = OnloadingBlock()
     m.place.x = pyo.Var(range(nodes), range(functions), domain=pyo.Binary)
     m.route = OffloadingBlock()
@@ -207,46 +204,92 @@ def virtual_functions(
         [(d, s, *a) for d in range(demands) for s in range(chain + 1) for a in length], bounds=(0, 1)
     )
     m.route.done = pyo.Var(range(demands), range(chain), range(nodes), bounds=(0, 1))
-    x, served, flow, done = m.place.x, m.route.served, m.route.flow, m.route.done
     m.conservation = pyo.Constraint(range(demands), range(chain + 1), range(nodes))
-    for d, s, n in m.conservation.index_set():
-        source, target, _, _ = wanted[d]
-        terms = [(1.0 if a[1] == n else -1.0, flow[d, s, *a]) for a in length if n in a]
-        if s > 0:
-            terms.append((1.0, done[d, s - 1, n]))
-        if s < chain:
-            terms.append((-1.0, done[d, s, n]))
-        if s == 0 and n == source:
-            terms.append((1.0, served[d]))
-        if s == chain and n == target:
-            terms.append((-1.0, served[d]))
-        m.conservation[d, s, n] = weighted(terms) == 0
-    m.link = pyo.Constraint(range(demands), range(chain), range(nodes))
-    at: dict[Arc, list[tuple[float, object]]] = {}
-    for d, s, n in done:
-        _, _, fs, rate = wanted[d]
-        m.link[d, s, n] = weighted([(1.0, done[d, s, n]), (-1.0, x[n, fs[s]])]) <= 0
-        at.setdefault((n, fs[s]), []).append((rate, done[d, s, n]))
-    m.instance = pyo.Constraint(range(nodes), range(functions))
-    for key, terms in at.items():
-        m.instance[key] = weighted([*terms, (-instance, x[key])]) <= 0
-    m.cores = pyo.Constraint(range(nodes))
-    for n in range(nodes):
-        m.cores[n] = weighted((takes[f], x[n, f]) for f in range(functions)) <= cores
+    for stage in m.conservation.index_set():
+        m.conservation[stage] = weighted(_conserved(m, list(length), chain, *stage)) == 0
+    _add_functions(m, drawn, cores)
     m.bandwidth = pyo.Constraint(list(length))
     for a in length:
-        m.bandwidth[a] = (
-            weighted((rates[d], flow[d, s, *a]) for d in range(demands) for s in range(chain + 1))
-            <= bandwidth
+        carried = weighted(
+            (drawn.rates[d], m.route.flow[d, s, *a]) for d in range(demands) for s in range(chain + 1)
         )
-    m.profit = pyo.Objective(
-        expr=weighted(
-            [
-                *((rates[d], served[d]) for d in served),
-                *((-price[f], x[n, f]) for n, f in x),
-                *((-0.1 * rates[d] * length[a, b], flow[d, s, a, b]) for d, s, a, b in flow),
-            ]
-        ),
-        sense=pyo.maximize,
-    )
+        m.bandwidth[a] = carried <= link_share * sum(drawn.rates)
+    m.profit = pyo.Objective(expr=_profit(m, drawn, length), sense=pyo.maximize)
     return m
+
+
+class _Functions(NamedTuple):
+    """The demands and the functions of a network.
+
+    Attributes
+    ----------
+    demands
+        Source, target, chain of functions and rate of each demand.
+    rates
+        Their rates.
+    takes, price
+        Per function: the cores that it takes, and what it costs to run it.
+    """
+
+    demands: list[tuple[int, int, tuple[int, ...], float]]
+    rates: list[float]
+    takes: list[float]
+    price: list[float]
+
+
+def _draw_functions(
+    rng: np.random.Generator, nodes: int, functions: int, demands: int, chain: int
+) -> _Functions:
+    ends = [rng.choice(nodes, 2, replace=False).tolist() for _ in range(demands)]
+    chains = [rng.choice(functions, chain, replace=False).tolist() for _ in range(demands)]
+    rates = rng.uniform(5, 35, demands).tolist()
+    wanted = [(a, b, tuple(fs), rate) for (a, b), fs, rate in zip(ends, chains, rates, strict=True)]
+    takes = rng.uniform(1, 4, functions).tolist()
+    price = (0.05 * sum(rates) * rng.uniform(0.5, 1.5, functions)).tolist()
+    return _Functions(wanted, rates, takes, price)
+
+
+def _conserved(m: Any, arcs: Sequence[Arc], chain: int, d: int, s: int, n: int) -> list[tuple[float, Any]]:
+    """Return the terms of demand d's traffic at stage s in node n: what comes less what leaves."""
+    served, flow, done = m.route.served, m.route.flow, m.route.done
+    source, target, _, _ = m.demands[d]
+    terms = [(1.0 if a[1] == n else -1.0, flow[d, s, *a]) for a in arcs if n in a]
+    if s > 0:
+        terms.append((1.0, done[d, s - 1, n]))
+    if s < chain:
+        terms.append((-1.0, done[d, s, n]))
+    if s == 0 and n == source:
+        terms.append((1.0, served[d]))
+    if s == chain and n == target:
+        terms.append((-1.0, served[d]))
+    return terms
+
+
+def _add_functions(m: Any, drawn: _Functions, cores: float) -> None:
+    """Add the rows of what is done at a node: only what runs there, within its capacity and its cores."""
+    x, done = m.place.x, m.route.done
+    m.link = pyo.Constraint(done.index_set())
+    at: dict[tuple[int, int], list[tuple[float, Any]]] = {}
+    for d, s, n in done:
+        _, _, functions, rate = drawn.demands[d]
+        m.link[d, s, n] = weighted([(1.0, done[d, s, n]), (-1.0, x[n, functions[s]])]) <= 0
+        at.setdefault((n, functions[s]), []).append((rate, done[d, s, n]))
+    m.instance = pyo.Constraint(x.index_set())
+    for key, terms in at.items():
+        m.instance[key] = weighted([*terms, (-0.4 * sum(drawn.rates), x[key])]) <= 0
+    nodes = range(1 + max(n for n, _ in x))
+    m.cores = pyo.Constraint(nodes)
+    for n in nodes:
+        m.cores[n] = weighted((cores_taken, x[n, f]) for f, cores_taken in enumerate(drawn.takes)) <= cores
+
+
+def _profit(m: Any, drawn: _Functions, length: dict[Arc, float]) -> Any:
+    """Return what the traffic carried earns, less what functions and bandwidth cost."""
+    x, served, flow = m.place.x, m.route.served, m.route.flow
+    return weighted(
+        [
+            *((drawn.rates[d], served[d]) for d in served),
+            *((-drawn.price[f], x[n, f]) for n, f in x),
+            *((-0.1 * drawn.rates[d] * length[a, b], flow[d, s, a, b]) for d, s, a, b in flow),
+        ]
+    )

@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.table import NOISE, Table
-from pyomo_j3o.library.data import CLOUD, InferenceData
+from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 
 if TYPE_CHECKING:
     from pyomo.core.base.block import BlockData
-
-
-#: One way to answer: (client, task, node, model).
-Option = tuple[str, str, str, str]
 
 
 def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
@@ -192,6 +188,32 @@ def budget_table(model: BlockData) -> Table:
         If the model is not one of the library's, or has not been solved.
     """
     data, shares = read_plan(model)
+    used, answered = _use_of_budgets(model, data, shares)
+    units = {"memory": data.memory_unit, "compute": "s/s", "uplink": f"{data.payload_unit}/s"}
+    columns = ("node", "level", "kind", "used", "budget", "share", "unit")
+    rows = []
+    for n, node in enumerate(data.nodes):
+        amounts = [
+            (kind, used[node, kind], float(getattr(data, f"{kind}_budget")[n]), unit)
+            for kind, unit in units.items()
+        ]
+        if node in data.windows:
+            room = data.windows[node]
+            if model.component("batch") is not None and node in model.batch:
+                room *= 1.0 - float(model.batch[node].headroom())
+            fill = _window_fill(data, node, answered)
+            amounts += [(kind, amount, room, "s") for kind, amount in fill.items()]
+        for kind, amount, budget, unit in amounts:
+            share = amount / budget if budget > 0 else 0.0
+            row = (node, _level(data, node), kind, amount, budget, share, unit)
+            rows.append(dict(zip(columns, row, strict=True)))
+    return Table(columns, rows)
+
+
+def _use_of_budgets(
+    model: BlockData, data: InferenceData, shares: dict[Option, float]
+) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+    """Return what is used by node and kind of budget, and the queries/s answered by node and model."""
     used = {(node, kind): 0.0 for node in data.nodes for kind in ("memory", "compute", "uplink")}
     answered: dict[tuple[str, str], float] = {}
     footprint = dict(zip(data.models, data.memory.tolist(), strict=True))
@@ -212,25 +234,7 @@ def budget_table(model: BlockData) -> Table:
             answered[node, name] = answered.get((node, name), 0.0) + rate * share
         if node != client:
             used[client, "uplink"] += rate * share * size[task]
-    units = {"memory": data.memory_unit, "compute": "s/s", "uplink": f"{data.payload_unit}/s"}
-    columns = ("node", "level", "kind", "used", "budget", "share", "unit")
-    rows = []
-    for n, node in enumerate(data.nodes):
-        amounts = [
-            (kind, used[node, kind], float(getattr(data, f"{kind}_budget")[n]), unit)
-            for kind, unit in units.items()
-        ]
-        if node in data.windows:
-            room = data.windows[node]
-            if model.component("batch") is not None and node in model.batch:
-                room *= 1.0 - float(model.batch[node].headroom())
-            fill = _window_fill(data, node, answered)
-            amounts += [(kind, amount, room, "s") for kind, amount in fill.items()]
-        for kind, amount, budget, unit in amounts:
-            share = amount / budget if budget > 0 else 0.0
-            row = (node, _level(data, node), kind, amount, budget, share, unit)
-            rows.append(dict(zip(columns, row, strict=True)))
-    return Table(columns, rows)
+    return used, answered
 
 
 def _window_fill(data: InferenceData, edge: str, answered: dict[tuple[str, str], float]) -> dict[str, float]:

@@ -7,13 +7,17 @@ apart into one part for each of these.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o.core.checks import check_counts, check_names, check_positive, check_seed, check_share
-from pyomo_j3o.library.building import distances, weighted
+from pyomo_j3o.library.building import distances, times, weighted
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock
+
+#: A way to answer: (region, cache, film) or (user, service, server).
+Route = tuple[int, int, int]
 
 _ZIPF = 0.8
 _ORIGIN_DELAY = 90.0
@@ -98,17 +102,16 @@ def content_placement(
     x, y, origin = m.place.x, m.route.y, m.route.origin
     m.demand = pyo.Constraint(range(regions), range(films))
     for r, f in origin:
-        m.demand[r, f] = weighted([*((1.0, y[r, c, f]) for c in nearest[r]), (1.0, origin[r, f])]) == 1
+        answers = [y[r, c, f] for c in nearest[r]] + [origin[r, f]]
+        m.demand[r, f] = weighted(times(1.0, answers)) == 1
     m.link = pyo.Constraint(routes)
     for r, c, f in routes:
         m.link[r, c, f] = weighted([(1.0, y[r, c, f]), (-1.0, x[c, f])]) <= 0
     m.room = pyo.Constraint(range(caches))
     m.uplink = pyo.Constraint(range(caches))
-    sent: dict[int, list[tuple[int, int, int]]] = {}
-    for h in routes:
-        sent.setdefault(h[1], []).append(h)
+    sent = _grouped(routes, 1)
     for c in range(caches):
-        m.room[c] = weighted((sizes[f], x[c, f]) for f in range(films)) <= room * sum(sizes)
+        m.room[c] = weighted((b, x[c, f]) for f, b in enumerate(sizes)) <= room * sum(sizes)
         if c in sent:
             limit = uplink * float((requests * size).sum()) / caches
             m.uplink[c] = weighted((load[r][f], y[r, c, f]) for r, c, f in sent[c]) <= limit
@@ -188,25 +191,9 @@ def service_placement(
     check_names("resources", resources)
     check_positive("compute", compute)
     check_seed(seed)
-    rng = np.random.default_rng(seed)
-    away = distances(rng.random((users, 2)), rng.random((servers, 2)))
-    in_reach = np.argsort(away, axis=1)[:, :reach].tolist()
-    popularity = 1 / np.arange(1, services + 1) ** _ZIPF
-    asked = {
-        (u, int(s)): float(rate)
-        for u in range(users)
-        for s, rate in zip(
-            rng.choice(services, _REQUESTS_PER_USER, replace=False, p=popularity / popularity.sum()),
-            rng.uniform(1, 5, _REQUESTS_PER_USER),
-            strict=True,
-        )
-    }
-    seconds, payload = rng.uniform(0.01, 0.1, services).tolist(), rng.uniform(0.1, 2, services).tolist()
-    needs = {k: rng.uniform(1, 10, services) for k in resources}
-    room = {k: (needs[k].sum() * rng.uniform(0.25, 0.4, servers)).tolist() for k in resources}
-    work = sum(rate * seconds[s] for (_, s), rate in asked.items())
-    traffic = sum(rate * payload[s] for (_, s), rate in asked.items())
-    power = rng.dirichlet(np.full(servers, 20.0)).tolist()
+    drawn = _draw_services(np.random.default_rng(seed), servers, services, users, resources)
+    in_reach = np.argsort(drawn.away, axis=1)[:, :reach].tolist()
+    asked = drawn.asked
 
     m = pyo.ConcreteModel(name="service placement")
     m.place = OnloadingBlock()
@@ -223,22 +210,96 @@ def service_placement(
         m.link[u, s, n] = weighted([(1.0, y[u, s, n]), (-1.0, x[n, s])]) <= 0
     m.budget = pyo.Constraint(list(resources), range(servers))
     for k in resources:
-        need = needs[k].tolist()
         for n in range(servers):
-            m.budget[k, n] = weighted((need[s], x[n, s]) for s in range(services)) <= room[k][n]
-    m.compute = pyo.Constraint(range(servers))
-    m.bandwidth = pyo.Constraint(range(servers))
-    run: dict[int, list[tuple[int, int, int]]] = {}
-    for h in routes:
-        run.setdefault(h[2], []).append(h)
-    for n, on in run.items():
-        load = [(asked[h[:2]], h) for h in on]
-        m.compute[n] = weighted((rate * seconds[h[1]], y[h]) for rate, h in load) <= compute * work * power[n]
-        m.bandwidth[n] = (
-            weighted((rate * payload[h[1]], y[h]) for rate, h in load) <= 1.1 * compute * traffic * power[n]
-        )
+            m.budget[k, n] = (
+                weighted((need, x[n, s]) for s, need in enumerate(drawn.needs[k])) <= drawn.room[k][n]
+            )
+    _add_work(m, drawn, routes, compute)
     total = sum(asked.values())
     m.answered = pyo.Objective(
         expr=weighted((asked[u, s] / total, y[u, s, n]) for u, s, n in routes), sense=pyo.maximize
     )
     return m
+
+
+class _Services(NamedTuple):
+    """What a service-placement model is written from.
+
+    Attributes
+    ----------
+    away
+        (U, N) distances of users and servers.
+    asked
+        Rate of requests, by user and service.
+    seconds, payload
+        Per service, of one request.
+    needs
+        Per resource: what each service takes.
+    room
+        Per resource: what each server has.
+    power
+        Each server's share of the compute and bandwidth of all.
+    """
+
+    away: np.ndarray
+    asked: dict[tuple[int, int], float]
+    seconds: list[float]
+    payload: list[float]
+    needs: dict[str, list[float]]
+    room: dict[str, list[float]]
+    power: list[float]
+
+
+def _draw_services(
+    rng: np.random.Generator, servers: int, services: int, users: int, resources: Sequence[str]
+) -> _Services:
+    away = distances(rng.random((users, 2)), rng.random((servers, 2)))
+    popularity = 1 / np.arange(1, services + 1) ** _ZIPF
+    asked = {
+        (u, int(s)): float(rate)
+        for u in range(users)
+        for s, rate in zip(
+            rng.choice(services, _REQUESTS_PER_USER, replace=False, p=popularity / popularity.sum()),
+            rng.uniform(1, 5, _REQUESTS_PER_USER),
+            strict=True,
+        )
+    }
+    seconds, payload = rng.uniform(0.01, 0.1, services), rng.uniform(0.1, 2, services)
+    needs = {k: rng.uniform(1, 10, services) for k in resources}
+    room = {k: (needs[k].sum() * rng.uniform(0.25, 0.4, servers)).tolist() for k in resources}
+    power = rng.dirichlet(np.full(servers, 20.0)).tolist()
+    return _Services(
+        away=away,
+        asked=asked,
+        seconds=seconds.tolist(),
+        payload=payload.tolist(),
+        needs={k: need.tolist() for k, need in needs.items()},
+        room=room,
+        power=power,
+    )
+
+
+def _add_work(m: Any, drawn: _Services, routes: Sequence[Route], compute: float) -> None:
+    """Add the rows of each server's compute and bandwidth."""
+    y, asked, power = m.route.y, drawn.asked, drawn.power
+    work = sum(rate * drawn.seconds[s] for (_, s), rate in asked.items())
+    traffic = sum(rate * drawn.payload[s] for (_, s), rate in asked.items())
+    m.compute = pyo.Constraint(range(len(power)))
+    m.bandwidth = pyo.Constraint(range(len(power)))
+    for n, own in _grouped(routes, 2).items():
+        m.compute[n] = (
+            weighted((asked[u, s] * drawn.seconds[s], y[u, s, n]) for u, s, _ in own)
+            <= compute * work * power[n]
+        )
+        m.bandwidth[n] = (
+            weighted((asked[u, s] * drawn.payload[s], y[u, s, n]) for u, s, _ in own)
+            <= 1.1 * compute * traffic * power[n]
+        )
+
+
+def _grouped(routes: Sequence[Route], position: int) -> dict[int, list[Route]]:
+    """Return the routes that have the same number at a position, by that number."""
+    groups: dict[int, list[Route]] = {}
+    for route in routes:
+        groups.setdefault(route[position], []).append(route)
+    return groups

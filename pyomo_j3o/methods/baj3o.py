@@ -56,14 +56,14 @@ def solve(
     if settings.rel_gap < negligible:
         negligible = 0.0
     while True:
-        charged = charge_when_used(problem, negligible)
+        charged = charge_when_used(problem, negligible, charge_all=not batching_aware)
         if charged.indicators_left and not (batching_aware and settings.max_iterations == 1):
             outcome, trace = _solve_in_two(charged, negligible, settings, context, batching_aware)
         else:
-            start = None if settings.start is None else charged.reduce(settings.start)
+            start = None if settings.start is None else charged.reduce_placement(settings.start)
             aware = replace(settings, start=start, charged=charged if batching_aware else None)
             outcome, trace = j3o.solve(charged.problem, aware, context, BatchedRun)
-        outcome, safe = _restored(charged, outcome, settings, context, not batching_aware)
+        outcome, safe = _restored(charged, outcome, settings, context)
         if safe or not negligible:
             if trace and outcome.plan is not None:
                 trace[-1] = _at_the_end(trace[-1], outcome.plan.objective, problem.sense)
@@ -141,17 +141,17 @@ def _solve_in_two(
         tied.problem,
         replace(
             settings,
-            start=None if given is None else tied.reduce(given),
+            start=None if given is None else tied.reduce_placement(given),
             proven=bound,
             # One is left for the search that follows.
             max_iterations=settings.max_iterations - (1 if batching_aware else 0),
         ),
         replace(context, deadline=deadline),
     )
-    start = None if given is None else charged.reduce(given)
+    start = None if given is None else charged.reduce_placement(given)
     if first.plan is not None:
-        start = charged.reduce(tied.restore(first.plan.x, first.plan.y, charge_all=True))
-        first = replace(first, plan=replace(first.plan, x=start))
+        plan = charged.reduce(tied.restore_plan(first.plan))
+        first, start = replace(first, plan=plan), plan.x
     if first.ending is Ending.INFEASIBLE:
         context.log.line("No plan charges every onloaded model for its batches; going on with those in use.")
     elif not batching_aware or first.ending in (Ending.INTERRUPTED, Ending.UNBOUNDED):
@@ -190,19 +190,19 @@ def _at_the_end(record: Record, objective: float, sense: float) -> Record:
 
 
 def _restored(
-    charged: Charged, outcome: Outcome, settings: Settings, context: Context, charge_all: bool
+    charged: Charged, outcome: Outcome, settings: Settings, context: Context
 ) -> tuple[Outcome, bool]:
     """Return the outcome in the original columns, after the last LP: support fixed, and charged in full.
 
     Also whether its plan is one of the original.
     """
-    outcome, plan = replace(outcome, cuts=None), outcome.plan  # those are in other columns
+    outcome = charged.restore(outcome)
+    original, plan = charged.original, outcome.plan
     if plan is None:
-        return replace(outcome, duals=None), True
-    original = charged.original
-    x = charged.restore(plan.x, plan.y, charge_all)
+        return outcome, True
+    x = plan.x
     safe = bool(violations(original, x.astype(float), plan.y).max(initial=0.0) <= _TOLERANCE)
-    found, duals, ending = Plan(x, plan.y, plan.objective), None, outcome.ending
+    found, duals, ending = plan, None, outcome.ending
     with context.timings.phase("offload"):
         step = OffloadingStep(analyse(original), context.backend)
         try:

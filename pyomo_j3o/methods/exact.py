@@ -226,7 +226,7 @@ class _Run:
         """Take over J3O's plan, routed anew if the user's rows do not take it."""
         if found.plan is None:
             return
-        own = self.instance.in_own_columns(found)
+        own = self.instance.to_linear.restore(found)
         assert own.plan is not None
         if self.instance.accepts(own.plan.x, own.plan.y):
             self.incumbent.take(own.plan, own.duals)
@@ -350,13 +350,10 @@ class _Run:
 
     def _linear_start(self) -> Plan | None:
         """Return the start in the columns of the linear form."""
-        plan, linearized = self.incumbent.plan, self.instance.linearized
+        plan = self.incumbent.plan
         if self._start is not None and self._start.plan is not None:
             return self._start.plan
-        if plan is None:
-            return None
-        assert linearized is not None
-        return replace(plan, y=linearized.columns(plan.x, plan.y))
+        return None if plan is None else self.instance.to_linear.reduce(plan)
 
     def _is_unbounded(self) -> bool:
         """Return whether there is a plan, and the objective improves without end along open columns."""
@@ -450,6 +447,7 @@ class _Run:
         if ending is Ending.INFEASIBLE:
             return Outcome(None, -np.inf, ending, steps=steps)
         if ending is Ending.UNBOUNDED:
-            return Outcome(None, np.inf, ending, ray=self.ray, steps=steps)
+            outcome = Outcome(None, np.inf, ending, ray=self.ray, steps=steps)
+            return outcome if self.instance.linear is None else self.instance.to_linear.restore(outcome)
         bound = max(self.progress.bound, self.incumbent.objective)
         return Outcome(self.incumbent.plan, bound, ending, self.incumbent.duals, steps=steps)

@@ -58,8 +58,7 @@ class Incumbent:
     def keep_found(self, found: Outcome, better: float) -> None:
         """Take over the plan of a search on the linear form, if it has one that is better."""
         if found.plan is not None:
-            plan = self._instance.in_own_columns(found).plan
-            assert plan is not None
+            plan = self._instance.to_linear.restore_plan(found.plan)
             self.keep(plan.x, plan.y, self._instance.problem, better)
 
     def keep(self, x: BoolArray, y: FloatArray, problem: Problem, better: float = _BEYOND_TOLERANCES) -> None:
@@ -86,8 +85,8 @@ class Incumbent:
     def _as_given(self, x: BoolArray, y: FloatArray, problem: Problem) -> Plan | None:
         """Return the plan of `x` and of `y` in the columns of `problem`, if the user's rows take it."""
         own = self._instance.problem
-        if problem is not own and self._instance.linearized is not None:
-            y = self._instance.linearized.recover(x, y)
+        if problem is not own:
+            y = self._instance.to_linear.restore_plan(Plan(x, y, np.nan)).y
         y = np.clip(y, own.offloading_lower, own.offloading_upper)
         if not self._instance.accepts(x, y):
             return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from pyomo_j3o.alternate.alternating import alternate
@@ -53,9 +51,7 @@ def solve(
         outcome = run.outcome(ending)
     finally:
         run.close()
-    duals = None if outcome.duals is None else outcome.duals[: problem.n_rows]
-    cuts = None if settings.charged is not None else run.cuts(problem.n_rows)
-    return replace(outcome, duals=duals, steps=tuple(run.progress.steps), cuts=cuts), run.progress.trace
+    return outcome, run.progress.trace
 
 
 def certify(problem: Problem, settings: Settings, context: Context) -> Outcome:

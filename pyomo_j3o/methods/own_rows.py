@@ -98,10 +98,8 @@ class OwnRows:
     ----------
     problem : Problem
         As compiled, products and all.
-    scaled : Problem
-        The same in units that suit solvers.
     scaling : Scaling
-        From the one to the other.
+        To units that suit solvers.
     missed : tuple of (int, float) or None
         The row or bound that the last plan refused misses most, and by how much; see `first_missed`.
     params : OwnRowsParams
@@ -109,7 +107,6 @@ class OwnRows:
     """
 
     problem: Problem
-    scaled: Problem
     scaling: Scaling
     missed: tuple[int, float] | None = None
     params: OwnRowsParams = field(default_factory=OwnRowsParams)
@@ -118,6 +115,11 @@ class OwnRows:
     def __post_init__(self) -> None:
         """Note what counts as 1 in each row, (M,): a row in a tiny unit is measured in that."""
         self._units = np.minimum(1.0, largest_coefficients(self.problem))
+
+    @property
+    def scaled(self) -> Problem:
+        """The problem in units that suit solvers."""
+        return self.scaling.problem
 
     def accepts(self, x: BoolArray, y: FloatArray) -> bool:
         """Return whether the user's rows take a plan of `scaled`; note the worst one if they do not."""

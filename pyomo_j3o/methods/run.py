@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from pyomo_j3o.certify.relaxation import (
 from pyomo_j3o.core.deadline import GRACE, Deadline, OutOfTime
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, missed
-from pyomo_j3o.core.results import Cuts, Ending, Outcome, Step
+from pyomo_j3o.core.results import Ending, Outcome, Step
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
@@ -29,6 +30,7 @@ from pyomo_j3o.methods.parts_driver import PartsDriver
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.aggregating import aggregate_capacities
+from pyomo_j3o.presolve.reduction import SameColumns
 
 #: What it means that a solver stopped in this way without a plan.
 _WITHOUT_PLAN = {
@@ -47,7 +49,10 @@ class NoPlacement(Exception):
 class Run:
     """The state of one solve: nothing of it outlives the call."""
 
-    def __init__(self, structure: Structure, settings: Settings, context: Context) -> None:
+    def __init__(
+        self, structure: Structure, settings: Settings, context: Context, reduction: SameColumns
+    ) -> None:
+        self.reduction = reduction
         self.structure = structure
         self.settings = settings
         self.context = context
@@ -76,16 +81,16 @@ class Run:
             The time is over.
         """
         context.deadline.require()
+        reduction = SameColumns(problem, problem.n_rows)
         if settings.charged is None:  # whose rows are numbered already
             with context.timings.phase("compile"):
-                problem = aggregate_capacities(
-                    problem, context.backend, context.deadline, settings.params.presolve
-                )
+                presolve = settings.params.presolve
+                reduction = aggregate_capacities(problem, context.backend, context.deadline, presolve)
                 context.deadline.require()
-        structure = analyse(problem, context.deadline)
+        structure = analyse(reduction.problem, context.deadline)
         if settings.onloading_step is not None:
             structure.freeze()
-        return cls(structure, settings, context)
+        return cls(structure, settings, context, reduction)
 
     def close(self) -> None:
         """Free the LPs."""
@@ -110,7 +115,12 @@ class Run:
     # --- what it ends with ---------------------------------------------------------------------------------
 
     def outcome(self, ending: Ending) -> Outcome:
-        """Return what the search that ended so has found."""
+        """Return what the search that ended so has found, in the columns and rows of the problem given."""
+        found = self._found(ending)
+        cuts = None if self.settings.charged is not None else self.parts.cuts(self.reduction.n_rows)
+        return self.reduction.restore(replace(found, steps=tuple(self.progress.steps), cuts=cuts))
+
+    def _found(self, ending: Ending) -> Outcome:
         bound, best = self.progress.bound, self.best
         if ending is Ending.INFEASIBLE:
             return Outcome(None, -np.inf, ending)
@@ -126,10 +136,6 @@ class Run:
         if ending is not Ending.INTERRUPTED and self.progress.is_closed(best.objective):
             ending = Ending.GAP
         return Outcome(Plan(best.x, best.y, best.objective), bound, ending, best.duals)
-
-    def cuts(self, n_rows: int) -> Cuts | None:
-        """Return the rows of the tightened relaxation beyond the first `n_rows` of the problem."""
-        return self.parts.cuts(n_rows)
 
     @contextmanager
     def dispensable(self, step: str) -> Iterator[None]:
@@ -214,7 +220,7 @@ class Run:
         self.keep(best)
         trace = self.progress.trace
         record = self.progress.note(routing.objective, self.known.objective, int(routing.x.sum()), cycle)
-        self.context.log.iteration(record)
+        self.context.log.iteration(record, routing.status is not LPStatus.TIME_LIMIT)
         self.progress.show(record)
         ending = self.settings.stop(tuple(trace[since:]))
         if ending is None and len(trace) >= self.settings.max_iterations:

@@ -105,8 +105,8 @@ class BatchingWindowData(BlockData):
         per_query
             τ_k, seconds per query.
         headroom
-            Part of the window, from 0 to below 1, that is kept free: batches are as large as planned only on
-            average.
+            Fraction of the window, from 0 to below 1, that is kept free: batches are as large as planned on
+            average only.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class BatchingWindowData(BlockData):
         -----
         The block then holds ``used`` (binary), ``opens`` and ``capacity`` (rows), and for the reader the
         expressions ``length``, ``headroom``, ``setup``, ``per_query``, ``arrivals``, ``batch_size`` (mean
-        number of queries per batch) and ``utilisation`` (part of the window at work). ``capacity`` is the
+        number of queries per batch) and ``utilisation`` (fraction of the window at work). ``capacity`` is the
         row above, divided by the length.
         """
         if not self.parent_component().is_constructed():
@@ -179,7 +179,7 @@ class BatchingWindowData(BlockData):
         Raises
         ------
         ModelError
-            If a part of what `set_batches` has put in is missing.
+            If a component that `set_batches` has put in is missing.
         """
         if getattr(self, "_assumed", None) is None:
             return False

@@ -32,7 +32,7 @@ from pyomo_j3o.modeling.expressions import value_of_fixed
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.naming import called, float_or_nan, require_number
 from pyomo_j3o.modeling.rates import Rate
-from pyomo_j3o.modeling.rows import LINEARITY, Rows, only_objective, read_rows, require_understood
+from pyomo_j3o.modeling.rows import LINEARITY, Rows, active_objective, read_rows, require_understood
 
 #: An objective that can be larger than this leaves no room for what is computed with it.
 _LARGEST_SUM = 1e305
@@ -88,7 +88,7 @@ def compile_model(
         )
     with PauseGC():
         require_understood(model)
-        objective = only_objective(model)
+        objective = active_objective(model)
         # Before their rows are read: what is wrong with them is best said of the window.
         windows = [(window, window.current_rates()) for window in filled_windows(model, warn_of_empty=True)]
         rows = read_rows(model, objective, deadline)

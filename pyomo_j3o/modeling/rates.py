@@ -29,7 +29,7 @@ LINEAR = "give a number or an expression that is linear in offloading variables,
 
 
 class Assumed(NamedTuple):
-    """What the rows of a rate rest on."""
+    """What the rows of a rate assume of its variables and coefficients."""
 
     #: Whether there is a row per variable.
     plain: bool
@@ -46,16 +46,16 @@ class Rate:
     Parameters
     ----------
     window, key
-        Whose they are.
+        Name of the window, and the model.
     expression
-        Of Pyomo.
+        Pyomo expression of the queries/s.
     terms
-        Extended by those of the expression, as a row.
+        Gets the terms of the expression as one more row.
 
     Attributes
     ----------
     variables, coefficients, constant
-        What the expression adds up to; variables that are fixed are among them.
+        The expression as a linear function; fixed variables are among the variables.
     """
 
     def __init__(self, window: str, key: Any, expression: Any, terms: Terms) -> None:
@@ -114,7 +114,7 @@ class Rate:
 
     @property
     def assumed(self) -> Assumed:
-        """What the rows rest on."""
+        """What the rows assume."""
         lowest, highest = self.range
         if not self.plain:
             return Assumed(False, lowest, [highest], self.variables)
@@ -124,7 +124,7 @@ class Rate:
         return Assumed(True, lowest, most, self.variables)
 
     def within(self, assumed: Assumed) -> bool:
-        """Return whether rows written for what was `assumed` still hold exactly."""
+        """Return whether rows that were written under these assumptions still say the same."""
         if len(self.variables) != len(assumed.variables) or any(
             now is not then for now, then in zip(self.variables, assumed.variables, strict=True)
         ):

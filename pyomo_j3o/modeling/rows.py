@@ -57,7 +57,7 @@ LINEARITY = (
 )
 
 
-#: The clock is looked at once in so many rows.
+#: Rows that are read between two looks at the clock.
 _ROWS_AT_A_TIME = 1000
 
 
@@ -74,7 +74,7 @@ def require_understood(model: BlockData) -> None:
                 raise ModelError(f"{called(strange)} is active, but j3o does not know it; {remedy}")
 
 
-def only_objective(model: BlockData) -> ObjectiveData:
+def active_objective(model: BlockData) -> ObjectiveData:
     """Return the active objective; raise a `ModelError` unless there is exactly one."""
     objectives = list(model.component_data_objects(Objective, active=True))
     if not objectives:

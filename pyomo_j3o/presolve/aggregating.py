@@ -13,13 +13,14 @@ from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.presolve.decomposing import components
 from pyomo_j3o.presolve.params import PresolveParams
+from pyomo_j3o.presolve.reduction import SameColumns
 from pyomo_j3o.presolve.tightening import implied_bounds, row_ends
 
 
 def aggregate_capacities(
     problem: Problem, backend: Backend, deadline: Deadline, params: PresolveParams = PresolveParams()
-) -> Problem:
-    """Return the problem with a row ``sum(b x) <= c - V`` for each family of rows ``a'y + b x <= c``.
+) -> SameColumns:
+    """Add a row ``sum(b x) <= c - V`` for each family of rows ``a'y + b x <= c``.
 
     V is the least that all rows of the family hold together, in any routing that the rows over y alone
     admit. In facility location these rows say that open capacity covers total demand. They follow from the
@@ -39,15 +40,15 @@ def aggregate_capacities(
 
     Returns
     -------
-    Problem
-        With the new rows last; the same object where there are none.
+    SameColumns
+        With the new rows last. Its problem is the same object if there are none.
     """
     rows, sign = _candidates(problem)
     over_y = np.flatnonzero(
         (np.diff(problem.onloading_rows.indptr) == 0) & (np.diff(problem.offloading_rows.indptr) > 0)
     )
     if len(rows) < 2 or _nothing_must_be_routed(problem, over_y):
-        return problem
+        return SameColumns(problem, problem.n_rows)
     loads, uses, limits = [], [], []
     for members in _families(problem, rows, sign, params):
         part = sparse.csr_array(sparse.diags_array(sign[members]) @ problem.onloading_rows[rows[members]])
@@ -69,15 +70,16 @@ def aggregate_capacities(
     _, largest = row_ends(matrix, (problem.onloading_lower, problem.onloading_upper))
     new = np.flatnonzero(largest > upper)
     if not len(new):
-        return problem
+        return SameColumns(problem, problem.n_rows)
     nothing = sparse.csr_array((len(new), problem.n_offloading))
-    return replace(
+    extended = replace(
         problem,
         onloading_rows=sparse.csr_array(sparse.vstack([problem.onloading_rows, matrix[new]], format="csr")),
         offloading_rows=sparse.csr_array(sparse.vstack([problem.offloading_rows, nothing], format="csr")),
         row_lower=np.concatenate([problem.row_lower, np.full(len(new), -np.inf)]),
         row_upper=np.concatenate([problem.row_upper, upper[new]]),
     )
+    return SameColumns(extended, problem.n_rows)
 
 
 def _candidates(problem: Problem) -> tuple[IntArray, FloatArray]:

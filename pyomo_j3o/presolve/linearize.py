@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem, Products
+from pyomo_j3o.core.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, Products
+from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.presolve.tightening import finite_bounds, implied_bounds
 
@@ -37,7 +38,7 @@ class UnboundedProductError(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Linearized:
-    """A linear `problem` and what recovers the original y from its columns.
+    """A linear `problem` in place of one with products, and what recovers the original y from its columns.
 
     The first K columns of the linear problem are the original y, except that a y which is of use only in
     products with one x (`gate` is that x, else -1) is replaced by the product itself, z = x·y. Columns
@@ -49,6 +50,25 @@ class Linearized:
     gate: IntArray
     pair_x: IntArray
     pair_y: IntArray
+
+    def reduce(self, plan: Plan) -> Plan:
+        """Return a plan of the original in the columns of `problem`."""
+        return replace(plan, y=self.columns(plan.x, plan.y))
+
+    def restore_plan(self, plan: Plan) -> Plan:
+        """Return a plan of `problem` in the columns of the original."""
+        return replace(plan, y=self.recover(plan.x, plan.y))
+
+    def restore(self, outcome: Outcome) -> Outcome:
+        """Return an outcome of `problem` in the columns and rows of the original."""
+        plan, duals, original = outcome.plan, outcome.duals, self.original
+        return replace(
+            outcome,
+            plan=None if plan is None else self.restore_plan(plan),
+            duals=None if duals is None else duals[: original.n_rows],
+            ray=tuple(j for j in outcome.ray if j < original.n_offloading),
+            cuts=None,
+        )
 
     def recover(self, x: BoolArray, columns: FloatArray) -> FloatArray:
         """Return the original y, shape (K,), at placement `x`; a y behind a closed x is put next to 0."""

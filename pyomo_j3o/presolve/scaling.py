@@ -10,6 +10,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
     FloatArray,
+    Plan,
     Problem,
     Products,
     larger_end,
@@ -41,12 +42,14 @@ _MOST_FOR_UNIT = 1e2
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """By what a problem was multiplied: powers of two, so that the way back is exact.
+    """A problem in other units. Factors are powers of two, so that the way back is exact.
 
     Only rows over x alone may have another factor; they have no duals.
 
     Attributes
     ----------
+    problem : Problem
+        In the new units. Its `sense` takes objectives back to the user's unit and sense.
     row : (M,)
         Factors of the rows.
     column : (K,)
@@ -57,29 +60,37 @@ class Scaling:
         Rows in whole numbers that can never hold, and their units; see `in_whole_numbers`.
     """
 
+    problem: Problem
     row: FloatArray
     column: FloatArray
-    objective: float
-    crossed: tuple[tuple[int, float], ...]
+    objective: float = 1.0
+    crossed: tuple[tuple[int, float], ...] = ()
 
-    def invert(self, outcome: Outcome) -> Outcome:
-        """Return the outcome of the scaled problem in the units of the other."""
+    def reduce(self, plan: Plan) -> Plan:
+        """Return a plan of the original in the units of `problem`."""
+        return replace(plan, y=plan.y / self.column, objective=plan.objective * self.objective)
+
+    def restore_plan(self, plan: Plan) -> Plan:
+        """Return a plan of `problem` in the units of the original."""
+        return replace(plan, y=plan.y * self.column, objective=plan.objective / self.objective)
+
+    def restore(self, outcome: Outcome) -> Outcome:
+        """Return an outcome of `problem` in the units of the original."""
         plan, duals = outcome.plan, outcome.duals
-        if plan is not None:
-            plan = replace(plan, y=plan.y * self.column, objective=plan.objective / self.objective)
         return replace(
             outcome,
-            plan=plan,
+            plan=None if plan is None else self.restore_plan(plan),
             bound=outcome.bound / self.objective,
             duals=None if duals is None else duals * self.row / self.objective,
             steps=tuple(
                 replace(step, gained=step.gained / self.objective, lowered=step.lowered / self.objective)
                 for step in outcome.steps
             ),
+            cuts=None,
         )
 
 
-def scale(problem: Problem) -> tuple[Problem, Scaling]:
+def scale(problem: Problem) -> Scaling:
     """Return the same problem in units that suit the absolute tolerances of LP and MIP solvers.
 
     What a tolerance does to the objective is the tolerance times a cost times the range of the variable. So
@@ -94,10 +105,10 @@ def scale(problem: Problem) -> tuple[Problem, Scaling]:
     problem, counted, crossed = in_whole_numbers(problem)
     reach = _reach(problem)
     unit = _near(reach)
-    problem, row = scale_rows(_in_units(problem, unit))
-    problem, factor = _scale_objective(problem, reach / unit)
+    rows = scale_rows(_in_units(problem, unit))
+    problem, factor = _scale_objective(rows.problem, reach / unit)
     never = tuple((int(k), float(1.0 / counted[k])) for k in crossed)
-    return problem, Scaling(counted * row, unit, factor, never)
+    return Scaling(problem, counted * rows.row, unit, factor, never)
 
 
 def _reach(problem: Problem) -> FloatArray:
@@ -160,7 +171,7 @@ def _times(matrix: sparse.csr_array, unit: FloatArray) -> sparse.csr_array:
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
+def scale_rows(problem: Problem) -> Scaling:
     """Multiply rows by powers of two, exactly, so that their largest coefficient is near 1.
 
     LP solvers drop entries below about 1e-9 and measure feasibility in absolute terms: a row that is written
@@ -170,13 +181,6 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     ----------
     problem
         With or without products.
-
-    Returns
-    -------
-    Problem
-        With the same plans.
-    factors : (M,)
-        Dual of the original row = factor times dual of the scaled one.
     """
     # Where a row holds y, x is fixed in the routing LP: what counts there is how y is written.
     over_y = largest_coefficients(replace(problem, onloading_rows=0.0 * problem.onloading_rows))
@@ -186,20 +190,19 @@ def scale_rows(problem: Problem) -> tuple[Problem, FloatArray]:
     lost = (unit > 0) & (unit < _LEAST_UNIT)
     lift = np.minimum(_LEAST_UNIT / unit[lost], _MOST_FOR_UNIT)
     factors[rows[lost]] *= np.exp2(np.ceil(np.log2(lift)))
+    unit_of_y = np.ones(problem.n_offloading)
     if np.all(factors == 1.0):
-        return problem, factors
-    scaling = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
-    return (
-        replace(
-            problem,
-            onloading_rows=sparse.csr_array(scaling @ problem.onloading_rows),
-            offloading_rows=sparse.csr_array(scaling @ problem.offloading_rows),
-            row_lower=problem.row_lower * factors,
-            row_upper=problem.row_upper * factors,
-            products=_scaled_products(problem.products, np.append(factors, 1.0)),
-        ),
-        factors,
+        return Scaling(problem, factors, unit_of_y)
+    matrix = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
+    scaled = replace(
+        problem,
+        onloading_rows=sparse.csr_array(matrix @ problem.onloading_rows),
+        offloading_rows=sparse.csr_array(matrix @ problem.offloading_rows),
+        row_lower=problem.row_lower * factors,
+        row_upper=problem.row_upper * factors,
+        products=_scaled_products(problem.products, np.append(factors, 1.0)),
     )
+    return Scaling(scaled, factors, unit_of_y)
 
 
 def _scale_objective(problem: Problem, reach: FloatArray) -> tuple[Problem, float]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.problem import Batches, BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.core.problem import Batches, BoolArray, FloatArray, IntArray, Plan, Problem
+from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.presolve.params import PresolveParams
 
 #: A rate of less than this part of the largest of the plan is rounding, and makes no batch.
@@ -16,7 +17,7 @@ EMPTY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """A problem with fewer onloading variables, and which of them pay for batches.
+    """A reduction to a problem with fewer onloading variables, and which of them pay for batches.
 
     Attributes
     ----------
@@ -46,6 +47,10 @@ class Charged:
         Rows of ``problem`` that follow: the set-ups of a window fit into it.
     stands_for : (B,)
         The column of ``problem`` that stands for an indicator that is gone, -1 for none.
+    restricts : bool
+        Plans of the original are missing in ``problem``. Its bound is no bound of the original.
+    charge_all : bool
+        A restored plan charges an onloaded model for its empty batches, too.
     """
 
     problem: Problem
@@ -61,6 +66,8 @@ class Charged:
     never: BoolArray
     free: BoolArray
     stands_for: IntArray
+    restricts: bool
+    charge_all: bool
 
     @property
     def batches(self) -> Batches:
@@ -97,25 +104,33 @@ class Charged:
         largest = np.minimum(by_bounds, by_room) + np.abs(batches.constant[self.batch])
         return np.where(np.isfinite(largest) & (largest > 0), largest, 1.0)
 
-    def reduce(self, x: BoolArray) -> BoolArray:
+    def reduce_placement(self, x: BoolArray) -> BoolArray:
         """Return an original placement in the columns of ``problem``."""
         kept = self.column >= 0
         reduced = np.zeros(self.problem.n_onloading, dtype=bool)
         reduced[self.column[kept]] = x[kept]
         return reduced
 
-    def restore(self, x: BoolArray, y: FloatArray, charge_all: bool) -> BoolArray:
-        """Return a placement in the original columns.
+    def reduce(self, plan: Plan) -> Plan:
+        """Return a plan of the original in the columns of ``problem``."""
+        return replace(plan, x=self.reduce_placement(plan.x))
 
-        Parameters
-        ----------
-        x
-            In the columns of ``problem``.
-        y
-            (K,); says which batches are empty.
-        charge_all
-            Whether an onloaded model is charged for an empty batch, too.
-        """
+    def restore_plan(self, plan: Plan) -> Plan:
+        """Return a plan of ``problem`` in the columns of the original."""
+        return replace(plan, x=self._restored_placement(plan.x, plan.y))
+
+    def restore(self, outcome: Outcome) -> Outcome:
+        """Return an outcome of ``problem`` in the columns of the original, without duals: rows are others."""
+        return replace(
+            outcome,
+            plan=None if outcome.plan is None else self.restore_plan(outcome.plan),
+            bound=np.inf if self.restricts else outcome.bound,
+            duals=None,
+            cuts=None,
+        )
+
+    def _restored_placement(self, x: BoolArray, y: FloatArray) -> BoolArray:
+        """Return a placement in the original columns; y, (K,), says which batches are empty."""
         kept = self.column >= 0
         original = np.zeros(self.original.n_onloading, dtype=bool)
         original[kept] = x[self.column[kept]]
@@ -123,9 +138,9 @@ class Charged:
         gone = self.column[z] < 0
         used = ~self.empty(y)
         placed = np.append(x, True)[self.stands_for] & ~self.never
-        charged = placed & (used | (charge_all & (self.stands_for >= 0)))
+        charged = placed & (used | (self.charge_all & (self.stands_for >= 0)))
         original[z[gone]] = charged[gone]
-        if not charge_all:
+        if not self.charge_all:
             original[z[self.free & ~gone & ~used]] = False
         return original
 
@@ -135,7 +150,9 @@ def empty(rates: FloatArray) -> BoolArray:
     return np.asarray(rates <= EMPTY * np.abs(rates).max(initial=0.0))
 
 
-def charge_when_used(problem: Problem, negligible: float = PresolveParams().negligible) -> Charged:
+def charge_when_used(
+    problem: Problem, negligible: float = PresolveParams().negligible, charge_all: bool = False
+) -> Charged:
     """Return an equivalent problem in which fewer indicators of batches are left.
 
     An indicator z goes where set-up is free, where it is longer than the window, and where one x alone opens
@@ -149,8 +166,10 @@ def charge_when_used(problem: Problem, negligible: float = PresolveParams().negl
     negligible
         Where the set-ups of a window together are less than this fraction of it, they are left out. The
         problem is a relaxation then. 0 keeps them all.
+    charge_all
+        Whether a restored plan charges an onloaded model for its empty batches, too.
     """
-    return _charge(problem, False, negligible)
+    return _charge(problem, False, negligible, charge_all)
 
 
 def charge_when_onloaded(problem: Problem, negligible: float = PresolveParams().negligible) -> Charged:
@@ -163,7 +182,7 @@ def charge_when_onloaded(problem: Problem, negligible: float = PresolveParams().
     problem, negligible
         As for `charge_when_used`.
     """
-    return _charge(problem, True, negligible)
+    return _charge(problem, True, negligible, charge_all=True)
 
 
 class _Entries:
@@ -292,7 +311,7 @@ class _Indicators:
         self.own[covered.row[exact]] = covered.col[exact]
 
 
-def _charge(problem: Problem, tie: bool, negligible: float) -> Charged:
+def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) -> Charged:
     known = _Indicators(problem, negligible)
     batches, xs, ys = known.batches, known.xs, known.ys
     n_x, m = problem.n_onloading, problem.n_rows
@@ -371,6 +390,8 @@ def _charge(problem: Problem, tie: bool, negligible: float) -> Charged:
         never=known.never,
         free=known.clean,
         stands_for=np.where(gone & (owner >= 0), payer, -1),
+        restricts=tie,
+        charge_all=charge_all,
     )
 
 

@@ -10,6 +10,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.presolve.params import PropagationParams
+from pyomo_j3o.presolve.reduction import SameColumns
 
 #: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
 _GRAIN = 1e-13
@@ -74,8 +75,8 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
     )
 
 
-def shrink_big_m(problem: Problem) -> Problem:
-    """Return the problem with every huge M of a row over one x brought down to what the row needs.
+def shrink_big_m(problem: Problem) -> SameColumns:
+    """Bring every huge M of a row over one x down to what the row needs.
 
     Some best plan stays, and no plan is new. Whatever looks at the rows then sees how much an x really opens,
     and no fraction of an x within a solver's tolerance of 0 opens anything that counts.
@@ -94,14 +95,15 @@ def shrink_big_m(problem: Problem) -> Problem:
     if problem.batches is not None:
         huge[problem.batches.row] = False
     if not huge.any():
-        return problem
+        return SameColumns(problem, problem.n_rows)
     data = np.where(huge[row], after.data, before.data)
-    return replace(
+    smaller = replace(
         problem,
         onloading_rows=sparse.csr_array((data, before.indices, before.indptr), shape=before.shape),
         row_lower=np.where(huge, tight.row_lower, problem.row_lower),
         row_upper=np.where(huge, tight.row_upper, problem.row_upper),
     )
+    return SameColumns(smaller, problem.n_rows)
 
 
 def row_ends(

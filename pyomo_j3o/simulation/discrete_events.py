@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pyomo_j3o.core.checks import is_number
-from pyomo_j3o.library.data import CLOUD, InferenceData
-from pyomo_j3o.library.plan_tables import Option, checked_shares, read_plan
+from pyomo_j3o.library.data import CLOUD, InferenceData, Option
+from pyomo_j3o.library.plan_tables import checked_shares, read_plan
 from pyomo_j3o.simulation.arrivals import ArrivalProcess, Poisson
 from pyomo_j3o.simulation.delivery import LEVELS, Queries, Simulation
 from pyomo_j3o.simulation.serving import Batches, BatchLatencies, InBatches, InTurn, Latency
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyomo_j3o")
 
-#: So many windows of an edge server are simulated without a warning.
+#: A simulation of more windows of one edge server than this logs a warning.
 _MANY_WINDOWS = 1e6
 
 #: A share below this is what a solver's tolerance leaves of 0.
@@ -115,18 +115,10 @@ def simulate(
     arrival, stream, option = _draw_queries(options, arrivals, horizon, seed)
     node, used = options.node[option], options.model[option]
     here = {name: np.flatnonzero(node == n) for n, name in enumerate(data.nodes)}
-    batching: dict[str, InBatches] = {}
-    for edge, length in data.windows.items():
-        if horizon / length > _MANY_WINDOWS:
-            logger.warning(
-                "Edge server '%s' has %.1e windows in the horizon, which may take minutes, as its window is "
-                "%g s; give windows in seconds, or a shorter horizon.",
-                edge,
-                horizon / length,
-                length,
-            )
-        batches = Batches.of(arrival[here[edge]], used[here[edge]], length, horizon)
-        batching[edge] = InBatches(batches, latencies.of(edge, batches))
+    batching = {
+        edge: _in_batches(edge, length, arrival[here[edge]], used[here[edge]], horizon, latencies)
+        for edge, length in data.windows.items()
+    }
     servers: dict[str, InBatches | InTurn] = dict(batching)
     for n, name in enumerate(data.nodes):
         if name not in batching and len(here[name]):
@@ -157,6 +149,27 @@ def simulate(
         for edge, work in window_work(data, shares).items()
     }
     return Simulation(data, horizon, warm_up, options.mean_accuracy, queries, windows)
+
+
+def _in_batches(
+    edge: str,
+    length: float,
+    arrival: np.ndarray,
+    model: np.ndarray,
+    horizon: float,
+    latencies: BatchLatencies,
+) -> InBatches:
+    """Return an edge server with a window that is about to serve these queries, by arrival and model."""
+    if horizon / length > _MANY_WINDOWS:
+        logger.warning(
+            "Edge server '%s' has %.1e windows in the horizon, which may take minutes, as its window is "
+            "%g s; give windows in seconds, or a shorter horizon.",
+            edge,
+            horizon / length,
+            length,
+        )
+    batches = Batches.of(arrival, model, length, horizon)
+    return InBatches(batches, latencies.of(edge, batches))
 
 
 class _Options(NamedTuple):

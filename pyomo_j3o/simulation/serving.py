@@ -15,7 +15,7 @@ from pyomo_j3o.simulation.delivery import Windows
 if TYPE_CHECKING:
     from simpy import Environment
 
-#: Seconds that a batch of so many queries takes: measured points, or a function.
+#: Seconds that a batch of n queries takes: measured points (n, seconds), or a function of n.
 BatchTime = Mapping[int, float] | Callable[[int], float]
 #: By model, or one function of edge server, model and batch size.
 Latency = Mapping[str, BatchTime] | Callable[[str, str, int], float]

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyomo_j3o.library.data import InferenceData
-from pyomo_j3o.library.plan_tables import Option
+from pyomo_j3o.library.data import InferenceData, Option
 
 
 class WindowWork(NamedTuple):

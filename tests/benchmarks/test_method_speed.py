@@ -7,6 +7,7 @@ from pyomo_j3o import library
 from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.alternate.onloading import greedy_onloading
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.improving import improve
 from pyomo_j3o.lp import HighsBackend
@@ -20,7 +21,7 @@ def instance(request):
     """Return a model of ten clients to an edge server, its structure, and its relaxation with cuts."""
     model = library.taskonomy(clients=request.param, edges=request.param // 10, seed=1)
     structure = analyse(linearize(compile_model(model)[0]).problem)
-    return model, structure, relax(structure, HighsBackend(), cuts=True, remaining=lambda: float("inf"))
+    return model, structure, relax(structure, HighsBackend(), cuts=True, deadline=NEVER)
 
 
 def test_compile(benchmark, instance):
@@ -51,7 +52,7 @@ def test_offloading_step(benchmark, instance):
 def test_certify(benchmark, instance):
     """The LP relaxation with its cuts."""
     _, structure, _ = instance
-    benchmark.pedantic(relax, (structure, HighsBackend(), True, lambda: float("inf")), rounds=3, iterations=1)
+    benchmark.pedantic(relax, (structure, HighsBackend(), True, NEVER), rounds=3, iterations=1)
 
 
 def test_improve(benchmark, instance):
@@ -61,7 +62,7 @@ def test_improve(benchmark, instance):
     starts = []
     for part in split(structure.problem):
         of_part = analyse(part.problem)
-        relaxation = relax(of_part, backend, True, lambda: float("inf"))
+        relaxation = relax(of_part, backend, True, NEVER)
         starts.append((of_part, relaxation, greedy_onloading(of_part, relaxation.duals)))
 
     def every():
@@ -72,7 +73,7 @@ def test_improve(benchmark, instance):
                 x,
                 [relaxation.duals],
                 lambda tightened=relaxation.tightened: tightened,
-                lambda: float("inf"),
+                NEVER,
                 lambda *_: None,
                 lambda _: None,
                 1e-4,

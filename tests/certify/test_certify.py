@@ -10,13 +10,22 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
 from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from small_problems import INF, beside, permuted, problem_of
-from solver_models import classic, hard_to_place, new, objective_value, optimum, worst_violation
+from solver_models import (
+    OWN_SEARCH_FIRST,
+    change_settings,
+    classic,
+    hard_to_place,
+    milp_params,
+    new,
+    objective_value,
+    optimum,
+    worst_violation,
+)
 
-import pyomo_j3o.improve.improving
-import pyomo_j3o.methods.j3o
 from pyomo_j3o import annotate
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.library import fixed_charge_network, taskonomy
+from pyomo_j3o.methods import parts, run
 from pyomo_j3o.mip import HighsMIP
 from pyomo_j3o.presolve.decomposing import split
 from pyomo_j3o.presolve.linearize import linearize
@@ -35,8 +44,7 @@ def closes_small_parts(request, monkeypatch):
 
 def leave_small_parts(monkeypatch):
     """Let no part count as small."""
-    for name in ("_TINY", "_TINY_MIXED"):
-        monkeypatch.setattr(pyomo_j3o.improve.improving, name, -1)
+    change_settings(monkeypatch, OWN_SEARCH_FIRST)
 
 
 def EVERY_SHAPE(test):
@@ -271,11 +279,11 @@ def test_parts_apart_or_together(monkeypatch):
         for smallest in (0, 10**6):
 
             def parted(problem, smallest=smallest):
-                parts = split(problem, smallest)
-                counts.append(len(parts))
-                return parts
+                found = split(problem, smallest)
+                counts.append(len(found))
+                return found
 
-            monkeypatch.setattr(pyomo_j3o.methods.j3o, "split", parted)
+            monkeypatch.setattr(parts, "split", parted)
             answers.append(certified(as_pyomo(problem), best))
         if {a.solution_status for a in answers} == {SolutionStatus.optimal}:
             proven += 1
@@ -287,7 +295,7 @@ def test_parts_apart_or_together(monkeypatch):
 
 def test_threads_do_not_change_the_answer(monkeypatch):
     """Parts side by side are worth what they are one after the other, and proven as far."""
-    monkeypatch.setattr(pyomo_j3o.methods.j3o, "split", lambda problem: split(problem, 0))
+    monkeypatch.setattr(parts, "split", lambda problem: split(problem, 0))
     for seed in range(20, 28):
         problem, best = several_parts(seed)
         answers = [certified(as_pyomo(problem), best, threads=n, rel_gap=1e-7) for n in (1, 2, 3)]
@@ -520,7 +528,7 @@ def test_a_small_part_is_closed_by_a_milp_solver(seed, monkeypatch):
     assert results.objective_bound <= exact.incumbent_objective * (1 + 1e-6)
 
     # What it does not close in a few nodes, the search goes on with.
-    monkeypatch.setattr(pyomo_j3o.improve.improving, "_TINY_EFFORT", 0)
+    change_settings(monkeypatch, milp_params(first_effort=0))
     results = new(lp_solver="highs").solve(fixed_charge_network(12, seed), **QUIET)
     assert "milp" in [step.name for step in results.extra_info.improvement]
     assert results.incumbent_objective <= exact.incumbent_objective * 1.01
@@ -548,15 +556,16 @@ def test_a_milp_solver_that_fails_leaves_the_part_to_the_search(monkeypatch):
 @pytest.mark.parametrize("step", ["relax", "improve"])
 def test_an_lp_that_fails_in_a_step_that_helps_only_leaves_the_plan(monkeypatch, step):
     """Without the relaxation there is a plan without a proof, without the search the plan of the loop."""
-    whole = getattr(pyomo_j3o.methods.j3o, step)
+    whole = getattr(run, step)
 
     def fail(*arguments, **keywords):
-        if step == "relax" and arguments[-1]() <= 0:
+        if step == "relax" and arguments[-1].over:
             return whole(*arguments, **keywords)
         raise BackendError("HiGHS stopped with status 'Unknown'")
 
     best = new(lp_solver="highs").solve(fixed_charge_network(12, 1), **QUIET).incumbent_objective
-    monkeypatch.setattr(pyomo_j3o.methods.j3o, step, fail)
+    for module in (run, parts):
+        monkeypatch.setattr(module, step, fail, raising=step == "relax" or module is run)
     m = fixed_charge_network(12, 1)
     results = new(lp_solver="highs").solve(m)
     assert worst_violation(m) <= 1e-6

@@ -10,6 +10,7 @@ from random_problems import SHAPES, boxes, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, location_problems, problem_of
 
 from pyomo_j3o.certify.kernel import Kernel, kernel_columns
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.lp import GurobiBackend, HighsBackend, LPStatus, gurobi
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
@@ -65,7 +66,7 @@ def check(problem, backend, rng, columns=None, rounds=5):
             basis = bases[rng.integers(len(bases))]
             probed = kernel.probe(lower, upper, basis, int(rng.choice([1, 2, 5, 40])), cutoff, INF)
             slack = float(rng.choice([0.0, 0.5, INF]))
-            solved = kernel.solve(lower, upper, basis, slack, cutoff, lambda: INF)
+            solved = kernel.solve(lower, upper, basis, slack, cutoff, NEVER)
             for point in (probed, solved):
                 assert point.bound >= whole - slack_of(whole)
                 assert point.bound >= plan - slack_of(plan)
@@ -82,7 +83,7 @@ def check(problem, backend, rng, columns=None, rounds=5):
                 # Nothing but the optimum ends it there.
                 assert solved.solved
                 assert solved.bound <= whole + slack + slack_of(whole) or slack == INF
-            exact = kernel.solve(lower, upper, basis, 0.0, -INF, lambda: INF)
+            exact = kernel.solve(lower, upper, basis, 0.0, -INF, NEVER)
             assert exact.bound == pytest.approx(whole, abs=1e-5, rel=1e-6) or exact.bound == whole
             assert exact.solved == np.isfinite(whole)
             n_met += exact.solved
@@ -126,7 +127,7 @@ def test_all_columns_give_the_whole_lp(backend_class):
         n = structure.problem.n_onloading
         kernel = Kernel(tightened.model, backend, n, np.ones(tightened.model.n_columns, dtype=bool))
         assert kernel.size == tightened.model.n_columns
-        point = kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, lambda: INF)
+        point = kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, NEVER)
         assert point.bound == pytest.approx(tightened.solution.objective, abs=1e-6)
         costs = tightened.model.objective - tightened.model.matrix.T @ point.duals
         assert point.costs[:n] == pytest.approx(costs[:n], abs=1e-7)
@@ -156,7 +157,7 @@ def test_a_kernel_without_rows_is_solved():
     rows = [({"y": 1, "a": -1}, -INF, 0), ({"y": 1, "b": -1}, -INF, 0)]
     _, tightened = tighten(problem_of({"a": -1, "b": -1}, {"y": 3}, rows))
     kernel = Kernel(tightened.model, HighsBackend(), 2, np.array([True, True, False]))
-    point = kernel.solve(np.zeros(2), np.ones(2), None, 0.0, -INF, lambda: INF)
+    point = kernel.solve(np.zeros(2), np.ones(2), None, 0.0, -INF, NEVER)
     kernel.close()
     assert point.bound == pytest.approx(1.0)
 
@@ -168,10 +169,10 @@ def test_an_infeasible_box_is_found_and_left_again():
     n = structure.problem.n_onloading
     none = np.zeros(tightened.model.n_columns, dtype=bool)
     kernel = Kernel(tightened.model, HighsBackend(), n, none)
-    point = kernel.solve(np.ones(n), np.ones(n), None, 0.0, -INF, lambda: INF)
+    point = kernel.solve(np.ones(n), np.ones(n), None, 0.0, -INF, NEVER)
     assert (point.status, point.bound) == (LPStatus.INFEASIBLE, -INF)
     assert not point.solved
-    point = kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, lambda: INF)
+    point = kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, NEVER)
     assert point.bound == pytest.approx(tightened.solution.objective, abs=1e-6)
     kernel.close()
 
@@ -182,7 +183,7 @@ def test_no_time():
     n = structure.problem.n_onloading
     kernel = Kernel(tightened.model, HighsBackend(), n, np.zeros(tightened.model.n_columns, dtype=bool))
     for point in (
-        kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, lambda: 0.0),
+        kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, Deadline(0.0)),
         kernel.probe(np.zeros(n), np.ones(n), None, 5, -INF, 0.0),
     ):
         assert point.status is LPStatus.TIME_LIMIT
@@ -198,6 +199,6 @@ def test_it_counts_its_iterations():
     kernel.probe(np.zeros(n), np.ones(n), None, 2, -INF, INF)
     assert kernel.iterations <= 2
     before = kernel.iterations
-    kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, lambda: INF)
+    kernel.solve(np.zeros(n), np.ones(n), None, 0.0, -INF, NEVER)
     assert kernel.iterations > before
     kernel.close()

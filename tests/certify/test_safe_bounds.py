@@ -13,6 +13,7 @@ from small_problems import INF, placements, problem_of
 
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import relaxation_model, with_ends
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel
@@ -146,7 +147,7 @@ def test_nobody_needs_more_than_the_rows_ask_for(problem):
     low, high = needed_bounds(problem, implied_bounds(problem))
     truth = best(problem)
     boxed = replace(problem, offloading_lower=low, offloading_upper=np.minimum(high, 1e12))
-    for found in (best(boxed), best(shrink_big_m(problem))):
+    for found in (best(boxed), best(shrink_big_m(problem).problem)):
         assert (found is None) == (truth is None)
         assert truth is None or abs(found - truth) <= Fraction(1, 10**12) * max(1, abs(truth))
 
@@ -165,8 +166,9 @@ def test_the_relaxation_bounds_the_exact_optimum_in_any_unit(problem, money, amo
         onloading_rows=problem.onloading_rows * unit,
     )
     truth = best(problem)
-    scaled, scaling = scale(problem)
-    bound = relax(analyse(scaled), HighsBackend(), cuts, lambda: INF).bound / scaling.objective
+    scaling = scale(problem)
+    scaled = scaling.problem
+    bound = relax(analyse(scaled), HighsBackend(), cuts, NEVER).bound / scaling.objective
     if truth is None:
         return
     assert bound == INF or Fraction(bound) >= truth
@@ -179,7 +181,7 @@ def test_an_m_of_a_billion_becomes_what_the_row_needs():
         {"flow": (0, 0, INF), "bought": (-5, 0, INF)},
         [({"flow": 1, "use": -1e9}, -INF, 0), ({"flow": 1, "bought": 1}, 50, INF)],
     )
-    assert shrink_big_m(problem).onloading_rows.toarray()[0, 0] == pytest.approx(-50, rel=1e-4)
+    assert shrink_big_m(problem).problem.onloading_rows.toarray()[0, 0] == pytest.approx(-50, rel=1e-4)
     assert relaxation_model(problem).upper[1] <= 102
 
 
@@ -193,8 +195,9 @@ def test_a_far_unit_does_not_loosen_the_bound():
     rows = [({f"y{i},{j}": 1 for i in range(n)}, demand[j], demand[j]) for j in range(k)]
     rows += [({f"y{i},{j}": 1 for j in range(k)} | {f"x{i}": -0.6 * demand.sum()}, -INF, 0) for i in range(n)]
     problem = problem_of(x, y, rows)
-    scaled, scaling = scale(problem)
-    relaxation = relax(analyse(scaled), HighsBackend(), False, lambda: INF)
+    scaling = scale(problem)
+    scaled = scaling.problem
+    relaxation = relax(analyse(scaled), HighsBackend(), False, NEVER)
     value = scaled.onloading_objective @ relaxation.x + scaled.offloading_objective @ relaxation.y
     assert value <= relaxation.bound <= value + 1e-8 * abs(value)
     assert np.all(np.log2(scaling.column) == np.rint(np.log2(scaling.column)))

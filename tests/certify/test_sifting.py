@@ -7,6 +7,7 @@ from small_problems import INF, problem_of
 from pyomo_j3o.certify import sifting
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import relaxation_model
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 
@@ -48,7 +49,7 @@ def test_the_optimum_is_that_of_the_whole_lp(seed):
     """Objective and bound agree with the LP solved at once, and the duals prove the bound."""
     structure = location(seed)
     model = relaxation_model(structure.problem)
-    kernel, found = sifting.sift(structure, model, HighsBackend(), lambda: INF)
+    kernel, found = sifting.sift(structure, model, HighsBackend(), NEVER)
     kernel.close()
     expected = whole(structure).objective
     assert kernel.size < model.n_columns
@@ -69,9 +70,9 @@ def test_the_optimum_is_that_of_the_whole_lp(seed):
 def test_the_relaxation_is_as_tight(seed, cuts, monkeypatch):
     """With cuts and without, the bound is about what it is without sifting, and never below the optimum."""
     structure = location(seed)
-    sifted = relax(structure, HighsBackend(), cuts, lambda: INF)
+    sifted = relax(structure, HighsBackend(), cuts, NEVER)
     monkeypatch.setattr(sifting, "_LARGE", 10**9)
-    plain = relax(structure, HighsBackend(), cuts, lambda: INF)
+    plain = relax(structure, HighsBackend(), cuts, NEVER)
     assert sifted.status is plain.status
     assert sifted.bound == pytest.approx(plain.bound, rel=1e-2 if cuts else 1e-5)
 
@@ -80,11 +81,11 @@ def test_columns_that_compete_for_a_budget_are_not_sifted():
     """Under a shared budget the cheapest column is not the one that gets it: the LP is solved at once."""
     budget = ({f"y{i}_{j}": 1 + i for i in range(12) for j in range(15)}, -INF, 60)
     structure = location(0, extra=[budget])
-    assert sifting.sift(structure, relaxation_model(structure.problem), HighsBackend(), lambda: INF) is None
+    assert sifting.sift(structure, relaxation_model(structure.problem), HighsBackend(), NEVER) is None
 
 
 def test_an_infeasible_problem_is_left_to_the_whole_lp():
     """Sifting returns None, and the relaxation is infeasible."""
     structure = location(0, demand_side=(9, 9))
-    assert sifting.sift(structure, relaxation_model(structure.problem), HighsBackend(), lambda: INF) is None
-    assert relax(structure, HighsBackend(), True, lambda: INF).bound == -INF
+    assert sifting.sift(structure, relaxation_model(structure.problem), HighsBackend(), NEVER) is None
+    assert relax(structure, HighsBackend(), True, NEVER).bound == -INF

@@ -6,7 +6,9 @@ from random_problems import SHAPES, boxes, by_placement, random_problem, tighten
 from small_problems import INF, tight_knapsacks
 
 from pyomo_j3o.certify.kernel import Kernel
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.improve.diving import INTEGRAL, dive
+from pyomo_j3o.improve.params import DiveParams
 from pyomo_j3o.lp import HighsBackend
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
@@ -24,7 +26,7 @@ class Box:
             return
         every = np.ones(tightened.model.n_columns, dtype=bool)
         self.kernel = Kernel(tightened.model, HighsBackend(), problem.n_onloading, every)
-        self.start = self.kernel.solve(lower, upper, None, 0.0, -INF, lambda: INF)
+        self.start = self.kernel.solve(lower, upper, None, 0.0, -INF, NEVER)
         self.every, values = by_placement(problem)
         self.values = values - problem.objective_constant
 
@@ -33,10 +35,10 @@ class Box:
         inside = np.all((self.every >= lower) & (self.every <= upper), axis=1)
         return self.values[inside].max(initial=-INF)
 
-    def dive(self, cutoff=-INF, remaining=lambda: INF):
+    def dive(self, cutoff=-INF, deadline=NEVER):
         """Dive from the optimum of the box."""
         lower, upper = self.lower.copy(), self.upper.copy()
-        found = dive(self.structure, self.kernel, self.start, lower, upper, cutoff, remaining)
+        found = dive(self.structure, self.kernel, self.start, (lower, upper), cutoff, deadline, DiveParams())
         assert np.array_equal(lower, self.lower)
         assert np.array_equal(upper, self.upper)
         return found
@@ -124,7 +126,7 @@ def test_without_time_a_dive_stays_where_it_is():
     problem = tight_knapsacks(1)
     size = problem.n_onloading
     box = Box(problem, np.zeros(size), np.ones(size))
-    point, lower, upper = box.dive(remaining=lambda: 0.0)
+    point, lower, upper = box.dive(deadline=Deadline(0.0))
     assert point is box.start
     assert np.array_equal(lower, box.lower)
     assert np.array_equal(upper, box.upper)

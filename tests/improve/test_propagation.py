@@ -8,6 +8,7 @@ from random_problems import SHAPES, boxes, by_placement, random_problem, tighten
 from small_problems import INF, linear_problems, placements, problem_of
 
 from pyomo_j3o.certify.kernel import Kernel
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
 from pyomo_j3o.lp import HighsBackend
@@ -107,7 +108,7 @@ def test_reduced_costs_cut_off_no_plan_that_is_better(shape):
         values = values - problem.objective_constant
         kernel = Kernel(tightened.model, HighsBackend(), 6, rng.random(tightened.model.n_columns) < 0.5)
         for lower, upper in boxes(rng, 6, 4):
-            point = kernel.solve(lower, upper, None, float(rng.choice([0.0, INF])), -INF, lambda: INF)
+            point = kernel.solve(lower, upper, None, float(rng.choice([0.0, INF])), -INF, NEVER)
             if not point.solved:
                 continue
             for cutoff in (values.max(), np.quantile(values[np.isfinite(values)], 0.8), point.bound - 0.5):

@@ -25,7 +25,6 @@ from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.improving import drop_idle
 from pyomo_j3o.improve.local_search import Neighbourhood, descend
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.modeling import compiler
 from pyomo_j3o.modeling.compiler import compile_model
 
 
@@ -244,7 +243,7 @@ def test_what_is_idle_stays_when_the_time_is_over(bits):
 def test_compilation_looks_at_the_clock(monkeypatch):
     """It ends in the middle of the rows, and says so."""
     m = wide_knapsack(items=50)
-    monkeypatch.setattr(compiler, "_ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr("pyomo_j3o.modeling.rows._ROWS_AT_A_TIME", 10)
     clock = Clock(5)
     with pytest.raises(OutOfTime):
         compile_model(m, remaining=clock)

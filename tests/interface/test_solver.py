@@ -1,9 +1,7 @@
 """j3o behind Pyomo's new interface: options, results, what is loaded, and when it stops."""
 
 import io
-import itertools
 import logging
-import math
 import re
 import signal
 import sys
@@ -16,18 +14,18 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.common.errors import ApplicationError
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
-from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
-from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError, NoSolutionError
-from pyomo.repn import generate_standard_repn
+from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
+from pyomo.contrib.solver.common.util import NoOptimalSolutionError
 from solver_models import (
-    brute_force,
+    BACKENDS,
+    QUIET,
     classic,
     hard_to_place,
-    infeasible,
     knapsack,
     new,
     objective_value,
     optimum,
+    require_kkt,
     snapshot,
     transport,
     two_servers,
@@ -40,18 +38,6 @@ from pyomo_j3o import annotate
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.library import small_example, taskonomy
-
-QUIET = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
-SENSES = pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize], ids=["max", "min"])
-BACKENDS = pytest.mark.parametrize("lp_solver", ["highs", "gurobi"])
-PHASES = ("compile", "onload", "offload", "improve", "certify", "load")
-
-
-@pytest.fixture(autouse=True)
-def _gurobi_where_asked(request):
-    if "gurobi" in request.node.callspec.params.values() if hasattr(request.node, "callspec") else False:
-        pytest.importorskip("gurobipy")
-
 
 # ---------------------------------------------------------------------------------------------
 # The solver as an object
@@ -68,310 +54,6 @@ def test_both_factories_know_j3o():
     assert new().name == "j3o"
     with new() as opt:
         assert opt.solve(two_servers()).incumbent_objective > 0
-
-
-@pytest.mark.parametrize(
-    ("name", "good"),
-    [
-        ("algorithm", "j3o"),
-        ("lp_solver", "highs"),
-        ("max_iterations", 3),
-        ("rel_gap", 0.1),
-        ("time_limit", 60.0),
-        ("threads", 2),
-        ("seed", 4),
-        ("tee", False),
-        ("load_solutions", False),
-        ("raise_exception_on_nonoptimal_result", False),
-        ("improve", False),
-        ("bound", "lp"),
-        ("warm_start", True),
-        ("strict", True),
-        ("onloading_step", None),
-        ("stop", None),
-        ("callback", None),
-        ("solver_options", {}),
-    ],
-)
-def test_every_option_can_be_given_in_every_place(name, good):
-    """The constructor, the config and the call each take every option."""
-    model = two_servers()
-    expected = new().solve(model).incumbent_objective
-    opt = new(**{name: good})
-    assert opt.solve(model).incumbent_objective == pytest.approx(expected, rel=0.1)
-    opt = new()
-    if name != "solver_options":
-        setattr(opt.config, name, good)
-        assert opt.solve(model).incumbent_objective == pytest.approx(expected, rel=0.1)
-    assert new().solve(model, **{name: good}).incumbent_objective == pytest.approx(expected, rel=0.1)
-
-
-def test_the_options_of_a_call_end_with_that_call():
-    """Neither an option nor its absence reaches the next call."""
-    opt = new(max_iterations=7)
-    before = {name: opt.config[name] for name in opt.config if name != "solver_options"}
-    results = opt.solve(
-        two_servers(),
-        max_iterations=1,
-        time_limit=30,
-        tee=io.StringIO(),
-        rel_gap=0.5,
-        improve=False,
-        bound="none",
-        seed=9,
-        lp_solver="highs",
-        load_solutions=False,
-        solver_options={"primal_feasibility_tolerance": 1e-8},
-        callback=print,
-        raise_exception_on_nonoptimal_result=False,
-    )
-    assert results.solver_config.max_iterations == 1
-    assert {name: opt.config[name] for name in before} == before
-    assert dict(opt.config.solver_options.value()) == {}
-    after = opt.solve(two_servers(), raise_exception_on_nonoptimal_result=False)
-    assert after.solver_config.max_iterations == 7
-    assert after.solver_config.time_limit is None
-    assert after.extra_info.relative_gap < math.inf
-
-
-def test_the_options_of_a_call_end_with_it_even_if_it_fails():
-    """An error inside the call leaves no option behind."""
-    opt = new()
-    with pytest.raises(OptionError):
-        opt.solve(two_servers(), max_iterations=2, solver_options={"no_such_option": 1})
-    with pytest.raises(NoOptimalSolutionError):
-        opt.solve(infeasible(), max_iterations=2)
-    assert opt.config.max_iterations == new().config.max_iterations
-    assert dict(opt.config.solver_options.value()) == {}
-
-
-def test_options_do_not_reach_another_solver():
-    """Nothing is shared between solver objects, nor kept on the class."""
-    one = new()
-    one.config.max_iterations = 3
-    one.config.solver_options["presolve"] = "off"
-    assert new().config.max_iterations != 3
-    assert dict(new().config.solver_options.value()) == {}
-
-
-# ---------------------------------------------------------------------------------------------
-# Results
-# ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def best_of_two_servers():
-    """Return the optimum of the maximised model, by one LP per placement."""
-    m = two_servers()
-    return brute_force(m, m.x.values())
-
-
-@SENSES
-@BACKENDS
-@pytest.mark.parametrize("form", ["linear", "product"])
-def test_the_plan_is_feasible_near_the_optimum_and_the_bound_beyond_it(
-    sense, lp_solver, form, best_of_two_servers
-):
-    """In both senses and forms: plan ≤ brute force ≤ bound."""
-    m = two_servers(sense, form)
-    best = (1 if sense == pyo.maximize else -1) * best_of_two_servers
-    results = new(lp_solver=lp_solver).solve(m)
-    sign = 1 if sense == pyo.maximize else -1
-    assert sign * results.incumbent_objective <= sign * best + 1e-7
-    assert sign * results.incumbent_objective >= 0.975 * sign * best
-    assert sign * results.objective_bound >= sign * best - 1e-7
-    assert results.incumbent_objective == pytest.approx(objective_value(m), abs=1e-7)
-    assert worst_violation(m) <= 1e-6
-    assert results.extra_info.lp_solver == lp_solver
-
-
-@pytest.mark.parametrize("bound", ["cuts", "lp", "none"])
-def test_minimising_the_negative_gives_the_mirrored_results(bound):
-    """Objective, bound, trace, duals and reduced costs change sign with the sense; the plan stays."""
-    up, down = two_servers(pyo.maximize), two_servers(pyo.minimize)
-    one, other = (new(lp_solver="highs").solve(m, bound=bound) for m in (up, down))
-    assert one.incumbent_objective == pytest.approx(-other.incumbent_objective)
-    assert one.objective_bound == pytest.approx(-other.objective_bound)
-    assert one.solution_status == other.solution_status
-    assert one.termination_condition == other.termination_condition
-    for a, b in zip(up.component_data_objects(pyo.Var), down.component_data_objects(pyo.Var), strict=True):
-        assert a.value == pytest.approx(b.value, abs=1e-9)
-    assert len(one.extra_info.trace) == len(other.extra_info.trace)
-    for a, b in zip(one.extra_info.trace, other.extra_info.trace, strict=True):
-        assert (a.objective, a.incumbent, a.bound) == pytest.approx((-b.objective, -b.incumbent, -b.bound))
-        assert a.relative_gap == pytest.approx(b.relative_gap)
-    duals, mirrored = one.solution_loader.get_duals(), other.solution_loader.get_duals()
-    by_name = {constraint.name: dual for constraint, dual in mirrored.items()}
-    for constraint, dual in duals.items():
-        assert dual == pytest.approx(-by_name[constraint.name], abs=1e-9)
-    costs, mirrored = one.solution_loader.get_reduced_costs(), other.solution_loader.get_reduced_costs()
-    by_name = {variable.name: cost for variable, cost in mirrored.items()}
-    for variable, cost in costs.items():
-        assert cost == pytest.approx(-by_name[variable.name], abs=1e-9)
-
-
-def test_results_name_everything_the_interface_promises():
-    """Each field of interface.md is there, with its type."""
-    results = new().solve(two_servers())
-    assert isinstance(results, Results)
-    assert isinstance(results.incumbent_objective, float)
-    assert isinstance(results.objective_bound, float)
-    assert isinstance(results.solution_status, SolutionStatus)
-    assert isinstance(results.termination_condition, TerminationCondition)
-    assert results.solver_name == "j3o"
-    assert results.solver_version == new().version()
-    assert results.extra_info.algorithm == "j3o"
-    assert results.extra_info.lp_solver in ("gurobi", "highs")
-    assert "J3O" in results.solver_log
-    expected = abs(results.objective_bound - results.incumbent_objective) / abs(results.incumbent_objective)
-    assert results.extra_info.relative_gap == pytest.approx(expected)
-    results.display(ostream=io.StringIO())
-
-
-@pytest.mark.timed
-def test_timing_is_told_by_phase():
-    """Every phase is there, none is negative, and together they are no longer than the whole."""
-    results = new().solve(taskonomy(3, 1))
-    seconds = [results.timing_info[phase] for phase in PHASES]
-    assert all(s >= 0 for s in seconds)
-    assert 0.5 * results.timing_info.wall_time < sum(seconds) <= results.timing_info.wall_time + 1e-3
-    assert results.timing_info.start_timestamp.tzinfo is not None
-    assert results.timing_info.improve > 0
-    off = new().solve(taskonomy(3, 1), improve=False, bound="none", load_solutions=False)
-    assert off.timing_info.improve == off.timing_info.certify == off.timing_info.load == 0
-
-
-@SENSES
-def test_the_trace_tells_every_iteration_and_never_gets_worse(sense):
-    """Iterations count from 1, the incumbent never falls, time never runs back, the bound stays beyond."""
-    m = taskonomy(4, 1)
-    if sense == pyo.minimize:
-        m.mean_accuracy.deactivate()
-        m.loss = pyo.Objective(expr=1 - m.mean_accuracy.expr)
-    results = new().solve(m)
-    trace = results.extra_info.trace
-    sign = 1 if sense == pyo.maximize else -1
-    assert [record.iteration for record in trace] == list(range(1, len(trace) + 1))
-    assert len(trace) >= 2
-    for record in trace:
-        assert sign * record.objective <= sign * record.incumbent + 1e-9
-        assert sign * record.incumbent <= sign * record.bound + 1e-9
-        assert record["incumbent"] == record.incumbent
-        assert record["time"] == record.time
-    for former, later in itertools.pairwise(trace):
-        assert sign * later.incumbent >= sign * former.incumbent
-        assert later.time >= former.time
-        assert sign * later.bound <= sign * former.bound
-    assert trace[-1].incumbent == pytest.approx(results.incumbent_objective)
-    assert trace[-1].bound == pytest.approx(results.objective_bound)
-    assert trace[-1].relative_gap == pytest.approx(results.extra_info.relative_gap)
-    assert trace[-1].time <= results.timing_info.wall_time
-
-
-def test_optimal_is_said_only_of_what_is_proven():
-    """solution_status is optimal if and only if the gap is at most rel_gap."""
-    m = two_servers()
-    plain = new(bound="lp", improve=False)
-    results = plain.solve(m)
-    gap = results.extra_info.relative_gap
-    assert gap > 1e-4  # else this model shows nothing
-    assert results.solution_status == SolutionStatus.feasible
-    assert plain.solve(m, rel_gap=2 * gap).solution_status == SolutionStatus.optimal
-    assert plain.solve(m, rel_gap=gap / 2).solution_status == SolutionStatus.feasible
-    assert new().solve(m).solution_status == SolutionStatus.optimal
-    assert new().solve(small_example()).solution_status == SolutionStatus.optimal
-
-
-def test_without_a_bound_nothing_is_called_optimal():
-    """With bound="none" the bound is infinite, on the right side, and so is the gap."""
-    for sense, sign in ((pyo.maximize, 1), (pyo.minimize, -1)):
-        results = new().solve(two_servers(sense), bound="none", rel_gap=1e6)
-        assert results.objective_bound == sign * math.inf
-        assert results.extra_info.relative_gap == math.inf
-        assert results.solution_status == SolutionStatus.feasible
-        assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
-
-
-def test_more_work_on_the_bound_never_loosens_it():
-    """Cuts ≤ lp ≤ none, and cuts is worth its while on an instance with memory budgets."""
-    m = taskonomy(3, 1, memory=0.7)
-    bounds = [new().solve(m, bound=bound, improve=False).objective_bound for bound in ("cuts", "lp", "none")]
-    assert bounds[0] <= bounds[1] + 1e-9
-    assert bounds[2] == math.inf
-    assert bounds[0] < bounds[1] - 1e-4
-    assert bounds[0] >= optimum(m) - 1e-6
-
-
-def test_improving_never_hurts():
-    """improve=True is at least as good as the alternation that it starts from, and better here."""
-    m = taskonomy(4, 1)
-    without = new().solve(m, improve=False)
-    with_it = new().solve(m, improve=True)
-    assert with_it.incumbent_objective > without.incumbent_objective
-    assert without.timing_info.improve == 0
-
-
-@pytest.mark.parametrize("quiet", [True, False])
-def test_iteration_limit(quiet):
-    """One iteration is one record; the plan is kept, the condition says iterationLimit."""
-    m = taskonomy(3, 1)
-    options = {"max_iterations": 1, "improve": False}
-    if not quiet:
-        with pytest.raises(NoOptimalSolutionError, match="raise_exception_on_nonoptimal_result"):
-            new().solve(m, **options)
-        assert all(v.value is None for v in m.place.x.values())
-        return
-    results = new().solve(m, **options, raise_exception_on_nonoptimal_result=False)
-    assert len(results.extra_info.trace) == 1
-    assert results.termination_condition == TerminationCondition.iterationLimit
-    assert worst_violation(m) <= 1e-6
-    assert results.solution_status == SolutionStatus.feasible
-
-
-def test_an_infeasible_model_is_proven_so():
-    """Rows over x alone or over y: provenInfeasible, no solution, a bound of the hopeless infinity."""
-    for x_alone in (True, False):
-        m = infeasible(x_alone)
-        before = snapshot(m)
-        for bound in ("cuts", "lp", "none"):
-            results = new().solve(m, bound=bound, **QUIET)
-            assert results.termination_condition == TerminationCondition.provenInfeasible
-            assert results.solution_status == SolutionStatus.noSolution
-            assert results.incumbent_objective is None
-            assert results.objective_bound in (None, -math.inf)
-            assert results.extra_info.relative_gap == math.inf
-            with pytest.raises(NoSolutionError):
-                results.solution_loader.get_vars()
-        assert snapshot(m) == before
-
-
-def test_infeasible_only_with_integers():
-    """A model whose relaxation is feasible and whose integers are not is proven infeasible as well."""
-    m = pyo.ConcreteModel()
-    m.x = pyo.Var(range(6), domain=pyo.Binary)
-    m.y = pyo.Var(bounds=(0, 1))
-    m.even = pyo.Constraint(expr=2 * pyo.quicksum(m.x.values()) == 5)
-    m.gain = pyo.Objective(expr=m.y + m.x[0], sense=pyo.maximize)
-    annotate(m, onloading=m.x, offloading=m.y)
-    results = new().solve(m, **QUIET)
-    assert results.termination_condition == TerminationCondition.provenInfeasible
-
-
-@SENSES
-def test_an_unbounded_model_is_said_to_be(sense):
-    """The condition is unbounded and the bound the infinity of that sense."""
-    m = two_servers(sense)
-    m.z = pyo.Var(bounds=(0, None))
-    annotate(m, offloading=m.z)
-    sign = 1 if sense == pyo.maximize else -1
-    m.gain.set_value(m.gain.expr + sign * m.z)
-    for bound in ("cuts", "lp", "none"):
-        results = new().solve(m, bound=bound, **QUIET)
-        assert results.termination_condition == TerminationCondition.unbounded
-        assert results.objective_bound == sign * math.inf
-        assert results.incumbent_objective is None
-    with pytest.raises(NoOptimalSolutionError):
-        new().solve(m)
 
 
 def test_a_keyboard_interrupt_in_a_callback_keeps_the_incumbent():
@@ -453,209 +135,13 @@ def test_the_time_limit_binds_while_a_first_plan_is_sought():
 
 
 # ---------------------------------------------------------------------------------------------
-# Loading
-# ---------------------------------------------------------------------------------------------
-
-
-def test_nothing_is_loaded_unless_asked_for():
-    """load_solutions=False leaves values and suffixes; the loader has them all.
-
-    Stale flags are another matter: like Pyomo's own solvers, j3o makes values stale that a plan exists for.
-    """
-    m = with_marks(two_servers())
-    before = snapshot(m, stale=False)
-    results = new().solve(m, load_solutions=False)
-    assert snapshot(m, stale=False) == before
-    loader = results.solution_loader
-    assert loader.get_number_of_solutions() == 1
-    assert loader.get_solution_ids() == [None]
-    values, duals, costs = loader.get_vars(), loader.get_duals(), loader.get_reduced_costs()
-    assert snapshot(m, stale=False) == before
-    assert set(map(id, values)) == set(map(id, (v for v in m.component_data_objects(pyo.Var))))
-    loader.load_vars()
-    assert all(v.value == values[v] and not v.stale for v in values)
-    assert m.dual.get(m.demand[1]) == before_dual(before, "demand[1]")
-    assert objective_value(m) == pytest.approx(results.incumbent_objective)
-    loader.load_import_suffixes()
-    assert dict(m.dual.items()) == duals
-    assert all(m.rc[v] == cost for v, cost in costs.items())
-    loader.load_solution()
-    assert worst_violation(m) <= 1e-6
-
-
-def before_dual(before, name):
-    """Return the dual that a snapshot holds for a constraint."""
-    return dict(next(entries for suffix, entries, _ in before[1] if suffix == "dual"))[name]
-
-
-def test_parts_of_the_solution_can_be_asked_for():
-    """get_vars, get_duals, get_reduced_costs and load_vars take a selection."""
-    m = two_servers()
-    loader = new().solve(m, load_solutions=False).solution_loader
-    some = [m.x["a", 1], m.y[1, "b", 2]]
-    values = loader.get_vars(vars_to_load=some)
-    assert [id(v) for v in values] == [id(v) for v in some]
-    loader.load_vars(vars_to_load=some)
-    assert all(v.value == values[v] for v in some)
-    assert m.x["b", 1].value is None
-    duals = loader.get_duals(cons_to_load=[m.demand[1], m.compute["a"]])
-    assert list(duals) == [m.demand[1], m.compute["a"]]
-    costs = loader.get_reduced_costs(vars_to_load=some)
-    assert [id(v) for v in costs] == [id(v) for v in some]
-
-
-def test_loading_takes_the_plan_of_its_own_solve():
-    """Two results of one model each load their own plan, in any order."""
-    m = two_servers()
-    one = new().solve(m, load_solutions=False)
-    m.speed = 0.5
-    other = new().solve(m, load_solutions=False)
-    assert one.incumbent_objective > other.incumbent_objective + 0.1
-    for results in (one, other, one):
-        results.solution_loader.load_vars()
-        assert objective_value(m) == pytest.approx(results.incumbent_objective)
-
-
-def test_infeasible_and_load_solutions_follow_pyomo():
-    """As in Pyomo's own solvers: an exception unless told otherwise, and one if there is nothing to load."""
-    m = with_marks(infeasible())
-    before = snapshot(m)
-    with pytest.raises(NoOptimalSolutionError):
-        new().solve(m)
-    with pytest.raises(NoOptimalSolutionError):
-        new().solve(m, load_solutions=False)
-    with pytest.raises(NoFeasibleSolutionError):
-        new().solve(m, raise_exception_on_nonoptimal_result=False)
-    new().solve(m, **QUIET)
-    assert snapshot(m) == before
-
-
-def relaxed_at_plan(model):
-    """Return a copy as a plain LP: the onloading variables held at their values by bounds."""
-    copy = model.clone()
-    for variable in list(copy.component_data_objects(pyo.Var)):
-        if variable.is_binary():
-            held = round(variable.value)
-            variable.domain = pyo.Reals
-            variable.setlb(held)
-            variable.setub(held)
-    for name in ("dual", "rc"):
-        if copy.component(name) is not None:
-            copy.del_component(name)
-        copy.add_component(name, pyo.Suffix(direction=pyo.Suffix.IMPORT))
-    return copy
-
-
-@SENSES
-@BACKENDS
-@pytest.mark.parametrize("judge", ["highs", "gurobi_direct"])
-def test_duals_and_reduced_costs_are_those_of_an_lp_solver(sense, lp_solver, judge):
-    """Loaded into Suffixes, in both senses, with the sign of HiGHS and Gurobi on the LP with x held."""
-    if not NewSolverFactory(judge).available():
-        pytest.skip(f"{judge} is not available")
-    m = two_servers(sense)
-    m.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
-    m.rc = pyo.Suffix(direction=pyo.Suffix.IMPORT)
-    results = new(lp_solver=lp_solver).solve(m)
-    lp = relaxed_at_plan(m)
-    other = NewSolverFactory(judge).solve(lp)
-    assert other.incumbent_objective == pytest.approx(results.incumbent_objective)
-    compared = 0
-    for constraint in m.component_data_objects(pyo.Constraint):
-        twin = lp.find_component(constraint.name)
-        assert m.dual[constraint] == pytest.approx(lp.dual[twin], abs=1e-6), constraint.name
-        compared += abs(lp.dual[twin]) > 1e-6
-    for variable in m.component_data_objects(pyo.Var):
-        twin = lp.find_component(variable.name)
-        assert m.rc[variable] == pytest.approx(lp.rc[twin], abs=1e-6), variable.name
-        compared += abs(lp.rc[twin]) > 1e-6
-    assert compared >= 8
-
-
-def require_kkt(model, results, tolerance=1e-6):
-    """Require that duals and reduced costs prove the routing optimal for its placement (linear models)."""
-    sense = next(model.component_data_objects(pyo.Objective, active=True)).sense
-    sign = 1 if sense == pyo.maximize else -1
-    duals, costs = results.solution_loader.get_duals(), results.solution_loader.get_reduced_costs()
-    lagrangian = {}
-    objective = next(model.component_data_objects(pyo.Objective, active=True))
-    repn = generate_standard_repn(objective.expr)
-    for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
-        lagrangian[id(v)] = lagrangian.get(id(v), 0.0) + c
-    for constraint, dual in duals.items():
-        repn = generate_standard_repn(constraint.body)
-        for c, v in zip(repn.linear_coefs, repn.linear_vars, strict=True):
-            lagrangian[id(v)] = lagrangian.get(id(v), 0.0) - dual * c
-        body = pyo.value(constraint.body)
-        at_upper = constraint.upper is not None and body >= pyo.value(constraint.upper) - tolerance
-        at_lower = constraint.lower is not None and body <= pyo.value(constraint.lower) + tolerance
-        assert at_upper or sign * dual <= tolerance, constraint.name
-        assert at_lower or sign * dual >= -tolerance, constraint.name
-    for variable, cost in costs.items():
-        assert cost == pytest.approx(lagrangian.get(id(variable), 0.0), abs=tolerance), variable.name
-        if not variable.is_binary():
-            at_upper = variable.ub is not None and variable.value >= variable.ub - tolerance
-            at_lower = variable.lb is not None and variable.value <= variable.lb + tolerance
-            assert at_upper or sign * cost <= tolerance, variable.name
-            assert at_lower or sign * cost >= -tolerance, variable.name
-    return duals, costs
-
-
-@BACKENDS
-@pytest.mark.parametrize("droppable", [False, True])
-def test_duals_prove_the_routing_of_library_models(lp_solver, droppable):
-    """Stationarity, signs and complementary slackness hold on a real model, whichever LP solver."""
-    m = taskonomy(3, 1, droppable=droppable)
-    results = new(lp_solver=lp_solver).solve(m)
-    duals, _ = require_kkt(m, results)
-    assert sum(abs(dual) > 1e-6 for dual in duals.values()) > 10
-    assert all(abs(duals[row]) == 0 for row in m.memory.values() if row in duals)
-
-
-def test_duals_are_of_the_plan_that_is_loaded():
-    """Also where the improvement replaced the plan of the alternation, or a first plan was searched for."""
-    for options in ({"improve": True}, {"improve": False}, {"max_iterations": 1}):
-        m = taskonomy(4, 1)
-        results = new().solve(m, raise_exception_on_nonoptimal_result=False, **options)
-        require_kkt(m, results)
-
-
-def test_duals_of_products_are_those_with_x_put_in():
-    """With x fixed, the product form is an LP whose duals j3o returns."""
-    m = two_servers(form="product")
-    results = new().solve(m)
-    lp = m.clone()
-    for variable in lp.x.values():
-        variable.fix(round(variable.value))
-    other = NewSolverFactory("highs").solve(lp)
-    assert other.incumbent_objective == pytest.approx(results.incumbent_objective)
-    duals = results.solution_loader.get_duals()
-    strength = sum(duals[row] * pyo.value(row.upper) for row in m.compute.values())
-    strength += sum(duals[row] for row in m.demand.values())
-    costs = results.solution_loader.get_reduced_costs(list(m.y.values()))
-    strength += sum(cost * v.ub for v, cost in costs.items() if cost > 0)
-    assert strength == pytest.approx(results.incumbent_objective)
-
-
-def test_a_suffix_on_the_sub_block_and_other_directions():
-    """Only suffixes that import are written to."""
-    m = two_servers()
-    m.dual = pyo.Suffix(direction=pyo.Suffix.EXPORT)
-    m.rc = pyo.Suffix(direction=pyo.Suffix.IMPORT_EXPORT)
-    m.dual[m.demand[1]] = 99
-    new().solve(m)
-    assert dict(m.dual.items()) == {m.demand[1]: 99}
-    assert len(m.rc) == len(list(m.component_data_objects(pyo.Var)))
-
-
-# ---------------------------------------------------------------------------------------------
 # Feasibility on library models
 # ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("droppable", [False, True])
 @pytest.mark.parametrize("form", ["linear", "product"])
-@pytest.mark.parametrize("lp_solver", ["highs", "gurobi"])
+@BACKENDS
 @pytest.mark.parametrize(("clients", "edges", "seed"), [(3, 1, 1), (5, 2, 2)])
 def test_every_plan_satisfies_the_pyomo_model(droppable, form, lp_solver, clients, edges, seed):
     """Constraints evaluated at the loaded values hold within 1e-6; the objective is what was reported."""
@@ -1063,17 +549,6 @@ def test_highs_of_the_user_before_and_after(threads):
 
 
 @BACKENDS
-def test_solver_options_reach_the_lp_solver(lp_solver):
-    """A known option is taken, an unknown one an error that names it."""
-    known = {"highs": {"simplex_strategy": 4}, "gurobi": {"Method": 0}}[lp_solver]
-    expected = new(lp_solver=lp_solver).solve(two_servers()).incumbent_objective
-    results = new(lp_solver=lp_solver).solve(two_servers(), solver_options=known)
-    assert results.incumbent_objective == pytest.approx(expected)
-    with pytest.raises(OptionError, match="no_such_option"):
-        new(lp_solver=lp_solver, solver_options={"no_such_option": 3}).solve(two_servers())
-
-
-@BACKENDS
 def test_both_lp_solvers_agree(lp_solver):
     """The bound of the relaxation does not depend on who solved it."""
     results = new(lp_solver=lp_solver, bound="lp").solve(taskonomy(3, 1))
@@ -1156,35 +631,6 @@ def test_every_other_solver_still_takes_the_annotated_model(name):
     assert new().solve(m, warm_start=True).incumbent_objective == pytest.approx(best)
 
 
-def crawling(trace):
-    """Return no reason to stop: what ends the alternation then is its number of iterations."""
-
-
-def test_only_a_limit_that_was_asked_for_is_a_limit(monkeypatch):
-    """The default number of iterations ends the alternation like a stall; given, it is a limit."""
-    monkeypatch.setattr("pyomo_j3o.alternate.stopping.usual", lambda **given: crawling)
-    opt = new()
-    opt.config.get("max_iterations").set_default_value(2)
-    opt.config.get("max_iterations").reset()
-    m = two_servers()
-    results = opt.solve(m, improve=False, rel_gap=0.0, bound="lp")
-    assert len(results.extra_info.trace) == 2
-    assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
-    assert results.incumbent_objective == pytest.approx(objective_value(m))
-    for given in ({"max_iterations": 2}, {}):
-        if not given:
-            opt.config.max_iterations = 2
-        found = opt.solve(
-            two_servers(),
-            improve=False,
-            rel_gap=0.0,
-            bound="lp",
-            raise_exception_on_nonoptimal_result=False,
-            **given,
-        )
-        assert found.termination_condition == TerminationCondition.iterationLimit
-
-
 def test_a_plan_that_only_the_improvement_finds_has_a_line_in_the_log():
     """No iteration had a plan: the line of the first one says when there was one, and how good."""
     out = io.StringIO()
@@ -1204,18 +650,3 @@ def test_numbers_of_the_log_keep_their_zeros():
     out = io.StringIO()
     Log([out]).bound(0.25, 1.0)
     assert "0.25000000" in out.getvalue()
-
-
-@pytest.mark.parametrize("algorithm", ["j3o", "exact"])
-def test_an_objective_of_nothing_is_printed_as_0(algorithm):
-    """Minimised, the best is to do nothing: 0, not -0, in the log, in the message, and in the results."""
-    m = pyo.ConcreteModel()
-    m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 5))
-    m.link = pyo.Constraint(expr=m.y <= 4 * m.x)
-    m.cost = pyo.Objective(expr=m.y + m.x)
-    annotate(m, onloading=m.x, offloading=m.y)
-    log = io.StringIO()
-    results = new(algorithm=algorithm, mip_solver="highs", lp_solver="highs").solve(m, tee=log)
-    assert "objective 0," in results.extra_info.message
-    assert math.copysign(1, results.incumbent_objective) == 1
-    assert not re.search(r"-0\.?0*(?![\d.e])", log.getvalue())

@@ -310,6 +310,7 @@ def test_a_demand_without_an_option_is_an_error_unless_dropped():
     with pytest.raises(ValueError, match="build the model with droppable=True"):
         library.build_multi_edge(bare, reaches)
     assert not library.build_multi_edge(replace(data, memory_budget=np.zeros(3)), reaches).place.x
+    assert not library.build_multi_edge(bare, reaches, droppable=True).route.y
 
 
 def test_weighted_is_the_sum():

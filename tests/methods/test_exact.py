@@ -18,11 +18,13 @@ from random_families import family_case
 from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from scipy import sparse
 from solver_models import (
+    change_settings,
     hard_to_place,
     infeasible,
     knapsack,
     objective_value,
     snapshot,
+    start_params,
     two_servers,
     worst_violation,
 )
@@ -32,8 +34,12 @@ from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.lp import gurobi as gurobi_lp
 from pyomo_j3o.methods import exact as exact_module
+from pyomo_j3o.methods.incumbent import Incumbent
+from pyomo_j3o.methods.instance import Instance, mip_model
+from pyomo_j3o.methods.mip_parts import MIPParts
 from pyomo_j3o.mip import GurobiMIP, LicenceError
 from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.presolve.forms import forms_of
 
 MIP_SOLVERS = ("gurobi", "highs", "scip")
 
@@ -603,18 +609,18 @@ def test_an_option_of_another_name_is_recognised():
             exact(**{given: 1})
 
 
-@pytest.mark.parametrize("at", ["_states", "_route"])
-def test_an_interrupt_after_the_start_keeps_its_plan(monkeypatch, at):
+@pytest.mark.parametrize(("owner", "at"), [(MIPParts, "_state_of"), (Incumbent, "_route")])
+def test_an_interrupt_after_the_start_keeps_its_plan(monkeypatch, owner, at):
     """Ctrl-C between the start and the MIP solver, or after it, loses nothing."""
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exact_module._Run, at, interrupt)
+    monkeypatch.setattr(owner, at, interrupt)
     results = exact(mip_solver="highs", mip_start="j3o").solve(taskonomy())
     assert results.incumbent_objective is not None
     assert results.incumbent_objective <= results.objective_bound + 1e-9
-    if at == "_states":
+    if owner is MIPParts:
         assert results.termination_condition == TerminationCondition.interrupted
 
 
@@ -678,8 +684,8 @@ def test_a_huge_m_is_tightened_before_a_solver_sees_it():
         model.link = pyo.Constraint(expr=model.y <= big * model.x)
         model.worth = pyo.Objective(expr=model.y - model.x, sense=pyo.maximize)
         problem, _ = compile_model(annotate(model, onloading=model.x, offloading=model.y) or model)
-        instance = exact_module.Instance.of(problem, np.zeros(0, dtype=np.int64))
-        return np.abs(exact_module.mip_model(instance.linear).linear.matrix.data).max()
+        instance = Instance(forms_of(problem))
+        return np.abs(mip_model(instance.linear).linear.matrix.data).max()
 
     assert coefficient(1e9) == pytest.approx(10)
     assert coefficient(50) == 50
@@ -702,7 +708,7 @@ def test_a_model_that_is_mostly_placement_gets_no_start_unless_asked(monkeypatch
 @pytest.mark.parametrize("range_", [(0.5, 1.0), (0.0, 1e-9)], ids=["nearly integral", "says little"])
 def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_):
     """J3O's plan stays the fallback where its gap says that the solver does better without it."""
-    monkeypatch.setattr(exact_module, "_WORTH_IMPROVING", range_)
+    change_settings(monkeypatch, start_params(worth_improving=range_))
     handed_over, solve = [], mip.HighsMIP.solve
 
     def nothing(self, model, limits, start, write):
@@ -730,7 +736,7 @@ def test_j3o_s_cuts_go_with_a_near_start(monkeypatch, edges):
         handed_over.append((model, solve(self, model, limits, start, write)))
         return handed_over[-1][1]
 
-    monkeypatch.setattr(exact_module, "_NEAR", (0.0, np.inf))
+    change_settings(monkeypatch, start_params(near=(0.0, np.inf)))
     plain = exact(mip_solver="highs", mip_start="none").solve(taskonomy(6, edges))
     monkeypatch.setattr(mip.HighsMIP, "solve", keep)
     model = taskonomy(6, edges)
@@ -771,7 +777,7 @@ def test_where_time_is_short_for_the_size_there_is_a_plan_all_the_same(monkeypat
         return mip.MIPSolution.without_values(LPStatus.TIME_LIMIT)
 
     monkeypatch.setattr(mip.HighsMIP, "solve", nothing)
-    monkeypatch.setattr(exact_module, "_NONZEROS_PER_SECOND", per_second)
+    change_settings(monkeypatch, start_params(nonzeros_per_second=per_second))
     results = exact(mip_solver="highs").solve(
         exact_models.assignment_with_overflow(12, 100, 0),
         time_limit=20,

@@ -22,6 +22,7 @@ from small_problems import (
 )
 
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.results import Ending
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
@@ -159,7 +160,7 @@ def test_the_order_of_variables_and_rows_does_not_matter(problem, data, mip_solv
     ]
     shuffled = permuted(problem, *orders)
     relaxations = [
-        relax(analyse(linearize(one).problem), HighsBackend(), cuts=False, remaining=lambda: INF)
+        relax(analyse(linearize(one).problem), HighsBackend(), cuts=False, deadline=NEVER)
         for one in (problem, shuffled)
     ]
     assert relaxations[0].status is relaxations[1].status

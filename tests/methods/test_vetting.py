@@ -13,14 +13,15 @@ from random_judge import judge
 from small_problems import INF, brute_force, problem_of
 
 from pyomo_j3o import annotate
-from pyomo_j3o.methods import vetting
+from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.methods import own_rows as own_rows_module
 from pyomo_j3o.methods.own_rows import OwnRows, Routed
 from pyomo_j3o.presolve.scaling import scale
 
 
 def own_rows(problem):
     """Return the rows of a problem and its scaled form."""
-    return OwnRows(problem, *scale(problem))
+    return OwnRows(problem, scale(problem))
 
 
 def far(n=1):
@@ -66,21 +67,21 @@ def test_rows_that_differ_by_less_than_their_tolerance_have_a_plan():
 def test_few_placements_are_all_routed():
     """The best of them is found and proven; without time, nothing is."""
     own = own_rows(far())
-    found = own.search(None, Routed(), 0.0, lambda: INF)
+    found = own.search(None, Routed(), 0.0, NEVER)
     assert found.plan.x.tolist() == [False, True, False]
     assert found.bound == pytest.approx(found.plan.objective, rel=1e-6)
-    assert own.search(None, Routed(), 0.0, lambda: 0.0) == Routed()
+    assert own.search(None, Routed(), 0.0, Deadline(0.0)) == Routed()
 
 
 def test_of_many_placements_those_that_cannot_be_routed_are_excluded(monkeypatch):
     """A MIP solver offers x0, whose y is rounding to it, until that is excluded; x alone then descends."""
-    monkeypatch.setattr(vetting, "_FEW_TO_FIND", 0)
-    monkeypatch.setattr(vetting, "_FEW_TO_PROVE", 0)
+    monkeypatch.setattr(own_rows_module, "_FEW_TO_FIND", 0)
+    monkeypatch.setattr(own_rows_module, "FEW_TO_PROVE", 0)
     linear = problem_of({"x0": -1, "x1": -5, "z0": 1}, {"y": (-1, 0, 1e6)}, [({"x0": 1, "x1": 1}, 1, INF)])
     own, tried = own_rows(far()), []
     route = OwnRows.route
     monkeypatch.setattr(OwnRows, "route", lambda *a: tried.append(a[1].tolist()) or route(*a))
-    found = own.search(linear, Routed(), 0.0, lambda: INF)
+    found = own.search(linear, Routed(), 0.0, NEVER)
     assert tried[:2] == [[True, True, True], [True, False, True]]
     assert found.plan.x.tolist() == [False, True, False]
     assert found.bound == np.inf

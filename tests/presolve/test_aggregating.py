@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from random_problems import by_placement
 from small_problems import INF, beside, permuted, problem_of, solve
 
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.lp.base import LPSolution
 from pyomo_j3o.presolve.aggregating import aggregate_capacities
@@ -14,7 +15,7 @@ from pyomo_j3o.presolve.aggregating import aggregate_capacities
 
 def aggregated(problem):
     """Return the problem with its new rows, and those as ({x: coefficient}, upper)."""
-    result = aggregate_capacities(problem, HighsBackend(), lambda: INF)
+    result = aggregate_capacities(problem, HighsBackend(), NEVER).problem
     new = result.onloading_rows[problem.n_rows :]
     return result, list(zip(new.toarray().tolist(), result.row_upper[problem.n_rows :], strict=True))
 
@@ -98,7 +99,7 @@ class _OutOfTime:
 def test_nothing_is_claimed_that_was_not_proven():
     """An LP that was not solved in time adds no row."""
     problem = location([5, 7, 9], [4, 3, 2])
-    assert aggregate_capacities(problem, _OutOfTime(), lambda: 0.0) is problem
+    assert aggregate_capacities(problem, _OutOfTime(), Deadline(0.0)).problem is problem
 
 
 @st.composite

@@ -8,6 +8,7 @@ from small_problems import INF, beside, brute_force, linear_problems, permuted, 
 
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import together
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.presolve.decomposing import split
@@ -149,9 +150,9 @@ def test_the_parts_optima_and_bounds_add_up(one, other, smallest, data):
         assert total == INF
     else:
         assert total == pytest.approx(whole.objective_constant + sum(values), abs=1e-6)
-    relaxations = [relax(analyse(part.problem), HighsBackend(), True, lambda: INF) for part in parts]
+    relaxations = [relax(analyse(part.problem), HighsBackend(), True, NEVER) for part in parts]
     merged = together(whole, parts, relaxations)
-    plain = relax(analyse(whole), HighsBackend(), False, lambda: INF)
+    plain = relax(analyse(whole), HighsBackend(), False, NEVER)
     if merged.status is LPStatus.INFEASIBLE:
         assert total == -INF
     elif merged.status is LPStatus.OPTIMAL:

@@ -16,7 +16,8 @@ def test_only_odd_rows_are_scaled_and_exactly():
     problem = problem_of(
         {"a": 0}, {"y": 1, "z": 1}, [({"y": 3e-10, "a": -1e-10}, -INF, 2e-10), ({"y": 1, "z": 5}, 1, 1)]
     )
-    scaled, factors = scale_rows(problem)
+    reduction = scale_rows(problem)
+    scaled, factors = reduction.problem, reduction.row
     assert factors[1] == 1.0
     assert np.log2(factors[0]) == np.rint(np.log2(factors[0]))
     assert 0.5 < scaled.offloading_rows.toarray()[0].max() < 2

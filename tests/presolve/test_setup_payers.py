@@ -11,7 +11,7 @@ from scipy import sparse
 from small_problems import INF, placements, problem_of
 
 from pyomo_j3o.alternate.offloading import OffloadingStep
-from pyomo_j3o.core.problem import Batches, evaluate, violations
+from pyomo_j3o.core.problem import Batches, Plan, evaluate, violations
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.modeling.compiler import compile_model
@@ -43,6 +43,11 @@ def one_window(setup, gates, length=1.0):
     )
 
 
+def restored(charged, x, y):
+    """Return a placement in the original columns."""
+    return charged.restore_plan(Plan(np.array(x), y, 0.0)).x
+
+
 @CHARGES
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10_000), kind=kinds)
@@ -60,14 +65,15 @@ def test_every_plan_comes_back_feasible_and_worth_the_same(seed, kind, charge):
             continue
         n_plans += 1
         for charge_all in {False, charge is charge_when_onloaded}:
-            original = charged.restore(x, routing.y, charge_all)
+            back = replace(charged, charge_all=charge_all)
+            original = back.restore_plan(Plan(x, routing.y, routing.objective)).x
             missed = violations(problem, original.astype(float), routing.y)
             assert missed.max() <= 1e-6
             value = evaluate(problem, original.astype(float), routing.y)
             assert value == pytest.approx(routing.objective, abs=1e-6)
             kept = charged.column >= 0
             kept[problem.batches.indicator] = False
-            assert np.array_equal(charged.reduce(original)[charged.column[kept]], original[kept])
+            assert np.array_equal(charged.reduce_placement(original)[charged.column[kept]], original[kept])
     step.close()
     assume(n_plans > 0)
 
@@ -83,9 +89,9 @@ def test_an_x_that_opens_the_whole_batch_pays():
     assert charged.stands_for.tolist() == [0]
     assert not charged.indicators_left
     used, idle = np.array([0.5, 0.5]), np.zeros(2)
-    assert charged.restore(np.array([True]), used, False).tolist() == [True, True]
-    assert charged.restore(np.array([True]), idle, False).tolist() == [True, False]
-    assert charged.restore(np.array([True]), idle, True).tolist() == [True, True]
+    assert restored(charged, [True], used).tolist() == [True, True]
+    assert restored(charged, [True], idle).tolist() == [True, False]
+    assert restored(replace(charged, charge_all=True), [True], idle).tolist() == [True, True]
 
 
 def test_a_batch_with_two_gates_keeps_its_indicator():
@@ -108,7 +114,7 @@ def test_a_set_up_longer_than_its_window_closes_the_batch(charge):
     assert charged.never.tolist() == [True]
     assert len(charged.batch) == 0
     assert charged.problem.offloading_upper.tolist() == [0.0]
-    assert charged.restore(np.array([True]), np.zeros(1), True).tolist() == [True, False]
+    assert restored(replace(charged, charge_all=True), [True], np.zeros(1)).tolist() == [True, False]
 
 
 @CHARGES

@@ -103,5 +103,5 @@ def test_a_tiny_coefficient_implies_no_bound_beyond_rounding():
         {"y": (1, 0, 1e9), "w": (1, 0, 1e9)},
         [({"a": -2, "b": 1, "y": -1e9}, -INF, -1e18), ({"w": 1, "b": -1e9}, -INF, 0.0)],
     )
-    scaled = scale(problem)[0]
+    scaled = scale(problem).problem
     assert implied_bounds(scaled)[1][1] == pytest.approx(scaled.offloading_upper[1])
