@@ -24,7 +24,7 @@ OTHERS = (PropagationParams(), HighsParams(), ConflictParams())
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:
-    """Return what the docstring of a dataclass says of its attributes: names that stand together, and text."""
+    """Return what the docstring of a dataclass says of its attributes: names side by side, and text."""
     found: dict[tuple[str, ...], str] = {}
     names: tuple[str, ...] = ()
     _, _, attributes = inspect.getdoc(kind).partition("Attributes\n----------\n")
