@@ -24,25 +24,29 @@ def classic(**options):
     return pyo.SolverFactory("j3o", **options)
 
 
-def change_settings(monkeypatch, change):
-    """Let every solve have the settings that `change` makes of its own."""
-    usual = solver._settings
-    monkeypatch.setattr(solver, "_settings", lambda *given: change(usual(*given)))
+def change_params(monkeypatch, change):
+    """Let every solve have the parameters that `change` makes of the usual ones."""
+    monkeypatch.setattr(solver.J3O, "params", change(solver.J3O.params))
 
 
 def milp_params(**changes):
-    """Return a change of settings: of those that send parts to a MILP solver."""
+    """Return a change of parameters: of those that send parts to a MILP solver."""
 
-    def change(settings):
-        search = settings.search
-        return replace(settings, search=replace(search, milp=replace(search.milp, **changes)))
+    def change(params):
+        search = params.search
+        return replace(params, search=replace(search, milp=replace(search.milp, **changes)))
 
     return change
 
 
 def start_params(**changes):
-    """Return a change of settings: of those that say where J3O's plan is of use to a MIP solver."""
-    return lambda settings: replace(settings, exact=replace(settings.exact, **changes))
+    """Return a change of parameters: of those that say where J3O's plan is of use to a MIP solver."""
+
+    def change(params):
+        exact = params.exact
+        return replace(params, exact=replace(exact, start=replace(exact.start, **changes)))
+
+    return change
 
 
 #: Branch and bound on the kernel gets every part before a MILP solver does.

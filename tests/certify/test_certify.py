@@ -12,7 +12,7 @@ from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from small_problems import INF, beside, permuted, problem_of
 from solver_models import (
     OWN_SEARCH_FIRST,
-    change_settings,
+    change_params,
     classic,
     hard_to_place,
     milp_params,
@@ -44,7 +44,7 @@ def closes_small_parts(request, monkeypatch):
 
 def leave_small_parts(monkeypatch):
     """Let no part count as small."""
-    change_settings(monkeypatch, OWN_SEARCH_FIRST)
+    change_params(monkeypatch, OWN_SEARCH_FIRST)
 
 
 def EVERY_SHAPE(test):
@@ -528,7 +528,7 @@ def test_a_small_part_is_closed_by_a_milp_solver(seed, monkeypatch):
     assert results.objective_bound <= exact.incumbent_objective * (1 + 1e-6)
 
     # What it does not close in a few nodes, the search goes on with.
-    change_settings(monkeypatch, milp_params(first_effort=0))
+    change_params(monkeypatch, milp_params(first_effort=0))
     results = new(lp_solver="highs").solve(fixed_charge_network(12, seed), **QUIET)
     assert "milp" in [step.name for step in results.extra_info.improvement]
     assert results.incumbent_objective <= exact.incumbent_objective * 1.01

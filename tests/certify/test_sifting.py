@@ -6,17 +6,16 @@ from small_problems import INF, problem_of
 
 from pyomo_j3o.certify import sifting
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.certify.params import CutParams, SiftParams
 from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 
-
-@pytest.fixture(autouse=True)
-def small_is_large(monkeypatch):
-    """Sift small problems, from two columns per group on."""
-    monkeypatch.setattr(sifting, "_LARGE", 10)
-    monkeypatch.setattr(sifting, "_FIRST", 2)
+#: Sift small problems, from two columns per group on.
+SIFTED = CutParams(sifting=SiftParams(large=10, first=2))
+#: Sift none.
+WHOLE = CutParams(sifting=SiftParams(large=10**9))
 
 
 def location(seed, sites=12, customers=15, demand_side=(1, 1), extra=()):
@@ -49,7 +48,7 @@ def test_the_optimum_is_that_of_the_whole_lp(seed):
     """Objective and bound agree with the LP solved at once, and the duals prove the bound."""
     structure = location(seed)
     model = relaxation_model(structure.problem)
-    kernel, found = sifting.sift(structure, model, HighsBackend(), NEVER)
+    kernel, found = sifting.sift(structure, model, HighsBackend(), NEVER, SIFTED)
     kernel.close()
     expected = whole(structure).objective
     assert kernel.size < model.n_columns
@@ -67,12 +66,11 @@ def test_the_optimum_is_that_of_the_whole_lp(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("cuts", [False, True])
-def test_the_relaxation_is_as_tight(seed, cuts, monkeypatch):
+def test_the_relaxation_is_as_tight(seed, cuts):
     """With cuts and without, the bound is about what it is without sifting, and never below the optimum."""
     structure = location(seed)
-    sifted = relax(structure, HighsBackend(), cuts, NEVER)
-    monkeypatch.setattr(sifting, "_LARGE", 10**9)
-    plain = relax(structure, HighsBackend(), cuts, NEVER)
+    sifted = relax(structure, HighsBackend(), cuts, NEVER, SIFTED)
+    plain = relax(structure, HighsBackend(), cuts, NEVER, WHOLE)
     assert sifted.status is plain.status
     assert sifted.bound == pytest.approx(plain.bound, rel=1e-2 if cuts else 1e-5)
 
@@ -81,11 +79,13 @@ def test_columns_that_compete_for_a_budget_are_not_sifted():
     """Under a shared budget the cheapest column is not the one that gets it: the LP is solved at once."""
     budget = ({f"y{i}_{j}": 1 + i for i in range(12) for j in range(15)}, -INF, 60)
     structure = location(0, extra=[budget])
-    assert sifting.sift(structure, relaxation_model(structure.problem), HighsBackend(), NEVER) is None
+    model = relaxation_model(structure.problem)
+    assert sifting.sift(structure, model, HighsBackend(), NEVER, SIFTED) is None
 
 
 def test_an_infeasible_problem_is_left_to_the_whole_lp():
     """Sifting returns None, and the relaxation is infeasible."""
     structure = location(0, demand_side=(9, 9))
-    assert sifting.sift(structure, relaxation_model(structure.problem), HighsBackend(), NEVER) is None
-    assert relax(structure, HighsBackend(), True, NEVER).bound == -INF
+    model = relaxation_model(structure.problem)
+    assert sifting.sift(structure, model, HighsBackend(), NEVER, SIFTED) is None
+    assert relax(structure, HighsBackend(), True, NEVER, SIFTED).bound == -INF

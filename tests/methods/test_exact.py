@@ -18,7 +18,7 @@ from random_families import family_case
 from random_problems import SHAPES, as_pyomo, by_placement, random_problem
 from scipy import sparse
 from solver_models import (
-    change_settings,
+    change_params,
     hard_to_place,
     infeasible,
     knapsack,
@@ -708,7 +708,7 @@ def test_a_model_that_is_mostly_placement_gets_no_start_unless_asked(monkeypatch
 @pytest.mark.parametrize("range_", [(0.5, 1.0), (0.0, 1e-9)], ids=["nearly integral", "says little"])
 def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_):
     """J3O's plan stays the fallback where its gap says that the solver does better without it."""
-    change_settings(monkeypatch, start_params(worth_improving=range_))
+    change_params(monkeypatch, start_params(worth_improving=range_))
     handed_over, solve = [], mip.HighsMIP.solve
 
     def nothing(self, model, limits, start, write):
@@ -736,7 +736,7 @@ def test_j3o_s_cuts_go_with_a_near_start(monkeypatch, edges):
         handed_over.append((model, solve(self, model, limits, start, write)))
         return handed_over[-1][1]
 
-    change_settings(monkeypatch, start_params(near=(0.0, np.inf)))
+    change_params(monkeypatch, start_params(near=(0.0, np.inf)))
     plain = exact(mip_solver="highs", mip_start="none").solve(taskonomy(6, edges))
     monkeypatch.setattr(mip.HighsMIP, "solve", keep)
     model = taskonomy(6, edges)
@@ -777,7 +777,7 @@ def test_where_time_is_short_for_the_size_there_is_a_plan_all_the_same(monkeypat
         return mip.MIPSolution.without_values(LPStatus.TIME_LIMIT)
 
     monkeypatch.setattr(mip.HighsMIP, "solve", nothing)
-    change_settings(monkeypatch, start_params(nonzeros_per_second=per_second))
+    change_params(monkeypatch, start_params(nonzeros_per_second=per_second))
     results = exact(mip_solver="highs").solve(
         exact_models.assignment_with_overflow(12, 100, 0),
         time_limit=20,

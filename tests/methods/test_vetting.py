@@ -14,8 +14,8 @@ from small_problems import INF, brute_force, problem_of
 
 from pyomo_j3o import annotate
 from pyomo_j3o.core.deadline import NEVER, Deadline
-from pyomo_j3o.methods import own_rows as own_rows_module
 from pyomo_j3o.methods.own_rows import OwnRows, Routed
+from pyomo_j3o.methods.params import OwnRowsParams
 from pyomo_j3o.presolve.scaling import scale
 
 
@@ -75,10 +75,9 @@ def test_few_placements_are_all_routed():
 
 def test_of_many_placements_those_that_cannot_be_routed_are_excluded(monkeypatch):
     """A MIP solver offers x0, whose y is rounding to it, until that is excluded; x alone then descends."""
-    monkeypatch.setattr(own_rows_module, "_FEW_TO_FIND", 0)
-    monkeypatch.setattr(own_rows_module, "FEW_TO_PROVE", 0)
     linear = problem_of({"x0": -1, "x1": -5, "z0": 1}, {"y": (-1, 0, 1e6)}, [({"x0": 1, "x1": 1}, 1, INF)])
     own, tried = own_rows(far()), []
+    own.params = OwnRowsParams(few_to_find=0, few_to_prove=0)
     route = OwnRows.route
     monkeypatch.setattr(OwnRows, "route", lambda *a: tried.append(a[1].tolist()) or route(*a))
     found = own.search(linear, Routed(), 0.0, NEVER)
