@@ -26,7 +26,7 @@ from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.improve.local_search import Descent, Neighbourhood, descend
 from pyomo_j3o.improve.params import DescentParams
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.modeling import compiler
+from pyomo_j3o.modeling import rows as rows_module
 from pyomo_j3o.modeling.compiler import compile_model
 
 
@@ -233,7 +233,7 @@ def test_what_is_idle_stays_when_the_time_is_over(bits):
 def test_compilation_looks_at_the_clock(monkeypatch):
     """It ends in the middle of the rows, and says so."""
     m = wide_knapsack(items=50)
-    monkeypatch.setattr(compiler, "_ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr(rows_module, "_ROWS_AT_A_TIME", 10)
     clock = Looks(5, 1.0)
     with pytest.raises(OutOfTime):
         compile_model(m, deadline=clock)
