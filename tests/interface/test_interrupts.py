@@ -33,7 +33,13 @@ PACKAGE = Path(pyomo_j3o.__file__).parent
 ENDS = (KeyboardInterrupt, NoOptimalSolutionError, NoFeasibleSolutionError)
 OPTIONS = {
     "j3o": {"lp_solver": "highs", "mip_solver": "highs"},
-    "exact": {"lp_solver": "highs", "mip_solver": "highs", "algorithm": "exact", "mip_start": "j3o"},
+    "exact": {
+        "lp_solver": "highs",
+        "mip_solver": "highs",
+        "algorithm": "exact",
+        "mip_start": "j3o",
+        "rel_gap": 0.0,
+    },
     "baj3o": {"lp_solver": "highs", "mip_solver": "highs", "algorithm": "baj3o"},
 }
 ALGORITHMS = pytest.mark.parametrize("algorithm", OPTIONS)
@@ -163,7 +169,7 @@ def test_every_phase_is_hit(fresh, algorithm):
         "presolve.scaling",
     }
     if algorithm == "exact":
-        expected |= {"methods.exact", "methods.incumbent"}
+        expected |= {"methods.exact", "methods.incumbent", "methods.mip_parts", "mip.highs"}
     if algorithm == "baj3o":
         expected |= {"alternate.batch_surrogate", "methods.baj3o", "presolve.setup_payers"}
     assert expected <= modules
