@@ -27,7 +27,7 @@ from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.methods.exact import mip_model
+from pyomo_j3o.methods.instance import mip_model
 from pyomo_j3o.mip import HighsMIP, Limits
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.presolve.decomposing import split

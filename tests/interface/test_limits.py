@@ -11,7 +11,7 @@ from large_models import KINDS, wide_knapsack
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import TerminationCondition
 from scipy import sparse
-from small_problems import INF, linear_problems, problem_of
+from small_problems import INF, Looks, linear_problems, problem_of
 
 from pyomo_j3o.alternate import onloading
 from pyomo_j3o.alternate.greedy_state import GreedyState
@@ -23,24 +23,13 @@ from pyomo_j3o.certify.covers import Knapsacks, separate
 from pyomo_j3o.core import structure
 from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.improving import drop_idle
-from pyomo_j3o.improve.local_search import descend
+from pyomo_j3o.improve.idle import drop_idle
+from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.neighbourhood import Neighbourhood
+from pyomo_j3o.improve.params import DescentParams
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.modeling import rows as rows_module
 from pyomo_j3o.modeling.compiler import compile_model
-
-
-class Clock:
-    """A clock that is out after so many looks at it."""
-
-    def __init__(self, looks):
-        self.looks = looks
-        self.asked = 0
-
-    def __call__(self):
-        """Return the seconds left."""
-        self.asked += 1
-        return 1.0 if self.asked <= self.looks else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +82,7 @@ def test_cuts_hold_in_blocks_of_any_size_and_however_little_is_lifted(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(covers, "_CELLS", cells)
         patch.setattr(covers, "_LIFTING", lifting)
-        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), remaining=Clock(looks))
+        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), deadline=Looks(looks, 1.0))
     for point in itertools.product([0.0, 1.0], repeat=7):
         if all(sum(w * point[i] for i, w in row.items()) <= budget for row, budget in rows):
             assert np.all(cuts @ np.array(point) <= limit + 1e-9)
@@ -203,32 +192,33 @@ def test_what_is_found_by_sorting_is_what_numpy_finds(values, known):
 def test_the_analysis_looks_at_the_clock(wide):
     """It ends between its steps when the time is over, and asks several times."""
     problem = wide.problem
-    patient = Clock(INF)
+    patient = Looks(INF, 1.0)
     analyse(problem, patient)
     assert patient.asked >= 4
     for looks in range(patient.asked):
         with pytest.raises(OutOfTime):
-            analyse(problem, Clock(looks))
+            analyse(problem, Looks(looks, 1.0))
 
 
 def test_a_clock_that_is_out_ends_greedy(wide):
     """Greedy adds no more variables than it had looks at the clock, though rows are left uncovered."""
     surrogate = price(wide, np.zeros(wide.problem.n_rows))
     for looks in (0, 1, 7):
-        clock = Clock(looks)
-        assert greedy(surrogate, False, remaining=clock).sum() <= looks
+        clock = Looks(looks, 1.0)
+        assert greedy(surrogate, False, deadline=clock).sum() <= looks
         assert clock.asked <= looks + 3
-    assert greedy_onloading(wide, np.zeros(wide.problem.n_rows), Clock(5)).sum() <= 5
+    assert greedy_onloading(wide, np.zeros(wide.problem.n_rows), Looks(5, 1.0)).sum() <= 5
 
 
 def test_a_clock_that_is_out_ends_a_descent(wide):
     """No move is tried, and none is looked through, when the time is over."""
     with_step = OffloadingStep(wide, HighsBackend())
     start = with_step(np.zeros(300, dtype=bool))
-    clock = Clock(1)
-    found = descend(wide, with_step, start, [price(wide, start.duals)], clock)
+    clock = Looks(1, 1.0)
+    descent = Descent(DescentParams(), DescentParams().patience, double=True)
+    found = list(descend(with_step, start, [price(wide, start.duals)], descent, clock))
     with_step.close()
-    assert found is start
+    assert found == []
     assert clock.asked <= 4
 
 
@@ -239,19 +229,19 @@ def test_what_is_idle_stays_when_the_time_is_over(bits):
     routing = with_step(bits("11"))
     with_step.close()
     assert drop_idle(problem, routing).x.tolist() == [False, False]
-    assert drop_idle(problem, routing, Clock(0)).x.tolist() == [True, True]
+    assert drop_idle(problem, routing, Looks(0, 1.0)).x.tolist() == [True, True]
 
 
 def test_compilation_looks_at_the_clock(monkeypatch):
     """It ends in the middle of the rows, and says so."""
     m = wide_knapsack(items=50)
-    monkeypatch.setattr("pyomo_j3o.modeling.rows._ROWS_AT_A_TIME", 10)
-    clock = Clock(5)
+    monkeypatch.setattr(rows_module, "_ROWS_AT_A_TIME", 10)
+    clock = Looks(5, 1.0)
     with pytest.raises(OutOfTime):
-        compile_model(m, remaining=clock)
+        compile_model(m, deadline=clock)
     assert clock.asked == 6
-    patient = Clock(INF)
-    compile_model(m, remaining=patient)
+    patient = Looks(INF, 1.0)
+    compile_model(m, deadline=patient)
     assert patient.asked > 20
 
 
