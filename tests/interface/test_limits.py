@@ -13,15 +13,16 @@ from pyomo.contrib.solver.common.results import TerminationCondition
 from scipy import sparse
 from small_problems import INF, Looks, linear_problems, problem_of
 
-from pyomo_j3o.alternate import onloading
+from pyomo_j3o.alternate import greedy_state
 from pyomo_j3o.alternate.greedy_state import GreedyState
 from pyomo_j3o.alternate.lagrangian import price
 from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.alternate.onloading import greedy, greedy_onloading
 from pyomo_j3o.certify import covers
 from pyomo_j3o.certify.covers import Knapsacks, separate
-from pyomo_j3o.core import structure
+from pyomo_j3o.core import demand_groups
 from pyomo_j3o.core.deadline import OutOfTime
+from pyomo_j3o.core.matrices import among, distinct
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.improve.local_search import Descent, descend
@@ -124,7 +125,7 @@ def test_precedences_in_a_chain_are_no_square():
     n = 2000
     rows = [({f"x{i}": 1, f"x{i + 1}": -1}, -INF, 0) for i in range(n - 1)]
     structure = analyse(problem_of({f"x{i}": -1 if i % 10 else 12 for i in range(n)}, {}, rows))
-    bundles = onloading._Bundles.of(structure)
+    bundles = greedy_state.Bundles.of(structure)
     assert bundles is None or bundles.closure.nnz <= max(20_000, 8 * structure.placement_matrix.nnz)
     assert structure.placeable(greedy(price(structure, np.zeros(n - 1)), False))
 
@@ -154,8 +155,8 @@ def test_greedy_knows_what_it_may_add(problem, data):
 def test_the_largest_of_numbers_that_change(value, changes):
     """It is the first of the largest, as argmax says, after every change."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onloading, "_GROUP", 4)
-        largest, plain = onloading._Largest(np.array(value)), np.array(value)
+        patch.setattr(greedy_state, "_GROUP", 4)
+        largest, plain = greedy_state.LargestMerits(np.array(value)), np.array(value)
         for place, number in changes:
             plain[place % len(plain)] = number
             largest.set(np.array([place % len(plain)]), np.array([number]))
@@ -171,8 +172,8 @@ def test_disjoint_rows_are_those_of_one_pass(data, rounds):
     order = np.array(data.draw(st.permutations(range(m))))[: data.draw(st.integers(0, m))]
     position = np.repeat(np.arange(m), np.diff(matrix.indptr))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(structure, "_ROUNDS", rounds)
-        chosen = structure._disjoint(order.astype(np.int64), position, matrix.indices.astype(np.int64), n)
+        patch.setattr(demand_groups, "_ROUNDS", rounds)
+        chosen = demand_groups._disjoint(order.astype(np.int64), position, matrix.indices.astype(np.int64), n)
     taken: set[int] = set()
     for k, mine in zip(order, chosen, strict=True):
         assert mine == (not sets[k] & taken)
@@ -185,8 +186,8 @@ integers = st.lists(st.integers(-3, 9), max_size=12).map(lambda found: np.array(
 @given(values=integers, known=integers)
 def test_what_is_found_by_sorting_is_what_numpy_finds(values, known):
     """Distinct values, and those among others, are the same as by NumPy's tables."""
-    assert structure.distinct(values).tolist() == np.unique(values).tolist()
-    assert structure._among(values, known).tolist() == np.isin(values, known).tolist()
+    assert distinct(values).tolist() == np.unique(values).tolist()
+    assert among(values, known).tolist() == np.isin(values, known).tolist()
 
 
 def test_the_analysis_looks_at_the_clock(wide):
