@@ -312,56 +312,84 @@ class _Indicators:
 
 def _charge(problem: Problem, tie: bool, negligible: bool, charge_all: bool) -> Charged:
     known = _Indicators(problem, NEGLIGIBLE if negligible else 0.0)
-    batches, xs, ys = known.batches, known.xs, known.ys
-    n_x, m = problem.n_onloading, problem.n_rows
+    batches, costly = known.batches, known.costly
     owner = np.where(known.own >= 0, known.own, known.closer if tie else -1)
-    costly = known.costly
     owner[~known.clean | known.never | ~costly] = -1
     gone = known.clean & ((owner >= 0) | known.never | ~costly)
-
-    # Columns of batches that never run, and the rows about nothing else.
-    dead = np.zeros(problem.n_offloading, dtype=bool)
-    dead[(known.columns[np.flatnonzero(known.never)]).indices] = True
-    keep_row = np.ones(m, dtype=bool)
-    keep_row[xs.row[known.opens[gone[known.of_batch[known.opens]]]]] = False
-    keep_row[known.link_row[dead[known.link_y]]] = False
-    empty = (known.n_ys > 0) & (known.n_xs == 0) & (ys.per_row(~dead[ys.column]) == 0)
-    unmet = empty & ((problem.row_lower > 0) | (problem.row_upper < 0))
-    keep_y = ~dead[ys.column] | unmet[ys.row]
-
-    # Set-ups move to the owners; the indicators' columns go.
-    stays = np.ones(n_x, dtype=bool)
+    stays = np.ones(problem.n_onloading, dtype=bool)
     stays[batches.indicator[gone]] = False
     column = np.where(stays, np.cumsum(stays) - 1, -1)
-    target = column[xs.column]
-    pays = known.pays
-    owner_of = owner[known.of_batch[pays]]
-    target[pays] = np.where(owner_of >= 0, column[owner_of], target[pays])
-    keep_x = (target >= 0) & keep_row[xs.row]
-
     payer = np.where(owner >= 0, column[owner], column[batches.indicator])
     paid = np.flatnonzero(costly & ~known.never)
     more = _more_rows(known, payer, paid, tie, column)
+    keep_row, dead = _kept_rows(known, gone)
     new_row = np.where(keep_row, np.cumsum(keep_row) - 1, -1)
-    n_rows = int(keep_row.sum())
-    x_rows = sparse.csr_array(
-        (
-            np.concatenate([xs.value[keep_x], more.value]),
-            (
-                np.concatenate([new_row[xs.row[keep_x]], n_rows + more.row]),
-                np.concatenate([target[keep_x], more.column]),
-            ),
-        ),
-        shape=(n_rows + len(more.upper), int(stays.sum())),
+    opening = new_row[known.xs.row[known.opens[known.clean[known.of_batch[known.opens]]]]]
+    return Charged(
+        problem=_reduced(known, owner, column, keep_row, dead, more),
+        original=problem,
+        column=column,
+        batch=paid,
+        payer=payer[paid],
+        row=new_row[batches.row[paid]],
+        setup=known.setup[paid],
+        idle_if_empty=(owner[paid] < 0) & known.clean[paid] | ((owner == known.own) & (owner >= 0))[paid],
+        opening=opening[opening >= 0],
+        budget=int(keep_row.sum()) + np.arange(more.n_budgets),
+        never=known.never,
+        free=known.clean,
+        stands_for=np.where(gone & (owner >= 0), payer, -1),
+        restricts=tie,
+        charge_all=charge_all,
     )
-    keep_y &= keep_row[ys.row]
+
+
+def _kept_rows(known: _Indicators, gone: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Return which rows stay, (M,), and which y belong to batches that never run, (K,).
+
+    Rows go that open a batch whose indicator is gone, or that are about y of batches that never run alone.
+    """
+    dead = np.zeros(known.problem.n_offloading, dtype=bool)
+    dead[known.columns[np.flatnonzero(known.never)].indices] = True
+    keep_row = np.ones(known.problem.n_rows, dtype=bool)
+    keep_row[known.xs.row[known.opens[gone[known.of_batch[known.opens]]]]] = False
+    keep_row[known.link_row[dead[known.link_y]]] = False
+    return keep_row, dead
+
+
+def _reduced(
+    known: _Indicators,
+    owner: IntArray,
+    column: IntArray,
+    keep_row: BoolArray,
+    dead: BoolArray,
+    more: _MoreRows,
+) -> Problem:
+    """Return the problem in which owners pay for set-ups, without the columns of indicators that are gone."""
+    problem, xs, ys, pays = known.problem, known.xs, known.ys, known.pays
+    new_row = np.where(keep_row, np.cumsum(keep_row) - 1, -1)
+    stays, n_rows = column >= 0, int(keep_row.sum())
+    target = column[xs.column]
+    owner_of = owner[known.of_batch[pays]]
+    target[pays] = np.where(owner_of >= 0, column[owner_of], target[pays])
+    keep_x = (target >= 0) & keep_row[xs.row]
+    x_row = np.concatenate([new_row[xs.row[keep_x]], n_rows + more.row])
+    x_column = np.concatenate([target[keep_x], more.column])
+    x_value = np.concatenate([xs.value[keep_x], more.value])
+    x_rows = sparse.csr_array(
+        (x_value, (x_row, x_column)), shape=(n_rows + len(more.upper), int(stays.sum()))
+    )
+    # What can never hold must not go with the columns that never run.
+    empty = (known.n_ys > 0) & (known.n_xs == 0) & (ys.per_row(~dead[ys.column]) == 0)
+    unmet = empty & ((problem.row_lower > 0) | (problem.row_upper < 0))
+    keep_y = (~dead[ys.column] | unmet[ys.row]) & keep_row[ys.row]
     y_rows = sparse.csr_array(
         (ys.value[keep_y], (new_row[ys.row[keep_y]], ys.column[keep_y])),
         shape=(n_rows + len(more.upper), problem.n_offloading),
     )
     lower = problem.onloading_lower.copy()
-    lower[batches.indicator[more.always]] = 1.0
-    reduced = replace(
+    lower[known.batches.indicator[more.always]] = 1.0
+    return replace(
         problem,
         onloading_objective=problem.onloading_objective[stays],
         offloading_objective=np.where(dead, 0.0, problem.offloading_objective),
@@ -373,24 +401,6 @@ def _charge(problem: Problem, tie: bool, negligible: bool, charge_all: bool) -> 
         onloading_upper=problem.onloading_upper[stays],
         offloading_upper=np.where(dead, 0.0, problem.offloading_upper),
         batches=None,
-    )
-    opening = new_row[xs.row[known.opens[known.clean[known.of_batch[known.opens]]]]]
-    return Charged(
-        problem=reduced,
-        original=problem,
-        column=column,
-        batch=paid,
-        payer=payer[paid],
-        row=new_row[batches.row[paid]],
-        setup=known.setup[paid],
-        idle_if_empty=(owner[paid] < 0) & known.clean[paid] | ((owner == known.own) & (owner >= 0))[paid],
-        opening=opening[opening >= 0],
-        budget=n_rows + np.arange(more.n_budgets),
-        never=known.never,
-        free=known.clean,
-        stands_for=np.where(gone & (owner >= 0), payer, -1),
-        restricts=tie,
-        charge_all=charge_all,
     )
 
 
