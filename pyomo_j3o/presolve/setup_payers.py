@@ -358,21 +358,16 @@ def _kept_rows(known: _Indicators, gone: BoolArray) -> tuple[BoolArray, BoolArra
 
 
 def _reduced(
-    known: _Indicators,
-    owner: IntArray,
-    column: IntArray,
-    keep_row: BoolArray,
-    dead: BoolArray,
-    more: _MoreRows,
+    known: _Indicators, owner: IntArray, column: IntArray, keep: BoolArray, dead: BoolArray, more: _MoreRows
 ) -> Problem:
     """Return the problem in which owners pay for set-ups, without the columns of indicators that are gone."""
     problem, xs, ys, pays = known.problem, known.xs, known.ys, known.pays
-    new_row = np.where(keep_row, np.cumsum(keep_row) - 1, -1)
-    stays, n_rows = column >= 0, int(keep_row.sum())
+    new_row = np.where(keep, np.cumsum(keep) - 1, -1)
+    stays, n_rows = column >= 0, int(keep.sum())
     target = column[xs.column]
     owner_of = owner[known.of_batch[pays]]
     target[pays] = np.where(owner_of >= 0, column[owner_of], target[pays])
-    keep_x = (target >= 0) & keep_row[xs.row]
+    keep_x = (target >= 0) & keep[xs.row]
     x_row = np.concatenate([new_row[xs.row[keep_x]], n_rows + more.row])
     x_column = np.concatenate([target[keep_x], more.column])
     x_value = np.concatenate([xs.value[keep_x], more.value])
@@ -382,7 +377,7 @@ def _reduced(
     # What can never hold must not go with the columns that never run.
     empty = (known.n_ys > 0) & (known.n_xs == 0) & (ys.per_row(~dead[ys.column]) == 0)
     unmet = empty & ((problem.row_lower > 0) | (problem.row_upper < 0))
-    keep_y = (~dead[ys.column] | unmet[ys.row]) & keep_row[ys.row]
+    keep_y = (~dead[ys.column] | unmet[ys.row]) & keep[ys.row]
     y_rows = sparse.csr_array(
         (ys.value[keep_y], (new_row[ys.row[keep_y]], ys.column[keep_y])),
         shape=(n_rows + len(more.upper), problem.n_offloading),
@@ -395,8 +390,8 @@ def _reduced(
         offloading_objective=np.where(dead, 0.0, problem.offloading_objective),
         onloading_rows=x_rows,
         offloading_rows=y_rows,
-        row_lower=np.concatenate([problem.row_lower[keep_row], np.full(len(more.upper), -np.inf)]),
-        row_upper=np.concatenate([problem.row_upper[keep_row], more.upper]),
+        row_lower=np.concatenate([problem.row_lower[keep], np.full(len(more.upper), -np.inf)]),
+        row_upper=np.concatenate([problem.row_upper[keep], more.upper]),
         onloading_lower=lower[stays],
         onloading_upper=problem.onloading_upper[stays],
         offloading_upper=np.where(dead, 0.0, problem.offloading_upper),
