@@ -27,7 +27,7 @@ from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
-from pyomo_j3o.methods.exact import mip_model
+from pyomo_j3o.methods.instance import mip_model
 from pyomo_j3o.mip import HighsMIP, Limits
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.presolve.decomposing import split
@@ -53,7 +53,7 @@ COLUMNS = [
 def optimum_by_parts(problem, limit: float) -> tuple[float, float]:
     """Return the best objective and the proven bound, each part of the problem solved apart."""
     objective, bound = problem.objective_constant, problem.objective_constant
-    for part in split(problem):
+    for part in split(problem).parts:
         found = HighsMIP().solve(mip_model(part.problem), Limits(limit, rel_gap=GAP, threads=1))
         objective, bound = objective + found.objective, bound + found.bound
     return objective, bound

@@ -67,9 +67,9 @@ def test_the_judge_sees_what_is_wrong(spoil, monkeypatch):
     assert any(judge(seed).wrong for seed in reversed(SEEDS))
 
 
-def _first_iteration(solve, problem, backend, settings, *others):
+def _first_iteration(solve, problem, settings, *others):
     settings = replace(settings, improve=False, bound="none", max_iterations=1)
-    return solve(problem, backend, settings, *others)
+    return solve(problem, settings, *others)
 
 
 def test_the_oracle_agrees_with_enumeration():

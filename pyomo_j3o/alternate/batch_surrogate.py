@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +14,8 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp.base import Backend
-from pyomo_j3o.presolve.decomposing import Part, take
-from pyomo_j3o.presolve.setup_payers import Charged, empty
+from pyomo_j3o.presolve.charged import Charged, empty
+from pyomo_j3o.presolve.decomposing import Split, take
 
 
 def surrogate(q: FloatArray, largest: FloatArray, delta: float) -> tuple[FloatArray, FloatArray]:
@@ -92,8 +91,8 @@ class BatchSurrogate:
     ----------
     charged
         The problem, and who pays for which batch.
-    parts
-        Independent parts of its ``problem``.
+    whole
+        Its ``problem`` in independent parts.
     backend
         The LP solver.
     y
@@ -105,12 +104,12 @@ class BatchSurrogate:
     def __init__(
         self,
         charged: Charged,
-        parts: Sequence[Part],
+        whole: Split,
         backend: Backend,
         y: FloatArray,
         params: LoopParams = LoopParams(),
     ) -> None:
-        self._charged, self._parts, self._backend = charged, parts, backend
+        self._charged, self._whole, self._backend = charged, whole, backend
         self._largest = charged.largest_rates()
         self._params = params
         self._delta = params.batches.first
@@ -134,7 +133,7 @@ class BatchSurrogate:
             When to end.
         """
         x = np.zeros(self._charged.problem.n_onloading, dtype=bool)
-        for part, structure in zip(self._parts, self._structures, strict=True):
+        for part, structure in zip(self._whole.parts, self._structures, strict=True):
             if len(part.onloading):
                 x[part.onloading] = greedy_onloading(
                     structure, prices[part.rows], deadline, self._params.greedy
@@ -152,7 +151,7 @@ class BatchSurrogate:
         Routing
             That of the surrogate.
         """
-        step = OffloadingByParts(self._problem, self._pieces, self._structures, self._backend)
+        step = OffloadingByParts(self._whole, self._structures, self._backend)
         try:
             routing = step(x, time_limit)
         finally:
@@ -170,12 +169,13 @@ class BatchSurrogate:
         return self._in_use(x, q), routing
 
     def _move(self, q: FloatArray) -> None:
-        self._problem = linearised(self._charged, q, self._largest, self._delta)
-        self._pieces = [
-            replace(part, problem=take(self._problem, part.onloading, part.offloading, part.rows))
-            for part in self._parts
-        ]
-        self._structures = [analyse(piece.problem) for piece in self._pieces]
+        problem = linearised(self._charged, q, self._largest, self._delta)
+        parts = (
+            replace(part, problem=take(problem, part.onloading, part.offloading, part.rows))
+            for part in self._whole.parts
+        )
+        self._whole = Split(problem, tuple(parts))
+        self._structures = [analyse(part.problem) for part in self._whole.parts]
 
     def _in_use(self, x: BoolArray, q: FloatArray) -> BoolArray:
         """Return the placement without payers of empty batches, given sizes `q`, (b,), as windows allow."""

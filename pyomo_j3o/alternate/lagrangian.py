@@ -115,31 +115,10 @@ def marginals(surrogates: Sequence[Surrogate], x: BoolArray) -> Marginals:
     base = np.stack([surrogate.base for surrogate in surrogates])
     modular = np.stack([surrogate.modular for surrogate in surrogates])
 
-    # The best and the second-best open column of every group.
-    usable = np.flatnonzero((group >= 0) & (structure.n_links > 0) & (missing == 0))
-    usable = usable[np.argsort(group[usable], kind="stable")]
-    served, first = np.unique(group[usable], return_index=True)
-    best, runner_up = base.copy(), base.copy()
-    top = np.zeros((len(surrogates), len(usable)), dtype=bool)
-    if len(served):
-        open_worth = worth[:, usable]
-        position = np.repeat(np.arange(len(served)), np.diff(np.append(first, len(usable))))
-        highest = np.maximum.reduceat(open_worth, first, axis=1)
-        top = open_worth == highest[:, position]
-        tied = np.add.reduceat(top, first, axis=1, dtype=np.int64) > 1
-        second = np.maximum.reduceat(np.where(top, -np.inf, open_worth), first, axis=1)
-        best[:, served] = np.maximum(base[:, served], highest)
-        runner_up[:, served] = np.maximum(base[:, served], np.where(tied, highest, second))
-        top &= open_worth > base[:, group[usable]]
-
-    # Who holds the best column: nobody, if without any single x all its links stay open. Of several that
-    # each close it alone, one is charged; the others' removal is an overestimate then.
-    column, opener, link = structure.opener_column, structure.opener_x, structure.opener_link
-    opened_by = np.full(structure.problem.n_offloading, -1, dtype=np.int64)
-    placed = np.flatnonzero(x[opener])
-    openers_of_link = np.bincount(link[placed], minlength=int(link.max(initial=-1)) + 1)
-    alone = placed[openers_of_link[link[placed]] == 1]
-    opened_by[column[alone]] = opener[alone]
+    usable, top, best, runner_up = _two_best(structure, missing, worth, base)
+    column, opener = structure.opener_column, structure.opener_x
+    opened_by = _sole_openers(structure, x)
+    # Who holds the best column of a group: nobody, if all its links stay open without any single x.
     holder = np.full(base.shape, -1, dtype=np.int64)
     which, held = np.nonzero(top)
     holder[which, group[usable[held]]] = opened_by[usable[held]]
@@ -186,6 +165,66 @@ def marginals(surrogates: Sequence[Surrogate], x: BoolArray) -> Marginals:
     else:
         bound = np.array([surrogate.bound(x) for surrogate in surrogates])
     return Marginals(bound, addition, removal, which, out, into, more)
+
+
+def _two_best(
+    structure: Structure, missing: FloatArray, worth: FloatArray, base: FloatArray
+) -> tuple[IntArray, BoolArray, FloatArray, FloatArray]:
+    """Return the best and the second-best open column of every group.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    missing
+        (K,), links of each column that are closed.
+    worth
+        (B, K), of every column.
+    base
+        (B, groups), what a group is worth without a column.
+
+    Returns
+    -------
+    (usable,)
+        The open columns, sorted by group.
+    (B, usable) bool
+        Which of them is the best of its group, and better than none.
+    (B, groups)
+        What the best is worth.
+    (B, groups)
+        What the second-best is worth.
+    """
+    group = structure.group
+    usable = np.flatnonzero((group >= 0) & (structure.n_links > 0) & (missing == 0))
+    usable = usable[np.argsort(group[usable], kind="stable")]
+    served, first = np.unique(group[usable], return_index=True)
+    best, runner_up = base.copy(), base.copy()
+    top = np.zeros((len(base), len(usable)), dtype=bool)
+    if len(served):
+        open_worth = worth[:, usable]
+        position = np.repeat(np.arange(len(served)), np.diff(np.append(first, len(usable))))
+        highest = np.maximum.reduceat(open_worth, first, axis=1)
+        top = open_worth == highest[:, position]
+        tied = np.add.reduceat(top, first, axis=1, dtype=np.int64) > 1
+        second = np.maximum.reduceat(np.where(top, -np.inf, open_worth), first, axis=1)
+        best[:, served] = np.maximum(base[:, served], highest)
+        runner_up[:, served] = np.maximum(base[:, served], np.where(tied, highest, second))
+        top &= open_worth > base[:, group[usable]]
+    return usable, top, best, runner_up
+
+
+def _sole_openers(structure: Structure, x: BoolArray) -> IntArray:
+    """Return which single x keeps each column open, (K,); -1 where no single one does.
+
+    Of several that each close it alone, one is charged; the others' removal is an overestimate then.
+    """
+    column, opener, link = structure.opener_column, structure.opener_x, structure.opener_link
+    opened_by = np.full(structure.problem.n_offloading, -1, dtype=np.int64)
+    placed = np.flatnonzero(x[opener])
+    openers_of_link = np.bincount(link[placed], minlength=int(link.max(initial=-1)) + 1)
+    alone = placed[openers_of_link[link[placed]] == 1]
+    opened_by[column[alone]] = opener[alone]
+    return opened_by
 
 
 def missing_links(structure: Structure, x: BoolArray) -> FloatArray:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import ROUNDING, rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
-from pyomo_j3o.presolve.decomposing import Part
+from pyomo_j3o.presolve.decomposing import Split
 
 #: What one part says of the whole.
 _WORST_FIRST = (LPStatus.UNBOUNDED, LPStatus.TIME_LIMIT, LPStatus.INFEASIBLE)
@@ -281,31 +281,26 @@ class OffloadingByParts:
 
     Parameters
     ----------
-    problem
-        Linear; the whole.
-    parts
-        Its independent parts.
+    whole
+        A linear problem in its independent parts.
     structures
         Of the parts.
     backend
         The LP solver.
     """
 
-    def __init__(
-        self, problem: Problem, parts: Sequence[Part], structures: Sequence[Structure], backend: Backend
-    ) -> None:
-        self._problem = problem
-        self._parts = parts
+    def __init__(self, whole: Split, structures: Sequence[Structure], backend: Backend) -> None:
+        self._whole = whole
         self._steps = [OffloadingStep(structure, backend) for structure in structures]
-        self._best: list[Routing | None] = [None] * len(parts)
+        self._best: list[Routing | None] = [None] * len(structures)
 
     def __call__(self, x: BoolArray, time_limit: float = np.inf, at_least: float = -np.inf) -> Routing:
         """Return the routing of placement `x`; see `OffloadingStep`."""
         start = time.perf_counter()
         found = []
-        for k, (part, step) in enumerate(zip(self._parts, self._steps, strict=True)):
+        for k, (part, step) in enumerate(zip(self._whole.parts, self._steps, strict=True)):
             before = self._best[k]
-            if len(self._parts) > 1:
+            if len(self._steps) > 1:
                 at_least = before.objective if before is not None and before.feasible else -np.inf
             left = time_limit - (time.perf_counter() - start)
             routing = step(x[part.onloading], left, at_least)
@@ -324,7 +319,7 @@ class OffloadingByParts:
     def best(self) -> Routing | None:
         """The best routings of all parts so far as one; None if a part has none yet."""
         known = [routing for routing in self._best if routing is not None]
-        return self._together(known) if len(known) == len(self._parts) else None
+        return self._together(known) if len(known) == len(self._steps) else None
 
     def close(self) -> None:
         """Free the LPs."""
@@ -332,20 +327,17 @@ class OffloadingByParts:
             step.close()
 
     def _together(self, routings: Sequence[Routing]) -> Routing:
-        problem = self._problem
-        x = np.zeros(problem.n_onloading, dtype=bool)
-        y, costs = np.zeros(problem.n_offloading), np.zeros(problem.n_offloading)
-        duals = np.zeros(problem.n_rows)
-        feasible = all(routing.feasible for routing in routings)
-        for part, routing in zip(self._parts, routings, strict=True):
-            x[part.onloading], duals[part.rows] = routing.x, routing.duals
-            costs[part.offloading] = routing.reduced_costs
-            if feasible:
-                y[part.offloading] = routing.y
+        whole, problem = self._whole, self._whole.original
+        x = whole.placement(routing.x for routing in routings)
+        duals = whole.rows(routing.duals for routing in routings)
+        costs = whole.offloading(routing.reduced_costs for routing in routings)
         statuses = [routing.status for routing in routings]
         status = next((one for one in _WORST_FIRST if one in statuses), LPStatus.OPTIMAL)
         merit = problem.objective_constant + sum(routing.merit for routing in routings)
         objective = problem.objective_constant + sum(routing.objective for routing in routings)
-        if not feasible:
-            y, objective = np.zeros(0), -np.inf
+        y = np.zeros(0)
+        if all(routing.feasible for routing in routings):
+            y = whole.offloading(routing.y for routing in routings)
+        else:
+            objective = -np.inf
         return Routing(x, status, objective, y, duals, costs, merit)

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.certify.params import CoverParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import rounding_of
@@ -68,7 +69,7 @@ class Knapsacks:
                 -structure.problem.row_lower[rows] + tolerance,
             ]
         )
-        row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+        row = entry_rows(part)
         total = np.bincount(row, np.abs(part.data), minlength=part.shape[0])
         negative = np.bincount(row, np.minimum(part.data, 0.0), minlength=part.shape[0])
         budget: FloatArray = upper - negative

@@ -16,6 +16,7 @@ from pyomo_j3o.certify.relaxation import Relaxation, Tightened, improving_ray, r
 from pyomo_j3o.certify.setup_cuts import setup_cuts
 from pyomo_j3o.certify.sifting import sift
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
@@ -175,7 +176,7 @@ def _separate(
         (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
     )
     cuts = sparse.csr_array(sparse.vstack([wide, rounded, of_setups], format="csr"))
-    row = np.repeat(np.arange(cuts.shape[0]), np.diff(cuts.indptr))
+    row = entry_rows(cuts)
     largest = np.zeros(cuts.shape[0])
     np.maximum.at(largest, row, np.abs(cuts.data))
     smallest = np.full(cuts.shape[0], np.inf)

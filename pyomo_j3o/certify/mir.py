@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.certify.params import RoundingParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import INTEGRAL, rounding_of
@@ -306,7 +307,7 @@ _Rows = tuple[sparse.csr_array, sparse.csr_array, FloatArray]
 
 def _positions(matrix: sparse.csr_array) -> tuple[IntArray, IntArray]:
     """Return row and column of every entry."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    row = entry_rows(matrix)
     return row, matrix.indices.astype(np.int64)
 
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import FloatArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
 from pyomo_j3o.lp.duality import dual_bound, summed
-from pyomo_j3o.presolve.decomposing import Part
+from pyomo_j3o.presolve.decomposing import Split
 from pyomo_j3o.presolve.tightening import (
     ends_of_better_plans,
     finite_bounds,
@@ -116,21 +116,19 @@ def relaxation_model(problem: Problem) -> LinearModel:
     )
 
 
-def together(problem: Problem, parts: Sequence[Part], relaxations: Sequence[Relaxation]) -> Relaxation:
-    """Return the relaxations of independent parts as one of the whole `problem`.
+def together(whole: Split, relaxations: Sequence[Relaxation]) -> Relaxation:
+    """Return the relaxations of independent parts as one of the whole.
 
     The bounds add up. One infeasible part proves the whole infeasible; otherwise the worst status counts.
     """
-    x, y = np.zeros(problem.n_onloading), np.zeros(problem.n_offloading)
-    duals = np.zeros(problem.n_rows)
-    for part, relaxation in zip(parts, relaxations, strict=True):
-        x[part.onloading], y[part.offloading] = relaxation.x, relaxation.y
-        duals[part.rows] = relaxation.duals
+    x = whole.onloading(relaxation.x for relaxation in relaxations)
+    y = whole.offloading(relaxation.y for relaxation in relaxations)
+    duals = whole.rows(relaxation.duals for relaxation in relaxations)
     statuses = {relaxation.status for relaxation in relaxations}
     status = next((one for one in _WORST_FIRST if one in statuses), LPStatus.OPTIMAL)
     bound = -np.inf
     if status is not LPStatus.INFEASIBLE:
-        bound = summed([problem.objective_constant, *(relaxation.bound for relaxation in relaxations)])
+        bound = summed([whole.original.objective_constant, *(relaxation.bound for relaxation in relaxations)])
     return Relaxation(status, bound, x, y, duals)
 
 

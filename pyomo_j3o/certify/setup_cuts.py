@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.certify.mir import BaseRows
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
 
 
@@ -27,8 +28,8 @@ def setup_cuts(base: BaseRows, upper: FloatArray) -> sparse.csr_array:
         (K,), of y.
     """
     n_x, n_y = base.x_rows.shape[1], base.y_rows.shape[1]
-    x_row = np.repeat(np.arange(len(base.budget)), np.diff(base.x_rows.indptr))
-    y_row = np.repeat(np.arange(len(base.budget)), np.diff(base.y_rows.indptr))
+    x_row = entry_rows(base.x_rows)
+    y_row = entry_rows(base.y_rows)
     x, y = base.x_rows.indices.astype(np.int64), base.y_rows.indices.astype(np.int64)
     setup, share = base.x_rows.data, base.y_rows.data
     n_rows = len(base.budget)

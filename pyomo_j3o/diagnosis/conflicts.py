@@ -85,8 +85,9 @@ def find_conflicts(
     given = _given_bounds(linearized)
     conflicts: list[InfeasibleSubsystem] = []
     unknown, complete = False, True
-    for part in split(scaled.problem):
-        columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
+    whole = split(scaled.problem)
+    for part in whole.parts:
+        columns = whole.columns(part)
         system = System.of(part.problem, part.rows >= problem.n_rows, given[columns])
         if not system.n_columns and not len(part.rows):
             continue

@@ -16,7 +16,15 @@ from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import Log
-from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, activities, evaluate, largest_coefficients
+from pyomo_j3o.core.problem import (
+    BoolArray,
+    FloatArray,
+    Plan,
+    Problem,
+    activities,
+    evaluate,
+    largest_coefficients,
+)
 from pyomo_j3o.core.results import Ending, Timings
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.diagnosis.infeasibility import require_component
@@ -315,10 +323,10 @@ class _Again:
         self, problem: Problem, x: FloatArray, y: FloatArray, rel_gap: float, time_limit: float, tee: bool
     ) -> None:
         self._problem, self._rel_gap = problem, rel_gap
-        self._x, self._y = x > 0.5, y
+        self._plan = Plan(x > 0.5, y, evaluate(problem, x, y))
         # What counts as 1 in the objective, if all its coefficients are tiny.
         unit = min(1.0, 1.0 / scale(problem).objective)
-        self._total = max(abs(evaluate(problem, x, y)), unit)
+        self._total = max(abs(self._plan.objective), unit)
         self._end = time.perf_counter() + time_limit
         self._tee = tee
 
@@ -326,7 +334,7 @@ class _Again:
         """Return what `step` more of each budget brings per unit, {number: worth}."""
         if not budgets:
             return {}
-        parts = split(self._problem)
+        parts = list(split(self._problem).parts)
         if len(parts) == 1:
             # The whole knows its batching windows.
             parts = [replace(parts[0], problem=replace(self._problem, objective_constant=0.0))]
@@ -356,8 +364,8 @@ class _Again:
         return found
 
     def _plan_of(self, part: Part) -> _Best:
-        x, y = self._x[part.onloading], self._y[part.offloading]
-        return _Best(x, y, evaluate(part.problem, x.astype(float), y), math.inf)
+        plan = part.reduce(self._plan)
+        return _Best(plan.x, plan.y, plan.objective, math.inf)
 
     def _compare(self, base: _Best, best: _Best, step: float) -> _Worth:
         rounding = _ROUNDING * self._total

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.tolerances import rounding_of
 
@@ -29,7 +30,7 @@ def drop_idle(problem: Problem, routing: Routing, deadline: Deadline = NEVER) ->
         When to end; what is not looked at in time stays placed.
     """
     columns = sparse.csc_array(problem.onloading_rows)
-    every = np.repeat(np.arange(len(routing.x)), np.diff(columns.indptr))
+    every = entry_rows(columns)
     x = routing.x.copy()
     body = problem.onloading_rows @ x.astype(float) + problem.offloading_rows @ routing.y
     rounding = rounding_of(body)

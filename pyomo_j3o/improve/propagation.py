@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
 
@@ -32,7 +33,7 @@ def propagate(structure: Structure, lower: FloatArray, upper: FloatArray, rounds
     tolerance = structure.placement_tolerance
     row_upper = structure.problem.row_upper[rows] + tolerance
     row_lower = structure.problem.row_lower[rows] - tolerance
-    row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+    row = entry_rows(part)
     value, column = part.data, part.indices
     size = np.abs(value)
     for _ in range(rounds):

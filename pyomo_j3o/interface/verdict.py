@@ -21,13 +21,12 @@ from pyomo_j3o.core.problem import (
 )
 from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap, rounding
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
-from pyomo_j3o.methods import exact
-from pyomo_j3o.methods.mip_parts import allowance
+from pyomo_j3o.methods.mip_parts import Proof, allowance
 from pyomo_j3o.methods.own_rows import first_missed
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
+from pyomo_j3o.presolve.charged import empty
 from pyomo_j3o.presolve.scaling import Scaling
-from pyomo_j3o.presolve.setup_payers import empty
 
 _CONDITIONS = {
     Ending.GAP: TerminationCondition.convergenceCriteriaSatisfied,
@@ -83,7 +82,7 @@ class Ended:
     outcome: Outcome
     trace: list[Record] = field(default_factory=list)
     lp_solver: str | None = None
-    proof: exact.Proof | None = None
+    proof: Proof | None = None
     reason: str = ""
 
 

@@ -15,7 +15,8 @@ from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.methods import j3o
 from pyomo_j3o.methods.run import Run
 from pyomo_j3o.methods.settings import Context, Settings
-from pyomo_j3o.presolve.setup_payers import Charged, charge_when_onloaded, charge_when_used
+from pyomo_j3o.presolve.charged import Charged
+from pyomo_j3o.presolve.setup_payers import charge_when_onloaded, charge_when_used
 
 #: What a row may be missed by, and still count as met.
 _TOLERANCE = 1e-7
@@ -88,7 +89,7 @@ class BatchedRun(Run):
         known, before = list(self.prices), len(self.progress.trace)
         y = start.y if start.feasible else np.zeros(self.structure.problem.n_offloading)
         with self.context.timings.phase("onload"):
-            steps = BatchSurrogate(charged, self.parts.parts, self.context.backend, y, self.params.loop)
+            steps = BatchSurrogate(charged, self.parts.whole, self.context.backend, y, self.params.loop)
         found: list[Routing] = []
 
         def onload(prices: FloatArray) -> BoolArray:
@@ -171,13 +172,26 @@ def _solve_in_two(
         BatchedRun,
     )
     trace += more
-    if second.ending is Ending.INFEASIBLE and first.plan is not None:
-        second = replace(second, bound=np.inf)  # by rounding: there is a plan
+    return _better_of(first, second), trace
+
+
+def _better_of(first: Outcome, second: Outcome) -> Outcome:
+    """Return the outcome of the second search, with the plan of the first if that is better.
+
+    The first is a restriction of the second: its bound says nothing.
+    """
     best = first.plan
+    if second.ending is Ending.INFEASIBLE and best is not None:
+        second = replace(second, bound=np.inf)  # by rounding: there is a plan
     if best is not None and (second.plan is None or best.objective > second.plan.objective):
         ending = Ending.TIME if second.ending is Ending.INFEASIBLE else second.ending
-        second = replace(first, bound=max(second.bound, best.objective), ending=ending)
-    return replace(second, steps=first.steps + second.steps), trace
+        return replace(
+            first,
+            bound=max(second.bound, best.objective),
+            ending=ending,
+            steps=first.steps + second.steps,
+        )
+    return replace(second, steps=first.steps + second.steps)
 
 
 def _at_the_end(record: Record, objective: float, sense: float) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,33 +24,13 @@ from pyomo_j3o.lp.duality import dual_bound, summed
 from pyomo_j3o.methods import baj3o
 from pyomo_j3o.methods.incumbent import Incumbent
 from pyomo_j3o.methods.instance import Instance
-from pyomo_j3o.methods.mip_parts import TOLERANCE, MIPParts, PartStart, allowance
+from pyomo_j3o.methods.mip_parts import TOLERANCE, MIPParts, PartStart, Proof, allowance
 from pyomo_j3o.methods.own_rows import Routed
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import MIPSolver
 
 logger = logging.getLogger("pyomo_j3o")
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What the MIP solver did.
-
-    Attributes
-    ----------
-    solver, description : str
-        Short name; name, version, and why it was taken.
-    nodes : int
-        Of all search trees.
-    start : float
-        Objective of the MIP start; -inf without one.
-    """
-
-    solver: str
-    description: str
-    nodes: int
-    start: float
 
 
 def solve(

@@ -18,7 +18,7 @@ from pyomo_j3o.methods.instance import Instance, mip_model
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
-from pyomo_j3o.presolve.decomposing import Part, split
+from pyomo_j3o.presolve.decomposing import Part, Split, split
 
 #: How the whole ended, by the worst of its parts.
 _WORST_FIRST = (
@@ -146,13 +146,15 @@ class MIPParts:
         self._interrupted = threading.Event()
         place = _places(problem, instance)
         self.states: list[PartState] = []
-        for part in split(problem, settings.params.presolve.smallest_part):
-            if len(part.onloading) + len(part.offloading):
-                # Else rows of constants, which the compiler has checked.
-                self.states.append(self._state_of(part, place))
+        found = split(problem, settings.params.presolve.smallest_part)
+        # A part without columns has rows of constants, which the compiler has checked.
+        parts = (part for part in found.parts if len(part.onloading) + len(part.offloading))
+        self._whole = Split(problem, tuple(parts))
+        for part in self._whole.parts:
+            self.states.append(self._state_of(part, place))
 
     def _state_of(self, part: Part, place: IntArray) -> PartState:
-        columns = np.concatenate([part.onloading, self.problem.n_onloading + part.offloading])
+        columns = self._whole.columns(part)
         model, plan, cuts = mip_model(part.problem), self._start.plan, self._start.cuts
         if cuts is not None:
             model = replace(model, linear=_with_cuts(model.linear, cuts, columns))
@@ -199,15 +201,14 @@ class MIPParts:
 
     def point(self) -> tuple[FloatArray, FloatArray] | None:
         """Return x and y of the best points of all parts, x as the solver has it; None if a part has none."""
-        if any(state.start is None for state in self.states):
+        points = [
+            np.split(state.start, [len(state.part.onloading)])
+            for state in self.states
+            if state.start is not None
+        ]
+        if len(points) < len(self.states):
             return None
-        values, y = np.zeros(self.problem.n_onloading), np.zeros(self.problem.n_offloading)
-        for state in self.states:
-            n = len(state.part.onloading)
-            assert state.start is not None
-            values[state.part.onloading] = state.start[:n]
-            y[state.part.offloading] = state.start[n:]
-        return values, y
+        return self._whole.onloading(x for x, _ in points), self._whole.offloading(y for _, y in points)
 
     def _solve_all(
         self, solver: MIPSolver, states: Sequence[PartState], rel_gap: float, abs_gap: float
@@ -309,3 +310,23 @@ def _places(problem: Problem, instance: Instance) -> IntArray:
     place = np.full(n, n)
     place[instance.met] = np.arange(len(instance.met))
     return place
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the MIP solver did.
+
+    Attributes
+    ----------
+    solver, description : str
+        Short name; name, version, and why it was taken.
+    nodes : int
+        Of all search trees.
+    start : float
+        Objective of the MIP start; -inf without one.
+    """
+
+    solver: str
+    description: str
+    nodes: int
+    start: float

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
     TOLERANCE,
@@ -256,7 +257,7 @@ class OwnRows:
             shape=problem.onloading_rows.shape,
         )
         per_x = sparse.csr_array(problem.onloading_rows + opening)
-        row = np.repeat(np.arange(m), np.diff(per_x.indptr))
+        row = entry_rows(per_x)
         fixed = problem.onloading_lower == problem.onloading_upper
         for _ in range(self.params.mending):
             at = x.astype(float)

@@ -35,7 +35,9 @@ class Parts:
 
     Attributes
     ----------
-    parts : list of Part
+    whole : Split
+        The problem in its parts.
+    parts : tuple of Part
     structures : list of Structure
     bounds : (parts,)
         Proven of each.
@@ -48,7 +50,8 @@ class Parts:
         self._context = context
         self._threads = settings.threads
         self._params = settings.params
-        self.parts = split(structure.problem, settings.params.presolve.smallest_part)
+        self.whole = split(structure.problem, settings.params.presolve.smallest_part)
+        self.parts = self.whole.parts
         self.structures: list[Structure] = []
         if len(self.parts) == 1:
             self.structures.append(replace(structure, problem=self.parts[0].problem))
@@ -101,7 +104,7 @@ class Parts:
         self.bounds = np.array([relaxation.bound for relaxation in relaxations])
         if with_cuts:
             self.tightened = [relaxation.tightened for relaxation in relaxations]
-        return together(self._structure.problem, self.parts, relaxations)
+        return together(self.whole, relaxations)
 
     def bound(self) -> float:
         """Return what the bounds of the parts add up to."""
@@ -116,7 +119,7 @@ class Parts:
             model = tightened.model
             own = np.concatenate([part.rows >= n_rows, np.ones(model.n_rows - len(part.rows), dtype=bool)])
             rows = sparse.coo_array(sparse.csr_array(model.matrix)[np.flatnonzero(own)])
-            columns = np.concatenate([part.onloading, problem.n_onloading + part.offloading])
+            columns = self.whole.columns(part)
             shape = rows.shape[0], problem.n_onloading + problem.n_offloading
             wide = sparse.csr_array((rows.data, (rows.row, columns[rows.col])), shape=shape)
             found.append((wide, model.row_lower[own], model.row_upper[own]))

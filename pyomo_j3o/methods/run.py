@@ -103,9 +103,7 @@ class Run:
         """The offloading step."""
         if self._step is None:
             parts = self.parts
-            self._step = OffloadingByParts(
-                self.structure.problem, parts.parts, parts.structures, self.context.backend
-            )
+            self._step = OffloadingByParts(parts.whole, parts.structures, self.context.backend)
         return self._step
 
     @property

@@ -16,7 +16,7 @@ from pyomo_j3o.core.results import Record, Timings, relative_gap, rounding
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip import MIPSolver
-from pyomo_j3o.presolve.setup_payers import Charged
+from pyomo_j3o.presolve.charged import Charged
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import (
     FARTHEST_APART,
     OBJECTIVE,
@@ -244,7 +245,7 @@ class _WholeRows:
         binary = np.zeros(linear.n_columns, dtype=bool)
         if linear.integer is not None:
             binary = linear.integer & (linear.lower >= 0) & (linear.upper <= 1)
-        row = np.repeat(np.arange(linear.n_rows), np.diff(matrix.indptr))
+        row = entry_rows(matrix)
         others = np.bincount(row, ~binary[matrix.indices], minlength=linear.n_rows)
         others[terms.row[terms.row != OBJECTIVE]] += 1
         rows = np.flatnonzero((others == 0) & (np.diff(matrix.indptr) > 0))

@@ -1,6 +1,8 @@
 """From one problem to another that is easier, and the way back.
 
-`scaling` changes units, `linearize` replaces products, `tightening` shrinks bounds and coefficients,
-`aggregating` adds what capacities imply together, `decomposing` finds independent parts, and `setup_payers`
-lets variables that exist pay for the set-ups of batches. `params` are the numbers in all of them.
+From top to bottom: `forms` makes the chain from the user's problem to the linear form that solvers take;
+`scaling` changes units; `linearize` replaces products; `tightening` shrinks bounds and coefficients. The
+methods reduce the linear form further: `aggregating` adds rows that capacities imply together, `setup_payers`
+removes indicators of batches, and `decomposing` finds independent parts. `reduction` is the contract of all,
+`params` are the numbers in them.
 """

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
@@ -106,8 +107,8 @@ def _families(problem: Problem, rows: IntArray, sign: FloatArray, params: Presol
     the independent part that they lie in.
     """
     matrix = problem.offloading_rows
-    m, n = matrix.shape
-    row = np.repeat(np.arange(m), np.diff(matrix.indptr))
+    n = matrix.shape[1]
+    row = entry_rows(matrix)
     positive = matrix.data > 0
     x_entries = np.diff(problem.onloading_rows.indptr)
     kind = np.minimum(np.diff(matrix.indptr), 2)

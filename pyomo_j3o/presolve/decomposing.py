@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from pyomo_j3o.core.problem import OBJECTIVE, IntArray, Problem, Products
+from pyomo_j3o.core.problem import (
+    OBJECTIVE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Plan,
+    Problem,
+    Products,
+    evaluate,
+)
 from pyomo_j3o.presolve.params import PresolveParams
 
 
@@ -29,9 +39,64 @@ class Part:
     offloading: IntArray
     rows: IntArray
 
+    def reduce(self, plan: Plan) -> Plan:
+        """Return a plan of the whole problem in the columns of the part."""
+        x, y = plan.x[self.onloading], plan.y[self.offloading]
+        return Plan(x, y, evaluate(self.problem, x.astype(float), y))
 
-def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> list[Part]:
-    """Return the independent parts, the largest first; the last may hold no onloading variable.
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A reduction to several problems, and the way back from a vector per part to one of the whole.
+
+    Objectives, bounds and `original.objective_constant` add up to those of the whole.
+
+    Attributes
+    ----------
+    original : Problem
+        The whole.
+    parts : tuple of Part
+        Its independent parts.
+    """
+
+    original: Problem
+    parts: tuple[Part, ...]
+
+    def placement(self, pieces: Iterable[BoolArray]) -> BoolArray:
+        """Return x of the whole, (N,) bool, from that of every part."""
+        x = np.zeros(self.original.n_onloading, dtype=bool)
+        for part, piece in zip(self.parts, pieces, strict=True):
+            x[part.onloading] = piece
+        return x
+
+    def onloading(self, pieces: Iterable[FloatArray]) -> FloatArray:
+        """Return one number per onloading variable of the whole, (N,), from those of every part."""
+        values = np.zeros(self.original.n_onloading)
+        for part, piece in zip(self.parts, pieces, strict=True):
+            values[part.onloading] = piece
+        return values
+
+    def offloading(self, pieces: Iterable[FloatArray]) -> FloatArray:
+        """Return one number per offloading variable of the whole, (K,), from those of every part."""
+        values = np.zeros(self.original.n_offloading)
+        for part, piece in zip(self.parts, pieces, strict=True):
+            values[part.offloading] = piece
+        return values
+
+    def rows(self, pieces: Iterable[FloatArray]) -> FloatArray:
+        """Return one number per row of the whole, (M,), from those of every part."""
+        values = np.zeros(self.original.n_rows)
+        for part, piece in zip(self.parts, pieces, strict=True):
+            values[part.rows] = piece
+        return values
+
+    def columns(self, part: Part) -> IntArray:
+        """Return the numbers of a part's columns (x, y) among those of the whole."""
+        return np.concatenate([part.onloading, self.original.n_onloading + part.offloading])
+
+
+def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> Split:
+    """Split a problem into its independent parts, the largest first.
 
     Columns and rows without any onloading variable in their component are the last part.
 
@@ -45,17 +110,18 @@ def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> l
     """
     m, n_x = problem.n_rows, problem.n_onloading
     if n_x and n_x + problem.n_offloading < smallest:
-        return [_everything(problem)]
+        return Split(problem, (_everything(problem),))
     n_components, label = components(problem)
     of_component, n_parts = _parts_of(label, m, n_x, n_components, smallest)
     label = of_component[label]
     row_label, x_label, y_label = label[:m], label[m : m + n_x], label[m + n_x :]
     if n_parts == 1:
-        return [_everything(problem)]
+        return Split(problem, (_everything(problem),))
     by_row, by_x, by_y = (_members(labels, n_parts) for labels in (row_label, x_label, y_label))
-    return [
+    parts = (
         Part(take(problem, by_x[k], by_y[k], by_row[k]), by_x[k], by_y[k], by_row[k]) for k in range(n_parts)
-    ]
+    )
+    return Split(problem, tuple(parts))
 
 
 def components(problem: Problem) -> tuple[int, IntArray]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Plan, Problem, Products
 from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.errors import ModelError
@@ -156,7 +157,7 @@ def sole_gates(problem: Problem) -> IntArray:
     np.maximum.at(most, terms.offloading, terms.onloading)
     alone = problem.offloading_objective > 0
     matrix = problem.offloading_rows
-    row = np.repeat(np.arange(problem.n_rows), np.diff(matrix.indptr))
+    row = entry_rows(matrix)
     gives = (matrix.data > 0) & np.isfinite(problem.row_lower[row])
     gives |= (matrix.data < 0) & np.isfinite(problem.row_upper[row])
     alone[matrix.indices[gives]] = True

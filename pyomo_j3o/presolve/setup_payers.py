@@ -7,148 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.problem import Batches, BoolArray, FloatArray, IntArray, Plan, Problem
-from pyomo_j3o.core.results import Outcome
+from pyomo_j3o.core.matrices import entry_rows
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.tolerances import rounding_of
+from pyomo_j3o.presolve.charged import Charged
 from pyomo_j3o.presolve.params import PresolveParams
-
-#: A rate of less than this part of the largest of the plan is rounding, and makes no batch.
-EMPTY = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Charged:
-    """A reduction to a problem with fewer onloading variables, and which of them pay for batches.
-
-    Attributes
-    ----------
-    problem : Problem
-        Linear; the same y as the original. Rows are others.
-    original : Problem
-        With an indicator z for each of its B batches.
-    column : (N,)
-        The column of each original x, -1 for an indicator that is gone.
-    batch : (b,)
-        Numbers of the batches that somebody pays for; those without set-up and those that never run are out.
-    payer : (b,)
-        The column of ``problem`` that pays for the batch: the x it was replaced by, or its indicator.
-    row : (b,)
-        The row of ``problem`` that holds the set-up.
-    setup : (b,)
-        What is paid, in units of the row.
-    idle_if_empty : (b,) bool
-        The payer can be taken out of any plan in which the batch is empty.
-    opening : row numbers
-        Rows of ``problem`` that say no more than that an empty batch may stay unpaid.
-    never : (B,) bool
-        The batch can never run: its set-up alone is longer than the window.
-    free : (B,) bool
-        The indicator may be 0 whenever the batch is empty.
-    budget : row numbers
-        Rows of ``problem`` that follow: the set-ups of a window fit into it.
-    stands_for : (B,)
-        The column of ``problem`` that stands for an indicator that is gone, -1 for none.
-    restricts : bool
-        Plans of the original are missing in ``problem``. Its bound is no bound of the original.
-    charge_all : bool
-        A restored plan charges an onloaded model for its empty batches, too.
-    """
-
-    problem: Problem
-    original: Problem
-    column: IntArray
-    batch: IntArray
-    payer: IntArray
-    row: IntArray
-    setup: FloatArray
-    idle_if_empty: BoolArray
-    opening: IntArray
-    budget: IntArray
-    never: BoolArray
-    free: BoolArray
-    stands_for: IntArray
-    restricts: bool
-    charge_all: bool
-
-    @property
-    def batches(self) -> Batches:
-        """Those of the original."""
-        assert self.original.batches is not None
-        return self.original.batches
-
-    @property
-    def indicators_left(self) -> bool:
-        """Whether some batch with set-up still has an indicator of its own."""
-        return bool(np.any(self.column[self.batches.indicator[self.batch]] >= 0))
-
-    def rates(self, y: FloatArray) -> FloatArray:
-        """Return the queries/s of the batches that somebody pays for, (b,)."""
-        return self.batches.rates(y)[self.batch]
-
-    def empty(self, y: FloatArray) -> BoolArray:
-        """Return which of the original batches are empty, (B,)."""
-        return empty(self.batches.rates(y))
-
-    def largest_rates(self) -> FloatArray:
-        """Return the queries/s that each batch that is paid for can have at most, (b,), above 0."""
-        batches, problem = self.batches, self.problem
-        arrivals = abs(batches.arrivals[self.batch])
-        number = np.repeat(np.arange(len(self.batch)), np.diff(arrivals.indptr))
-        upper = problem.offloading_upper[arrivals.indices]
-        by_bounds = np.bincount(number, arrivals.data * upper, minlength=len(self.batch))
-        # The window alone has room for so many, whatever the bounds.
-        time = np.asarray(problem.offloading_rows[self.row[number], arrivals.indices]).ravel()
-        room = np.maximum(problem.row_upper[self.row[number]], 0.0)
-        by_room = np.zeros(len(self.batch))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            np.maximum.at(by_room, number, np.where(time > 0, arrivals.data * room / time, np.inf))
-        largest = np.minimum(by_bounds, by_room) + np.abs(batches.constant[self.batch])
-        return np.where(np.isfinite(largest) & (largest > 0), largest, 1.0)
-
-    def reduce_placement(self, x: BoolArray) -> BoolArray:
-        """Return an original placement in the columns of ``problem``."""
-        kept = self.column >= 0
-        reduced = np.zeros(self.problem.n_onloading, dtype=bool)
-        reduced[self.column[kept]] = x[kept]
-        return reduced
-
-    def reduce(self, plan: Plan) -> Plan:
-        """Return a plan of the original in the columns of ``problem``."""
-        return replace(plan, x=self.reduce_placement(plan.x))
-
-    def restore_plan(self, plan: Plan) -> Plan:
-        """Return a plan of ``problem`` in the columns of the original."""
-        return replace(plan, x=self._restored_placement(plan.x, plan.y))
-
-    def restore(self, outcome: Outcome) -> Outcome:
-        """Return an outcome of ``problem`` in the columns of the original, without duals: rows are others."""
-        return replace(
-            outcome,
-            plan=None if outcome.plan is None else self.restore_plan(outcome.plan),
-            bound=np.inf if self.restricts else outcome.bound,
-            duals=None,
-            cuts=None,
-        )
-
-    def _restored_placement(self, x: BoolArray, y: FloatArray) -> BoolArray:
-        """Return a placement in the original columns; y, (K,), says which batches are empty."""
-        kept = self.column >= 0
-        original = np.zeros(self.original.n_onloading, dtype=bool)
-        original[kept] = x[self.column[kept]]
-        z = self.batches.indicator
-        gone = self.column[z] < 0
-        used = ~self.empty(y)
-        placed = np.append(x, True)[self.stands_for] & ~self.never
-        charged = placed & (used | (self.charge_all & (self.stands_for >= 0)))
-        original[z[gone]] = charged[gone]
-        if not self.charge_all:
-            original[z[self.free & ~gone & ~used]] = False
-        return original
-
-
-def empty(rates: FloatArray) -> BoolArray:
-    """Return which batches are empty up to rounding, given the queries/s of all."""
-    return np.asarray(rates <= EMPTY * np.abs(rates).max(initial=0.0))
 
 
 def charge_when_used(
@@ -191,7 +54,7 @@ class _Entries:
 
     def __init__(self, matrix: sparse.csr_array) -> None:
         self.shape = matrix.shape
-        self.row: IntArray = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        self.row: IntArray = entry_rows(matrix)
         self.column: IntArray = matrix.indices.astype(np.int64)
         self.value: FloatArray = matrix.data
 
@@ -262,7 +125,7 @@ class _Indicators:
         batch_of_row[row] = batch
         entry = np.flatnonzero(batch_of_row[self.ys.row] >= 0)
         n_y = problem.n_offloading
-        pattern = np.repeat(np.arange(self.n_batches), np.diff(self.columns.indptr)) * n_y
+        pattern = entry_rows(self.columns) * n_y
         of_arrivals = pattern + self.columns.indices
         opened = batch_of_row[self.ys.row[entry]] * n_y + self.ys.column[entry]
         strangers = batch_of_row[self.ys.row[entry[~np.isin(opened, of_arrivals)]]]
@@ -314,53 +177,31 @@ class _Indicators:
 
 def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) -> Charged:
     known = _Indicators(problem, negligible)
-    batches, xs, ys = known.batches, known.xs, known.ys
-    n_x, m = problem.n_onloading, problem.n_rows
+    batches, xs = known.batches, known.xs
     owner = np.where(known.own >= 0, known.own, known.closer if tie else -1)
     costly = known.costly
     owner[~known.clean | known.never | ~costly] = -1
     gone = known.clean & ((owner >= 0) | known.never | ~costly)
 
-    # Columns of batches that never run, and the rows about nothing else.
-    dead = np.zeros(problem.n_offloading, dtype=bool)
-    dead[(known.columns[np.flatnonzero(known.never)]).indices] = True
-    keep_row = np.ones(m, dtype=bool)
+    dead, keep_y = _dead_columns(known)
+    keep_row = np.ones(problem.n_rows, dtype=bool)
     keep_row[xs.row[known.opens[gone[known.of_batch[known.opens]]]]] = False
     keep_row[known.link_row[dead[known.link_y]]] = False
-    empty = (known.n_ys > 0) & (known.n_xs == 0) & (ys.per_row(~dead[ys.column]) == 0)
-    unmet = empty & ((problem.row_lower > 0) | (problem.row_upper < 0))
-    keep_y = ~dead[ys.column] | unmet[ys.row]
 
     # Set-ups move to the owners; the indicators' columns go.
-    stays = np.ones(n_x, dtype=bool)
+    stays = np.ones(problem.n_onloading, dtype=bool)
     stays[batches.indicator[gone]] = False
     column = np.where(stays, np.cumsum(stays) - 1, -1)
     target = column[xs.column]
     pays = known.pays
     owner_of = owner[known.of_batch[pays]]
     target[pays] = np.where(owner_of >= 0, column[owner_of], target[pays])
-    keep_x = (target >= 0) & keep_row[xs.row]
-
     payer = np.where(owner >= 0, column[owner], column[batches.indicator])
     paid = np.flatnonzero(costly & ~known.never)
     more = _more_rows(known, payer, paid, tie, column)
     new_row = np.where(keep_row, np.cumsum(keep_row) - 1, -1)
     n_rows = int(keep_row.sum())
-    x_rows = sparse.csr_array(
-        (
-            np.concatenate([xs.value[keep_x], more.value]),
-            (
-                np.concatenate([new_row[xs.row[keep_x]], n_rows + more.row]),
-                np.concatenate([target[keep_x], more.column]),
-            ),
-        ),
-        shape=(n_rows + len(more.upper), int(stays.sum())),
-    )
-    keep_y &= keep_row[ys.row]
-    y_rows = sparse.csr_array(
-        (ys.value[keep_y], (new_row[ys.row[keep_y]], ys.column[keep_y])),
-        shape=(n_rows + len(more.upper), problem.n_offloading),
-    )
+    x_rows, y_rows = _kept_rows(known, new_row, (target, int(stays.sum())), more, keep_y)
     lower = problem.onloading_lower.copy()
     lower[batches.indicator[more.always]] = 1.0
     reduced = replace(
@@ -393,6 +234,58 @@ def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) ->
         stands_for=np.where(gone & (owner >= 0), payer, -1),
         restricts=tie,
         charge_all=charge_all,
+    )
+
+
+def _dead_columns(known: _Indicators) -> tuple[BoolArray, BoolArray]:
+    """Return the columns of batches that never run, (K,), and which entries of y are kept.
+
+    An entry of such a column is kept only in a row that is missed without it.
+    """
+    problem, ys = known.problem, known.ys
+    dead = np.zeros(problem.n_offloading, dtype=bool)
+    dead[(known.columns[np.flatnonzero(known.never)]).indices] = True
+    empty = (known.n_ys > 0) & (known.n_xs == 0) & (ys.per_row(~dead[ys.column]) == 0)
+    unmet = empty & ((problem.row_lower > 0) | (problem.row_upper < 0))
+    return dead, ~dead[ys.column] | unmet[ys.row]
+
+
+def _kept_rows(
+    known: _Indicators,
+    new_row: IntArray,
+    columns: tuple[IntArray, int],
+    more: _MoreRows,
+    keep_y: BoolArray,
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Return the rows that are kept, and `more` of them, over x and over y.
+
+    Parameters
+    ----------
+    known
+        What the rows say.
+    new_row
+        (M,), the new number of each row; -1 for one that goes.
+    columns
+        The new column of each entry of x, -1 for one that goes, and the number of new columns.
+    more
+        Rows over x alone that follow.
+    keep_y
+        Which entries of y are kept.
+    """
+    xs, ys, (target, n_columns) = known.xs, known.ys, columns
+    n_rows = int(np.sum(new_row >= 0))
+    keep_x = (target >= 0) & (new_row[xs.row] >= 0)
+    keep_y = keep_y & (new_row[ys.row] >= 0)
+    row = np.concatenate([new_row[xs.row[keep_x]], n_rows + more.row])
+    column = np.concatenate([target[keep_x], more.column])
+    value = np.concatenate([xs.value[keep_x], more.value])
+    height = n_rows + len(more.upper)
+    return (
+        sparse.csr_array((value, (row, column)), shape=(height, n_columns)),
+        sparse.csr_array(
+            (ys.value[keep_y], (new_row[ys.row[keep_y]], ys.column[keep_y])),
+            shape=(height, known.problem.n_offloading),
+        ),
     )
 
 

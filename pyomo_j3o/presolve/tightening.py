@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
 from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import LinearModel
@@ -267,7 +268,7 @@ def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
 
 def _row_of(matrix: sparse.csr_array) -> IntArray:
     """Return the row of every entry."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return entry_rows(matrix)
 
 
 def _sum_of_sizes(row: IntArray, term: FloatArray, n_rows: int) -> FloatArray:

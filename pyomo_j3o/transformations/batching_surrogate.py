@@ -16,7 +16,7 @@ from pyomo.repn import generate_standard_repn
 from pyomo_j3o.alternate.batch_surrogate import surrogate
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.modeling.batching_window import BatchingWindowData, filled_windows
-from pyomo_j3o.presolve.setup_payers import empty
+from pyomo_j3o.presolve.charged import empty
 from pyomo_j3o.transformations.linearize_products import copy_values
 
 #: What the new block is called, or the like if the model has a component of that name.

@@ -10,7 +10,7 @@ from small_problems import INF, best_routing, linear_problems, location_problems
 
 from pyomo_j3o.alternate.lagrangian import marginals, missing_links, price
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.local_search import Neighbourhood
+from pyomo_j3o.improve.neighbourhood import Neighbourhood
 
 
 def gates(problem):

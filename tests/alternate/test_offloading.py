@@ -189,8 +189,8 @@ def test_the_elastic_merit_is_never_below_the_routing(problem):
 def test_parts_keep_their_best(one, other, data):
     """Routed apart, a placement has its value; the best of all parts is a plan no worse than any of them."""
     problem = beside(one, other)
-    structure, parts = analyse(problem), split(problem, smallest=0)
-    step = OffloadingByParts(problem, parts, [analyse(part.problem) for part in parts], HighsBackend())
+    structure, whole = analyse(problem), split(problem, smallest=0)
+    step = OffloadingByParts(whole, [analyse(part.problem) for part in whole.parts], HighsBackend())
     assert step.best is None
     every = [x for x in placements(problem) if structure.placeable(x)]
     best = -INF

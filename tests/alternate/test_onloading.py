@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_problems import INF, linear_problems, location_problems, placements, problem_of
 
+from pyomo_j3o.alternate.greedy_state import GreedyState
 from pyomo_j3o.alternate.lagrangian import price
-from pyomo_j3o.alternate.onloading import GreedyState, greedy, greedy_onloading
+from pyomo_j3o.alternate.onloading import greedy, greedy_onloading
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.feasibility import nearest_placement
 from pyomo_j3o.lp import LPStatus

@@ -9,7 +9,7 @@ from pyomo_j3o.alternate.onloading import greedy_onloading
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.improving import improve
+from pyomo_j3o.improve.improving import Task, improve
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.presolve.decomposing import split
@@ -60,25 +60,15 @@ def test_improve(benchmark, instance):
     _, structure, _ = instance
     backend = HighsBackend()
     starts = []
-    for part in split(structure.problem):
+    for part in split(structure.problem).parts:
         of_part = analyse(part.problem)
         relaxation = relax(of_part, backend, True, NEVER)
         starts.append((of_part, relaxation, greedy_onloading(of_part, relaxation.duals)))
 
     def every():
         for of_part, relaxation, x in starts:
-            improve(
-                of_part,
-                backend,
-                x,
-                [relaxation.duals],
-                lambda tightened=relaxation.tightened: tightened,
-                NEVER,
-                lambda *_: None,
-                lambda _: None,
-                1e-4,
-                None,
-            )
+            for _ in improve(Task(of_part, backend, 1e-4), x, [relaxation.duals], relaxation.tightened):
+                pass
 
     benchmark.pedantic(every, rounds=1, iterations=1)
 

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from small_problems import INF, brute_force, linear_problems, problem_of
+from small_problems import INF, Looks, brute_force, linear_problems, problem_of
 
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend, LPStatus
 
 
 def relaxed(problem, backend=None, cuts=True, seconds=INF):
     """Relax with no clock."""
-    return relax(analyse(problem), backend or HighsBackend(), cuts, lambda: seconds)
+    return relax(analyse(problem), backend or HighsBackend(), cuts, Deadline(seconds))
 
 
 def test_a_cover_cut_closes_the_gap(backend):
@@ -65,8 +66,7 @@ def test_no_time(backend):
 def test_the_bound_survives_a_time_limit_in_the_cut_loop():
     """If time runs out between cuts, the bound is that of the last LP that was solved."""
     problem = problem_of({"a": 1, "b": 1}, {}, [({"a": 2, "b": 2}, -INF, 3)])
-    clock = iter([INF] * 2 + [0.0] * 9)
-    relaxation = relax(analyse(problem), HighsBackend(), True, lambda: next(clock))
+    relaxation = relax(analyse(problem), HighsBackend(), True, Looks(2))
     assert relaxation.status is LPStatus.OPTIMAL
     assert relaxation.bound == pytest.approx(1.5)
 

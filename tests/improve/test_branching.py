@@ -2,16 +2,19 @@
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_problems import SHAPES, by_placement, random_problem, tighten
-from small_problems import INF, linear_problems, location_problems, problem_of
+from small_problems import INF, Looks, linear_problems, location_problems, problem_of
 
+from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.branching import Tree
+from pyomo_j3o.improve.branching import Tree, TreeLimits
+from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.lp import HighsBackend
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
@@ -32,7 +35,7 @@ class Watched:
         effort=10**9,
         cuts=True,
         blind=False,
-        clock=None,
+        deadline=NEVER,
     ):
         self.every, values = by_placement(problem)
         self.values = values - problem.objective_constant
@@ -48,17 +51,14 @@ class Watched:
             structure,
             backend or HighsBackend(),
             replace(tightened, iterations=effort),
-            self.best,
-            np.zeros(problem.n_onloading, dtype=bool),
-            self.propose,
-            clock or (lambda: INF),
-            rel_gap,
+            SimpleNamespace(objective=self.best, x=np.zeros(problem.n_onloading, dtype=bool)),
+            TreeLimits(deadline, rel_gap, TreeParams()),
         )
 
-    def propose(self, x, duals, lower, upper):
+    def propose(self, candidate):
         """Look up the plan of the rounded x."""
-        assert np.all(lower <= upper)
-        rounded = (x > 0.5) & (upper > 0.5) | (lower > 0.5)
+        assert np.all(candidate.lower <= candidate.upper)
+        rounded = (candidate.x > 0.5) & (candidate.upper > 0.5) | (candidate.lower > 0.5)
         found = self.values[np.all(self.every == rounded, axis=1)]
         if not self.blind:
             self.best = max(self.best, found.max(initial=-INF))
@@ -68,7 +68,8 @@ class Watched:
     def search(self):
         """Search, and close the tree whatever happens."""
         try:
-            self.tree.search()
+            for candidate in self.tree.search():
+                self.tree.incumbent = self.propose(candidate)
         finally:
             self.tree.close()
         return self.tree
@@ -172,7 +173,7 @@ def test_the_search_goes_on_without_a_plan():
 
 
 def test_the_bound_is_one_whenever_a_plan_is_asked_for():
-    """Inside `propose`, where the search may be ended from, the bound is one, and never rises."""
+    """At every candidate, where the search may be ended, the bound is one, and never rises."""
     for seed in range(20):
         watched = check(tight_knapsack(seed), start=None, cuts=False)
         bounds = [bound for bound, _ in watched.asked]
@@ -184,10 +185,7 @@ def test_a_search_without_time_proves_what_it_did():
     """Whenever time runs out, the bound is one of all plans, and no later than the relaxation's."""
     for seed in range(10):
         for calls in (0, 1, 2, 5, 10, 30):
-            left = iter([INF] * calls)
-            watched = check(
-                tight_knapsack(seed), start=None, cuts=False, clock=lambda left=left: next(left, 0.0)
-            )
+            watched = check(tight_knapsack(seed), start=None, cuts=False, deadline=Looks(calls))
             assert watched.tree is not None
 
 
@@ -198,10 +196,7 @@ def test_more_effort_never_loosens_the_bound():
         problem = random_problem(np.random.default_rng(seed), "capacity", n_x=8, n_y=10)
         bounds = []
         for calls in (1, 4, 16, 64, 10**6):
-            left = iter(range(calls))
-            watched = check(
-                problem, start=None, clock=lambda left=left: INF if next(left, None) is not None else 0
-            )
+            watched = check(problem, start=None, deadline=Looks(calls))
             if watched.tree is not None:
                 bounds.append(watched.tree.bound)
         for before, after in itertools.pairwise(bounds):
@@ -213,7 +208,7 @@ def test_more_effort_never_loosens_the_bound():
 
 
 def test_placements_that_cannot_be_are_never_proposed_bounds():
-    """Bounds of x handed to `propose` are those that propagation left: each row over x can still be met."""
+    """Bounds of x that come with a candidate are what propagation left: each row over x can still be met."""
     proposed = 0
     for seed in range(10):
         problem = random_problem(np.random.default_rng(seed), "equality", n_x=7)
@@ -223,12 +218,12 @@ def test_placements_that_cannot_be_are_never_proposed_bounds():
             continue
         inner = watched.propose
 
-        def propose(x, duals, lower, upper, inner=inner, structure=structure, every=watched.every):
-            inside = every[np.all((every >= lower) & (every <= upper), axis=1)]
+        def propose(candidate, inner=inner, structure=structure, every=watched.every):
+            inside = every[np.all((every >= candidate.lower) & (every <= candidate.upper), axis=1)]
             assert any(structure.placeable(one) for one in inside)
-            return inner(x, duals, lower, upper)
+            return inner(candidate)
 
-        watched.tree._propose = propose
+        watched.propose = propose
         watched.search()
         proposed += len(watched.asked)
     assert proposed > 3

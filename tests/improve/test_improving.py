@@ -1,6 +1,8 @@
 """Improving a part: never worse, a bound that holds, reports as promised; idle models leave without loss."""
 
+from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from random_problems import SHAPES, by_placement, random_problem
 from small_problems import (
     BOTH_SEARCHES,
     INF,
+    Looks,
     highs_first,
     linear_problems,
     location_problems,
@@ -20,11 +23,18 @@ from small_problems import (
 
 from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import evaluate, violations
+from pyomo_j3o.core.results import Timings
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve import branching, improving
-from pyomo_j3o.improve.improving import drop_idle, improve
+from pyomo_j3o.improve.idle import drop_idle
+from pyomo_j3o.improve.improving import Task, improve
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.methods.parts_driver import PartsDriver
+from pyomo_j3o.methods.progress import Progress
+from pyomo_j3o.methods.settings import Context, Settings
 
 LINEAR = [shape for shape in SHAPES if shape not in ("products", "y only")]
 
@@ -35,47 +45,52 @@ def without_constant(problem):
 
 
 class Listener:
-    """What `improve` says while it is at work; it may be told to raise at some report."""
+    """What `improve` yields while it is at work, and what is counted; it may raise at a report."""
 
     def __init__(self, raise_at=None):
         self.reports, self.steps = [], []
         self._raise_at = raise_at
 
-    def report(self, name, routing, bound):
-        """Note a better routing."""
-        self.reports.append((name, routing, bound))
-        if len(self.reports) - 1 == self._raise_at:
-            raise InterruptedError
-
-    def done(self, step):
-        """Note a step that is over."""
-        self.steps.append(step)
+    def heard(self, search):
+        """Note better routings and the ends of steps, and hand everything on."""
+        for found in search:
+            if not found.begins:
+                self.reports.append((found.step, found.routing, found.bound))
+            yield found
+            if not found.begins and len(self.reports) - 1 == self._raise_at:
+                raise InterruptedError
 
 
 def run(
     problem,
     x,
     listener,
-    seconds=INF,
+    deadline=NEVER,
     with_relaxation=True,
     backend=None,
     rel_gap=1e-4,
     prices=None,
     mip_solvers=highs_first,
 ):
-    """Improve from `x`."""
+    """Improve from `x` as the one part of a solve; return the placement and the bound that are left."""
     structure, backend = analyse(problem), backend or HighsBackend()
+    tightened = relax(structure, backend, True, NEVER).tightened if with_relaxation else None
+    step = OffloadingStep(structure, backend)
+    start = step(x)
+    step.close()
+    whole = SimpleNamespace(onloading=np.arange(problem.n_onloading))
+    parts = SimpleNamespace(parts=[whole], bounds=np.array([INF]))
+    context = Context(backend, deadline, Timings(), Log([]))
+    progress = Progress(1.0, Settings(lambda trace: None, rel_gap, 0.0, 1), context)
+    driver = PartsDriver(parts, start, -INF, progress, lambda: None)
+    task = Task(structure, backend, rel_gap, deadline, mip_solvers)
+    listener.steps = progress.steps
+    with closing(improve(task, x, prices or [np.zeros(problem.n_rows)], tightened)) as search:
+        driver.follow(0, listener.heard(search))
+    return SimpleNamespace(x=driver.x, bound=parts.bounds[0])
 
-    def relaxation():
-        return relax(structure, backend, True, lambda: INF).tightened if with_relaxation else None
 
-    left = seconds if callable(seconds) else lambda: seconds
-    prices = prices or [np.zeros(problem.n_rows)]
-    report, done = listener.report, listener.done
-    return improve(structure, backend, x, prices, relaxation, left, report, done, rel_gap, mip_solvers)
-
-
-def check(problem, rng, seconds=INF, mip_solvers=highs_first, **given):
+def check(problem, rng, deadline=NEVER, mip_solvers=highs_first, **given):
     """Assert the laws of `improve` from a random placement that the rows over x admit.
 
     Return the optimum, the value of the plan, and the bound; None if there was nothing to assert.
@@ -89,7 +104,7 @@ def check(problem, rng, seconds=INF, mip_solvers=highs_first, **given):
     p = int(rng.choice(starts))
     table = {x.tobytes(): value for x, value in zip(every, values, strict=True)}
     listener = Listener()
-    improved = run(problem, every[p], listener, seconds, mip_solvers=mip_solvers, **given)
+    improved = run(problem, every[p], listener, deadline, mip_solvers=mip_solvers, **given)
     names = {"swaps", "kernel"} | ({"milp"} if mip_solvers else set())
     optimum = values.max()
     slack = 1e-6 * max(1.0, abs(optimum)) if np.isfinite(optimum) else 0.0
@@ -141,7 +156,7 @@ def test_the_problems_reach_branching_dives_and_proposals(monkeypatch):
 
     class CountedTree(branching.Tree):
         def search(self):
-            super().search()
+            yield from super().search()
             nodes.append(self.nodes)
 
     def counted_dive(*arguments):
@@ -212,11 +227,10 @@ def test_time_may_run_out_at_any_moment(kind, calls, mip_solvers):
     checked = 0
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        left = iter([INF] * calls)
         problem = tight_knapsacks(seed)
         if kind == "capacity":
             problem = random_problem(rng, "capacity", n_x=6, n_y=8)
-        found = check(problem, rng, lambda left=left: next(left, 0.0), mip_solvers=mip_solvers)
+        found = check(problem, rng, Looks(calls), mip_solvers=mip_solvers)
         checked += found is not None
     # Without any time there is no routing to report.
     assert (checked > 0) == (calls > 0)
@@ -228,7 +242,7 @@ def test_no_time_leaves_the_start_as_it_is(mip_solvers):
     listener = Listener()
     problem = without_constant(random_problem(np.random.default_rng(0), "gated"))
     start = np.zeros(problem.n_onloading, dtype=bool)
-    improved = run(problem, start, listener, 0.0, mip_solvers=mip_solvers)
+    improved = run(problem, start, listener, Deadline(0.0), mip_solvers=mip_solvers)
     assert np.array_equal(improved.x, start)
     assert improved.bound == INF
     assert listener.reports == []
@@ -237,7 +251,7 @@ def test_no_time_leaves_the_start_as_it_is(mip_solvers):
 
 @pytest.mark.parametrize(("mip_solvers", "last_step"), [(highs_first, "milp"), (None, "kernel")])
 def test_a_step_that_is_interrupted_is_counted(mip_solvers, last_step):
-    """A report that raises ends the improvement; the step at work is handed over with what it gained."""
+    """An error after a report ends the improvement; the step at work is counted with what it gained."""
     interrupted = set()
     for seed in range(16):
         rng = np.random.default_rng(seed)

@@ -11,39 +11,40 @@ from small_problems import INF, best_routing, linear_problems, location_problems
 from pyomo_j3o.alternate.lagrangian import price
 from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.certify.cutting import relax
+from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.improving import drop_idle, improve
-from pyomo_j3o.improve.local_search import Moves, Neighbourhood, descend, keeps_rows
+from pyomo_j3o.improve.idle import drop_idle
+from pyomo_j3o.improve.improving import Task, improve
+from pyomo_j3o.improve.local_search import Descent, descend
+from pyomo_j3o.improve.neighbourhood import Moves, Neighbourhood, keeps_rows
+from pyomo_j3o.improve.params import DescentParams
 from pyomo_j3o.lp import HighsBackend
 
 
-def forever():
-    """No time limit."""
-    return INF
-
-
-def improved(problem, x, seconds=forever):
+def improved(problem, x, deadline=NEVER):
     """Return what `improve` makes of placement `x`."""
     structure, backend = analyse(problem), HighsBackend()
-    return improve(
-        structure,
-        backend,
-        x,
-        [np.zeros(problem.n_rows)],
-        lambda: relax(structure, backend, True, seconds).tightened,
-        seconds,
-        lambda name, routing, bound: None,
-        lambda step: None,
-        1e-6,
-        None,
-    ).x
+    tightened = relax(structure, backend, True, deadline).tightened
+    task = Task(structure, backend, 1e-6, deadline)
+    for found in improve(task, x, [np.zeros(problem.n_rows)], tightened):
+        x = found.routing.x
+    return x
+
+
+def end_of_descent(step, start, surrogates, double=True, deadline=NEVER):
+    """Return the routing at which a descent ends."""
+    descent = Descent(DescentParams(), DescentParams().patience, double=double)
+    for found in descend(step, start, surrogates, descent, deadline):
+        assert found.better_than(start)
+        start = found
+    return start
 
 
 def descended(problem, x):
     """Return the routing at which `descend` from `x` ends."""
     structure = analyse(problem)
     step = OffloadingStep(structure, HighsBackend())
-    found = descend(structure, step, step(x), [price(structure, np.zeros(problem.n_rows))], forever)
+    found = end_of_descent(step, step(x), [price(structure, np.zeros(problem.n_rows))])
     step.close()
     return found
 
@@ -94,7 +95,7 @@ def test_income_that_no_placement_touches_hides_no_move(bits):
 def test_without_time_nothing_changes(two_servers_three_models, bits):
     """No time left: the placement comes back as it was."""
     x = bits("110110")
-    assert np.array_equal(improved(two_servers_three_models, x, lambda: 0.0), x)
+    assert np.array_equal(improved(two_servers_three_models, x, Deadline(0.0)), x)
 
 
 def test_two_small_ones_for_a_large_one_and_back(bits):
@@ -110,8 +111,8 @@ def test_two_small_ones_for_a_large_one_and_back(bits):
         structure = analyse(problem)
         step = OffloadingStep(structure, HighsBackend())
         surrogates = [price(structure, np.zeros(problem.n_rows))]
-        single = descend(structure, step, step(bits(start)), list(surrogates), forever, double=False)
-        double = descend(structure, step, step(bits(start)), list(surrogates), forever)
+        single = end_of_descent(step, step(bits(start)), list(surrogates), double=False)
+        double = end_of_descent(step, step(bits(start)), list(surrogates))
         step.close()
         assert np.array_equal(single.x, bits(start))
         assert np.array_equal(double.x, bits(end))

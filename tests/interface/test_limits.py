@@ -11,34 +11,26 @@ from large_models import KINDS, wide_knapsack
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import TerminationCondition
 from scipy import sparse
-from small_problems import INF, linear_problems, problem_of
+from small_problems import INF, Looks, linear_problems, problem_of
 
-from pyomo_j3o.alternate import onloading
+from pyomo_j3o.alternate import greedy_state
+from pyomo_j3o.alternate.greedy_state import GreedyState
 from pyomo_j3o.alternate.lagrangian import price
 from pyomo_j3o.alternate.offloading import OffloadingStep
-from pyomo_j3o.alternate.onloading import GreedyState, greedy, greedy_onloading
+from pyomo_j3o.alternate.onloading import greedy, greedy_onloading
 from pyomo_j3o.certify import covers
 from pyomo_j3o.certify.covers import Knapsacks, separate
-from pyomo_j3o.core import structure
+from pyomo_j3o.core import demand_groups
 from pyomo_j3o.core.deadline import OutOfTime
+from pyomo_j3o.core.matrices import among, distinct
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.improving import drop_idle
-from pyomo_j3o.improve.local_search import Neighbourhood, descend
+from pyomo_j3o.improve.idle import drop_idle
+from pyomo_j3o.improve.local_search import Descent, descend
+from pyomo_j3o.improve.neighbourhood import Neighbourhood
+from pyomo_j3o.improve.params import DescentParams
 from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.modeling import rows as rows_module
 from pyomo_j3o.modeling.compiler import compile_model
-
-
-class Clock:
-    """A clock that is out after so many looks at it."""
-
-    def __init__(self, looks):
-        self.looks = looks
-        self.asked = 0
-
-    def __call__(self):
-        """Return the seconds left."""
-        self.asked += 1
-        return 1.0 if self.asked <= self.looks else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +83,7 @@ def test_cuts_hold_in_blocks_of_any_size_and_however_little_is_lifted(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(covers, "_CELLS", cells)
         patch.setattr(covers, "_LIFTING", lifting)
-        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), remaining=Clock(looks))
+        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), deadline=Looks(looks, 1.0))
     for point in itertools.product([0.0, 1.0], repeat=7):
         if all(sum(w * point[i] for i, w in row.items()) <= budget for row, budget in rows):
             assert np.all(cuts @ np.array(point) <= limit + 1e-9)
@@ -133,7 +125,7 @@ def test_precedences_in_a_chain_are_no_square():
     n = 2000
     rows = [({f"x{i}": 1, f"x{i + 1}": -1}, -INF, 0) for i in range(n - 1)]
     structure = analyse(problem_of({f"x{i}": -1 if i % 10 else 12 for i in range(n)}, {}, rows))
-    bundles = onloading._Bundles.of(structure)
+    bundles = greedy_state.Bundles.of(structure)
     assert bundles is None or bundles.closure.nnz <= max(20_000, 8 * structure.placement_matrix.nnz)
     assert structure.placeable(greedy(price(structure, np.zeros(n - 1)), False))
 
@@ -163,8 +155,8 @@ def test_greedy_knows_what_it_may_add(problem, data):
 def test_the_largest_of_numbers_that_change(value, changes):
     """It is the first of the largest, as argmax says, after every change."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onloading, "_GROUP", 4)
-        largest, plain = onloading._Largest(np.array(value)), np.array(value)
+        patch.setattr(greedy_state, "_GROUP", 4)
+        largest, plain = greedy_state.LargestMerits(np.array(value)), np.array(value)
         for place, number in changes:
             plain[place % len(plain)] = number
             largest.set(np.array([place % len(plain)]), np.array([number]))
@@ -180,8 +172,8 @@ def test_disjoint_rows_are_those_of_one_pass(data, rounds):
     order = np.array(data.draw(st.permutations(range(m))))[: data.draw(st.integers(0, m))]
     position = np.repeat(np.arange(m), np.diff(matrix.indptr))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(structure, "_ROUNDS", rounds)
-        chosen = structure._disjoint(order.astype(np.int64), position, matrix.indices.astype(np.int64), n)
+        patch.setattr(demand_groups, "_ROUNDS", rounds)
+        chosen = demand_groups._disjoint(order.astype(np.int64), position, matrix.indices.astype(np.int64), n)
     taken: set[int] = set()
     for k, mine in zip(order, chosen, strict=True):
         assert mine == (not sets[k] & taken)
@@ -194,39 +186,40 @@ integers = st.lists(st.integers(-3, 9), max_size=12).map(lambda found: np.array(
 @given(values=integers, known=integers)
 def test_what_is_found_by_sorting_is_what_numpy_finds(values, known):
     """Distinct values, and those among others, are the same as by NumPy's tables."""
-    assert structure.distinct(values).tolist() == np.unique(values).tolist()
-    assert structure._among(values, known).tolist() == np.isin(values, known).tolist()
+    assert distinct(values).tolist() == np.unique(values).tolist()
+    assert among(values, known).tolist() == np.isin(values, known).tolist()
 
 
 def test_the_analysis_looks_at_the_clock(wide):
     """It ends between its steps when the time is over, and asks several times."""
     problem = wide.problem
-    patient = Clock(INF)
+    patient = Looks(INF, 1.0)
     analyse(problem, patient)
     assert patient.asked >= 4
     for looks in range(patient.asked):
         with pytest.raises(OutOfTime):
-            analyse(problem, Clock(looks))
+            analyse(problem, Looks(looks, 1.0))
 
 
 def test_a_clock_that_is_out_ends_greedy(wide):
     """Greedy adds no more variables than it had looks at the clock, though rows are left uncovered."""
     surrogate = price(wide, np.zeros(wide.problem.n_rows))
     for looks in (0, 1, 7):
-        clock = Clock(looks)
-        assert greedy(surrogate, False, remaining=clock).sum() <= looks
+        clock = Looks(looks, 1.0)
+        assert greedy(surrogate, False, deadline=clock).sum() <= looks
         assert clock.asked <= looks + 3
-    assert greedy_onloading(wide, np.zeros(wide.problem.n_rows), Clock(5)).sum() <= 5
+    assert greedy_onloading(wide, np.zeros(wide.problem.n_rows), Looks(5, 1.0)).sum() <= 5
 
 
 def test_a_clock_that_is_out_ends_a_descent(wide):
     """No move is tried, and none is looked through, when the time is over."""
     with_step = OffloadingStep(wide, HighsBackend())
     start = with_step(np.zeros(300, dtype=bool))
-    clock = Clock(1)
-    found = descend(wide, with_step, start, [price(wide, start.duals)], clock)
+    clock = Looks(1, 1.0)
+    descent = Descent(DescentParams(), DescentParams().patience, double=True)
+    found = list(descend(with_step, start, [price(wide, start.duals)], descent, clock))
     with_step.close()
-    assert found is start
+    assert found == []
     assert clock.asked <= 4
 
 
@@ -237,19 +230,19 @@ def test_what_is_idle_stays_when_the_time_is_over(bits):
     routing = with_step(bits("11"))
     with_step.close()
     assert drop_idle(problem, routing).x.tolist() == [False, False]
-    assert drop_idle(problem, routing, Clock(0)).x.tolist() == [True, True]
+    assert drop_idle(problem, routing, Looks(0, 1.0)).x.tolist() == [True, True]
 
 
 def test_compilation_looks_at_the_clock(monkeypatch):
     """It ends in the middle of the rows, and says so."""
     m = wide_knapsack(items=50)
-    monkeypatch.setattr("pyomo_j3o.modeling.rows._ROWS_AT_A_TIME", 10)
-    clock = Clock(5)
+    monkeypatch.setattr(rows_module, "_ROWS_AT_A_TIME", 10)
+    clock = Looks(5, 1.0)
     with pytest.raises(OutOfTime):
-        compile_model(m, remaining=clock)
+        compile_model(m, deadline=clock)
     assert clock.asked == 6
-    patient = Clock(INF)
-    compile_model(m, remaining=patient)
+    patient = Looks(INF, 1.0)
+    compile_model(m, deadline=patient)
     assert patient.asked > 20
 
 

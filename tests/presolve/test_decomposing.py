@@ -16,7 +16,7 @@ from pyomo_j3o.presolve.decomposing import split
 
 def test_servers_without_a_common_row_are_apart(two_servers_three_models):
     """Two servers that share nothing are two parts; the first has the same numbers as in the whole."""
-    parts = split(two_servers_three_models, smallest=0)
+    parts = split(two_servers_three_models, smallest=0).parts
     assert [part.onloading.tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]
     assert [len(part.rows) for part in parts] == [8, 7]
     first = parts[0].problem
@@ -27,7 +27,7 @@ def test_servers_without_a_common_row_are_apart(two_servers_three_models):
 def test_the_largest_part_comes_first():
     """Parts are sorted by the number of onloading variables."""
     rows = [({"b": 1, "c": 1}, -INF, 1), ({"a": -1, "y": 1}, -INF, 0)]
-    parts = split(problem_of({"a": 0, "b": 0, "c": 0}, {"y": 1}, rows), smallest=1)
+    parts = split(problem_of({"a": 0, "b": 0, "c": 0}, {"y": 1}, rows), smallest=1).parts
     assert [p.onloading.tolist() for p in parts] == [[1, 2], [0]]
 
 
@@ -35,9 +35,9 @@ def test_what_no_x_reaches_is_the_last_part():
     """Columns and rows without any x in their component are one part, the last, without x."""
     rows = [({"p": 1, "q": 1}, -INF, 1), ({"r": 1}, -INF, 1), ({"a": 1, "s": 1}, -INF, 1)]
     problem = problem_of({"a": 1}, {"p": 1, "q": 1, "r": 1, "s": 1}, rows)
-    assert len(split(problem)) == 1  # too small to be worth it
+    assert len(split(problem).parts) == 1  # too small to be worth it
     for smallest in (0, 1, 5):
-        mine, rest = split(problem, smallest)
+        mine, rest = split(problem, smallest).parts
         assert (mine.onloading.tolist(), mine.offloading.tolist(), mine.rows.tolist()) == ([0], [3], [2])
         assert (rest.onloading.tolist(), rest.offloading.tolist(), rest.rows.tolist()) == (
             [],
@@ -48,14 +48,14 @@ def test_what_no_x_reaches_is_the_last_part():
 
 def test_a_row_without_columns_is_in_the_last_part():
     """A row that holds nothing may still be impossible: it is not lost."""
-    _, rest = split(problem_of({"a": 1}, {}, [({}, 1, 2)]), smallest=0)
+    _, rest = split(problem_of({"a": 1}, {}, [({}, 1, 2)]), smallest=0).parts
     assert rest.rows.tolist() == [0]
     assert brute_force(rest.problem) == -INF
 
 
 def test_nothing_to_place_is_the_rest_alone():
     """Without onloading variables everything is one part; its objective has no constant."""
-    (part,) = split(problem_of({}, {"y": 1}, [({"y": 2}, -INF, 1)], constant=7.0))
+    (part,) = split(problem_of({}, {"y": 1}, [({"y": 2}, -INF, 1)], constant=7.0)).parts
     assert part.onloading.tolist() == []
     assert part.offloading.tolist() == [0]
     assert part.rows.tolist() == [0]
@@ -65,10 +65,10 @@ def test_nothing_to_place_is_the_rest_alone():
 def test_one_part_is_the_problem_itself():
     """What is in one piece stays as it is, but for the constant."""
     problem = problem_of({"a": 1}, {"y": 1}, [({"a": -1, "y": 2}, -INF, 1)], constant=7.0)
-    (part,) = split(problem, smallest=0)
+    (part,) = split(problem, smallest=0).parts
     assert part.problem.onloading_rows is problem.onloading_rows
     assert part.problem.objective_constant == 0.0
-    assert split(problem_of({}, {})) == []
+    assert split(problem_of({}, {})).parts == ()
 
 
 def islands(n, size=1):
@@ -86,7 +86,7 @@ def islands(n, size=1):
 )
 def test_small_components_share_a_part(smallest, most):
     """30 components of 2 columns each: no part is cut short, and there are no more than asked for."""
-    parts = split(islands(30), smallest)
+    parts = split(islands(30), smallest).parts
     assert len(parts) <= most
     assert sorted(np.concatenate([p.onloading for p in parts])) == list(range(30))
     sizes = [len(p.onloading) + len(p.offloading) for p in parts]
@@ -100,7 +100,7 @@ def test_small_components_share_a_part(smallest, most):
 def test_large_components_stay_by_themselves():
     """A component of enough columns shares its part with none, whatever lies between small ones."""
     problem = beside(beside(islands(3), islands(1, 9)), beside(islands(2), islands(1, 12)))
-    parts = split(problem, smallest=10)
+    parts = split(problem, smallest=10).parts
     together = [(len(p.onloading), len(p.offloading)) for p in parts]
     assert (1, 9) in together
     assert (1, 12) in together
@@ -125,7 +125,8 @@ def test_the_parts_optima_and_bounds_add_up(one, other, smallest, data):
         for n in (whole.n_onloading, whole.n_offloading, whole.n_rows)
     ]
     whole = permuted(whole, *orders)
-    parts = split(whole, smallest)
+    apart = split(whole, smallest)
+    parts = apart.parts
     for name, n in (
         ("onloading", whole.n_onloading),
         ("offloading", whole.n_offloading),
@@ -151,7 +152,7 @@ def test_the_parts_optima_and_bounds_add_up(one, other, smallest, data):
     else:
         assert total == pytest.approx(whole.objective_constant + sum(values), abs=1e-6)
     relaxations = [relax(analyse(part.problem), HighsBackend(), True, NEVER) for part in parts]
-    merged = together(whole, parts, relaxations)
+    merged = together(apart, relaxations)
     plain = relax(analyse(whole), HighsBackend(), False, NEVER)
     if merged.status is LPStatus.INFEASIBLE:
         assert total == -INF
