@@ -10,6 +10,7 @@ import numpy as np
 from pyomo_j3o.core.matrices import distinct
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +292,6 @@ def _ungrouped(structure: Structure, charged: FloatArray) -> float:
         return 0.0
     cost = cost[outside]
     # A reduced cost this small is rounding, also next to an infinite bound.
-    cost = np.where(np.abs(cost) <= 1e-9 * max(1.0, float(np.abs(cost).max())), 0.0, cost)
+    cost = np.where(np.abs(cost) <= ROUNDING * max(1.0, float(np.abs(cost).max())), 0.0, cost)
     side = np.where(cost > 0, problem.offloading_upper[outside], problem.offloading_lower[outside])
     return float(np.sum(cost[cost != 0] * side[cost != 0]))

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import ROUNDING, rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.presolve.decomposing import Split
 
@@ -77,7 +78,7 @@ class Routing:
         """Feasible beats infeasible; among equals the larger merit wins, by more than rounding."""
         if self.feasible != other.feasible:
             return self.feasible
-        return self.merit > other.merit + 1e-9 * max(1.0, abs(other.merit))
+        return self.merit > other.merit + ROUNDING * max(1.0, abs(other.merit))
 
 
 class OffloadingStep:
@@ -266,7 +267,7 @@ class OffloadingStep:
         at = np.where(wants_up, upper[column], lower[column])
         tighter = np.where(wants_up, limit < own, limit > own)
         with np.errstate(invalid="ignore"):  # an open side is no limit, and inf - inf is not near 0
-            near = np.abs(limit - at) <= 1e-9 * np.maximum(1.0, np.abs(at))
+            near = np.abs(limit - at) <= rounding_of(at)
         binding = (cost != 0) & tighter & near
         holders = np.flatnonzero(binding)
         _, first = np.unique(column[holders], return_index=True)

@@ -12,6 +12,7 @@ from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import rounding_of
 
 #: A block holds so many cells, or one row: what is computed of a block at a time stays small.
 _CELLS = 50_000
@@ -227,7 +228,7 @@ def _lift(
     to_lift = (~cover & ~np.isinf(weight)).sum(axis=1)
     row = np.arange(n_rows)
     level = np.arange(lightest.shape[1])
-    slack = 1e-9 * np.maximum(1.0, budget)
+    rounding = rounding_of(budget)
     # The items of most value come first; an item that is not lifted has coefficient 0.
     for position in range(min(int(to_lift.max(initial=0)), params.lifting // levels)):
         if deadline.over:
@@ -235,7 +236,7 @@ def _lift(
         j = order[:, position]
         live = position < to_lift
         load = np.where(live, weight[row, j], np.inf)
-        fits = lightest <= (budget - load + slack)[:, None]
+        fits = lightest <= (budget - load + rounding)[:, None]
         reach = np.where(fits, level, 0).max(axis=1)
         pi = np.where(live, limit - reach, 0.0)
         coefficient[row[live], j[live]] = pi[live]

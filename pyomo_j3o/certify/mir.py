@@ -12,6 +12,7 @@ from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import INTEGRAL, rounding_of
 from pyomo_j3o.presolve.tightening import implied_bounds
 
 
@@ -151,7 +152,7 @@ class _Entries:
         y_pair = np.full(len(y_row), -1, dtype=np.int64)
         y_pair[opened] = pair[len(x_row) :]
         return _Entries(
-            base.budget + 1e-9 * np.maximum(1.0, np.abs(base.budget)),
+            base.budget + rounding_of(base.budget),
             pairs // n_x,
             pairs % n_x,
             value,
@@ -258,7 +259,7 @@ class _Rounded:
     def _trials(self) -> list[IntArray]:
         """Return the most fractional x of every row, the second most, ...; (rows,) each, -1 for none."""
         row = self.entries.pair_row
-        fractional = (self.x > 1e-6) & (self.x < 1 - 1e-6) & (np.abs(self.value) > 1e-9)
+        fractional = (self.x > INTEGRAL) & (self.x < 1 - INTEGRAL) & (np.abs(self.value) > 1e-9)
         order = np.flatnonzero(fractional)
         order = order[np.lexsort((np.abs(self.x[order] - 0.5), row[order]))]
         rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])
@@ -298,7 +299,7 @@ class _Rounded:
             shape=(len(deep), n_x + n_y),
         )
         side = limit[deep]
-        return matrix, side + 1e-9 * np.maximum(1.0, np.abs(side))
+        return matrix, side + rounding_of(side)
 
 
 _Rows = tuple[sparse.csr_array, sparse.csr_array, FloatArray]
@@ -362,7 +363,7 @@ def _single_openers(structure: Structure) -> tuple[IntArray, FloatArray]:
     cap[column] = structure.opener_cap[found]
     # At x = 1, y still has the bounds that it has anyway.
     upper = implied_bounds(problem)[1]
-    upper = np.maximum(upper, 0.0) + 1e-9 * np.maximum(1.0, np.abs(upper))
+    upper = np.maximum(upper, 0.0) + rounding_of(upper)
     return opener, np.where(opener >= 0, np.minimum(cap, upper), cap)
 
 

@@ -12,6 +12,7 @@ from pyomo_j3o.core.demand_groups import demand_groups
 from pyomo_j3o.core.matrices import among, distinct, entries_of
 from pyomo_j3o.core.openers import implied_openers, largest_caps, merge_openers, stated_openers
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, larger_end
+from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.core.whole_numbers import units_of
 
 #: LP solvers take a cost of 1e20 and more for an infinite one.
@@ -160,7 +161,7 @@ class Structure:
             np.minimum.at(upper, self.link_column, np.where(positive, high, low))
             np.maximum.at(lower, self.link_column, np.where(positive, low, high))
             # 1e-16 too little room is rounding, not infeasibility.
-            crossed = (lower > upper) & (lower <= upper + 1e-9 * np.maximum(1.0, np.abs(upper)))
+            crossed = (lower > upper) & (lower <= upper + rounding_of(upper))
             lower[crossed] = upper[crossed]
         return lower, upper
 
@@ -353,7 +354,7 @@ def _placement_tolerance(problem: Problem, rows: IntArray) -> FloatArray:
     for side in (lower, upper):
         # Between two multiples a side says what it says.
         whole &= ~np.isfinite(side) | (np.where(np.isfinite(side), side, 0.0) % counted == 0)
-    return np.where(whole, 0.25 * unit, 1e-9 * np.maximum(1.0, sides))
+    return np.where(whole, 0.25 * unit, rounding_of(sides))
 
 
 def _penalties(

@@ -2,5 +2,5 @@
 
 From top to bottom: `improving` decides who gets a part, when, and for how long. `local_search` swaps,
 `branching` is branch and bound on the kernel with `diving` and `propagation`. `feasibility` finds first
-plans.
+plans. `params` are the numbers in all of them.
 """

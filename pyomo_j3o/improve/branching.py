@@ -16,7 +16,8 @@ from pyomo_j3o.certify.relaxation import Tightened
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
-from pyomo_j3o.improve.diving import INTEGRAL, dive
+from pyomo_j3o.core.tolerances import INTEGRAL
+from pyomo_j3o.improve.diving import dive
 from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
 from pyomo_j3o.lp.base import Backend, LPStatus

@@ -8,11 +8,9 @@ from pyomo_j3o.certify.kernel import Kernel, Point
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.improve.params import DiveParams
 from pyomo_j3o.improve.propagation import propagate
-
-#: A value this close to 0 or 1 is integral.
-INTEGRAL = 1e-6
 
 
 def dive(

@@ -11,6 +11,7 @@ from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.core.tolerances import rounding_of
 
 
 def drop_idle(problem: Problem, routing: Routing, deadline: Deadline = NEVER) -> Routing:
@@ -32,15 +33,15 @@ def drop_idle(problem: Problem, routing: Routing, deadline: Deadline = NEVER) ->
     every = entry_rows(columns)
     x = routing.x.copy()
     body = problem.onloading_rows @ x.astype(float) + problem.offloading_rows @ routing.y
-    slack = 1e-9 * np.maximum(1.0, np.abs(body))
+    rounding = rounding_of(body)
     candidates = x & (problem.onloading_lower < 0.5) & (problem.onloading_objective <= 0.0)
 
     def missed(rows: IntArray, value: FloatArray) -> BoolArray:
         """Return where a row is missed once it holds `value` less."""
         after = body[rows] - value
         # A row that is missed by rounding already must not be missed by more.
-        low = np.minimum(problem.row_lower[rows], body[rows]) - slack[rows]
-        high = np.maximum(problem.row_upper[rows], body[rows]) + slack[rows]
+        low = np.minimum(problem.row_lower[rows], body[rows]) - rounding[rows]
+        high = np.maximum(problem.row_upper[rows], body[rows]) + rounding[rows]
         return (after < low) | (after > high)
 
     # What requires another comes later in the list as often as not: a second pass sees it gone.

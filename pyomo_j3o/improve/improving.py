@@ -17,9 +17,9 @@ from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.results import rounding
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.branching import Candidate, Tree, TreeLimits
-from pyomo_j3o.improve.diving import INTEGRAL
 from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.params import SearchParams
 from pyomo_j3o.lp.base import Backend, LPStatus

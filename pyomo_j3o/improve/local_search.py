@@ -12,6 +12,7 @@ from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, IntArray
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.tolerances import ROUNDING
 from pyomo_j3o.improve.neighbourhood import Moves, Neighbourhood
 from pyomo_j3o.improve.params import DescentParams
 
@@ -80,7 +81,7 @@ def descend(
         improved = doubled = False
         while not improved and not deadline.over:
             # Where F_α is an estimate only, a move is tried even if it promises nothing, but not for ever.
-            threshold = best.merit + 1e-9 * max(1.0, abs(best.merit)) if structure.exact else -np.inf
+            threshold = best.merit + ROUNDING * max(1.0, abs(best.merit)) if structure.exact else -np.inf
             candidates = neighbourhood.promising(threshold)
             if descent.is_stuck(reached) or ((doubled or not descent.double) and not len(candidates)):
                 return

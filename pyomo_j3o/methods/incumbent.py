@@ -6,6 +6,7 @@ import numpy as np
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, evaluate
 from pyomo_j3o.core.results import Outcome
+from pyomo_j3o.core.tolerances import TRACE
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.methods.instance import Instance
 from pyomo_j3o.methods.own_rows import routing_model
@@ -13,9 +14,6 @@ from pyomo_j3o.methods.settings import Context
 
 #: What a MIP solver gains by its tolerances is less than this fraction of the objective.
 _BEYOND_TOLERANCES = 1e-4
-
-#: Of a query that is a trace of rounding, a batch would cost its set-up all the same.
-_TRACE = 1e-6
 
 
 class Incumbent:
@@ -116,6 +114,6 @@ class Incumbent:
         y = found.values
         if problem.batches is not None:
             # Of a query that is a trace of rounding, a batch would cost its set-up all the same.
-            y = problem.batches.without_traces(x, y, _TRACE)
+            y = problem.batches.without_traces(x, y, TRACE)
         y = np.clip(y, problem.offloading_lower, problem.offloading_upper)
         return Plan(x, y, evaluate(problem, at, y)), found.row_duals

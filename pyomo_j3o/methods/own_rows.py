@@ -29,6 +29,7 @@ from pyomo_j3o.core.problem import (
     largest_entries,
     violations,
 )
+from pyomo_j3o.core.tolerances import TRACE
 from pyomo_j3o.core.whole_numbers import broken_rows
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp import LinearModel, LPStatus
@@ -52,10 +53,6 @@ _WIDER = 0.9
 
 #: What rounding may take from a side less the terms of x, per unit of their sizes.
 _GRAIN = 1e-15
-
-
-#: Of a query that is a trace of rounding, a batch would cost its set-up all the same.
-_TRACE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +159,7 @@ class OwnRows:
             bound = min(bound, proven * self.scaling.objective)
             y = found.values * form.column / self.scaling.column
             if self.scaled.batches is not None:
-                y = self.scaled.batches.without_traces(x, y, _TRACE)
+                y = self.scaled.batches.without_traces(x, y, TRACE)
             y = np.clip(y, self.scaled.offloading_lower, self.scaled.offloading_upper)
             if self.accepts(x, y):
                 plan = Plan(x, y, evaluate(self.scaled, x.astype(float), y))

@@ -20,6 +20,7 @@ from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, missed
 from pyomo_j3o.core.results import Ending, Outcome, Step
 from pyomo_j3o.core.structure import Structure, analyse
+from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
 from pyomo_j3o.improve.idle import drop_idle
@@ -163,14 +164,15 @@ class Run:
 
     def _collect_starts(self, relaxation: Relaxation) -> None:
         """Note the placements that the relaxation suggests."""
-        positive, rounded = relaxation.x > 1e-6, relaxation.x > 0.5
+        positive, rounded = relaxation.x > INTEGRAL, relaxation.x > 0.5
         self._starts.append(positive)
         most = self.params.run.most_fractional * np.sum(positive)
-        if np.sum(positive & (relaxation.x < 1 - 1e-6)) <= most:
+        if np.sum(positive & (relaxation.x < 1 - INTEGRAL)) <= most:
             # Where most of it is fractional, rounding says little.
             self._starts.append(rounded)
         free = self._onload_at_start is None and self.settings.onloading_step is None
-        integral = relaxation.status is LPStatus.OPTIMAL and np.all(np.abs(relaxation.x - rounded) <= 1e-6)
+        whole = np.all(np.abs(relaxation.x - rounded) <= INTEGRAL)
+        integral = relaxation.status is LPStatus.OPTIMAL and whole
         if free and integral and self.structure.placeable(rounded):
             # The relaxation is integral: it is the optimal placement already.
             self._onload_at_start = rounded

@@ -3,5 +3,6 @@
 From top to bottom: `forms` makes the chain from the user's problem to the linear form that solvers take;
 `scaling` changes units; `linearize` replaces products; `tightening` shrinks bounds and coefficients. The
 methods reduce the linear form further: `aggregating` adds rows that capacities imply together, `setup_payers`
-removes indicators of batches, and `decomposing` finds independent parts. `reduction` is the contract of all.
+removes indicators of batches, and `decomposing` finds independent parts. `reduction` is the contract of all,
+`params` are the numbers in them.
 """

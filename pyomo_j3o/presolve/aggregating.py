@@ -10,6 +10,7 @@ from scipy import sparse
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 from pyomo_j3o.lp.duality import dual_bound
 from pyomo_j3o.presolve.decomposing import components
@@ -66,7 +67,7 @@ def aggregate_capacities(
     upper = np.array(limits) - np.array(least)
     # Both may be large, and their difference small.
     sizes = np.abs(limits) + np.where(np.isfinite(least), np.abs(least), 0.0)
-    upper += 1e-9 * np.maximum(1.0, np.abs(upper)) + 1e-12 * sizes
+    upper += rounding_of(upper) + 1e-12 * sizes
     matrix = sparse.csr_array(np.array(uses).reshape(len(uses), problem.n_onloading))
     _, largest = row_ends(matrix, (problem.onloading_lower, problem.onloading_upper))
     new = np.flatnonzero(largest > upper)

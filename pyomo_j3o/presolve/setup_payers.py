@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.presolve.charged import Charged
 from pyomo_j3o.presolve.params import PresolveParams
 
@@ -100,7 +101,7 @@ class _Indicators:
         dead_at_zero = self.columns @ (problem.offloading_lower != 0).astype(float) == 0
         in_window = np.bincount(self.batches.row, self.setup, minlength=problem.n_rows)[self.batches.row]
         self.costly = (self.setup > 0) & (in_window > negligible * np.where(np.isfinite(short), short, 0.0))
-        self.never = self.clean & dead_at_zero & (self.setup > short + 1e-9 * np.maximum(1.0, np.abs(short)))
+        self.never = self.clean & dead_at_zero & (self.setup > short + rounding_of(short))
         self._read_links()
 
     def _room(self) -> FloatArray:

@@ -10,6 +10,7 @@ from scipy import sparse
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Plan, Problem, largest_entries
 from pyomo_j3o.core.results import Outcome
+from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.presolve.params import PropagationParams
 
@@ -58,7 +59,7 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         # As a row that is below its side.
         coefficient, limit = sign * x_rows.data[entry], sign * np.where(one_sided, side[single], 0.0)
         # A grain more than needed, so that rounding takes no plan away.
-        needed = reach + 1e-9 * np.maximum(1.0, np.abs(reach))
+        needed = reach + rounding_of(reach)
         # y <= 1e-9 x, where y can only be 0, is a row that presolve of a MILP solver takes for another.
         needed = np.where(coefficient < 0, np.maximum(needed, limit + least), needed)
         excess = limit + np.maximum(-coefficient, 0.0) - needed

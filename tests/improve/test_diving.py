@@ -7,7 +7,8 @@ from small_problems import INF, tight_knapsacks
 
 from pyomo_j3o.certify.kernel import Kernel
 from pyomo_j3o.core.deadline import NEVER, Deadline
-from pyomo_j3o.improve.diving import INTEGRAL, dive
+from pyomo_j3o.core.tolerances import INTEGRAL
+from pyomo_j3o.improve.diving import dive
 from pyomo_j3o.improve.params import DiveParams
 from pyomo_j3o.lp import HighsBackend
 
