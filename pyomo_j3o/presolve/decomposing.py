@@ -105,7 +105,7 @@ def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> S
     problem
         With or without products.
     smallest
-        Components of fewer columns share a part until it has so many: a model of thousands of them does not
+        Components of fewer columns share a part until it has this number: a model of thousands of them does not
         become thousands of LPs, and a whole with fewer columns is one part.
     """
     m, n_x = problem.n_rows, problem.n_onloading

@@ -20,10 +20,10 @@ _GRAIN = 1e-13
 #: A bound farther out than this stands for none.
 _NO_BOUND = 1e7
 
-#: So many times what a row needs, an M is huge.
+#: An M is huge if it is more than this multiple of what the row needs.
 _HUGE = 100.0
 
-#: A tightened coefficient of x is no smaller than this part of the largest one of y in the row.
+#: A tightened coefficient of x is no smaller than this fraction of the largest one of y in the row.
 _LEAST = 1e-3
 
 
