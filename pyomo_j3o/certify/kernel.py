@@ -148,7 +148,7 @@ class Kernel:
         cutoff: float,
         time_limit: float,
     ) -> Point:
-        """Run at most `iterations` simplex iterations from `basis`; return the bound reached, valid but not the best."""
+        """Run a few simplex iterations from `basis`; return the bound reached, valid but not the best."""
         low, high = self._box(lower, upper)
         return self._once(low, high, basis, cutoff, iterations, time_limit)[0]
 
