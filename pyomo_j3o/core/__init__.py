@@ -1,7 +1,8 @@
 """What every other room stands on: arrays, results, time.
 
-`problem` is a model as arrays, and a plan. `structure` says what its rows are. `results` is what a solve
-leaves behind, `log` is what it prints meanwhile. `deadline` is the time left, `parallel` shares it between
-independent parts. `tolerances` are those that several rooms share. `whole_numbers` counts rows of whole
-numbers exactly. `checks`, `whole_files` and `version` are for everybody.
+`problem` is a model as arrays, and a plan. `structure` says what its rows are: which x open which y
+(`openers`), and who is to be served (`demand_groups`). `results` is what a solve leaves behind, and `log`
+is what it prints meanwhile. `deadline` is the time left, and `parallel` shares it between independent
+parts. `whole_numbers` counts rows of whole numbers exactly. `matrices`, `tolerances`, `checks`, `table`,
+`whole_files` and `version` are for everybody.
 """
