@@ -20,6 +20,7 @@ from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.alternate.onloading import greedy, greedy_onloading
 from pyomo_j3o.certify import covers
 from pyomo_j3o.certify.covers import Knapsacks, separate
+from pyomo_j3o.certify.params import CoverParams
 from pyomo_j3o.core import demand_groups
 from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.matrices import among, distinct
@@ -82,8 +83,8 @@ def test_cuts_hold_in_blocks_of_any_size_and_however_little_is_lifted(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(covers, "_CELLS", cells)
-        patch.setattr(covers, "_LIFTING", lifting)
-        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), deadline=Looks(looks, 1.0))
+        params = CoverParams(lifting=lifting)
+        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), Looks(looks, 1.0), params)
     for point in itertools.product([0.0, 1.0], repeat=7):
         if all(sum(w * point[i] for i, w in row.items()) <= budget for row, budget in rows):
             assert np.all(cuts @ np.array(point) <= limit + 1e-9)
