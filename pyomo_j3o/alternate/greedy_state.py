@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.alternate.lagrangian import Surrogate, missing_links
+from pyomo_j3o.alternate.lagrangian import Lagrangian, missing_links
 from pyomo_j3o.alternate.params import GreedyParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Index, Structure
 
-#: The best of many scores is kept by groups of so many.
+#: The best of many scores is kept by groups of this size.
 _GROUP = 256
 
 
@@ -63,24 +63,24 @@ class GreedyState:
     activity : (placement rows,)
     """
 
-    def __init__(self, surrogate: Surrogate, start: BoolArray, deadline: Deadline = NEVER) -> None:
-        structure = surrogate.structure
+    def __init__(self, lagrangian: Lagrangian, start: BoolArray, deadline: Deadline = NEVER) -> None:
+        structure = lagrangian.structure
         problem = structure.problem
-        self.surrogate = surrogate
+        self.lagrangian = lagrangian
         self.structure = structure
         # Where columns fill a part of their group's demand, its value depends on the order of opening.
         one_by_one = bool(np.any(structure.share < 1.0))
         self.x = np.zeros(problem.n_onloading, dtype=bool) if one_by_one else start.copy()
-        self.best = surrogate.base.copy()
+        self.best = lagrangian.base.copy()
         self.activity = structure.placement_matrix @ self.x.astype(float)
         self._missing = missing_links(structure, self.x)
         open_columns = np.flatnonzero((structure.n_links > 0) & (self._missing <= 0) & (structure.group >= 0))
-        np.maximum.at(self.best, structure.group[open_columns], surrogate.worth[open_columns])
+        np.maximum.at(self.best, structure.group[open_columns], lagrangian.worth[open_columns])
         self._link_closed = np.ones(int(structure.opener_link.max(initial=-1)) + 1, dtype=bool)
         self._link_closed[structure.opener_link[self.x[structure.opener_x]]] = False
         self._counts = ~self._lesser_twins()
         self._column_gain = self._gain_of(np.arange(problem.n_offloading))
-        self.gain = surrogate.modular + np.bincount(
+        self.gain = lagrangian.modular + np.bincount(
             structure.opener_x, self._column_gain[structure.opener_column], minlength=problem.n_onloading
         )
         self._columns = structure.placement_columns
@@ -144,7 +144,7 @@ class GreedyState:
         np.subtract.at(self._missing, columns, 1.0)
         usable = columns[(self._missing[columns] <= 0) & (structure.group[columns] >= 0)]
         group = structure.group[usable]
-        rise = structure.share[usable] * np.maximum(self.surrogate.worth[usable] - self.best[group], 0.0)
+        rise = structure.share[usable] * np.maximum(self.lagrangian.worth[usable] - self.best[group], 0.0)
         np.maximum.at(self.best, group, self.best[group] + rise)
         changed = structure.by_group.of_keys(np.unique(group)) if len(group) else columns
         self._refresh(np.union1d(changed, columns) if len(usable) < len(columns) else changed)
@@ -169,7 +169,7 @@ class GreedyState:
         structure = self.structure
         group = structure.group[columns]
         missing = self._missing[columns]
-        rise = np.maximum(self.surrogate.worth[columns] - self.best[group], 0.0) if len(self.best) else 0.0
+        rise = np.maximum(self.lagrangian.worth[columns] - self.best[group], 0.0) if len(self.best) else 0.0
         # A column behind two links is promised to each by half, so that greedy finds the pair.
         gain = structure.share[columns] * rise / np.maximum(missing, 1.0)
         return np.where((missing > 0) & (group >= 0) & self._counts[columns], gain, 0.0)
@@ -180,7 +180,7 @@ class GreedyState:
         column = structure.opener_column
         group = structure.group[column]
         key = structure.opener_x * max(len(self.best), 1) + group
-        order = np.lexsort((-self.surrogate.worth[column], key))
+        order = np.lexsort((-self.lagrangian.worth[column], key))
         twin = np.zeros(len(key), dtype=bool)
         twin[order[1:]] = key[order[1:]] == key[order[:-1]]
         lesser = np.zeros(structure.problem.n_offloading, dtype=bool)

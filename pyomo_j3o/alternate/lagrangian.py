@@ -14,7 +14,7 @@ from pyomo_j3o.core.tolerances import ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
-class Surrogate:
+class Lagrangian:
     """The set function F_α of the theory page at fixed prices α, in units of the objective.
 
     ``F(S) = sum_{k in S} modular_k + sum_g (best use of the columns that S opens in group g)``.
@@ -98,22 +98,22 @@ class Marginals:
     interaction: FloatArray
 
 
-def marginals(surrogates: Sequence[Surrogate], x: BoolArray) -> Marginals:
+def marginals(lagrangians: Sequence[Lagrangian], x: BoolArray) -> Marginals:
     """Return what each F_α gains or loses by every single addition, removal and exchange at S.
 
     Parameters
     ----------
-    surrogates
+    lagrangians
         B of them, on one structure.
     x
         S, (N,) bool.
     """
-    structure = surrogates[0].structure
+    structure = lagrangians[0].structure
     missing = missing_links(structure, x)
     group = structure.group
-    worth = np.stack([surrogate.worth for surrogate in surrogates])
-    base = np.stack([surrogate.base for surrogate in surrogates])
-    modular = np.stack([surrogate.modular for surrogate in surrogates])
+    worth = np.stack([lagrangian.worth for lagrangian in lagrangians])
+    base = np.stack([lagrangian.base for lagrangian in lagrangians])
+    modular = np.stack([lagrangian.modular for lagrangian in lagrangians])
 
     usable, top, best, runner_up = _two_best(structure, missing, worth, base)
     column, opener = structure.opener_column, structure.opener_x
@@ -159,11 +159,11 @@ def marginals(surrogates: Sequence[Surrogate], x: BoolArray) -> Marginals:
         into = np.concatenate([into, opener[spare[item]]])
         more = np.concatenate([more, (best - runner_up)[again, kept]])
 
-    constant = np.array([surrogate.constant for surrogate in surrogates])
+    constant = np.array([lagrangian.constant for lagrangian in lagrangians])
     if structure.exact:
         bound = modular @ x + best.sum(axis=1) + constant
     else:
-        bound = np.array([surrogate.bound(x) for surrogate in surrogates])
+        bound = np.array([lagrangian.bound(x) for lagrangian in lagrangians])
     return Marginals(bound, addition, removal, which, out, into, more)
 
 
@@ -237,7 +237,7 @@ def missing_links(structure: Structure, x: BoolArray) -> FloatArray:
     return (structure.n_links - np.bincount(link_and_column % n, minlength=n)).astype(float)
 
 
-def price(structure: Structure, prices: FloatArray) -> Surrogate:
+def price(structure: Structure, prices: FloatArray) -> Lagrangian:
     """Return F_α for the row prices α.
 
     Parameters
@@ -262,7 +262,7 @@ def price(structure: Structure, prices: FloatArray) -> Surrogate:
     sides = np.where(charged > 0, problem.row_upper, problem.row_lower)
     paid = float(np.sum(charged[charged != 0] * sides[charged != 0]))
     constant = paid + _ungrouped(structure, charged) + problem.objective_constant
-    return Surrogate(
+    return Lagrangian(
         structure,
         np.asarray(modular, dtype=float),
         worth,

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from pyomo_j3o.alternate.greedy_state import Bundles, GreedyState, LargestMerits
-from pyomo_j3o.alternate.lagrangian import Surrogate, price
+from pyomo_j3o.alternate.lagrangian import Lagrangian, price
 from pyomo_j3o.alternate.params import GreedyParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.matrices import entry_rows
@@ -53,16 +53,16 @@ def greedy_onloading(
         May miss rows that greedy cannot satisfy (an equality of several sizes, say), or has not come to
         when the time is over; see `repairing`.
     """
-    surrogate = price(structure, prices)
-    best = greedy(surrogate, by_density=False, deadline=deadline, params=params)
+    lagrangian = price(structure, prices)
+    best = greedy(lagrangian, by_density=False, deadline=deadline, params=params)
     if deadline.over:
         return best
-    other = greedy(surrogate, by_density=True, deadline=deadline, params=params)
-    return max(best, other, key=lambda x: (structure.placeable(x), surrogate.value(x)))
+    other = greedy(lagrangian, by_density=True, deadline=deadline, params=params)
+    return max(best, other, key=lambda x: (structure.placeable(x), lagrangian.value(x)))
 
 
 def greedy(
-    surrogate: Surrogate,
+    lagrangian: Lagrangian,
     by_density: bool,
     start: BoolArray | None = None,
     deadline: Deadline = NEVER,
@@ -76,7 +76,7 @@ def greedy(
 
     Parameters
     ----------
-    surrogate
+    lagrangian
         F.
     by_density
         Divide gains by the share of the scarcest budget that the variable takes.
@@ -87,9 +87,9 @@ def greedy(
     params
         Limits of the effort.
     """
-    structure = surrogate.structure
+    structure = lagrangian.structure
     problem = structure.problem
-    state = GreedyState(surrogate, problem.onloading_lower > 0.5 if start is None else start, deadline)
+    state = GreedyState(lagrangian, problem.onloading_lower > 0.5 if start is None else start, deadline)
     size = _relative_size(structure) if by_density else np.ones(problem.n_onloading)
     _cover(state, size, deadline, params)
     bundles = Bundles.of(structure, params)

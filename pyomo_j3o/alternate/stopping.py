@@ -33,7 +33,7 @@ def placement_repeated(thrashes: int = 3) -> Stop:
     Parameters
     ----------
     thrashes
-        So many times a placement may come again after others.
+        How often a placement may come again after others.
     """
 
     def stop(trace: Sequence[Record]) -> Ending | None:
@@ -73,7 +73,7 @@ def time_limit(seconds: float) -> Stop:
 
 
 def user_rule(rule: Callable[[Sequence[Record]], bool]) -> Stop:
-    """Stop when the reader's own rule returns a true value."""
+    """Stop when the user's own rule returns a true value."""
 
     def stop(trace: Sequence[Record]) -> Ending | None:
         answer = rule(trace)
@@ -102,7 +102,7 @@ def usual(
     improve
         Whether a search follows: what it closes, it closes in less time.
     rule
-        The reader's own, or None.
+        The user's own, or None.
     params
         Which progress is hardly any.
     """

@@ -14,7 +14,7 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import rounding_of
 
-#: A block holds so many cells, or one row: what is computed of a block at a time stays small.
+#: A block holds at most this number of cells, or one row: what is computed of a block at a time stays small.
 _CELLS = 50_000
 
 

@@ -12,7 +12,13 @@ from pyomo_j3o.certify.covers import Knapsacks, separate
 from pyomo_j3o.certify.kernel import Kernel, kernel_columns
 from pyomo_j3o.certify.mir import BaseRows, separate_rounding
 from pyomo_j3o.certify.params import CutParams
-from pyomo_j3o.certify.relaxation import Relaxation, Tightened, improving_ray, relaxation_model, with_ends
+from pyomo_j3o.certify.relaxation import (
+    Relaxation,
+    TightRelaxation,
+    improving_ray,
+    relaxation_model,
+    with_ends,
+)
 from pyomo_j3o.certify.setup_cuts import setup_cuts
 from pyomo_j3o.certify.sifting import sift
 from pyomo_j3o.core.deadline import Deadline
@@ -76,10 +82,10 @@ def relax(
     )
 
 
-def _at_once(model: LinearModel, backend: Backend, deadline: Deadline) -> Tightened:
+def _at_once(model: LinearModel, backend: Backend, deadline: Deadline) -> TightRelaxation:
     """Return the optimum of the whole LP, unless the time is over."""
     if deadline.over:
-        return Tightened(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
+        return TightRelaxation(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
     program = backend.open(model)
     try:
         solution = program.solve(deadline.left())
@@ -93,7 +99,7 @@ def _at_once(model: LinearModel, backend: Backend, deadline: Deadline) -> Tighte
         bound = dual_bound(model, solution.row_duals, model.lower, model.upper)
     elif solution.status is LPStatus.TIME_LIMIT:
         bound = _bound_in_time(model, solution)
-    return Tightened(model, solution, bound, solution.iterations)
+    return TightRelaxation(model, solution, bound, solution.iterations)
 
 
 def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
@@ -111,11 +117,11 @@ def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
 def _tighten(
     structure: Structure,
     backend: Backend,
-    start: Tightened,
+    start: TightRelaxation,
     sifted: Kernel | None,
     deadline: Deadline,
     params: CutParams,
-) -> Tightened:
+) -> TightRelaxation:
     """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
     if deadline.over:
         return start
@@ -140,14 +146,14 @@ def _tighten(
             iterations = start.iterations + kernel.iterations - before
             if point.status is LPStatus.INFEASIBLE and point.bound == -np.inf:
                 empty = LPSolution.without_values(LPStatus.INFEASIBLE)
-                return Tightened(kernel.model, empty, -np.inf, iterations)
+                return TightRelaxation(kernel.model, empty, -np.inf, iterations)
             if not point.solved:
                 break
             values = point.values
             solution = point.solution(kernel.model, iterations)
             gained = best.bound - point.bound
             # By rounding, duals may prove less than those before; the last LP is the tightest all the same.
-            best = Tightened(kernel.model, solution, min(point.bound, best.bound), iterations)
+            best = TightRelaxation(kernel.model, solution, min(point.bound, best.bound), iterations)
             if gained < params.worth * (start.bound - best.bound):
                 break
     except BackendError as error:
@@ -187,7 +193,7 @@ def _separate(
     return cuts[fine], limit[fine]
 
 
-def _binding(tightened: Tightened, n_rows: int) -> Tightened:
+def _binding(tightened: TightRelaxation, n_rows: int) -> TightRelaxation:
     """Return the LP without the cuts, rows from `n_rows` on, that have slack at its optimum."""
     model, solution = tightened.model, tightened.solution
     side = model.row_upper[n_rows:]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.certify.params import KernelParams
-from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
@@ -47,7 +47,7 @@ class Point:
         return self.status is LPStatus.OPTIMAL and len(self.values) > 0
 
     def solution(self, model: LinearModel, iterations: int) -> LPSolution:
-        """Return this optimum as one of the whole LP, after so many simplex iterations."""
+        """Return this optimum as one of the whole LP, after `iterations` simplex iterations."""
         objective = float(model.objective @ self.values)
         return LPSolution(self.status, objective, self.values, self.duals, self.costs, iterations)
 
@@ -148,7 +148,7 @@ class Kernel:
         cutoff: float,
         time_limit: float,
     ) -> Point:
-        """Run so many simplex iterations from `basis`; return the bound reached, valid but not the best."""
+        """Run a few simplex iterations from `basis`; return the bound reached, valid but not the best."""
         low, high = self._box(lower, upper)
         return self._once(low, high, basis, cutoff, iterations, time_limit)[0]
 
@@ -343,7 +343,7 @@ class Kernel:
         return True
 
 
-def kernel_columns(tightened: Tightened, gap: float) -> BoolArray:
+def kernel_columns(tightened: TightRelaxation, gap: float) -> BoolArray:
     """Return the columns in use at the relaxation's optimum, or that cost at most `gap` to use fully.
 
     Parameters

@@ -91,20 +91,22 @@ def separate_rounding(
     """
     x, y = np.clip(x, 0.0, 1.0), np.maximum(y, 0.0)
     # What is 0 takes no part in the choice of complements and divisors: they are chosen without it.
-    near = replace(base, x_rows=_only(base.x_rows, x > 0.0), y_rows=_only(base.y_rows, y > 0.0))
-    rows = _Rounded(_Entries.of(near), x, y, params)
+    near = replace(
+        base, x_rows=_columns_where(base.x_rows, x > 0.0), y_rows=_columns_where(base.y_rows, y > 0.0)
+    )
+    rows = _RoundedRows(_Entries.of(near), x, y, params)
     flip, divisor = rows.choose(deadline)
     deep = np.flatnonzero(rows.round(flip, divisor)[0] > params.violation)
     place = np.full(len(divisor), -1, dtype=np.int64)
     place[deep] = np.arange(len(deep))
-    whole = _Rounded(_Entries.of(base.take(deep)), x, y, params)
+    whole = _RoundedRows(_Entries.of(base.take(deep)), x, y, params)
     width = max(len(x), 1)
     flipped = place[rows.entries.pair_row[flip]] * width + rows.entries.pair_x[flip]
     key = whole.entries.pair_row * width + whole.entries.pair_x
     return whole.cuts(np.isin(key, flipped), divisor[deep])
 
 
-def _only(matrix: sparse.csr_array, columns: BoolArray) -> sparse.csr_array:
+def _columns_where(matrix: sparse.csr_array, columns: BoolArray) -> sparse.csr_array:
     """Return the matrix with the entries of these columns only, (columns,) bool; its shape stays."""
     keep = columns[matrix.indices]
     start = np.concatenate([[0], np.cumsum(keep)])[matrix.indptr]
@@ -164,7 +166,7 @@ class _Entries:
         )
 
 
-class _Rounded:
+class _RoundedRows:
     """The rows with some y replaced at one point, and what rounding makes of them.
 
     What is left of y after the substitution is a continuous term >= 0 of its own: y itself, or the room

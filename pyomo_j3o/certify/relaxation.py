@@ -45,7 +45,7 @@ class Relaxation:
     x : (N,), fractional
     y : (K,)
     duals : (M,)
-    tightened : Tightened or None
+    tightened : TightRelaxation or None
         The LP itself with the cuts that bind; None unless `status` is ``OPTIMAL``.
     """
 
@@ -54,11 +54,11 @@ class Relaxation:
     x: FloatArray
     y: FloatArray
     duals: FloatArray
-    tightened: Tightened | None = None
+    tightened: TightRelaxation | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Tightened:
+class TightRelaxation:
     """An LP relaxation with cuts.
 
     Attributes
@@ -185,7 +185,7 @@ def bound_of_columns(problem: Problem) -> float:
     return summed([alone, problem.objective_constant])
 
 
-#: Plans that are worse than the relaxation by more than so many times its size are of no interest to a proof.
+#: Plans that are worse than the relaxation by more than this multiple of its size do not matter to a proof.
 _BELOW = 4.0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_j3o.certify.kernel import Kernel
 from pyomo_j3o.certify.params import CutParams, SiftParams
-from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray
 from pyomo_j3o.core.structure import Structure
@@ -19,7 +19,7 @@ def sift(
     backend: Backend,
     deadline: Deadline,
     params: CutParams = CutParams(),
-) -> tuple[Kernel, Tightened] | None:
+) -> tuple[Kernel, TightRelaxation] | None:
     """Return the LP relaxation and its optimum, or None if it is better solved at once.
 
     Facility location has a column and a link for every site and customer, and hardly any customer is served
@@ -43,7 +43,7 @@ def sift(
     -------
     Kernel
         For the caller to go on with, and to close.
-    Tightened
+    TightRelaxation
     """
     problem, priced = structure.problem, structure.priced_rows
     if problem.n_offloading < params.sifting.large:
@@ -69,7 +69,9 @@ def sift(
     if not point.solved:
         kernel.close()
         return None
-    return kernel, Tightened(model, point.solution(model, kernel.iterations), point.bound, kernel.iterations)
+    return kernel, TightRelaxation(
+        model, point.solution(model, kernel.iterations), point.bound, kernel.iterations
+    )
 
 
 def _first_columns(structure: Structure, params: SiftParams) -> BoolArray:

@@ -1,4 +1,4 @@
-"""Where the models come from: the suites of the library, or a file of the reader's own."""
+"""Where the models come from: the suites of the library, or a file of the user."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import numpy as np
 from pyomo_j3o.core.matrices import entries_of
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 
-#: Disjoint rows are chosen all at once in so many rounds, and the rest one after the other.
+#: Number of rounds in which disjoint rows are chosen all at once; the rest is chosen one after the other.
 _ROUNDS = 10
 
 

@@ -109,8 +109,8 @@ class Problem:
     onloading_objective : (N,)
     offloading_objective : (K,)
     objective_constant : float
-    onloading_rows : (M, N) CSR, no duplicates, no stored zeros
-    offloading_rows : (M, K) CSR, no duplicates, no stored zeros
+    onloading_rows : (M, N) CSR, sorted indices, no duplicates, no stored zeros
+    offloading_rows : (M, K) CSR, sorted indices, no duplicates, no stored zeros
     row_lower, row_upper : (M,)
     onloading_lower, onloading_upper : (N,), each 0 or 1
     offloading_lower, offloading_upper : (K,)

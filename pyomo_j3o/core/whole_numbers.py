@@ -10,16 +10,16 @@ from scipy import sparse
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 
-#: A number counts as a multiple of a power of ten if it is one up to so many units in its last place.
+#: A number counts as a multiple of a power of ten if it is one up to this number of units in its last place.
 _PLACES = 4.0
 
 #: What sums of decimals are off by, relative.
 _OF_DECIMALS = 1e-12
 
-#: Units of so many binary places are binary, not decimal.
+#: Units of at least this number of binary places are binary, not decimal.
 _BINARY = 40
 
-#: So many decimals are looked at.
+#: Number of decimals that are looked at.
 _DECIMALS = 9
 
 #: Sums of whole numbers below this are exact.

@@ -38,7 +38,7 @@ from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
-from pyomo_j3o.presolve.decomposing import Part, split
+from pyomo_j3o.presolve.decomposing import split
 from pyomo_j3o.presolve.forms import forms_of
 from pyomo_j3o.presolve.scaling import scale
 
@@ -344,7 +344,8 @@ class _Again:
         for part, some in zip(parts, mine, strict=True):
             if not some:
                 continue
-            base = self._solve(part.problem, self._plan_of(part), left)
+            plan = part.reduce(self._plan)
+            base = self._solve(part.problem, _Best(plan.x, plan.y, plan.objective, math.inf), left)
             left -= 1
             raised: dict[int, _Best] = {}
             for budget in some:
@@ -362,10 +363,6 @@ class _Again:
                 self._tell(budget, base, best, step, len(budgets) - len(found) - len(raised), begin)
             found |= {number: self._compare(base, best, step) for number, best in raised.items()}
         return found
-
-    def _plan_of(self, part: Part) -> _Best:
-        plan = part.reduce(self._plan)
-        return _Best(plan.x, plan.y, plan.objective, math.inf)
 
     def _compare(self, base: _Best, best: _Best, step: float) -> _Worth:
         rounding = _ROUNDING * self._total
@@ -390,13 +387,8 @@ class _Again:
         not_linear = "" if missing is None else missing.reason(f"y {missing.offloading}")
 
         def solvers() -> Iterator[MIPSolver]:
-            size = Size(
-                problem.n_onloading + problem.n_offloading,
-                problem.n_rows,
-                bool(len(problem.products)),
-                not_linear,
-            )
-            return choose_mip_solvers("auto", size, {})
+            n_columns, products = problem.n_onloading + problem.n_offloading, bool(len(problem.products))
+            return choose_mip_solvers("auto", Size(n_columns, problem.n_rows, products, not_linear), {})
 
         linear = forms.last
         backend = choose_backend("auto", linear.n_onloading + linear.n_offloading, linear.n_rows)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.kernel import Kernel, Point, kernel_columns
-from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
@@ -110,7 +110,7 @@ class Tree:
         self,
         structure: Structure,
         backend: Backend,
-        tightened: Tightened,
+        tightened: TightRelaxation,
         best: Routing,
         limits: TreeLimits,
     ) -> None:

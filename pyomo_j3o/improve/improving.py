@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pyomo_j3o.alternate.lagrangian import Surrogate, price
+from pyomo_j3o.alternate.lagrangian import Lagrangian, price
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.alternate.onloading import greedy
 from pyomo_j3o.alternate.params import GreedyParams
-from pyomo_j3o.certify.relaxation import Tightened
+from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.results import rounding
@@ -86,7 +86,7 @@ def improve(
     task: Task,
     x: BoolArray,
     prices: Sequence[FloatArray],
-    tightened: Tightened | None,
+    tightened: TightRelaxation | None,
     others: Sequence[BoolArray] = (),
 ) -> Iterator[Found]:
     """Yield better and better routings of one part, and bounds.
@@ -115,8 +115,8 @@ def improve(
         if not start.solved:
             return
         yield Found("", start, np.inf)
-        surrogates = [price(task.structure, vector) for vector in prices]
-        search = _Search(task, step, start, surrogates)
+        lagrangians = [price(task.structure, vector) for vector in prices]
+        search = _Search(task, step, start, lagrangians)
         if tightened is not None and not task.deadline.over:
             yield from search.near(tightened)
             if search.closed:
@@ -134,18 +134,20 @@ def improve(
 class _Search:
     """The best routing so far of one part, and what finds better ones."""
 
-    def __init__(self, task: Task, step: OffloadingStep, start: Routing, surrogates: list[Surrogate]) -> None:
+    def __init__(
+        self, task: Task, step: OffloadingStep, start: Routing, lagrangians: list[Lagrangian]
+    ) -> None:
         self.best = start
         self.bound = np.inf
         #: Whether a MILP solver has closed the gap.
         self.closed = False
         self._task = task
         self._step = step
-        self._surrogates = surrogates
+        self._lagrangians = lagrangians
         self._tried: set[bytes] = set()
         self._in_gaps = task.params.in_gaps
 
-    def near(self, tightened: Tightened) -> Iterator[Found]:
+    def near(self, tightened: TightRelaxation) -> Iterator[Found]:
         """Use the relaxation: come near the bound, then search by a MILP solver or by the tree."""
         self.bound = tightened.bound
         if self._is_far():
@@ -170,7 +172,7 @@ class _Search:
         far = self._task.params.far * max(abs(self.bound), 1e-9)
         return not self.best.feasible or self.bound - self.best.objective > far
 
-    def _approach(self, tightened: Tightened) -> Iterator[Routing]:
+    def _approach(self, tightened: TightRelaxation) -> Iterator[Routing]:
         """Descend from the rounded relaxation, or else from the best: a search from afar costs more."""
         params, n_x = self._task.params, self._task.structure.problem.n_onloading
         model, solution = tightened.model, tightened.solution
@@ -200,11 +202,11 @@ class _Search:
             yield from self._descent(found, Descent(params.descent, params.descent.patience))
 
     def _descent(self, start: Routing, descent: Descent) -> Iterator[Routing]:
-        return descend(self._step, start, self._surrogates, descent, self._task.deadline)
+        return descend(self._step, start, self._lagrangians, descent, self._task.deadline)
 
     # --- branch and bound on the kernel -------------------------------------------------------------------
 
-    def _branch(self, tightened: Tightened) -> Iterator[Routing]:
+    def _branch(self, tightened: TightRelaxation) -> Iterator[Routing]:
         task = self._task
         limits = TreeLimits(task.deadline, task.rel_gap, task.params.tree)
         tree = Tree(task.structure, task.backend, tightened, self.best, limits)
@@ -242,10 +244,10 @@ class _Search:
         params = self._task.greedy
         rounded = ((x > 0.5) & (candidate.upper > 0.5)) | (candidate.lower > 0.5)
         if np.any(np.abs(x - rounded) > INTEGRAL) or not structure.placeable(rounded):
-            surrogate = price(structure, candidate.duals[: structure.problem.n_rows])
-            rounded = greedy(surrogate, by_density=False, start=rounded, deadline=deadline, params=params)
+            lagrangian = price(structure, candidate.duals[: structure.problem.n_rows])
+            rounded = greedy(lagrangian, by_density=False, start=rounded, deadline=deadline, params=params)
             if not structure.placeable(rounded) and not deadline.over:
-                rounded = greedy(surrogate, by_density=False, deadline=deadline, params=params)
+                rounded = greedy(lagrangian, by_density=False, deadline=deadline, params=params)
         if not structure.placeable(rounded) or rounded.tobytes() in self._tried:
             return None
         self._tried.add(rounded.tobytes())
@@ -254,7 +256,7 @@ class _Search:
 
     # --- MILP solvers -------------------------------------------------------------------------------------
 
-    def _is_for_milp_at_first(self, tightened: Tightened) -> bool:
+    def _is_for_milp_at_first(self, tightened: TightRelaxation) -> bool:
         """Return whether the part is so small that a MILP solver gets it before the tree."""
         task, params = self._task, self._task.params.milp
         mixed = task.structure.mixed_matrix.nnz > 0
@@ -263,11 +265,11 @@ class _Search:
         open_gap = not self.best.feasible or gap > task.rel_gap * abs(self.best.objective)
         return task.mip_solvers is not None and small and open_gap and not task.deadline.over
 
-    def _solve_at_first(self, tightened: Tightened) -> Iterator[Routing]:
+    def _solve_at_first(self, tightened: TightRelaxation) -> Iterator[Routing]:
         nodes = self._task.params.milp.first_effort // max(tightened.model.matrix.nnz, 1)
         return self._milp(tightened, Limits(rel_gap=self._task.rel_gap, nodes=nodes), near_optimal=True)
 
-    def is_for_milp_at_last(self, tightened: Tightened) -> bool:
+    def is_for_milp_at_last(self, tightened: TightRelaxation) -> bool:
         """Return whether the gap is still so wide that a MILP solver gets the part: of flows, say."""
         task, best = self._task, self.best
         gap, nonzeros = self.bound - best.objective, tightened.model.matrix.nnz
@@ -276,14 +278,16 @@ class _Search:
             for wide, small in task.params.milp.last
         )
 
-    def solve_at_last(self, tightened: Tightened) -> Iterator[Routing]:
+    def solve_at_last(self, tightened: TightRelaxation) -> Iterator[Routing]:
         """Search on by a MILP solver."""
         best, params = self.best, self._task.params.milp
         strange = not best.feasible or self.bound - best.objective > params.strange * abs(best.objective)
         close = max(self._task.rel_gap, params.close_strange if strange else params.close)
         return self._milp(tightened, Limits(rel_gap=close, nodes=params.nodes))
 
-    def _milp(self, tightened: Tightened, limits: Limits, near_optimal: bool = False) -> Iterator[Routing]:
+    def _milp(
+        self, tightened: TightRelaxation, limits: Limits, near_optimal: bool = False
+    ) -> Iterator[Routing]:
         """Let a MILP solver search on from the best routing, and note whether it closed the gap."""
         task, best, n_x = self._task, self.best, self._task.structure.problem.n_onloading
         deadline, rel_gap = task.deadline, limits.rel_gap or 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_j3o.alternate.lagrangian import Surrogate, price
+from pyomo_j3o.alternate.lagrangian import Lagrangian, price
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, IntArray
@@ -45,7 +45,7 @@ class Descent:
 def descend(
     step: OffloadingStep,
     start: Routing,
-    surrogates: list[Surrogate],
+    lagrangians: list[Lagrangian],
     descent: Descent,
     deadline: Deadline,
 ) -> Iterator[Routing]:
@@ -60,7 +60,7 @@ def descend(
         The offloading step of a linear problem.
     start
         The routing to begin with; may be infeasible, its merit then counts.
-    surrogates
+    lagrangians
         F_α for price vectors known so far; the latest are kept in it.
     descent
         How far it goes.
@@ -72,10 +72,10 @@ def descend(
     if not best.solved:
         return
     reached = [best.merit]
-    surrogates.append(price(structure, start.duals))
+    lagrangians.append(price(structure, start.duals))
     while not deadline.over:
         neighbourhood = Neighbourhood(
-            structure, surrogates[-memory:], best.x, False, deadline, descent.params
+            structure, lagrangians[-memory:], best.x, False, deadline, descent.params
         )
         size = len(neighbourhood.moves)
         improved = doubled = False
@@ -87,7 +87,7 @@ def descend(
                 return
             if not len(candidates):
                 neighbourhood = Neighbourhood(
-                    structure, surrogates[-memory:], best.x, True, deadline, descent.params
+                    structure, lagrangians[-memory:], best.x, True, deadline, descent.params
                 )
                 size, doubled = len(neighbourhood.moves), True
                 continue
@@ -98,15 +98,15 @@ def descend(
             routing = _try(step, best, neighbourhood.moves, candidates, batch, deadline)
             if not routing.solved:
                 return
-            surrogates.append(price(structure, routing.duals))
-            del surrogates[:-memory]  # hundreds of LPs would otherwise hold hundreds of price vectors
+            lagrangians.append(price(structure, routing.duals))
+            del lagrangians[:-memory]  # hundreds of LPs would otherwise hold hundreds of price vectors
             if routing.better_than(best):
                 if routing.feasible and not best.feasible:
                     reached.clear()  # merits with a penalty in them are no measure any more
                 best, improved = routing, True
                 yield best
             else:
-                neighbourhood.learn(surrogates[-1:])
+                neighbourhood.learn(lagrangians[-1:])
                 if len(batch) == 1:
                     neighbourhood.moves.reach[batch[0]] = -np.inf
             reached.append(best.merit)

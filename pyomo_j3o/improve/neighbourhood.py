@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.alternate.lagrangian import Marginals, Surrogate, marginals
+from pyomo_j3o.alternate.lagrangian import Lagrangian, Marginals, marginals
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
@@ -56,7 +56,7 @@ class Neighbourhood:
     ----------
     structure
         Of a linear problem.
-    surrogates
+    lagrangians
         F_α for the price vectors known, the most telling last; at least one.
     x
         The placement, (N,) bool.
@@ -71,7 +71,7 @@ class Neighbourhood:
     def __init__(
         self,
         structure: Structure,
-        surrogates: Sequence[Surrogate],
+        lagrangians: Sequence[Lagrangian],
         x: BoolArray,
         double: bool = False,
         deadline: Deadline = NEVER,
@@ -84,7 +84,7 @@ class Neighbourhood:
         self._n = max(problem.n_onloading, 1)
         can_leave = x & (problem.onloading_lower < 0.5)
         can_enter = ~x & (problem.onloading_upper > 0.5)
-        latest = marginals(surrogates[-1:], x)
+        latest = marginals(lagrangians[-1:], x)
         listed = _doubles if double else _singles
         out, into = listed(structure, can_leave, can_enter, latest, params)
         moves = Moves(out, into, np.full(len(out), np.inf))
@@ -109,28 +109,28 @@ class Neighbourhood:
         ends = np.cumsum([len(some) for some in real])[:-1]
         for number, (some, part) in enumerate(zip(real, np.split(place, ends), strict=True)):
             self._place[number, some] = part + 1
-        self.learn(surrogates)
+        self.learn(lagrangians)
 
-    def learn(self, surrogates: Sequence[Surrogate]) -> None:
+    def learn(self, lagrangians: Sequence[Lagrangian]) -> None:
         """Lower the bounds of the moves by those of more price vectors."""
         moves = self.moves
         if not len(moves):
             return
         at_a_time = max(_AT_A_TIME // max(len(self.structure.opener_x), len(moves)), 1)
-        for first in range(0, len(surrogates), at_a_time):
+        for first in range(0, len(lagrangians), at_a_time):
             if self._deadline.over:
                 return
-            self._lower(surrogates[first : first + at_a_time])
+            self._lower(lagrangians[first : first + at_a_time])
 
-    def _lower(self, surrogates: Sequence[Surrogate]) -> None:
+    def _lower(self, lagrangians: Sequence[Lagrangian]) -> None:
         moves = self.moves
-        change = marginals(surrogates, self.x)
+        change = marginals(lagrangians, self.x)
         key = change.out * self._n + change.into
         place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
         same = self._keys[place] == key
-        interaction = np.zeros((len(surrogates), len(self._keys)))
+        interaction = np.zeros((len(lagrangians), len(self._keys)))
         np.add.at(interaction, (change.which[same], place[same]), change.interaction[same])
-        nothing = np.zeros((len(surrogates), 1))
+        nothing = np.zeros((len(lagrangians), 1))
         removal, addition = (np.hstack([gain, nothing]) for gain in (change.removal, change.addition))
         reach = np.repeat(change.bound[:, None], len(moves), axis=1)
         for k in range(2):
@@ -290,7 +290,7 @@ def _members(structure: Structure, chosen: BoolArray) -> tuple[IntArray, IntArra
 
 
 def _best(row: IntArray, variable: IntArray, worth: FloatArray, most: int) -> tuple[IntArray, IntArray]:
-    """Return, for each row, so many variables of most worth."""
+    """Return the `most` variables of each row that are worth most."""
     order = np.lexsort((-worth[variable], row))
     order = order[_rank(row[order]) < most]
     return row[order], variable[order]

@@ -150,7 +150,7 @@ class LinearProgram(Protocol):
     ) -> LPSolution:
         """Solve from the last basis within `time_limit` seconds.
 
-        It may stop as soon as the maximum is known to be below `cutoff`, or after so many simplex iterations.
+        It may stop as soon as the maximum is known to be below `cutoff`, or after n simplex iterations.
         """
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.lp.base import LinearModel
 
-#: The unit of rounding: no sum or product is off by more than this part of it.
+#: The unit of rounding: no sum or product is off by more than this fraction of it.
 UNIT = 2.0**-52
 
 

@@ -353,7 +353,7 @@ class _Basis:
     rows: int
 
     def extend(self, columns: int, rows: int) -> None:
-        """Let so many columns and rows more be known, and be out of it."""
+        """Extend a basis by n columns and m rows that are out of it."""
         wider = highspy.HighsBasis()
         wider.col_status = [*self.statuses.col_status, *[highspy.HighsBasisStatus.kLower] * columns]
         wider.row_status = [*self.statuses.row_status, *[highspy.HighsBasisStatus.kBasic] * rows]

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pyomo_j3o.certify.relaxation import (
-    whole_model,
-)
+from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.methods.own_rows import OwnRows
 from pyomo_j3o.mip import MIPModel

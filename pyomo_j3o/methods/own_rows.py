@@ -47,7 +47,7 @@ TIGHT = {
 }
 
 
-#: Where rows contradict one another by less than they may be missed by, a plan may use this part of it.
+#: Where rows contradict one another by less than they may be missed by, a plan may use this fraction of it.
 _WIDER = 0.9
 
 

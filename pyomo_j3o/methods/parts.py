@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.onloading import greedy_onloading
 from pyomo_j3o.certify.cutting import relax
-from pyomo_j3o.certify.relaxation import Relaxation, Tightened, together
+from pyomo_j3o.certify.relaxation import Relaxation, TightRelaxation, together
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray
@@ -60,7 +60,7 @@ class Parts:
                 context.deadline.require()
                 self.structures.append(analyse(part.problem, context.deadline))
         self.bounds = np.full(len(self.parts), np.inf)
-        self.tightened: list[Tightened | None] = [None] * len(self.parts)
+        self.tightened: list[TightRelaxation | None] = [None] * len(self.parts)
 
     def __len__(self) -> int:
         return len(self.parts)

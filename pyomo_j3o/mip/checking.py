@@ -30,14 +30,14 @@ _MARGIN, _MARGIN_OF_LARGEST = 1e-7, 1e-9
 #: An integer column with a smaller coefficient hardly counts beside feasibility tolerances of 1e-6.
 _SLIGHT = 1e-3
 
-#: A cost of less than so many times the tolerance of duals may be overlooked as a whole.
+#: A cost below this multiple of the tolerance of duals may be overlooked as a whole.
 _NEAR_TOLERANCE = 10.0
 
-#: Where neither bounds nor rows give a column an end, no better point is taken to be farther out than so many
-#: times what is farthest out in the point at hand.
+#: If neither bounds nor rows give a column an end, a better point counts as no farther out than this multiple
+#: of what is farthest out in the point at hand.
 _TIMES_THE_FARTHEST = 100.0
 
-#: So many times a point that overfills a whole row by its tolerance is cut off.
+#: A point that overfills a whole row by its tolerance is cut off at most this number of times.
 _ROUNDS = 50
 
 

@@ -65,7 +65,7 @@ _TIGHT = {
     "dual_feasibility_tolerance": 1e-10,
 }
 
-#: HiGHS's own. Its LPs have this part of the MIP's tolerance as that of their duals.
+#: HiGHS's own. The dual tolerance of its LPs is this fraction of the MIP's tolerance.
 _DEFAULT = {"mip_feasibility_tolerance": 1e-6, "dual_feasibility_tolerance": 1e-7}
 _OF_LPS = 0.1
 

@@ -72,7 +72,7 @@ class J3OSolutionLoader(SolutionLoader):
 
     def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
         """Return the values of the variables, or only of those named."""
-        return _only(self._inverse.values(self._x, self._y), vars_to_load)
+        return _restricted(self._inverse.values(self._x, self._y), vars_to_load)
 
     def get_duals(self, cons_to_load: Sequence[ConstraintData] | None = None) -> dict[ConstraintData, float]:
         """Return the duals of the last LP, placement fixed: change of the objective per unit of a row's side.
@@ -87,7 +87,7 @@ class J3OSolutionLoader(SolutionLoader):
     def get_reduced_costs(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
         """Return the reduced costs of the last LP, those of the fixed onloading variables included."""
         onloading, offloading = _reduced_costs(self._problem, self._x, self._y, self._known_duals())
-        return _only(self._inverse.reduced_costs(onloading, offloading), vars_to_load)
+        return _restricted(self._inverse.reduced_costs(onloading, offloading), vars_to_load)
 
     def _known_duals(self) -> FloatArray:
         return np.zeros(self._problem.n_rows) if self._duals is None else self._duals
@@ -173,7 +173,7 @@ class NoPlanLoader(NoSolutionSolutionLoader):
         raise NoReducedCostsError(f"{NoReducedCostsError.default_message} {self.err_msg}")
 
 
-def _only(values: ComponentMap, wanted: Sequence[VarData] | None) -> ComponentMap:
+def _restricted(values: ComponentMap, wanted: Sequence[VarData] | None) -> ComponentMap:
     return values if wanted is None else ComponentMap((variable, values[variable]) for variable in wanted)
 
 

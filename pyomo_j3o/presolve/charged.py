@@ -10,7 +10,7 @@ from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import Batches, BoolArray, FloatArray, IntArray, Plan, Problem
 from pyomo_j3o.core.results import Outcome
 
-#: A rate of less than this part of the largest of the plan is rounding, and makes no batch.
+#: A rate below this fraction of the largest one of the plan is rounding, and makes no batch.
 EMPTY = 1e-9
 
 
@@ -94,7 +94,7 @@ class Charged:
         number = entry_rows(arrivals)
         upper = problem.offloading_upper[arrivals.indices]
         by_bounds = np.bincount(number, arrivals.data * upper, minlength=len(self.batch))
-        # The window alone has room for so many, whatever the bounds.
+        # The window alone has room for no more, whatever the bounds.
         time = np.asarray(problem.offloading_rows[self.row[number], arrivals.indices]).ravel()
         room = np.maximum(problem.row_upper[self.row[number]], 0.0)
         by_room = np.zeros(len(self.batch))

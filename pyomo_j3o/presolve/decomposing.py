@@ -105,8 +105,8 @@ def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> S
     problem
         With or without products.
     smallest
-        Components of fewer columns share a part until it has so many: a model of thousands of them does not
-        become thousands of LPs, and a whole with fewer columns is one part.
+        Components of fewer columns share a part until it has this number. A model of thousands of them does
+        not become thousands of LPs, and a whole with fewer columns is one part.
     """
     m, n_x = problem.n_rows, problem.n_onloading
     if n_x and n_x + problem.n_offloading < smallest:

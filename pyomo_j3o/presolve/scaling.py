@@ -171,6 +171,14 @@ def _times(matrix: sparse.csr_array, unit: FloatArray) -> sparse.csr_array:
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
+def _rows_times(matrix: sparse.csr_array, factors: FloatArray) -> sparse.csr_array:
+    """Return the matrix with every row multiplied by its factor."""
+    # A product of sparse matrices would leave the indices of a row unsorted. As other matrices share them,
+    # sorting one matrix would then spoil another.
+    data = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
 def scale_rows(problem: Problem) -> Scaling:
     """Multiply rows by powers of two, exactly, so that their largest coefficient is near 1.
 
@@ -193,11 +201,10 @@ def scale_rows(problem: Problem) -> Scaling:
     unit_of_y = np.ones(problem.n_offloading)
     if np.all(factors == 1.0):
         return Scaling(problem, factors, unit_of_y)
-    matrix = sparse.dia_array((factors[None, :], [0]), shape=(len(factors), len(factors)))
     scaled = replace(
         problem,
-        onloading_rows=sparse.csr_array(matrix @ problem.onloading_rows),
-        offloading_rows=sparse.csr_array(matrix @ problem.offloading_rows),
+        onloading_rows=_rows_times(problem.onloading_rows, factors),
+        offloading_rows=_rows_times(problem.offloading_rows, factors),
         row_lower=problem.row_lower * factors,
         row_upper=problem.row_upper * factors,
         products=_scaled_products(problem.products, np.append(factors, 1.0)),

@@ -200,7 +200,6 @@ def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) ->
     paid = np.flatnonzero(costly & ~known.never)
     more = _more_rows(known, payer, paid, tie, column)
     new_row = np.where(keep_row, np.cumsum(keep_row) - 1, -1)
-    n_rows = int(keep_row.sum())
     x_rows, y_rows = _kept_rows(known, new_row, (target, int(stays.sum())), more, keep_y)
     lower = problem.onloading_lower.copy()
     lower[batches.indicator[more.always]] = 1.0
@@ -228,7 +227,7 @@ def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) ->
         setup=known.setup[paid],
         idle_if_empty=(owner[paid] < 0) & known.clean[paid] | ((owner == known.own) & (owner >= 0))[paid],
         opening=opening[opening >= 0],
-        budget=n_rows + np.arange(more.n_budgets),
+        budget=int(keep_row.sum()) + np.arange(more.n_budgets),
         never=known.never,
         free=known.clean,
         stands_for=np.where(gone & (owner >= 0), payer, -1),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.matrices import entry_rows
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Plan, Problem, largest_entries
+from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.presolve.params import PropagationParams
-from pyomo_j3o.presolve.reduction import SameColumns
 
 #: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
 _GRAIN = 1e-13
@@ -20,10 +20,10 @@ _GRAIN = 1e-13
 #: A bound farther out than this stands for none.
 _NO_BOUND = 1e7
 
-#: So many times what a row needs, an M is huge.
+#: An M is huge if it is more than this multiple of what the row needs.
 _HUGE = 100.0
 
-#: A tightened coefficient of x is no smaller than this part of the largest one of y in the row.
+#: A tightened coefficient of x is no smaller than this fraction of the largest one of y in the row.
 _LEAST = 1e-3
 
 
@@ -77,11 +77,53 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
     )
 
 
-def shrink_big_m(problem: Problem) -> SameColumns:
+@dataclass(frozen=True, slots=True)
+class SmallerM:
+    """A reduction to smaller coefficients of x in some rows.
+
+    Attributes
+    ----------
+    problem, original : Problem
+        With the same columns and rows.
+    changed : row numbers
+        Rows that are not the same. Each holds one x.
+    """
+
+    problem: Problem
+    original: Problem
+    changed: IntArray
+
+    def reduce(self, plan: Plan) -> Plan:
+        """Return the plan: columns and units are the same."""
+        return plan
+
+    def restore_plan(self, plan: Plan) -> Plan:
+        """Return the plan: columns and units are the same."""
+        return plan
+
+    def restore(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with duals of 0 where a row binds with the smaller M alone.
+
+        Such a row has room in the original, so that nothing is to be paid for it. Within a solver's
+        tolerances, what binds is the bound of y from which the smaller M comes.
+        """
+        plan, duals, rows = outcome.plan, outcome.duals, self.changed
+        if plan is None or duals is None or not np.any(duals[rows]):
+            return outcome
+        original, x = self.original, plan.x.astype(float)
+        body = original.onloading_rows[rows] @ x + original.offloading_rows[rows] @ plan.y
+        room = np.minimum(original.row_upper[rows] - body, body - original.row_lower[rows])
+        duals = duals.copy()
+        duals[rows[room > 0.5 * largest_entries(original.onloading_rows[rows])]] = 0.0
+        return replace(outcome, duals=duals)
+
+
+def shrink_big_m(problem: Problem) -> SmallerM:
     """Bring every huge M of a row over one x down to what the row needs.
 
     Some best plan stays, and no plan is new. Whatever looks at the rows then sees how much an x really opens,
-    and no fraction of an x within a solver's tolerance of 0 opens anything that counts.
+    and no fraction of an x within a solver's tolerance of 0 opens anything that counts. Duals that come back
+    prove the same where bounds of y imply the smaller M. Where other rows imply it, they may prove less.
 
     Parameters
     ----------
@@ -97,7 +139,7 @@ def shrink_big_m(problem: Problem) -> SameColumns:
     if problem.batches is not None:
         huge[problem.batches.row] = False
     if not huge.any():
-        return SameColumns(problem, problem.n_rows)
+        return SmallerM(problem, problem, np.flatnonzero(huge))
     data = np.where(huge[row], after.data, before.data)
     smaller = replace(
         problem,
@@ -105,7 +147,7 @@ def shrink_big_m(problem: Problem) -> SameColumns:
         row_lower=np.where(huge, tight.row_lower, problem.row_lower),
         row_upper=np.where(huge, tight.row_upper, problem.row_upper),
     )
-    return SameColumns(smaller, problem.n_rows)
+    return SmallerM(smaller, problem, np.flatnonzero(huge))
 
 
 def row_ends(

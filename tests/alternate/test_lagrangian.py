@@ -96,10 +96,10 @@ def test_marginals_are_the_differences_of_f(problem, data):
     """Additions, removals and exchanges are exact where each y has one gate, an x one y per group."""
     structure = analyse(problem)
     n = problem.n_onloading
-    surrogates = [price(structure, draw_prices(data, problem)) for _ in range(2)]
+    lagrangians = [price(structure, draw_prices(data, problem)) for _ in range(2)]
     x = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
-    change = marginals(surrogates, x)
-    for b, surrogate in enumerate(surrogates):
+    change = marginals(lagrangians, x)
+    for b, surrogate in enumerate(lagrangians):
 
         def difference(*flipped, surrogate=surrogate):
             other = x.copy()
@@ -168,8 +168,8 @@ def test_no_move_reaches_more_than_its_bound(kind, double, data):
     n = problem.n_onloading
     x = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     x = (x & (problem.onloading_upper > 0.5)) | (problem.onloading_lower > 0.5)
-    surrogates = [price(structure, draw_prices(data, problem)) for _ in range(2)]
-    moves = Neighbourhood(structure, surrogates, x, double).moves
+    lagrangians = [price(structure, draw_prices(data, problem)) for _ in range(2)]
+    moves = Neighbourhood(structure, lagrangians, x, double).moves
     for out, into, reach in zip(moves.out, moves.into, moves.reach, strict=True):
         other = x.copy()
         other[out[out >= 0]] = False

@@ -31,10 +31,10 @@ def improved(problem, x, deadline=NEVER):
     return x
 
 
-def end_of_descent(step, start, surrogates, double=True, deadline=NEVER):
+def end_of_descent(step, start, lagrangians, double=True, deadline=NEVER):
     """Return the routing at which a descent ends."""
     descent = Descent(DescentParams(), DescentParams().patience, double=double)
-    for found in descend(step, start, surrogates, descent, deadline):
+    for found in descend(step, start, lagrangians, descent, deadline):
         assert found.better_than(start)
         start = found
     return start
@@ -110,9 +110,9 @@ def test_two_small_ones_for_a_large_one_and_back(bits):
         problem = knapsack(large)
         structure = analyse(problem)
         step = OffloadingStep(structure, HighsBackend())
-        surrogates = [price(structure, np.zeros(problem.n_rows))]
-        single = end_of_descent(step, step(bits(start)), list(surrogates), double=False)
-        double = end_of_descent(step, step(bits(start)), list(surrogates))
+        lagrangians = [price(structure, np.zeros(problem.n_rows))]
+        single = end_of_descent(step, step(bits(start)), list(lagrangians), double=False)
+        double = end_of_descent(step, step(bits(start)), list(lagrangians))
         step.close()
         assert np.array_equal(single.x, bits(start))
         assert np.array_equal(double.x, bits(end))

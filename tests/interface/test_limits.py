@@ -84,7 +84,7 @@ def test_cuts_hold_in_blocks_of_any_size_and_however_little_is_lifted(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(covers, "_CELLS", cells)
         params = CoverParams(lifting=lifting)
-        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), Looks(looks, 1.0), params)
+        cuts, limit = separate(knapsacks_of(rows, 7), np.array(x), deadline=Looks(looks, 1.0), params=params)
     for point in itertools.product([0.0, 1.0], repeat=7):
         if all(sum(w * point[i] for i, w in row.items()) <= budget for row, budget in rows):
             assert np.all(cuts @ np.array(point) <= limit + 1e-9)
