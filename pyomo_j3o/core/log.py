@@ -17,6 +17,11 @@ _HEADER = (
 )
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: "1 row", "2 rows"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
 class Log:
     """Writes to every stream; a log without streams does nothing.
 

@@ -6,17 +6,17 @@ given, and `verdict` says how a solve ended: the checks of its plan, Pyomo's res
 
 from pyomo.contrib.solver.common.factory import SolverFactory
 
-from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, LegacyJ3O
+from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, LegacyJ3O, for_factory
 from pyomo_j3o.interface.solver import J3O, BatchingJ3O, ExactJ3O
 
 # Each registration enters both factories of Pyomo.
 SolverFactory.register(
     "j3o", doc="J3O: joint onloading (placement) and offloading (routing), with a proven bound"
-)(J3O, LegacyJ3O)
+)(J3O, for_factory(LegacyJ3O))
 SolverFactory.register("j3o.baj3o", doc="J3O with batching windows: set-up of batches by BAJ3O's surrogate")(
-    BatchingJ3O, LegacyBatchingJ3O
+    BatchingJ3O, for_factory(LegacyBatchingJ3O)
 )
 SolverFactory.register(
     "j3o.exact",
     doc="The model of J3O as a MILP or MIQCP, by Gurobi, HiGHS or SCIP, with J3O's plan as a start",
-)(ExactJ3O, LegacyExactJ3O)
+)(ExactJ3O, for_factory(LegacyExactJ3O))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TextIO
 
@@ -59,7 +59,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "options" and name in self.__dict__:
-            self.options.update(value)
+            self.options.update(_as_mapping(value))
         else:
             super().__setattr__(name, value)
 
@@ -202,3 +202,50 @@ class LegacyBatchingJ3O(LegacyJ3O, BatchingJ3O):
 
     CONFIG = BatchingJ3O.CONFIG
     name = BatchingJ3O.name
+
+
+class RefusedOptions:
+    """What the classic factory returns where an option was refused: every use raises the `OptionError`.
+
+    Pyomo's factory turns all that a constructor raises into a traceback in the log, and returns a solver
+    whose errors no longer name the option.
+
+    Parameters
+    ----------
+    message
+        Of the error.
+    """
+
+    def __init__(self, message: str) -> None:
+        object.__setattr__(self, "_message", message)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise OptionError(self._message)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise OptionError(self._message)
+
+    def __bool__(self) -> bool:
+        raise OptionError(self._message)
+
+    def __enter__(self) -> Any:
+        raise OptionError(self._message)
+
+    def __exit__(self, *error: object) -> None:
+        """Have nothing to close."""
+
+
+def for_factory(solver: type[LegacyJ3O]) -> Callable[..., LegacyJ3O | RefusedOptions]:
+    """Return what the classic factory is to call: the class, with refused options told at once and at use."""
+
+    def create(**kwds: Any) -> LegacyJ3O | RefusedOptions:
+        try:
+            return solver(**kwds)
+        except OptionError as error:
+            logger.warning("SolverFactory(%r): %s", solver.name, error)
+            return RefusedOptions(str(error))
+
+    create.__doc__ = solver.__doc__
+    return create

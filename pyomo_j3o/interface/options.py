@@ -172,8 +172,28 @@ _REDECLARED: tuple[tuple[str, Any, Any], ...] = (
 )
 
 
+class _SolverOptions(ConfigDict):
+    """The options of the solver behind j3o, by the names that it has for them."""
+
+    __slots__ = ()
+
+    def set_value(self, value: Any, skip_implicit: bool = False) -> Any:
+        """Take a mapping of names and values, or a string of them; refuse all else with a remedy."""
+        try:
+            given = dict(value) if isinstance(value, Mapping) else value
+            return super().set_value(given, skip_implicit)
+        except ValueError:
+            raise OptionError(
+                f"solver_options={value!r} is not a dictionary of the solver's own options; give one, as "
+                "{'presolve': 'off'}"
+            ) from None
+
+
 class J3OConfig(BranchAndBoundConfig):
-    """The options of j3o; those not named here are Pyomo's own."""
+    """The options of j3o; those not named here are Pyomo's own.
+
+    An unknown option, or a value that an option does not take, is an `OptionError` in the line that gives it.
+    """
 
     def __init__(
         self,
@@ -190,6 +210,28 @@ class J3OConfig(BranchAndBoundConfig):
             text = self.get(name)._description
             del self[name]
             self.declare(name, _Option(default=default, domain=domain, description=text))
+        text = self.get("solver_options")._description
+        del self["solver_options"]
+        self.declare("solver_options", _SolverOptions(implicit=True, description=text))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        with option_errors():
+            super().__setattr__(name, value)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        with option_errors():
+            super().__setitem__(name, value)
+
+    def add(self, name: str, config: Any, **kwds: Any) -> Any:
+        """Refuse what is no option: an assignment to an unknown name arrives here."""
+        raise OptionError(_unknown(self, name))
+
+    def set_value(self, value: Any, skip_implicit: bool = False) -> Any:
+        """Take a mapping of options and their values."""
+        if isinstance(value, Mapping) and not skip_implicit:
+            require_known(self, value)
+        with option_errors():
+            return super().set_value(value, skip_implicit)
 
 
 def preset(algorithm: str) -> J3OConfig:

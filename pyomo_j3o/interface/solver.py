@@ -20,7 +20,7 @@ from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
-from pyomo_j3o.core.log import Log
+from pyomo_j3o.core.log import Log, counted
 from pyomo_j3o.core.problem import BoolArray, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings, relative_gap
 from pyomo_j3o.core.version import __version__
@@ -371,12 +371,12 @@ def _log_sizes(model: BlockData, problem: Problem, backend: Backend, log: Log) -
     named = "" if model.name == "unknown" else f" on '{model.name}'"
     log.line(f"J3O {__version__}{named}")
     log.line(
-        f"{problem.n_onloading} onloading and {problem.n_offloading} offloading variables, "
-        f"{problem.n_rows} rows, {problem.n_nonzeros} nonzeros"
+        f"{problem.n_onloading} onloading and {counted(problem.n_offloading, 'offloading variable')}, "
+        f"{counted(problem.n_rows, 'row')}, {counted(problem.n_nonzeros, 'nonzero')}"
     )
     if problem.batches is not None:
         windows = len(np.unique(problem.batches.row))
-        log.line(f"Batching windows: {windows}, with {len(problem.batches)} batches")
+        log.line(f"Batching windows: {windows}, with {counted(len(problem.batches), 'batch', 'batches')}")
     log.line(f"LP solver: {backend.description}")
 
 

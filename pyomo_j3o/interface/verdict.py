@@ -12,6 +12,7 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.objective import Objective, minimize
 
 from pyomo_j3o.core.problem import (
+    OBJECTIVE,
     BoolArray,
     FloatArray,
     Plan,
@@ -44,6 +45,9 @@ _CONDITIONS = {
     Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
     Ending.UNBOUNDED: TerminationCondition.unbounded,
 }
+
+#: An objective is near 0 if the distance to its bound is at most this fraction of its absolute terms.
+_SMALL = 0.01
 
 #: What ends the alternation, and not what follows it.
 _OF_ALTERNATION = (
@@ -251,16 +255,49 @@ def explanation(ended: Ended, config: Any, model: BlockData) -> str:
 def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
     """Return what is said of a solve with a plan."""
     outcome = ended.outcome
-    gap = relative_gap(plan.objective, outcome.bound)
+    bound = max(outcome.bound, plan.objective)
+    gap, distance = relative_gap(plan.objective, bound), bound - plan.objective
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
-    value = f"objective {ended.sense * plan.objective + 0.0:.8g}"
+    terms = _size_of_terms(ended.problem, plan) if isinstance(ended, Solved) else 0.0
+    near_zero = 1.0 < gap < np.inf and distance <= _SMALL * terms
+    if near_zero:
+        # Relative to an objective that its terms cancel to 0, every gap is huge.
+        certainty = f"at most {_rounded_up(distance)} from the best"
+    rounding_alone = near_zero and abs(plan.objective) <= 4.0 * np.finfo(float).eps * terms
+    value = f"objective {0.0 if rounding_alone else ended.sense * plan.objective + 0.0:.8g}"
     if outcome.ending is Ending.GAP:
-        within = f" within rel_gap={config.rel_gap:g}" if gap > 1e-4 and gap <= config.rel_gap else ""
-        return f"Optimal{within}: {value}, {certainty}, proven."
+        proven = "" if near_zero else ", proven"
+        return f"Optimal{_within(gap, distance, config)}: {value}, {certainty}{proven}."
     cause = f"ended by: {outcome.ending.value}"
     if outcome.steps and outcome.ending in _OF_ALTERNATION:
         cause = f"the alternation {cause}; the improvement by its limit of effort"
     return f"Feasible plan: {value}, {certainty}; {cause}."
+
+
+def _within(gap: float, distance: float, config: Any) -> str:
+    """Return the gap that was asked for, where it alone makes the plan optimal."""
+    if gap <= 1e-4:
+        return ""
+    if gap <= config.rel_gap:
+        return f" within rel_gap={config.rel_gap:g}"
+    return f" within abs_gap={config.abs_gap:g}" if distance <= (config.abs_gap or 0.0) else ""
+
+
+def _size_of_terms(problem: Problem, plan: Plan) -> float:
+    """Return the sum of the absolute terms of the objective at a plan, in the user's units."""
+    products, x, y = problem.products, plan.x.astype(float), plan.y
+    mine = products.row == OBJECTIVE
+    terms = products.coefficient[mine] * x[products.onloading[mine]] * y[products.offloading[mine]]
+    total = abs(problem.objective_constant) + np.abs(terms).sum()
+    total += np.abs(problem.onloading_objective) @ x + np.abs(problem.offloading_objective) @ np.abs(y)
+    return float(total)
+
+
+def _rounded_up(distance: float) -> str:
+    """Return a distance with two digits, rounded up: what it is at most."""
+    step = 10.0 ** (math.floor(math.log10(distance)) - 1)
+    most = math.ceil(distance / step - 1e-9) * step
+    return f"{most:.1e}" if most < 1e-4 else f"{most:.12g}"
 
 
 def _of_ray(solved: Solved, model: BlockData) -> str:

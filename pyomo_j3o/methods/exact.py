@@ -9,8 +9,18 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o.alternate.stopping import first_of, gap_closed
+<<<<<<< HEAD
 from pyomo_j3o.certify.relaxation import bound_of_columns, relaxation_model, unbounded_columns, with_ends
 from pyomo_j3o.core.log import Log
+=======
+from pyomo_j3o.certify.relaxation import (
+    bound_of_columns,
+    relaxation_model,
+    unbounded_columns,
+    with_ends,
+)
+from pyomo_j3o.core.log import Log, counted
+>>>>>>> h16-F
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap
 from pyomo_j3o.errors import BackendError
@@ -190,7 +200,7 @@ class _Run:
         self._take_start(found)
         if not insist and self._is_left_alone(found):
             self.alone = True
-            self._without = f"its gap tells that {solver.title} is better left to itself"
+            self._without = self._why_left_alone(solver)
         plan = self.incumbent.plan
         if plan is not None and self.settings.closed(plan.objective, self.progress.bound):
             return Ending.GAP
@@ -218,6 +228,15 @@ class _Run:
         gap = relative_gap(self.incumbent.objective, self.progress.bound)
         return gap > high or (gap < low and not found.steps)
 
+    def _why_left_alone(self, solver: MIPSolver) -> str:
+        """Return the gap of J3O's plan, and the limit that it is beyond."""
+        low, high = self.params.worth_improving
+        gap = relative_gap(self.incumbent.objective, self.progress.bound)
+        if gap > high:
+            size = f"gap of {100 * gap:.3g}%" if np.isfinite(gap) else "plan has no bound: its gap"
+            return f"J3O's {size} is above {100 * high:g}%: the relaxation says little"
+        return f"J3O's gap of {100 * gap:.3g}% is below {100 * low:g}%: {solver.title} is faster alone"
+
     def tell_start(self, solver: MIPSolver) -> None:
         """Log what the MIP solver starts from, or why from nothing."""
         log, problem = self.context.log, self.instance.problem
@@ -240,7 +259,7 @@ class _Run:
             for value in (objective, max(self.progress.bound, objective))
         )
         self.context.log.line(
-            f"{solver.title} ended: incumbent {incumbent}, bound {proven}, {self.nodes} nodes, "
+            f"{solver.title} ended: incumbent {incumbent}, bound {proven}, {counted(self.nodes, 'node')}, "
             f"{self.context.timings.elapsed():.2f}s"
         )
 
@@ -357,7 +376,10 @@ class _Run:
         instance, settings, log = self.instance, self.settings, self.context.log
         if instance.linear is None or self.context.deadline.over:
             return Ending.GAP
-        log.line("The MIP solver's answer is not beyond its tolerances; j3o goes on by itself")
+        log.line(
+            "The MIP solver's gap is within its tolerances and proves nothing; "
+            "j3o continues with its own branch and bound."
+        )
         if self.incumbent.plan is not None:
             settings = replace(settings, start=self.incumbent.plan.x)
         try:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import FloatArray, IntArray, Plan, Problem
 from pyomo_j3o.core.results import Cuts, Ending, rounding
@@ -257,10 +258,10 @@ class MIPParts:
         """Log what the solver gets."""
         linear, products = state.model.linear, len(state.model.products)
         which = f" on part {state.number} of {len(self.states)}" if len(self.states) > 1 else ""
-        self._context.log.line(
-            f"{solver.title}{which}: {linear.n_rows} rows, {linear.n_columns} columns, "
-            f"{linear.matrix.nnz} nonzeros" + (f", {products} products" if products else "")
-        )
+        sizes = [counted(linear.n_rows, "row"), counted(linear.n_columns, "column")]
+        sizes += [counted(linear.matrix.nnz, "nonzero")]
+        sizes += [counted(products, "product")] if products else []
+        self._context.log.line(f"{solver.title}{which}: {', '.join(sizes)}")
 
     def _take(self, state: PartState, found: MIPSolution) -> None:
         """Take over what the solver found of a part."""

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from pyomo_j3o.core.log import Log
+from pyomo_j3o.core.log import Log, counted
 from pyomo_j3o.core.results import Record
 
 
@@ -24,3 +24,9 @@ def test_a_routing_that_time_ended_is_not_called_infeasible(objective, in_time, 
     Log([stream]).iteration(record(objective), in_time)
     assert said in stream.getvalue()
     assert ("infeasible" in stream.getvalue()) == (said == "infeasible")
+
+
+def test_one_is_singular():
+    """A number stands before the noun that it asks for."""
+    assert [counted(number, "row") for number in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert [counted(number, "batch", "batches") for number in (1, 2)] == ["1 batch", "2 batches"]

@@ -7,6 +7,7 @@ import pickle
 import pyomo.environ as pyo
 import pytest
 from pyomo.common.errors import ApplicationError
+from pyomo.contrib.solver.common.factory import SolverFactory as new_of
 from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
 from pyomo.opt import SolverStatus, TerminationCondition, check_optimal_termination
 from solver_models import (
@@ -330,7 +331,7 @@ def test_an_interrupt_is_reported():
 
 @pytest.mark.parametrize(("name", "value"), [("bogus", 1), ("algorithm", "magic"), ("max_iterations", 0)])
 def test_an_unknown_option_or_value_is_an_error_where_it_is_given(name, value, caplog):
-    """Everywhere it raises OptionError; Pyomo's classic factory turns that into a warning."""
+    """Everywhere it raises OptionError; after Pyomo's classic factory, any use of the solver does."""
     opt, m = classic(), with_marks(two_servers())
     before = snapshot(m)
     with pytest.raises(OptionError, match=name):
@@ -348,8 +349,62 @@ def test_an_unknown_option_or_value_is_an_error_where_it_is_given(name, value, c
     with pytest.raises(OptionError, match=name):
         type(opt)(options={name: value})
     assert snapshot(m) == before
-    pyo.SolverFactory("j3o", **{name: value})
+    refused = pyo.SolverFactory("j3o", **{name: value})
     assert name in caplog.text
+    assert "Traceback" not in caplog.text
+    uses = [
+        lambda: refused.solve(m),
+        lambda: refused.available(exception_flag=False),
+        lambda: refused.options,
+        lambda: setattr(refused, "options", {}),
+        lambda: bool(refused),
+        refused.__enter__,
+    ]
+    for use in uses:
+        with pytest.raises(OptionError, match=name):
+            use()
+
+
+@pytest.mark.parametrize("name", ["j3o", "j3o.baj3o", "j3o.exact"])
+def test_options_by_other_names_are_told_in_the_line_that_gives_them(name, caplog):
+    """In `config`, in `options` and in the classic factory, with the name that may be meant."""
+    meant = "did you mean 'max_iterations'"
+    for opt in (new_of(name), pyo.SolverFactory(name)):
+        with pytest.raises(OptionError, match=meant):
+            opt.config.max_iter = 3
+        with pytest.raises(OptionError, match=meant):
+            opt.config["max_iter"] = 3
+        with pytest.raises(OptionError, match=meant):
+            opt.config.set_value({"max_iter": 3})
+        with pytest.raises(OptionError, match="working_dir"):
+            opt.config.working_dir = 3
+        opt.config.max_iterations = 7
+        assert opt.config.max_iterations == 7
+    with pytest.raises(OptionError, match="options=5 cannot be read"):
+        opt.options = 5
+    with pytest.raises(OptionError, match=meant):
+        pyo.SolverFactory(name, max_iter=3).solve(two_servers())
+    assert meant in caplog.text
+
+
+@pytest.mark.parametrize("value", [5, "off", [1]])
+def test_solver_options_that_are_no_dictionary_are_told_with_a_remedy(value):
+    """Wherever they are given."""
+    opt, m = classic(), with_marks(two_servers())
+    uses = [
+        lambda: opt.solve(m, solver_options=value),
+        lambda: setattr(opt.config, "solver_options", value),
+        lambda: setattr(opt.options, "solver_options", value),
+        lambda: type(opt)(solver_options=value),
+        lambda: new_of("j3o", solver_options=value),
+        lambda: new_of("j3o").solve(m, solver_options=value),
+    ]
+    for use in uses:
+        with pytest.raises(OptionError, match=r"solver_options=.* is not a dictionary .*; give one"):
+            use()
+    opt.config.solver_options = {"presolve": "off"}
+    opt.config.solver_options["simplex_strategy"] = 4
+    assert opt.config.solver_options.value() == {"presolve": "off", "simplex_strategy": 4}
 
 
 def test_errors_of_the_model_come_out_as_they_are():

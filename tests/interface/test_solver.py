@@ -650,3 +650,14 @@ def test_numbers_of_the_log_keep_their_zeros():
     out = io.StringIO()
     Log([out]).bound(0.25, 1.0)
     assert "0.25000000" in out.getvalue()
+
+
+def test_the_log_counts_one_in_the_singular():
+    """A model of one row and one offloading variable is not one of "1 rows"."""
+    m, log = pyo.ConcreteModel(), io.StringIO()
+    m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 1))
+    m.link = pyo.Constraint(expr=m.y <= m.x)
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    new(tee=log).solve(m)
+    assert "\n1 onloading and 1 offloading variable, 1 row, 2 nonzeros\n" in log.getvalue()

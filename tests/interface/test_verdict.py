@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 
+import numpy as np
 import pyomo.environ as pyo
 import pytest
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
@@ -25,7 +26,12 @@ from solver_models import (
 )
 
 from pyomo_j3o import annotate
+from pyomo_j3o.core.problem import Plan
+from pyomo_j3o.core.results import Ending, Outcome
+from pyomo_j3o.interface.options import J3OConfig
+from pyomo_j3o.interface.verdict import Solved, explanation
 from pyomo_j3o.library import small_example, taskonomy
+from pyomo_j3o.modeling.compiler import compile_model
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +245,42 @@ def test_an_objective_of_nothing_is_printed_as_0(algorithm):
     assert "objective 0," in results.extra_info.message
     assert math.copysign(1, results.incumbent_objective) == 1
     assert not re.search(r"-0\.?0*(?![\d.e])", log.getvalue())
+
+
+@pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize])
+def test_near_an_objective_of_0_the_message_gives_the_distance(sense):
+    """Where terms of millions cancel to 0, a bound of 4.04e-7 is no gap of 40,000 %."""
+    sign = 1 if sense == pyo.maximize else -1
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 5))
+    m.link = pyo.Constraint(expr=m.y <= m.x)
+    m.gain = pyo.Objective(expr=sign * (1e6 * m.x + m.y - 1e6 - 1), sense=sense)
+    annotate(m, onloading=m.x, offloading=m.y)
+    problem, inverse = compile_model(m)
+
+    def message(objective, bound, ending, **options):
+        plan = Plan(np.array([True]), np.array([1.0]), objective)
+        solved = Solved(
+            algorithm="j3o",
+            sense=float(sign),
+            outcome=Outcome(plan, bound, ending),
+            problem=problem,
+            inverse=inverse,
+            unit=1.0,
+        )
+        return explanation(solved, J3OConfig()(value=options), m)
+
+    feasible = message(0.0, 4.04e-7, Ending.FIXED_POINT)
+    assert feasible.startswith("Feasible plan: objective 0, at most 4.1e-07 from the best; ended by:")
+    within = message(0.0, 4.04e-7, Ending.GAP, abs_gap=1)
+    assert within == "Optimal within abs_gap=1: objective 0, at most 4.1e-07 from the best."
+    # Rounding of such sums is no objective.
+    assert "objective 0, at most 4.1e-07" in message(-2e-10, 4.04e-7, Ending.FIXED_POINT)
+    assert "at most 13 from the best" in message(-1.0, 11.5, Ending.FIXED_POINT)
+    # The terms are small, too, beside this distance: then the gap is one.
+    assert "gap 250000100.00%" in message(-1.0, 2.5e6, Ending.FIXED_POINT)
+    assert message(100.0, 101.0, Ending.GAP, abs_gap=1) == (
+        f"Optimal within abs_gap=1: objective {100 * sign}, gap 1.00%, proven."
+    )
+    # A bound that the plan beats by rounding is met.
+    assert "gap 0.00%" in message(0.0, -1e-9, Ending.GAP)

@@ -2,9 +2,11 @@
 
 import io
 import pickle
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import exact_models
 import numpy as np
@@ -705,8 +707,15 @@ def test_a_model_that_is_mostly_placement_gets_no_start_unless_asked(monkeypatch
     assert alone.incumbent_objective == pytest.approx(asked.incumbent_objective, rel=2e-4)
 
 
-@pytest.mark.parametrize("range_", [(0.5, 1.0), (0.0, 1e-9)], ids=["nearly integral", "says little"])
-def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_):
+@pytest.mark.parametrize(
+    ("range_", "why"),
+    [
+        ((0.5, 1.0), r"J3O's gap of [\d.]+% is below 50%: HiGHS is faster alone"),
+        ((0.0, 1e-9), r"J3O's gap of [\d.]+% is above 1e-07%: the relaxation says little"),
+    ],
+    ids=["nearly integral", "says little"],
+)
+def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_, why):
     """J3O's plan stays the fallback where its gap says that the solver does better without it."""
     change_params(monkeypatch, start_params(worth_improving=range_))
     handed_over, solve = [], mip.HighsMIP.solve
@@ -716,14 +725,30 @@ def test_a_plan_that_is_no_help_is_kept_but_not_handed_over(monkeypatch, range_)
         return mip.MIPSolution.without_values(LPStatus.TIME_LIMIT)
 
     monkeypatch.setattr(mip.HighsMIP, "solve", nothing)
-    results = exact(mip_solver="highs").solve(taskonomy())
+    log = io.StringIO()
+    results = exact(mip_solver="highs", tee=log).solve(taskonomy())
     assert handed_over == [None]
+    assert re.search(rf"^MIP start: none \({why}\)$", log.getvalue(), re.MULTILINE)
     assert results.incumbent_objective is not None
     assert results.extra_info.mip_start_objective is None
     assert results.solution_status == SolutionStatus.feasible
     assert not results.extra_info.improvement
     monkeypatch.setattr(mip.HighsMIP, "solve", solve)
     results = exact(mip_solver="highs").solve(taskonomy())
+    assert results.solution_status == SolutionStatus.optimal
+
+
+def test_the_log_says_that_a_gap_within_tolerances_proves_nothing(monkeypatch):
+    """Where the MIP solver's bound is none, the log says who continues, and proves a bound."""
+    solve, log = mip.HighsMIP.solve, io.StringIO()
+    monkeypatch.setattr(mip.HighsMIP, "solve", lambda *given: replace(solve(*given), bound=np.inf, nodes=1))
+    results = exact(mip_solver="highs", tee=log).solve(two_servers())
+    text = log.getvalue()
+    assert (
+        "The MIP solver's gap is within its tolerances and proves nothing; "
+        "j3o continues with its own branch and bound.\n"
+    ) in text
+    assert ", 1 node, " in text
     assert results.solution_status == SolutionStatus.optimal
 
 
