@@ -9,18 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o.alternate.stopping import first_of, gap_closed
-<<<<<<< HEAD
 from pyomo_j3o.certify.relaxation import bound_of_columns, relaxation_model, unbounded_columns, with_ends
-from pyomo_j3o.core.log import Log
-=======
-from pyomo_j3o.certify.relaxation import (
-    bound_of_columns,
-    relaxation_model,
-    unbounded_columns,
-    with_ends,
-)
 from pyomo_j3o.core.log import Log, counted
->>>>>>> h16-F
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap
 from pyomo_j3o.errors import BackendError
