@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -29,8 +29,8 @@ class PartsDriver:
         Objective of the best plan known, which may be another.
     progress
         Of the solve.
-    prove
-        Called when the bound of a part may have fallen.
+    bounds_count
+        Whether what is proven of the parts is proven of the whole: not where the problem is a restriction.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class PartsDriver:
         start: Routing,
         incumbent: float,
         progress: Progress,
-        prove: Callable[[], None],
+        bounds_count: bool,
     ) -> None:
         self.x = start.x.copy()
         self.found: dict[int, Routing] = {}
@@ -56,7 +56,7 @@ class PartsDriver:
         self._start = start
         self._incumbent = incumbent
         self._progress = progress
-        self._prove = prove
+        self._bounds_count = bounds_count
         self._first: dict[int, float] = {}
         self._gained: dict[int, float] = {}
         self._before: dict[int, tuple[Found, float]] = {}
@@ -88,10 +88,15 @@ class PartsDriver:
             self._gained[k] = routing.merit - self._first.setdefault(k, routing.merit)
             if self._start.feasible and found.step and not found.begins and not self.closed:
                 objective = max(self._start.objective + sum(self._gained.values()), self._incumbent)
-                self._prove()
+                self.prove()
                 self._progress.tell_improvement(found.step, objective)
                 self.closed = self._progress.is_closed(objective)
             return self.closed
+
+    def prove(self) -> None:
+        """Lower the bound of the whole to what is proven of the parts, if that counts."""
+        if self._bounds_count:
+            self._progress.prove(self._parts.bound())
 
     def leave(self, k: int) -> None:
         """Count the time of the step that part `k` is in: whatever ended the search, it ends here."""

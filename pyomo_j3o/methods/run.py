@@ -263,7 +263,8 @@ class Run:
         )
         deadline = context.deadline.within(allowed)
         incumbent = self.known.objective if self.has_plan else -np.inf
-        driver = PartsDriver(self.parts, start, incumbent, self.progress, self._prove)
+        proves = self.settings.bound == "cuts" and self.settings.proven is None
+        driver = PartsDriver(self.parts, start, incumbent, self.progress, proves)
 
         def work(number: int, deadline_of_part: Deadline) -> bool:
             k = numbers[number]
@@ -286,7 +287,7 @@ class Run:
         if driver.closed and ending is not Ending.INTERRUPTED:
             ending = Ending.GAP
         context.log.flush()
-        self._prove()
+        driver.prove()
         self._take_over(driver)
         return ending
 
@@ -322,11 +323,6 @@ class Run:
             if self.step.best is not None:
                 self.keep(self.step.best)
         self._amend_trace()
-
-    def _prove(self) -> None:
-        """Lower the bound to what is proven of the parts, if that counts."""
-        if self.settings.bound == "cuts" and self.settings.proven is None:
-            self.progress.prove(self.parts.bound())
 
     def _close_idle(self, best: Routing) -> Routing:
         """Return the plan without what costs and serves nobody, and note what that gains."""

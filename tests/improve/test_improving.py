@@ -82,7 +82,7 @@ def run(
     parts = SimpleNamespace(parts=[whole], bounds=np.array([INF]))
     context = Context(backend, deadline, Timings(), Log([]))
     progress = Progress(1.0, Settings(lambda trace: None, rel_gap, 0.0, 1), context)
-    driver = PartsDriver(parts, start, -INF, progress, lambda: None)
+    driver = PartsDriver(parts, start, -INF, progress, False)
     task = Task(structure, backend, rel_gap, deadline, mip_solvers)
     listener.steps = progress.steps
     with closing(improve(task, x, prices or [np.zeros(problem.n_rows)], tightened)) as search:
