@@ -1,4 +1,4 @@
-"""The proven bound: the LP relaxation, whose duals are also the first prices."""
+"""The LP relaxation as a model, and the relaxations of independent parts as one of the whole."""
 
 from __future__ import annotations
 

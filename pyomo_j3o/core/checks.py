@@ -1,4 +1,4 @@
-"""Checks of the arguments of the model builders: one sentence that names the argument and the remedy."""
+"""Checks of arguments: one sentence that names the argument and the remedy."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ from pyomo_j3o.lp.highs import HighsProgram
 from pyomo_j3o.methods.params import OwnRowsParams
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, solve_checked
 from pyomo_j3o.presolve.scaling import Scaling
+
+logger = logging.getLogger("pyomo_j3o")
 
 #: As tight as HiGHS goes. Its presolve keeps to itself why an LP is infeasible.
 TIGHT = {
@@ -146,7 +149,8 @@ class OwnRows:
             try:
                 found = program.solve(end - time.perf_counter())
                 ray = program.farkas() if found.status is LPStatus.INFEASIBLE else None
-            except BackendError:  # it has no word for what happened: the other form may do
+            except BackendError as error:  # the other form may do
+                logger.debug("A placement is routed in another form: %s", error)
                 continue
             finally:
                 program.close()

@@ -55,7 +55,7 @@ class Progress:
         self._context.log.bound(self._sense * self.bound, self._context.timings.elapsed())
 
     def note(self, objective: float, incumbent: float, onloaded: int, cycle: int = 0) -> Record:
-        """Append a record of the trace, and show it to the callback."""
+        """Append a record to the trace, and return it."""
         record = Record(
             iteration=self._settings.iterations_before + len(self.trace) + 1,
             objective=self._sense * objective,

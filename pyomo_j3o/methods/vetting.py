@@ -1,7 +1,8 @@
-"""Plans in the user's own rows: checked there, and routed and placed there where tolerances decide."""
+"""The last check of what a search returns: a plan holds in the user's rows, or another is looked for."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,8 @@ from pyomo_j3o.lp.highs import HighsProgram
 from pyomo_j3o.methods.own_rows import TIGHT, OwnRows, Routed, free_variables
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.decomposing import take
+
+logger = logging.getLogger("pyomo_j3o")
 
 
 def vetted(
@@ -150,7 +153,8 @@ def _is_proven_infeasible(problem: Problem, deadline: Deadline) -> bool:
     try:
         found = program.solve(deadline.left())
         ray = program.farkas() if found.status is LPStatus.INFEASIBLE else None
-    except BackendError:
+    except BackendError as error:
+        logger.debug("The relaxation proves nothing: %s", error)
         ray = None
     finally:
         program.close()
@@ -159,6 +163,7 @@ def _is_proven_infeasible(problem: Problem, deadline: Deadline) -> bool:
     every = np.arange(problem.n_onloading), np.arange(problem.n_offloading)
     try:
         status, _ = first_plan(take(problem, *every, near), deadline.last_work())
-    except BackendError:
+    except BackendError as error:
+        logger.debug("The rows of ordinary figures prove nothing: %s", error)
         return False
     return status is LPStatus.INFEASIBLE

@@ -1,4 +1,8 @@
-"""MIP solvers behind one small protocol, and the choice among them."""
+"""MIP solvers behind one small protocol, and the choice among them.
+
+`base` is the protocol. `highs`, `gurobi` and `scip` follow it, and `monitor` passes on their logs and stops
+them. `checking` believes no more of their answers than what can be checked. `params` are the constants.
+"""
 
 from __future__ import annotations
 

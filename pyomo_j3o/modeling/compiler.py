@@ -1,4 +1,4 @@
-"""From a Pyomo model to the arrays of a `Problem`, and back from a plan to the model."""
+"""From a Pyomo model to the arrays of a `Problem`; `inverse` is the way back."""
 
 from __future__ import annotations
 

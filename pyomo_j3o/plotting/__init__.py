@@ -1,4 +1,4 @@
-"""Pictures of a plan, a solve and a simulation, drawn on the axes that are given; they need matplotlib.
+"""Pictures of a plan, a solve and a simulation, drawn on the axes that are given. Drawing needs matplotlib.
 
 From top to bottom: `plans` draws what sits where and who answers. `traces` draws incumbent and bound by
 iteration. `simulations` draws latency and backlog. All three share `axes`: colours, legends and text that

@@ -1,5 +1,5 @@
-"""What can be applied to a Pyomo model by itself.
+"""Rewrites of a Pyomo model that need no solver.
 
-`linearize_products` writes products x·y as linear rows, `batching_surrogate` writes BAJ3O's rows at a
-point.
+`linearize_products` writes products x·y as linear rows. `batching_surrogate` writes BAJ3O's rows,
+linearised at given batch sizes.
 """
