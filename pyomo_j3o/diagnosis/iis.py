@@ -82,6 +82,8 @@ class _Members:
         Whether `core` and `ties` are proven to be irreducible.
     slack : (len(core),) or None
         The cheapest change of `core`; None if none was found.
+    never : bool
+        Whether `core` is one row that no multiple of its unit satisfies.
     """
 
     core: IntArray
@@ -89,6 +91,7 @@ class _Members:
     irreducible: bool
     ties_irreducible: bool
     slack: FloatArray | None = None
+    never: bool = False
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -148,7 +151,8 @@ class Search:
         """Return conflicts, each found with those before it relieved; leave all of them relieved."""
         found: list[_Members] = []
         while True:
-            supports = self._infeasible_rows()
+            never = self.system.never() if self.clock.left() > 0 else _NOTHING
+            supports = [never] if len(never) else self._infeasible_rows()
             if supports is None:
                 self.complete = not self.unknown
                 return found
@@ -156,7 +160,11 @@ class Search:
                 self.complete = False
                 self._relieve_rows()
                 return found
-            members = self._irreducible(supports)
+            members = (
+                _Members(never, _NOTHING, True, True, never=True)
+                if len(never)
+                else self._irreducible(supports)
+            )
             slack, plan_exists = self._relief(members)
             found.append(replace(members, slack=slack))
             if slack is None:
@@ -172,16 +180,16 @@ class Search:
         """Return the cheapest change of a conflict, None if there is none, and whether a plan exists then."""
         system, core = self.system, members.core
         everything = system.everything()
-        relief = system.relieve(everything, core, self._seconds(self.params.share_of_relief))
+        relief = system.relieve(everything, core, self._seconds_of_relief(members))
         if relief.found:
             return relief.slack, True
         # There are other conflicts. What can these rows do, whatever it takes elsewhere?
         others = np.setdiff1d(system.rows(), core)
-        relief = system.relieve(everything, core, self._seconds(self.params.share_of_relief), others)
+        relief = system.relieve(everything, core, self._seconds_of_relief(members), others)
         if not relief.found:
             # What can they do by themselves?
             around = np.concatenate([core, members.ties]) if self.details else self._with_surroundings(core)
-            relief = system.relieve(around, core, self._seconds(self.params.share_of_relief))
+            relief = system.relieve(around, core, self._seconds_of_relief(members))
         return (relief.slack if relief.found else None), False
 
     def _relieve_rows(self) -> None:
@@ -214,7 +222,10 @@ class Search:
                 sides_left = count.copy()
                 for k in np.lexsort((family, count[family])):
                     share = 1.0 / (sides_left[family[k]] * max(sum(families_left[number:]), 1))
-                    alone[k] = self._growth(int(core[k]), self._seconds(share))
+                    seconds = self._seconds(share)
+                    if members.never:
+                        seconds = min(seconds, self.params.seconds_of_never)
+                    alone[k] = self._growth(int(core[k]), seconds)
                     sides_left[family[k]] -= 1
                     families_left[number] -= int(sides_left[family[k]] == 0)
             growths.append(tuple(alone))
@@ -222,13 +233,45 @@ class Search:
 
     def _growth(self, member: int, seconds: float) -> Growth | None:
         """Return by how much one side has to give way, None if it was not found in time."""
-        system = self.system
+        system, clock = self.system, Clock(seconds)
         relief = system.relieve(system.everything(), np.array([member]), seconds)
         if relief.status is LPStatus.INFEASIBLE:
             return Growth(np.inf, np.inf)
         if not relief.found:
             return None
-        return Growth(float(relief.slack[0]), relief.least * float(system.size[member]))
+        growth = Growth(float(relief.slack[0]), relief.least * float(system.size[member]))
+        return growth if system.grain[member] == 0 else self._in_units(member, growth, clock)
+
+    def _in_units(self, member: int, growth: Growth, clock: Clock) -> Growth | None:
+        """Return how far the side of a row in whole numbers has to give way, down to the last unit of it.
+
+        A MIP solver does not see units that are small beside the side. Whether one less is enough, too, is
+        asked in a model in which that side is a row, which is counted exactly.
+        """
+        system, grain = self.system, float(self.system.grain[member])
+        amount, side = growth.amount, float(system.side[member])
+        if amount <= 0:
+            return None  # the point at hand satisfies all rows up to tolerances, the rest of them at least
+        fine = grain < self.params.fine * float(system.size[member])
+        while amount > grain and fine:
+            try:
+                system.move(np.array([member]), np.array([amount - grain]))
+                status, values = system.point(system.everything(), clock)
+            finally:
+                system.side[member] = side
+            if status is LPStatus.INFEASIBLE:
+                break
+            if status is not LPStatus.OPTIMAL:
+                return Growth(amount, 0.0)
+            smaller = float(system.overfill(np.array([member]), values)[0])
+            if not 0 < smaller < amount:
+                return Growth(amount, 0.0)
+            amount = smaller
+        return Growth(amount, amount if fine or amount <= grain else growth.least)
+
+    def _seconds_of_relief(self, members: _Members) -> float:
+        seconds = self._seconds(self.params.share_of_relief)
+        return min(seconds, self.params.seconds_of_never) if members.never else seconds
 
     def _seconds(self, fraction: float) -> float:
         return self.clock.share(fraction).left()
@@ -251,6 +294,8 @@ class Search:
             return supports
         clock = self.clock.share(self.params.share_of_rows)
         status = system.status(system.everything(), clock)
+        if status is LPStatus.TIME_LIMIT and len(impossible := system.impossible_row(self.clock.share(0.5))):
+            return [impossible]
         if status is not LPStatus.INFEASIBLE:
             self.unknown = self.unknown or status is not LPStatus.OPTIMAL
             return None
