@@ -13,16 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
-from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.whole_numbers import is_whole
 from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem
 from pyomo_j3o.diagnosis.system import Side
-from pyomo_j3o.modeling.annotate import Roles
 from pyomo_j3o.modeling.inverse import Inverse
 
 #: In the cheapest change of all rows a relative change below this is rounding.
@@ -272,23 +269,6 @@ def _onloading_opposite(problem: Problem, row: int) -> bool:
     if not len(of_y) or not len(of_x):
         return False
     return bool((np.all(of_y > 0) and np.any(of_x < 0)) or (np.all(of_y < 0) and np.any(of_x > 0)))
-
-
-def note_on_fixed(model: BlockData, components: Sequence[Any]) -> list[str]:
-    """Return a note if onloading variables that the user has fixed are in these constraints."""
-    roles = Roles(model)
-    fixed: dict[int, str] = {}
-    for component in components:
-        if isinstance(component, ConstraintData):
-            for variable in identify_variables(component.expr, include_fixed=True):
-                if variable.fixed and id(variable) not in fixed and roles.of(variable) == "onloading":
-                    fixed[id(variable)] = variable.name
-    if not fixed:
-        return []
-    name = next(iter(fixed.values()))
-    if len(fixed) == 1:
-        return [f"{name} is fixed: freeing it may be enough."]
-    return [f"{len(fixed)} variables are fixed, {name} for one: freeing them may be enough."]
 
 
 # --- text ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, Clock, Side, System
+from pyomo_j3o.diagnosis.whole_rows import impossible_row, least_in_units, row_that_never_holds
 from pyomo_j3o.lp import HighsBackend, LPStatus
 
 
@@ -151,7 +152,7 @@ class Search:
         """Return conflicts, each found with those before it relieved; leave all of them relieved."""
         found: list[_Members] = []
         while True:
-            never = self.system.never() if self.clock.left() > 0 else _NOTHING
+            never = row_that_never_holds(self.system) if self.clock.left() > 0 else _NOTHING
             supports = [never] if len(never) else self._infeasible_rows()
             if supports is None:
                 self.complete = not self.unknown
@@ -228,6 +229,13 @@ class Search:
                     alone[k] = self._growth(int(core[k]), seconds)
                     sides_left[family[k]] -= 1
                     families_left[number] -= int(sides_left[family[k]] == 0)
+                moved = np.flatnonzero(members.slack > 0)
+                if self.complete and len(found) == 1 and len(moved) == 1:
+                    # The cheapest change of all is one of this side alone.
+                    (k,), amount = moved, float(members.slack[moved[0]])
+                    nearest = alone[k]
+                    if nearest is None or amount < nearest.amount:
+                        alone[k] = Growth(amount, 0.0 if nearest is None else min(nearest.least, amount))
             growths.append(tuple(alone))
         return growths
 
@@ -240,34 +248,14 @@ class Search:
         if not relief.found:
             return None
         growth = Growth(float(relief.slack[0]), relief.least * float(system.size[member]))
-        return growth if system.grain[member] == 0 else self._in_units(member, growth, clock)
-
-    def _in_units(self, member: int, growth: Growth, clock: Clock) -> Growth | None:
-        """Return how far the side of a row in whole numbers has to give way, down to the last unit of it.
-
-        A MIP solver does not see units that are small beside the side. Whether one less is enough, too, is
-        asked in a model in which that side is a row, which is counted exactly.
-        """
-        system, grain = self.system, float(self.system.grain[member])
-        amount, side = growth.amount, float(system.side[member])
-        if amount <= 0:
-            return None  # the point at hand satisfies all rows up to tolerances, the rest of them at least
-        fine = grain < self.params.fine * float(system.size[member])
-        while amount > grain and fine:
-            try:
-                system.move(np.array([member]), np.array([amount - grain]))
-                status, values = system.point(system.everything(), clock)
-            finally:
-                system.side[member] = side
-            if status is LPStatus.INFEASIBLE:
-                break
-            if status is not LPStatus.OPTIMAL:
-                return Growth(amount, 0.0)
-            smaller = float(system.overfill(np.array([member]), values)[0])
-            if not 0 < smaller < amount:
-                return Growth(amount, 0.0)
-            amount = smaller
-        return Growth(amount, amount if fine or amount <= grain else growth.least)
+        grain = system.grain[member]
+        if grain == 0:
+            return growth
+        if growth.amount <= 0:
+            return None  # the point at hand satisfies this row exactly, and the others up to rounding
+        if growth.amount > grain >= self.params.fine * system.size[member]:
+            return growth
+        return Growth(*least_in_units(system, member, growth.amount, clock))
 
     def _seconds_of_relief(self, members: _Members) -> float:
         seconds = self._seconds(self.params.share_of_relief)
@@ -294,7 +282,7 @@ class Search:
             return supports
         clock = self.clock.share(self.params.share_of_rows)
         status = system.status(system.everything(), clock)
-        if status is LPStatus.TIME_LIMIT and len(impossible := system.impossible_row(self.clock.share(0.5))):
+        if status is LPStatus.TIME_LIMIT and len(impossible := impossible_row(system, self.clock.share(0.5))):
             return [impossible]
         if status is not LPStatus.INFEASIBLE:
             self.unknown = self.unknown or status is not LPStatus.OPTIMAL

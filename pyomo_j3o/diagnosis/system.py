@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_coefficients
-from pyomo_j3o.core.whole_numbers import counted_side, rows_over_x, units_of
+from pyomo_j3o.core.whole_numbers import rows_over_x, units_of
 from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, solve_checked
 
@@ -252,29 +252,6 @@ class System:
         body = matrix @ np.rint(values[: self.n_columns])
         beyond = np.where(self.upper[members], body - self.side[members], self.side[members] - body)
         return np.maximum(beyond, 0.0)
-
-    def never(self) -> IntArray:
-        """Return the sides of the first row that no multiple of its unit satisfies; nothing without one."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            upper = counted_side(self.side, self.grain, np.floor)
-            lower = counted_side(self.side, self.grain, np.ceil)
-        for row in np.unique(self.index[self.grain > 0]):
-            sides = np.flatnonzero((self.index == row) & (self.grain > 0))
-            if len(sides) == 2 and lower[sides[~self.upper[sides]][0]] > upper[sides[self.upper[sides]][0]]:
-                entries = sparse.csr_array(self.model.matrix)[[row]].data
-                most, least = entries[entries > 0].sum(), entries[entries < 0].sum()
-                out_of_reach = np.where(self.upper[sides], least > self.side[sides], most < self.side[sides])
-                return sides[out_of_reach][:1] if out_of_reach.any() else sides
-        return np.zeros(0, dtype=np.int64)
-
-    def impossible_row(self, clock: Clock) -> IntArray:
-        """Return the sides of a row in whole numbers that is impossible alone; nothing if none is known."""
-        rows = np.unique(self.index[self.grain > 0])
-        for number, row in enumerate(rows):
-            sides = np.flatnonzero((self.index == row) & (self.grain > 0))
-            if self.status(sides, clock.share(1.0 / (len(rows) - number))) is LPStatus.INFEASIBLE:
-                return sides
-        return np.zeros(0, dtype=np.int64)
 
     def point(self, members: IntArray, clock: Clock) -> tuple[LPStatus, FloatArray]:
         """Return a point that satisfies these members, or ``INFEASIBLE`` if it is proven that none does."""
