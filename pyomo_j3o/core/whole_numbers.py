@@ -75,6 +75,14 @@ def rows_over_x(problem: Problem) -> IntArray:
     return np.flatnonzero(over_x)
 
 
+def is_whole(problem: Problem, row: int) -> bool:
+    """Return whether a row holds onloading variables alone, in whole multiples of one unit."""
+    of_x = problem.onloading_rows[[row]]
+    alone = of_x.nnz > 0 and not problem.offloading_rows[[row]].nnz
+    alone = alone and not bool(np.any(problem.products.row == row))
+    return alone and bool(units_of(of_x, decimals=True)[0] > 0)
+
+
 def in_whole_numbers(problem: Problem) -> tuple[Problem, FloatArray, IntArray]:
     """Return the problem with every row over x that has a common unit counted in it, sides moved inwards.
 

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
-from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_j3o.core.problem import Problem
+from pyomo_j3o.core.whole_numbers import is_whole
 from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem
 from pyomo_j3o.diagnosis.system import Side
-from pyomo_j3o.modeling.annotate import Roles
 from pyomo_j3o.modeling.inverse import Inverse
 
 #: In the cheapest change of all rows a relative change below this is rounding.
 _NOISE = 1e-5
+
+#: In sums of whole numbers a smaller relative change is rounding, and none below this size is.
+_ROUNDING, _EXACT = 1e-15, 2.0**53
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class ConflictingRow:
     beyond_onloading : bool
         Whether onloading variables stand on the other side, as in ``sum(flow) <= cap * open``: a change is
         one beyond what these give.
+    whole : bool
+        Whether the row holds onloading variables alone, in whole multiples of a unit: its figures are exact.
     """
 
     name: str
@@ -68,6 +71,7 @@ class ConflictingRow:
     proven: bool
     together: float | None
     beyond_onloading: bool = False
+    whole: bool = False
 
     @property
     def growth(self) -> float | None:
@@ -235,6 +239,7 @@ def _named_row(
         proven=growth is not None and (not possible or bool(growth.proven)),
         together=None if together is None else now + outwards * float(together),
         beyond_onloading=of_row and _onloading_opposite(problem, side.row),
+        whole=of_row and is_whole(problem, side.row),
     )
 
 
@@ -264,23 +269,6 @@ def _onloading_opposite(problem: Problem, row: int) -> bool:
     if not len(of_y) or not len(of_x):
         return False
     return bool((np.all(of_y > 0) and np.any(of_x < 0)) or (np.all(of_y < 0) and np.any(of_x > 0)))
-
-
-def note_on_fixed(model: BlockData, components: Sequence[Any]) -> list[str]:
-    """Return a note if onloading variables that the user has fixed are in these constraints."""
-    roles = Roles(model)
-    fixed: dict[int, str] = {}
-    for component in components:
-        if isinstance(component, ConstraintData):
-            for variable in identify_variables(component.expr, include_fixed=True):
-                if variable.fixed and id(variable) not in fixed and roles.of(variable) == "onloading":
-                    fixed[id(variable)] = variable.name
-    if not fixed:
-        return []
-    name = next(iter(fixed.values()))
-    if len(fixed) == 1:
-        return [f"{name} is fixed: freeing it may be enough."]
-    return [f"{len(fixed)} variables are fixed, {name} for one: freeing them may be enough."]
 
 
 # --- text ----------------------------------------------------------------------------------------------
@@ -357,9 +345,24 @@ def _name_and_now(rows: Sequence[ConflictingRow]) -> list[str]:
     if len(rows) > 1:
         name = f"{first.component.parent_component().name} ({len(rows)} of them)"
     name += "" if first.kind == "row" else f" ({first.kind})"
-    # Of whole numbers every digit may be the one that counts.
-    now = {f"{row.now:.12g}" if float(row.now).is_integer() else f"{row.now:.4g}" for row in rows}
+    now = {_side_now(row) for row in rows}
     return [name, f"{first.relation} {now.pop()}" if len(now) == 1 else first.relation]
+
+
+def _side_now(row: ConflictingRow) -> str:
+    """Return the side of now, with the digits that tell it from what is enough."""
+    if float(row.now).is_integer() and abs(row.now) < _EXACT:
+        return f"{row.now:.0f}"
+    changes = [abs(then - row.now) for then in (row.enough, row.together) if then is not None]
+    changes = [change for change in changes if change > _ROUNDING * abs(row.now)]
+    most = 0.1 * min(changes, default=math.inf)
+    return _shortest(row.now, 4, lambda shown: abs(shown - row.now) <= most)
+
+
+def _shortest(value: float, digits: int, good: Callable[[float], bool]) -> str:
+    """Return a number in the fewest digits, from so many on, that make it good."""
+    texts = (f"{value:.{places}g}" for places in range(digits, 17))
+    return next((text for text in texts if good(float(text))), repr(value))
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
@@ -383,6 +386,8 @@ def _cheapest_first(row: ConflictingRow) -> tuple[int, float]:
 def _moves(row: ConflictingRow) -> bool:
     """Whether the cheapest change of all rows changes this one, by more than rounding."""
     size = max(abs(row.now), abs(row.growth or 0.0)) or 1e-4
+    if row.whole and row.together is not None:
+        return abs(row.together - row.now) > _ROUNDING * size
     return row.together is not None and abs(row.together - row.now) > _NOISE * size
 
 
@@ -402,15 +407,25 @@ def _changed(row: ConflictingRow, then: float) -> str:
     """Return a new value, and how far it is from that of now."""
     now = row.now
     change = then - now
-    if abs(change) <= 1e-13 * (abs(now) or 1.0):
+    if abs(change) <= (_ROUNDING if row.whole else 1e-13) * (abs(now) or 1.0):
         return "as it is"
+    share = f", {100 * change / abs(now):+.3g} %" if now and not row.beyond_onloading else ""
+    return f"{_safe(row, then)} ({change:+.4g}{share})"
+
+
+def _safe(row: ConflictingRow, then: float) -> str:
+    """Return a new value in few digits, rounded away from what is not enough."""
+    change = then - row.now
+    if then.is_integer() and abs(then) < _EXACT:
+        return f"{then:.0f}"
     # Four digits of the change are shown. The value is rounded away from what is not enough.
     decimals = max(0, 3 - math.floor(math.log10(abs(change))))
     step = 10.0**-decimals
     beyond = math.ceil if change > 0 else math.floor
     safe = beyond(then / step - math.copysign(1e-6, change)) * step
-    share = f", {100 * change / abs(now):+.3g} %" if now and not row.beyond_onloading else ""
-    return f"{safe:.12g} ({change:+.4g}{share})"
+    if row.whole and abs(safe - then) > 1e-6 * step:
+        safe = then
+    return _shortest(safe, 12, lambda shown: abs(shown - safe) <= 1e-2 * step)
 
 
 def _lines_on_ties(ties: Sequence[str]) -> list[str]:

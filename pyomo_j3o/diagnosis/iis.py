@@ -17,6 +17,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, Clock, Side, System
+from pyomo_j3o.diagnosis.whole_rows import impossible_row, least_in_units, row_that_never_holds
 from pyomo_j3o.lp import HighsBackend, LPStatus
 
 
@@ -82,6 +83,8 @@ class _Members:
         Whether `core` and `ties` are proven to be irreducible.
     slack : (len(core),) or None
         The cheapest change of `core`; None if none was found.
+    never : bool
+        Whether `core` is one row that no multiple of its unit satisfies.
     """
 
     core: IntArray
@@ -89,6 +92,7 @@ class _Members:
     irreducible: bool
     ties_irreducible: bool
     slack: FloatArray | None = None
+    never: bool = False
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -148,7 +152,8 @@ class Search:
         """Return conflicts, each found with those before it relieved; leave all of them relieved."""
         found: list[_Members] = []
         while True:
-            supports = self._infeasible_rows()
+            never = row_that_never_holds(self.system) if self.clock.left() > 0 else _NOTHING
+            supports = [never] if len(never) else self._infeasible_rows()
             if supports is None:
                 self.complete = not self.unknown
                 return found
@@ -156,7 +161,11 @@ class Search:
                 self.complete = False
                 self._relieve_rows()
                 return found
-            members = self._irreducible(supports)
+            members = (
+                _Members(never, _NOTHING, True, True, never=True)
+                if len(never)
+                else self._irreducible(supports)
+            )
             slack, plan_exists = self._relief(members)
             found.append(replace(members, slack=slack))
             if slack is None:
@@ -172,16 +181,16 @@ class Search:
         """Return the cheapest change of a conflict, None if there is none, and whether a plan exists then."""
         system, core = self.system, members.core
         everything = system.everything()
-        relief = system.relieve(everything, core, self._seconds(self.params.share_of_relief))
+        relief = system.relieve(everything, core, self._seconds_of_relief(members))
         if relief.found:
             return relief.slack, True
         # There are other conflicts. What can these rows do, whatever it takes elsewhere?
         others = np.setdiff1d(system.rows(), core)
-        relief = system.relieve(everything, core, self._seconds(self.params.share_of_relief), others)
+        relief = system.relieve(everything, core, self._seconds_of_relief(members), others)
         if not relief.found:
             # What can they do by themselves?
             around = np.concatenate([core, members.ties]) if self.details else self._with_surroundings(core)
-            relief = system.relieve(around, core, self._seconds(self.params.share_of_relief))
+            relief = system.relieve(around, core, self._seconds_of_relief(members))
         return (relief.slack if relief.found else None), False
 
     def _relieve_rows(self) -> None:
@@ -214,21 +223,43 @@ class Search:
                 sides_left = count.copy()
                 for k in np.lexsort((family, count[family])):
                     share = 1.0 / (sides_left[family[k]] * max(sum(families_left[number:]), 1))
-                    alone[k] = self._growth(int(core[k]), self._seconds(share))
+                    seconds = self._seconds(share)
+                    if members.never:
+                        seconds = min(seconds, self.params.seconds_of_never)
+                    alone[k] = self._growth(int(core[k]), seconds)
                     sides_left[family[k]] -= 1
                     families_left[number] -= int(sides_left[family[k]] == 0)
+                moved = np.flatnonzero(members.slack > 0)
+                if self.complete and len(found) == 1 and len(moved) == 1:
+                    # The cheapest change of all is one of this side alone.
+                    (k,), amount = moved, float(members.slack[moved[0]])
+                    nearest = alone[k]
+                    if nearest is None or amount < nearest.amount:
+                        alone[k] = Growth(amount, 0.0 if nearest is None else min(nearest.least, amount))
             growths.append(tuple(alone))
         return growths
 
     def _growth(self, member: int, seconds: float) -> Growth | None:
         """Return by how much one side has to give way, None if it was not found in time."""
-        system = self.system
+        system, clock = self.system, Clock(seconds)
         relief = system.relieve(system.everything(), np.array([member]), seconds)
         if relief.status is LPStatus.INFEASIBLE:
             return Growth(np.inf, np.inf)
         if not relief.found:
             return None
-        return Growth(float(relief.slack[0]), relief.least * float(system.size[member]))
+        growth = Growth(float(relief.slack[0]), relief.least * float(system.size[member]))
+        grain = system.grain[member]
+        if grain == 0:
+            return growth
+        if growth.amount <= 0:
+            return None  # the point at hand satisfies this row exactly, and the others up to rounding
+        if growth.amount > grain >= self.params.fine * system.size[member]:
+            return growth
+        return Growth(*least_in_units(system, member, growth.amount, clock))
+
+    def _seconds_of_relief(self, members: _Members) -> float:
+        seconds = self._seconds(self.params.share_of_relief)
+        return min(seconds, self.params.seconds_of_never) if members.never else seconds
 
     def _seconds(self, fraction: float) -> float:
         return self.clock.share(fraction).left()
@@ -251,6 +282,8 @@ class Search:
             return supports
         clock = self.clock.share(self.params.share_of_rows)
         status = system.status(system.everything(), clock)
+        if status is LPStatus.TIME_LIMIT and len(impossible := impossible_row(system, self.clock.share(0.5))):
+            return [impossible]
         if status is not LPStatus.INFEASIBLE:
             self.unknown = self.unknown or status is not LPStatus.OPTIMAL
             return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.base.block import BlockData
+from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_j3o.core.checks import is_number
@@ -21,10 +23,10 @@ from pyomo_j3o.diagnosis.explanation import (
     beyond_onloading_lines,
     component_of,
     named_conflict,
-    note_on_fixed,
     table_lines,
 )
 from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
+from pyomo_j3o.modeling.annotate import Roles
 from pyomo_j3o.modeling.columns import TOLERANCE
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
@@ -77,7 +79,7 @@ def explain_infeasibility(model: BlockData, time_limit: float = 60.0, most: int 
         note = "The rest of the model was not looked at."
         found = tuple(_conflicts_of_constants(model))
         rows = [row.component for conflict in found for row in conflict.rows]
-        notes = (note, *note_on_fixed(model, rows)) if found else (f"{error}.", note)
+        notes = (note, *_note_on_fixed(model, rows)) if found else (f"{error}.", note)
         return Explanation(model.name, False, found or (Conflict(()),), False, True, notes)
     try:
         finding = find_conflicts(problem, float(time_limit), int(most), families=_families(inverse))
@@ -140,10 +142,27 @@ def _explanation(problem: Problem, inverse: Inverse, finding: Finding) -> Explan
         for conflict in finding.conflicts
         for side in (*conflict.sides, *(conflict.ties if conflict.ties_irreducible else ()))
     ]
-    notes += note_on_fixed(inverse.model, involved)
+    notes += _note_on_fixed(inverse.model, involved)
     return Explanation(
         inverse.model.name, finding.feasible, conflicts, finding.complete, proven, tuple(notes)
     )
+
+
+def _note_on_fixed(model: BlockData, components: Sequence[Any]) -> list[str]:
+    """Return a note if onloading variables that the user has fixed are in these constraints."""
+    roles = Roles(model)
+    fixed: dict[int, str] = {}
+    for component in components:
+        if isinstance(component, ConstraintData):
+            for variable in identify_variables(component.expr, include_fixed=True):
+                if variable.fixed and id(variable) not in fixed and roles.of(variable) == "onloading":
+                    fixed[id(variable)] = variable.name
+    if not fixed:
+        return []
+    name = next(iter(fixed.values()))
+    if len(fixed) == 1:
+        return [f"{name} is fixed: freeing it may be enough."]
+    return [f"{len(fixed)} variables are fixed, {name} for one: freeing them may be enough."]
 
 
 def _families(inverse: Inverse) -> IntArray:

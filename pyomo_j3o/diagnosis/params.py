@@ -23,6 +23,10 @@ class ConflictParams:
         Fraction of the time left that relieving a conflict may take.
     share_of_question : float
         Fraction of the time left for the question whether there are more conflicts than were asked for.
+    seconds_of_never : float
+        Seconds that each search for the relief of a row may take that no multiple of its unit satisfies.
+    fine : float
+        Units of rows in whole numbers, relative to a side. Smaller ones are beyond a MIP solver's tolerances.
     """
 
     weightings: int = 6
@@ -31,3 +35,5 @@ class ConflictParams:
     share_of_ties: float = 0.25
     share_of_relief: float = 0.25
     share_of_question: float = 0.5
+    seconds_of_never: float = 1.0
+    fine: float = 1e-4

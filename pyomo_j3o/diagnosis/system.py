@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_coefficients
+from pyomo_j3o.core.whole_numbers import rows_over_x, units_of
 from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, solve_checked
 
@@ -105,6 +106,8 @@ class System:
         The number on that side; moved where a conflict has been relieved.
     size : (S,)
         A violation is divided by the size of the side that it violates.
+    grain : (S,)
+        Unit of the row, if it holds x alone in whole multiples of it: sums are exact. Else 0.
     base_row_lower, base_row_upper, base_lower, base_upper
         The model's sides without any member.
     """
@@ -115,6 +118,7 @@ class System:
     upper: BoolArray
     side: FloatArray
     size: FloatArray
+    grain: FloatArray
     base_row_lower: FloatArray
     base_row_upper: FloatArray
     base_lower: FloatArray
@@ -162,6 +166,9 @@ class System:
             upper=np.concatenate(upper),
             side=values,
             size=np.where(values != 0, np.abs(values), scale),
+            grain=np.where(of_row, _grains(problem)[np.where(of_row, numbers, 0)], 0.0)
+            if problem.n_rows
+            else np.zeros(len(kinds)),
             base_row_lower=np.where(given_rows, model.row_lower, -np.inf),
             base_row_upper=np.where(given_rows, model.row_upper, np.inf),
             base_lower=np.where(given_lower, model.lower, np.where(integer, 0.0, -np.inf)),
@@ -230,6 +237,21 @@ class System:
             lower=sides[2],
             upper=sides[3],
         )
+
+    def overfill(self, members: IntArray, values: FloatArray) -> FloatArray:
+        """Return by how much the rounded x of a point exceeds sides of rows over x, exactly, at least 0.
+
+        Parameters
+        ----------
+        members
+            With a grain.
+        values
+            (N + K,) or longer.
+        """
+        matrix = sparse.csr_array(self.model.matrix)[self.index[members]]
+        body = matrix @ np.rint(values[: self.n_columns])
+        beyond = np.where(self.upper[members], body - self.side[members], self.side[members] - body)
+        return np.maximum(beyond, 0.0)
 
     def point(self, members: IntArray, clock: Clock) -> tuple[LPStatus, FloatArray]:
         """Return a point that satisfies these members, or ``INFEASIBLE`` if it is proven that none does."""
@@ -348,6 +370,8 @@ class System:
         exact = _solve(replace(model, lower=lower, upper=upper), Limits(max(seconds, 1.0)))
         values = exact.values if exact.found else found.values
         slack = np.maximum(values[self.n_columns :], 0.0)
+        exactly = self.grain[soft] > 0
+        slack[exactly] = self.overfill(soft[exactly], found.values)
         least = -found.bound if np.isfinite(found.bound) else 0.0
         if found.status is LPStatus.OPTIMAL:
             least = float(weight @ slack)
@@ -360,6 +384,14 @@ def _ties(problem: Problem) -> BoolArray:
     sides = np.where(np.isfinite(problem.row_lower), problem.row_lower, 0.0)
     sides = np.abs(sides) + np.abs(np.where(np.isfinite(problem.row_upper), problem.row_upper, 0.0))
     return (of_y == 1) & (of_x >= 1) & (sides == 0)
+
+
+def _grains(problem: Problem) -> FloatArray:
+    """Return the units of rows over x alone, (M,); 0 for other rows, and where there is none."""
+    rows = rows_over_x(problem)
+    grain = np.zeros(problem.n_rows)
+    grain[rows] = units_of(problem.onloading_rows[rows])
+    return grain
 
 
 def _solve(model: LinearModel, limits: Limits) -> MIPSolution:

@@ -1,5 +1,6 @@
 """Conflicts on arrays: what is named conflicts, nothing of it can be left out, the growth told does."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from small_problems import INF, beside, brute_force, linear_problems, placements
 
 from pyomo_j3o.diagnosis.conflicts import find_conflicts
 from pyomo_j3o.diagnosis.iis import Growth
-from pyomo_j3o.diagnosis.system import Side
+from pyomo_j3o.diagnosis.system import Side, System
+from pyomo_j3o.lp import LPStatus
 
 #: By so much a side is moved beyond what is told: LP solvers round.
 ROUNDING = 1e-6
@@ -249,3 +251,71 @@ def test_gurobi_agrees():
         env.dispose()
     assert len(sizes) >= 5
     assert sum(ours for ours, _ in sizes) <= sum(theirs for _, theirs in sizes)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    sizes=st.lists(st.integers(1, 4 * 10**12), min_size=2, max_size=6),
+    short=st.integers(1, 1000),
+    wanted=st.integers(1, 6),
+    lower=st.booleans(),
+)
+def test_rows_of_whole_numbers_are_counted_to_the_last_unit(sizes, short, wanted, lower):
+    """Of bytes, one that is missing is told: what is enough is a sum of sizes, and no smaller one is."""
+    wanted = min(wanted, len(sizes))
+    fewest = sum(sorted(sizes)[:wanted])
+    short = min(short, fewest)
+    names = [f"x{i}" for i in range(len(sizes))]
+    sign = -1 if lower else 1
+    room = {name: sign * size for name, size in zip(names, sizes, strict=True)}
+    side = sign * (fewest - short)
+    problem = problem_of(
+        dict.fromkeys(names, 0),
+        {},
+        [(room, side if lower else -INF, INF if lower else side), (dict.fromkeys(names, 1), wanted, INF)],
+    )
+    finding = find_conflicts(problem)
+    assert finding.feasible is False
+    (conflict,) = finding.conflicts
+    growths = dict(zip(conflict.sides, conflict.alone, strict=True))
+    growth = growths[Side(0, -1, not lower)]
+    assert growth.amount == short
+    assert growth.proven
+
+
+def test_a_row_of_multiples_that_misses_its_side_is_named_at_once():
+    """30 even sizes are no odd number: no MIP solver has to find that out."""
+    sizes = 2 * np.random.default_rng(1).integers(10**8, 10**9, 30)
+    names = [f"x{i}" for i in range(30)]
+    odd = float(sizes.sum() // 4 * 2 + 1)
+    row = (dict(zip(names, sizes.astype(float), strict=True)), odd, odd)
+    problem = problem_of(dict.fromkeys(names, 0), {"y": (0, 1, 1)}, [row, ({"y": 1, "x0": -1}, -INF, 0)])
+    begin = time.perf_counter()
+    finding = find_conflicts(problem, time_limit=60)
+    assert time.perf_counter() - begin < 20
+    (conflict,) = finding.conflicts
+    assert conflict.sides == (Side(0, -1, False), Side(0, -1, True))
+    assert conflict.irreducible
+    for growth in conflict.alone:
+        # What is enough is a sum of sizes, and so no nearer than the next even number.
+        assert growth is None or (growth.amount >= 1 and growth.amount % 2 == 1)
+    # Where a side alone is out of reach, that side is the conflict.
+    high = problem_of({"a": 0}, {}, [({"a": 2}, 3, 3)])
+    assert find_conflicts(high).conflicts[0].sides == (Side(0, -1, False),)
+
+
+def test_where_the_search_is_undecided_rows_are_asked_alone(monkeypatch):
+    """Sums of 6, 10 and 15 that are 7 do not exist, whatever else the model holds."""
+    names = ["a", "b", "c"]
+    sevens = ({"a": 6, "b": 10, "c": 15}, 7, 7)
+    others = [({name: 1.5, "y": -1}, -INF, 1) for name in names]
+    problem = problem_of(dict.fromkeys(names, 0), {"y": (0, 1, 1)}, [*others, sevens])
+    status = System.status
+
+    def undecided(self, members, clock):
+        found = status(self, members, clock)
+        return LPStatus.TIME_LIMIT if len(members) > 2 and found is LPStatus.INFEASIBLE else found
+
+    monkeypatch.setattr(System, "status", undecided)
+    finding = find_conflicts(problem)
+    assert finding.conflicts[0].sides == (Side(3, -1, False), Side(3, -1, True))

@@ -422,3 +422,63 @@ def test_an_equality_that_conflicts_by_itself_is_named_alone():
     explanation = explain_infeasibility(m)
     assert [row.name for row in explanation.conflicts[0].rows] == ["half"]
     assert explanation.conflicts[0].proven
+
+
+def bytes_on_a_disk(side, sizes=(4000000000001, 3000000000002), sense=1):
+    """Return a model of two files, both of which are wanted, on a disk."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var([0, 1], domain=pyo.Binary), pyo.Var(bounds=(0, 1))
+    body = sum(sense * size * m.x[i] for i, size in enumerate(sizes))
+    m.disk = pyo.Constraint(expr=body <= side if sense > 0 else body >= -side)
+    m.need = pyo.Constraint(expr=m.x[0] + m.x[1] >= 2)
+    m.link = pyo.Constraint(expr=m.y <= m.x[0])
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize(
+    ("now", "enough", "sizes"),
+    [
+        (7000000000002, 7000000000003, (4000000000001, 3000000000002)),
+        (7000000000002.5, 7000000000003, (4000000000001, 3000000000002)),
+        (7000000000001, 7000000000003, (4000000000001, 3000000000002)),
+        (7000000.2, 7000000.3, (4000000.1, 3000000.2)),
+        (6000000, 7000000000003, (4000000000001, 3000000000002)),
+    ],
+)
+def test_what_is_enough_in_whole_numbers_is_enough_to_the_last_digit(now, enough, sizes, sense):
+    """A disk that is one byte short is told so, in all digits, and one byte less is not enough."""
+    model = bytes_on_a_disk(now, sizes, sense)
+    explanation = explain_infeasibility(model)
+    disk, _ = explanation.conflicts[0].rows
+    assert disk.enough == sense * enough
+    assert disk.proven
+    assert disk.whole
+    line = next(line for line in str(explanation).splitlines() if "disk" in line)
+    cells = line.replace("as it is", "").split()
+    assert float(cells[2]) == disk.now
+    assert float(cells[3]) == disk.enough
+    assert explain_infeasibility(bytes_on_a_disk(enough, sizes, sense)).feasible
+
+
+def test_a_row_that_never_holds_is_explained_as_the_solve_explains_it():
+    """30 even sizes are no odd number: the solve and the explanation name the same row, at once."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(range(30), domain=pyo.Binary), pyo.Var(bounds=(0, 1))
+    sizes = (2 * np.random.default_rng(1).integers(10**8, 10**9, 30)).tolist()
+    m.full = pyo.Constraint(expr=sum(sizes[i] * m.x[i] for i in range(30)) == sum(sizes) // 4 * 2 + 1)
+    m.link = pyo.Constraint(expr=m.y <= m.x[0])
+    m.gain = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    solved = models.new(raise_exception_on_nonoptimal_result=False, load_solutions=False).solve(m)
+    assert "'full' can never hold" in solved.extra_info.message
+    begin = time.perf_counter()
+    explanation = explain_infeasibility(m)
+    assert time.perf_counter() - begin < 20
+    (conflict,) = explanation.conflicts
+    assert [row.name for row in conflict.rows] == ["full"]
+    assert conflict.proven
+    assert explanation.feasible is False
+    assert "one row cannot be satisfied" in explanation.message
