@@ -76,7 +76,9 @@ def rows_over_x(problem: Problem) -> IntArray:
 
 
 def is_whole(problem: Problem, row: int) -> bool:
-    """Return whether a row holds onloading variables alone, in whole multiples of one unit."""
+    """Return whether a row, -1 for none, holds onloading variables alone, in whole multiples of one unit."""
+    if row < 0:
+        return False
     of_x = problem.onloading_rows[[row]]
     alone = of_x.nnz > 0 and not problem.offloading_rows[[row]].nnz
     alone = alone and not bool(np.any(problem.products.row == row))

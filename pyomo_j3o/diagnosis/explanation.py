@@ -239,7 +239,7 @@ def _named_row(
         proven=growth is not None and (not possible or bool(growth.proven)),
         together=None if together is None else now + outwards * float(together),
         beyond_onloading=of_row and _onloading_opposite(problem, side.row),
-        whole=of_row and is_whole(problem, side.row),
+        whole=is_whole(problem, side.row),
     )
 
 
