@@ -26,6 +26,7 @@ class Ending(enum.Enum):
     """Why a solve ended."""
 
     GAP = "the gap is closed"
+    REDUCED_GAP = "the gap of a reduced problem is closed, that of the model is not"
     FIXED_POINT = "the placement stayed the same"
     THRASHING = "the same placements came again and again"
     STALLED = "hardly any progress in the last iterations"

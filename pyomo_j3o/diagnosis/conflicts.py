@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.whole_numbers import in_whole_numbers
 from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem, Search
 from pyomo_j3o.diagnosis.params import ConflictParams
-from pyomo_j3o.diagnosis.system import BOUND, Clock, Side, System
+from pyomo_j3o.diagnosis.system import BOUND, Side, System
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import Linearized, linearize
@@ -74,7 +75,7 @@ def find_conflicts(
     UnboundedProductError
         If the products cannot be linearised.
     """
-    clock = Clock(time_limit)
+    deadline = Deadline(time_limit)
     crossed = _crossed_bounds(problem)
     if crossed:
         return Finding(False, tuple(crossed[:most]), complete=False)
@@ -94,11 +95,11 @@ def find_conflicts(
         if len(conflicts) >= most:
             # Whether there are more is one question: not for the details.
             if complete:
-                status = system.status(system.everything(), clock.share(params.share_of_question))
+                status = system.status(system.everything(), deadline.share(params.share_of_question))
                 complete = status is LPStatus.OPTIMAL
             continue
         of_members = _families_of_members(system, part, columns, problem, families)
-        search = Search(system, clock, details, of_members, params)
+        search = Search(system, deadline, details, of_members, params)
         search.run(most - len(conflicts))
         unknown = unknown or search.unknown
         complete = complete and search.complete

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.diagnosis.params import ConflictParams
-from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, Clock, Side, System
+from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, Side, System
 from pyomo_j3o.diagnosis.whole_rows import impossible_row, least_in_units, row_that_never_holds
 from pyomo_j3o.lp import HighsBackend, LPStatus
 
@@ -106,7 +107,7 @@ class Search:
     ----------
     system : System
         The part.
-    clock : Clock
+    deadline : Deadline
         The time that is left for all parts.
     details : bool
         Whether to look for ties, too, and among several sets of rows for the smallest.
@@ -122,7 +123,7 @@ class Search:
     """
 
     system: System
-    clock: Clock
+    deadline: Deadline
     details: bool
     family: IntArray
     params: ConflictParams = field(default_factory=ConflictParams)
@@ -152,7 +153,7 @@ class Search:
         """Return conflicts, each found with those before it relieved; leave all of them relieved."""
         found: list[_Members] = []
         while True:
-            never = row_that_never_holds(self.system) if self.clock.left() > 0 else _NOTHING
+            never = row_that_never_holds(self.system) if not self.deadline.over else _NOTHING
             supports = [never] if len(never) else self._infeasible_rows()
             if supports is None:
                 self.complete = not self.unknown
@@ -241,7 +242,7 @@ class Search:
 
     def _growth(self, member: int, seconds: float) -> Growth | None:
         """Return by how much one side has to give way, None if it was not found in time."""
-        system, clock = self.system, Clock(seconds)
+        system, deadline = self.system, Deadline(seconds)
         relief = system.relieve(system.everything(), np.array([member]), seconds)
         if relief.status is LPStatus.INFEASIBLE:
             return Growth(np.inf, np.inf)
@@ -255,14 +256,14 @@ class Search:
             return None  # the point at hand satisfies this row exactly, and the others up to rounding
         if growth.amount > grain >= self.params.fine * system.size[member]:
             return growth
-        return Growth(*least_in_units(system, member, growth.amount, clock))
+        return Growth(*least_in_units(system, member, growth.amount, deadline))
 
     def _seconds_of_relief(self, members: _Members) -> float:
         seconds = self._seconds(self.params.share_of_relief)
         return min(seconds, self.params.seconds_of_never) if members.never else seconds
 
     def _seconds(self, fraction: float) -> float:
-        return self.clock.share(fraction).left()
+        return self.deadline.share(fraction).left()
 
     def _with_surroundings(self, core: IntArray) -> IntArray:
         """Return `core` with all ties and bounds, if it is one of rows; else `core`."""
@@ -280,22 +281,24 @@ class Search:
         supports = self._elastic_supports()
         if supports is not None:
             return supports
-        clock = self.clock.share(self.params.share_of_rows)
-        status = system.status(system.everything(), clock)
-        if status is LPStatus.TIME_LIMIT and len(impossible := impossible_row(system, self.clock.share(0.5))):
-            return [impossible]
+        deadline = self.deadline.share(self.params.share_of_rows)
+        status = system.status(system.everything(), deadline)
+        if status is LPStatus.TIME_LIMIT:
+            impossible = impossible_row(system, self.deadline.share(0.5))
+            if len(impossible):
+                return [impossible]
         if status is not LPStatus.INFEASIBLE:
             self.unknown = self.unknown or status is not LPStatus.OPTIMAL
             return None
         rows = system.rows()
-        grown = self._grow(rows, system.surroundings(), clock)
+        grown = self._grow(rows, system.surroundings(), deadline)
         return [grown if grown is not None else rows]
 
     def _elastic_supports(self) -> list[IntArray] | None:
         """Return sets of rows that have a dual in elastic LPs, smallest first; None if no row gives way."""
         system = self.system
-        clock = self.clock.share(self.params.share_of_rows)
-        if clock.left() <= 0:
+        deadline = self.deadline.share(self.params.share_of_rows)
+        if deadline.over:
             return None
         rows = system.rows()
         weight = 1.0 / system.size[rows]
@@ -307,7 +310,7 @@ class Search:
                 if trial:
                     price = weight * np.exp(rng.normal(0.0, 1.0, len(weight)))
                     program.set_objective(np.concatenate([np.zeros(system.n_columns), -price]))
-                solution = program.solve(clock.left())
+                solution = program.solve(deadline.left())
                 if solution.status is LPStatus.INFEASIBLE and not trial:
                     return [_NOTHING]
                 if solution.status is not LPStatus.OPTIMAL:
@@ -329,14 +332,14 @@ class Search:
         groups = system.independent_groups(rows[bearing > least], duals)
         return [group for group in groups if np.any(violation[np.isin(rows, group)] > TOLERANCE)]
 
-    def _grow(self, rows: IntArray, around: IntArray, clock: Clock) -> IntArray | None:
+    def _grow(self, rows: IntArray, around: IntArray, deadline: Deadline) -> IntArray | None:
         """Add rows that points violate until no point is left; None if time ends first."""
         system = self.system
         chosen = np.zeros(len(system.kind), dtype=bool)
         of_rows = np.zeros(len(system.kind), dtype=bool)
         of_rows[rows] = True
         while True:
-            status, values = system.point(np.union1d(np.flatnonzero(chosen), around), clock)
+            status, values = system.point(np.union1d(np.flatnonzero(chosen), around), deadline)
             if status is LPStatus.INFEASIBLE:
                 return np.flatnonzero(chosen)
             if status is not LPStatus.OPTIMAL:
@@ -351,22 +354,22 @@ class Search:
     def _irreducible(self, supports: list[IntArray]) -> _Members:
         """Return the smallest irreducible set of rows made of `supports`, and its ties."""
         system = self.system
-        clock = self.clock.share(self.params.share_of_rows)
-        core, proven = self._smallest(supports, clock)
-        of_equality = self._of_one_equality(core, clock)
+        deadline = self.deadline.share(self.params.share_of_rows)
+        core, proven = self._smallest(supports, deadline)
+        of_equality = self._of_one_equality(core, deadline)
         if of_equality is not None:
             return _Members(of_equality, _NOTHING, True, True)
         around = system.surroundings()
         if not len(core):
             # Ties and bounds conflict by themselves.
-            kept, proven = self._delete_grown(around, _NOTHING, clock)
+            kept, proven = self._delete_grown(around, _NOTHING, deadline)
             return _Members(np.sort(kept), _NOTHING, proven, True)
         if not self.details:
             return _Members(core, around, proven, False)
-        kept, ties_proven = self._delete_grown(around, core, self.clock.share(self.params.share_of_ties))
+        kept, ties_proven = self._delete_grown(around, core, self.deadline.share(self.params.share_of_ties))
         return _Members(core, np.sort(kept), proven, ties_proven)
 
-    def _smallest(self, supports: list[IntArray], clock: Clock) -> tuple[IntArray, bool]:
+    def _smallest(self, supports: list[IntArray], deadline: Deadline) -> tuple[IntArray, bool]:
         """Return the smallest set that deletion makes of `supports`, and whether it is proven irreducible."""
         system = self.system
         around, rows = system.surroundings(), system.rows()
@@ -374,21 +377,21 @@ class Search:
         proven = False
         tried = 0
         for support in [*supports, rows]:
-            if best is not None and (tried >= self.params.sets or not self.details or clock.left() <= 0):
+            if best is not None and (tried >= self.params.sets or not self.details or deadline.over):
                 break
             # A dual that counted as rounding may have been none: then the support has a plan.
-            if system.status(np.union1d(support, around), clock) is not LPStatus.INFEASIBLE and not (
+            if system.status(np.union1d(support, around), deadline) is not LPStatus.INFEASIBLE and not (
                 best is None and support is rows
             ):
                 continue
-            kept, sure = self._delete(support, around, clock)
+            kept, sure = self._delete(support, around, deadline)
             tried += 1
             if best is None or (sure, -len(kept)) > (proven, -len(best)):
                 best, proven = kept, sure
         assert best is not None
         return best, proven
 
-    def _of_one_equality(self, core: IntArray, clock: Clock) -> IntArray | None:
+    def _of_one_equality(self, core: IntArray, deadline: Deadline) -> IntArray | None:
         """Return the sides of an equality over x in `core` that conflict by themselves, as 2 a = 1 does."""
         system = self.system
         integer, matrix = np.asarray(system.model.integer), sparse.csr_array(system.model.matrix)
@@ -399,18 +402,18 @@ class Search:
                 continue
             if np.all(np.isin(core, sides)):
                 return None
-            if system.status(sides, clock) is LPStatus.INFEASIBLE:
-                kept, sure = self._delete(sides, _NOTHING, clock)
+            if system.status(sides, deadline) is LPStatus.INFEASIBLE:
+                kept, sure = self._delete(sides, _NOTHING, deadline)
                 return kept if sure else None
         return None
 
-    def _delete_grown(self, members: IntArray, around: IntArray, clock: Clock) -> tuple[IntArray, bool]:
+    def _delete_grown(self, members: IntArray, around: IntArray, deadline: Deadline) -> tuple[IntArray, bool]:
         """Take ties and bounds out of those that conflict with `around`, or of all if these are not found."""
-        grown = self._grow(members, around, clock)
+        grown = self._grow(members, around, deadline)
         candidates = members if grown is None else grown
-        return self._delete(self.system.bounds_first(candidates), around, clock)
+        return self._delete(self.system.bounds_first(candidates), around, deadline)
 
-    def _delete(self, members: Iterable[int], around: IntArray, clock: Clock) -> tuple[IntArray, bool]:
+    def _delete(self, members: Iterable[int], around: IntArray, deadline: Deadline) -> tuple[IntArray, bool]:
         """Take out members, in ever smaller groups, as long as the rest has no plan; the first ones first.
 
         Returns
@@ -426,10 +429,10 @@ class Search:
         while len(kept):
             first = 0
             while first < len(kept):
-                if clock.left() <= 0:
+                if deadline.over:
                     return kept, False
                 rest = np.concatenate([kept[:first], kept[first + size :]])
-                status = self.system.status(np.union1d(rest, around), clock)
+                status = self.system.status(np.union1d(rest, around), deadline)
                 if status is LPStatus.INFEASIBLE:
                     kept = rest
                     continue

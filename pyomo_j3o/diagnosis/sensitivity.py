@@ -327,7 +327,7 @@ class _Again:
         # What counts as 1 in the objective, if all its coefficients are tiny.
         unit = min(1.0, 1.0 / scale(problem).objective)
         self._total = max(abs(self._plan.objective), unit)
-        self._end = time.perf_counter() + time_limit
+        self._deadline = Deadline(time_limit)
         self._tee = tee
 
     def worth(self, budgets: Sequence[_Budget], step: float) -> dict[int, _Worth]:
@@ -377,7 +377,7 @@ class _Again:
 
     def _solve(self, problem: Problem, start: _Best, left: int) -> _Best:
         """Return the best plan found from `start` on in this solve's share of the time."""
-        seconds = max(self._end - time.perf_counter(), 0.0) / max(left, 1)
+        seconds = max(self._deadline.left(), 0.0) / max(left, 1)
         if seconds <= 0:
             return replace(start, bound=math.inf)
         forms = forms_of(problem)

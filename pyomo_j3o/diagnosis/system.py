@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from pyomo_j3o.certify.relaxation import whole_model
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_coefficients
 from pyomo_j3o.core.whole_numbers import rows_over_x, units_of
 from pyomo_j3o.lp import LinearModel, LPStatus
@@ -26,27 +26,6 @@ _PRICE_OUTSIDE = 1e3
 
 #: What a member of a system is: a side of a row, a side of a row that ties one y to x, or a bound.
 ROW, TIE, BOUND = 0, 1, 2
-
-
-class Clock:
-    """The time that is left.
-
-    Parameters
-    ----------
-    seconds
-        From now on.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.perf_counter() + seconds
-
-    def left(self) -> float:
-        """Return the seconds left; 0 when the time is over."""
-        return max(self._end - time.perf_counter(), 0.0)
-
-    def share(self, fraction: float) -> Clock:
-        """Return the clock of a step that may take a fraction of what is left."""
-        return Clock(fraction * self.left())
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +232,9 @@ class System:
         beyond = np.where(self.upper[members], body - self.side[members], self.side[members] - body)
         return np.maximum(beyond, 0.0)
 
-    def point(self, members: IntArray, clock: Clock) -> tuple[LPStatus, FloatArray]:
+    def point(self, members: IntArray, deadline: Deadline) -> tuple[LPStatus, FloatArray]:
         """Return a point that satisfies these members, or ``INFEASIBLE`` if it is proven that none does."""
-        if clock.left() <= 0:
+        if deadline.over:
             return LPStatus.TIME_LIMIT, np.zeros(0)
         model = self.with_members(members)
         rows = np.flatnonzero(np.isfinite(model.row_lower) | np.isfinite(model.row_upper))
@@ -281,15 +260,15 @@ class System:
             upper=model.upper[columns],
             integer=model.integer[columns],
         )
-        found = _solve(small, Limits(clock.left(), first_incumbent=True))
+        found = _solve(small, Limits(deadline.left(), first_incumbent=True))
         if found.found:
             values[columns] = found.values
             return LPStatus.OPTIMAL, values
         return (LPStatus.INFEASIBLE if found.status is LPStatus.INFEASIBLE else LPStatus.TIME_LIMIT), values
 
-    def status(self, members: IntArray, clock: Clock) -> LPStatus:
+    def status(self, members: IntArray, deadline: Deadline) -> LPStatus:
         """Return ``OPTIMAL`` if a point satisfies these members, ``INFEASIBLE`` if none does."""
-        return self.point(members, clock)[0]
+        return self.point(members, deadline)[0]
 
     def violated(self, values: FloatArray) -> BoolArray:
         """Return which members a point violates, by more than rounding, (S,)."""

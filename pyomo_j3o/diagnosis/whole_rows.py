@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import IntArray
 from pyomo_j3o.core.whole_numbers import counted_side
-from pyomo_j3o.diagnosis.system import Clock, System
+from pyomo_j3o.diagnosis.system import System
 from pyomo_j3o.lp import LPStatus
 
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -32,16 +33,16 @@ def row_that_never_holds(system: System) -> IntArray:
     return _NOTHING
 
 
-def impossible_row(system: System, clock: Clock) -> IntArray:
+def impossible_row(system: System, deadline: Deadline) -> IntArray:
     """Return the sides of a row in whole numbers that is impossible alone; nothing if none is known."""
     rows = _whole_rows(system)
     for number, sides in enumerate(rows):
-        if system.status(sides, clock.share(1.0 / (len(rows) - number))) is LPStatus.INFEASIBLE:
+        if system.status(sides, deadline.share(1.0 / (len(rows) - number))) is LPStatus.INFEASIBLE:
             return sides
     return _NOTHING
 
 
-def least_in_units(system: System, member: int, amount: float, clock: Clock) -> tuple[float, float]:
+def least_in_units(system: System, member: int, amount: float, deadline: Deadline) -> tuple[float, float]:
     """Return how far one side has to give way, down to the last unit of its row.
 
     A MIP solver does not see units that are small beside the side. Whether one unit less is enough, too, is
@@ -55,7 +56,7 @@ def least_in_units(system: System, member: int, amount: float, clock: Clock) -> 
         The side; it has a grain.
     amount
         Enough.
-    clock
+    deadline
         When to end.
 
     Returns
@@ -66,7 +67,7 @@ def least_in_units(system: System, member: int, amount: float, clock: Clock) -> 
     grain, side, itself = float(system.grain[member]), float(system.side[member]), np.array([member])
     while amount > grain:
         system.move(itself, np.array([amount - grain]))
-        status, values = system.point(system.everything(), clock)
+        status, values = system.point(system.everything(), deadline)
         system.side[member] = side
         if status is LPStatus.INFEASIBLE:
             break

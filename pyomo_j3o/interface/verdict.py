@@ -31,6 +31,7 @@ from pyomo_j3o.presolve.scaling import Scaling
 
 _CONDITIONS = {
     Ending.GAP: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.REDUCED_GAP: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.FIXED_POINT: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.THRASHING: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.STALLED: TerminationCondition.convergenceCriteriaSatisfied,

@@ -131,10 +131,9 @@ def _solve_in_two(
     bound = np.inf
     if not batching_aware:
         # The bound comes from the exact windows, without the restriction.
-        certificate = j3o.certify(charged.problem, settings, context)
-        if certificate.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED):
-            return certificate, []
-        bound = certificate.bound
+        ending, bound = j3o.certify(charged.problem, settings, context)
+        if ending in (Ending.INFEASIBLE, Ending.UNBOUNDED, Ending.INTERRUPTED):
+            return Outcome(None, bound, ending), []
     share = settings.params.run.share_of_j3o
     deadline = context.deadline.share(share) if batching_aware else context.deadline
     context.log.line("J3O: every onloaded model charged for its batches")
@@ -231,5 +230,5 @@ def _restored(
             step.close()
     bound = max(outcome.bound, found.objective)
     if ending is Ending.GAP and not settings.closed(found.objective, bound):
-        ending = Ending.STALLED
+        ending = Ending.REDUCED_GAP
     return replace(outcome, plan=found, bound=bound, ending=ending, duals=duals), safe

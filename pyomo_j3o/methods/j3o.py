@@ -54,27 +54,32 @@ def solve(
     return outcome, run.progress.trace
 
 
-def certify(problem: Problem, settings: Settings, context: Context) -> Outcome:
-    """Return a bound, or that there is no plan, or none that is best; never a plan.
+def certify(problem: Problem, settings: Settings, context: Context) -> tuple[Ending | None, float]:
+    """Return whether there is no plan, or none that is best, and a bound; never a plan.
 
     Parameters
     ----------
     problem, settings, context
         As for `solve`.
+
+    Returns
+    -------
+    Ending or None
+        ``INFEASIBLE``, ``UNBOUNDED`` or ``INTERRUPTED``; None if there is a search to be done.
+    float
+        +inf if nothing is proven.
     """
     if settings.bound == "none":
-        return Outcome(None, np.inf, Ending.STALLED)
+        return None, np.inf
     try:
         run = Run.of(problem, settings, context)
     except OutOfTime:
-        return Outcome(None, np.inf, Ending.TIME)
-    bound = run.progress.bound
+        return None, np.inf
     try:
         ending = run.certify()
-        bound = -np.inf if ending is Ending.INFEASIBLE else run.progress.bound
-        return Outcome(None, bound, ending or Ending.STALLED)
+        return ending, -np.inf if ending is Ending.INFEASIBLE else run.progress.bound
     except KeyboardInterrupt:
-        return Outcome(None, bound, Ending.INTERRUPTED)
+        return Ending.INTERRUPTED, run.progress.bound
     finally:
         run.close()
 

@@ -312,8 +312,8 @@ def test_where_the_search_is_undecided_rows_are_asked_alone(monkeypatch):
     problem = problem_of(dict.fromkeys(names, 0), {"y": (0, 1, 1)}, [*others, sevens])
     status = System.status
 
-    def undecided(self, members, clock):
-        found = status(self, members, clock)
+    def undecided(self, members, deadline):
+        found = status(self, members, deadline)
         return LPStatus.TIME_LIMIT if len(members) > 2 and found is LPStatus.INFEASIBLE else found
 
     monkeypatch.setattr(System, "status", undecided)
