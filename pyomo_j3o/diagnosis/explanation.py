@@ -360,7 +360,7 @@ def _side_now(row: ConflictingRow) -> str:
 
 
 def _shortest(value: float, digits: int, good: Callable[[float], bool]) -> str:
-    """Return a number in the fewest digits, from so many on, that make it good."""
+    """Return a number in the fewest digits, `digits` or more, that make it good."""
     texts = (f"{value:.{places}g}" for places in range(digits, 17))
     return next((text for text in texts if good(float(text))), repr(value))
 

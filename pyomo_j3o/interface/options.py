@@ -155,8 +155,8 @@ _DECLARED: tuple[tuple[str, Any, Any, str], ...] = (
     ),
     ("warm_start", False, Truth("warm_start"), "Start from the placement that the variables hold."),
     ("strict", False, Truth("strict"), "Refuse a model without any annotation."),
-    ("onloading_step", None, _Function("onloading_step"), "The reader's own onloading step."),
-    ("stop", None, _Function("stop"), "The reader's own stopping rule: trace → bool."),
+    ("onloading_step", None, _Function("onloading_step"), "The user's own onloading step."),
+    ("stop", None, _Function("stop"), "The user's own stopping rule: trace → bool."),
     ("callback", None, _Function("callback"), "Called with the record of each iteration."),
 )
 
