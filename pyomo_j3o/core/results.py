@@ -22,8 +22,16 @@ _NOTHING, _CLOSED = 1e-12, 1e-9
 PHASES = ("compile", "certify", "onload", "offload", "improve", "exact", "load")
 
 
+class Phase(enum.Enum):
+    """What of a solve ended."""
+
+    LOOP = "the alternation"
+    SOLVER = "the MIP solver"
+    WHOLE = "the solve"
+
+
 class Ending(enum.Enum):
-    """Why a solve ended."""
+    """Why a solve ended; `phase` tells what of it did."""
 
     GAP = "the gap is closed"
     REDUCED_GAP = "the gap of a reduced problem is closed, that of the model is not"
@@ -40,6 +48,25 @@ class Ending(enum.Enum):
     INTERRUPTED = "interrupted"
     INFEASIBLE = "proven infeasible"
     UNBOUNDED = "unbounded"
+
+    @property
+    def phase(self) -> Phase:
+        """What ended: the steps after the loop go on where only the alternation did."""
+        if self in _OF_LOOP:
+            return Phase.LOOP
+        return Phase.SOLVER if self in (Ending.LIMIT, Ending.TOLERANCES) else Phase.WHOLE
+
+
+_OF_LOOP = frozenset(
+    (
+        Ending.FIXED_POINT,
+        Ending.THRASHING,
+        Ending.STALLED,
+        Ending.USER,
+        Ending.ITERATIONS,
+        Ending.USUAL_ITERATIONS,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pyomo_j3o.core.problem import (
     evaluate,
     larger_end,
 )
-from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap, rounding
+from pyomo_j3o.core.results import Ending, Outcome, Phase, Record, relative_gap, rounding
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.methods.mip_parts import Proof, allowance
 from pyomo_j3o.methods.own_rows import first_missed
@@ -49,16 +49,6 @@ _CONDITIONS = {
 
 #: An objective is near 0 if the distance to its bound is at most this fraction of its absolute terms.
 _SMALL = 0.01
-
-#: What ends the alternation, and not what follows it.
-_OF_ALTERNATION = (
-    Ending.FIXED_POINT,
-    Ending.THRASHING,
-    Ending.STALLED,
-    Ending.USER,
-    Ending.ITERATIONS,
-    Ending.USUAL_ITERATIONS,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,8 +260,8 @@ def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
         proven = "" if near_zero else ", proven"
         return f"Optimal{_within(gap, distance, config)}: {value}, {certainty}{proven}."
     cause = f"ended by: {outcome.ending.value}"
-    if outcome.steps and outcome.ending in _OF_ALTERNATION:
-        cause = f"the alternation {cause}; the improvement by its limit of effort"
+    if outcome.steps and outcome.ending.phase is Phase.LOOP:
+        cause = f"{Phase.LOOP.value} {cause}; the improvement by its limit of effort"
     return f"Feasible plan: {value}, {certainty}; {cause}."
 
 
