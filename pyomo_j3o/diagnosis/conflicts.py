@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,9 @@ from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import Linearized, linearize
 from pyomo_j3o.presolve.scaling import Scaling, scale_rows
+
+#: Figures that come from a few multiplications are off by no more than this fraction of them.
+_ROUNDING = 2.0**-49
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ def _in_whole(
     before = [inwards[int(side.upper), side.row] if side.row >= 0 else 0.0 for side in sides]
 
     def own(amount: float, u: float, ahead: float) -> float:
-        return max(amount * u - ahead, 0.0)
+        return max(_difference(amount * u, ahead), 0.0)
 
     return replace(
         conflict,
@@ -207,3 +211,11 @@ def _in_whole(
             own(slack, u, ahead) for slack, u, ahead in zip(conflict.together, unit, before, strict=False)
         ),
     )
+
+
+def _difference(one: float, other: float) -> float:
+    """Return a difference without the digits that are rounding in both: of whole numbers, a whole number."""
+    noise = _ROUNDING * max(abs(one), abs(other))
+    if not 0.0 < noise < np.inf:
+        return one - other
+    return round(one - other, -math.ceil(math.log10(noise)))

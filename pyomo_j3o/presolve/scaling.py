@@ -26,6 +26,9 @@ _SMALL, _LARGE = 1e-3, 1e4
 #: A column that gets no farther from 0 than this counts as one that stays there.
 _NOTHING = 1e-11
 
+#: An implied bound below this fraction of the given one is rounding.
+_GRAIN = 1e-12
+
 #: A bound of this size says nothing of how far a column gets.
 _NO_BOUND = 1e9
 
@@ -134,6 +137,8 @@ def _reach(problem: Problem) -> FloatArray:
     # A bound as far out as this stands for none.
     given, follows = (np.where(end < _NO_BOUND, end, 0.0) for end in (given, follows))
     least = _NOTHING * np.where(given > 0, np.minimum(given, 1.0), 1.0)
+    # Sums with terms as large as the given bound are not more exact than this.
+    least = np.maximum(least, _GRAIN * given)
     reach = np.where(follows > least, follows, given)
     reach = np.where(needed > _NOTHING * np.maximum(reach, 1.0), needed, reach)
     return np.where(reach > 0, reach, 1.0)
