@@ -365,7 +365,8 @@ class _Again:
         return found
 
     def _compare(self, base: _Best, best: _Best, step: float) -> _Worth:
-        rounding = _ROUNDING * self._total
+        # Tolerances are relative to what is proven: the re-solve may be worth more than the plan at hand.
+        rounding = _ROUNDING * max(self._total, abs(base.objective), abs(best.objective))
         gain = best.objective - base.objective
         most = max(best.bound - base.objective, gain, 0.0)
         # A MIP solver's proof is worth its tolerances, of which either solve may use one.
