@@ -6,7 +6,7 @@ import enum
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,26 @@ class Record:
         if name not in self.__slots__:
             raise KeyError(name)
         return getattr(self, name)
+
+    def with_plan(self, objective: float, bound: float, sense: float, time: float | None = None) -> Record:
+        """Return the record with what a later step has reached.
+
+        Parameters
+        ----------
+        objective, bound
+            Of the maximised problem.
+        sense
+            What turns them into the user's.
+        time
+            Seconds since the call of solve(); None to keep it.
+        """
+        return replace(
+            self,
+            incumbent=sense * objective,
+            bound=sense * max(bound, objective),
+            relative_gap=relative_gap(objective, bound),
+            time=self.time if time is None else time,
+        )
 
 
 @dataclass(frozen=True, slots=True)

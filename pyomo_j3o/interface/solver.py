@@ -22,7 +22,7 @@ from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log, counted
 from pyomo_j3o.core.problem import BoolArray, Problem
-from pyomo_j3o.core.results import Ending, Outcome, Record, Timings, relative_gap
+from pyomo_j3o.core.results import Ending, Outcome, Record, Timings
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
@@ -397,13 +397,7 @@ def _in_own_rows(
     outcome = vetted(before, compiled.own, compiled.linear, settings, context)
     plan, sense = outcome.plan, compiled.own.scaled.sense
     if trace and outcome is not before and plan is not None:
-        trace[-1] = replace(
-            trace[-1],
-            incumbent=sense * plan.objective,
-            bound=sense * outcome.bound,
-            relative_gap=relative_gap(plan.objective, outcome.bound),
-            time=context.timings.elapsed(),
-        )
+        trace[-1] = trace[-1].with_plan(plan.objective, outcome.bound, sense, context.timings.elapsed())
     return outcome
 
 

@@ -10,7 +10,7 @@ from pyomo_j3o.alternate.alternating import alternate
 from pyomo_j3o.alternate.batch_surrogate import BatchSurrogate
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, violations
-from pyomo_j3o.core.results import Ending, Outcome, Record, relative_gap
+from pyomo_j3o.core.results import Ending, Outcome, Record
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.methods import j3o
 from pyomo_j3o.methods.run import Run
@@ -197,9 +197,7 @@ def _at_the_end(record: Record, objective: float, sense: float) -> Record:
     """Return the last record with what the last LP has gained."""
     if objective <= record.incumbent / sense:
         return record
-    bound = max(record.bound / sense, objective)
-    gap = relative_gap(objective, bound)
-    return replace(record, incumbent=sense * objective, bound=sense * bound, relative_gap=gap)
+    return record.with_plan(objective, max(record.bound / sense, objective), sense)
 
 
 def _restored(

@@ -63,9 +63,8 @@ def solve(
     """
     run = _Run(instance, settings, context)
     solver = next(solvers)
-    proof = Proof(solver.name, solver.description, 0, -np.inf)
     if context.deadline.over:
-        return Outcome(None, np.inf, Ending.TIME), [], proof
+        return Outcome(None, np.inf, Ending.TIME), [], Proof(solver.name, solver.description, 0, -np.inf)
     context.log.line(f"MIP solver: {solver.description}")
     handed_over: float | None = None
     try:

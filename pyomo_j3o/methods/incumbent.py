@@ -96,7 +96,7 @@ class Incumbent:
         own = self._instance.own
         if own is None or (plan is not None and own.accepts(plan.x, plan.y)):
             return plan, duals
-        routed = own.route(x, self._context.deadline.last_work())
+        routed = own.route(x, self._context.deadline.with_grace())
         return routed.plan, routed.duals
 
     def _route(self, x: BoolArray) -> tuple[Plan | None, FloatArray | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -134,7 +133,7 @@ class OwnRows:
         problem = self.problem
         return np.clip(y * self.scaling.column, problem.offloading_lower, problem.offloading_upper)
 
-    def route(self, x: BoolArray, time_limit: float) -> Routed:
+    def route(self, x: BoolArray, deadline: Deadline) -> Routed:
         """Return the best routing of a placement, (N,), by a tight LP over y in the user's units.
 
         Where that LP's plan misses a row, too, the scaled LP gets its turn, and then one with wider rows.
@@ -143,11 +142,11 @@ class OwnRows:
         if self._breaks_placement_rows(x, model):
             return Routed(bound=-np.inf)
         constant = evaluate(self.problem, x.astype(float), np.zeros(self.problem.n_offloading))
-        bound, end = np.inf, time.perf_counter() + time_limit
+        bound = np.inf
         for form in self._forms(x, model):
             program = HighsProgram(form.model, TIGHT)
             try:
-                found = program.solve(end - time.perf_counter())
+                found = program.solve(deadline.left())
                 ray = program.farkas() if found.status is LPStatus.INFEASIBLE else None
             except BackendError as error:  # the other form may do
                 logger.debug("A placement is routed in another form: %s", error)
@@ -204,7 +203,7 @@ class OwnRows:
         for x in _placements(self.problem):
             if deadline.over:
                 return replace(best, bound=np.inf)
-            routed = self.route(x, deadline.left())
+            routed = self.route(x, deadline)
             bound = max(bound, routed.bound)
             plan = routed.plan
             if plan is not None and (best.plan is None or plan.objective > best.plan.objective):
@@ -214,7 +213,7 @@ class OwnRows:
     def _best_of_allowed(self, linear: Problem, rel_gap: float, deadline: Deadline) -> Routed:
         """Take the best placements of the linear form in turn, and exclude those that cannot be routed."""
         # Where nothing forbids it, everything open can be routed whatever a huge M lets slip.
-        best = self.route(self.problem.onloading_upper > 0.5, deadline.left())
+        best = self.route(self.problem.onloading_upper > 0.5, deadline)
         model, n = relaxation_model(linear), linear.n_onloading
         for _ in range(self.params.excluded):
             left = min(deadline.left(), self.params.seconds_of_milp)
@@ -242,11 +241,11 @@ class OwnRows:
         Behind a huge M, an x of 0 lets through all that is needed. Where a row as written is missed, the x
         that mends most of it changes.
         """
-        routed = self.route(x, deadline.left())
+        routed = self.route(x, deadline)
         changed = self._mended(x, y)
         if routed.plan is not None or np.array_equal(changed, x) or deadline.over:
             return routed
-        return self.route(changed, deadline.left())
+        return self.route(changed, deadline)
 
     def _mended(self, x: BoolArray, y: FloatArray) -> BoolArray:
         """Return the placement with the x changed that mend most of what (x, y) misses of a row."""
@@ -284,14 +283,13 @@ class OwnRows:
     def descend(self, start: Routed, deadline: Deadline) -> Routed:
         """Return the best plan that changes of one x at a time lead to, as far as a short time allows."""
         best, last = start, None
-        end = time.perf_counter() + min(deadline.left(), self.params.seconds_of_descent)
+        deadline = deadline.within(self.params.seconds_of_descent)
         for i in itertools.cycle(free_variables(self.problem).tolist()):
-            left = end - time.perf_counter()
-            if best.plan is None or i == last or left <= 0:
+            if best.plan is None or i == last or deadline.over:
                 break  # after a round without a better plan, or none to begin with
             x = best.plan.x.copy()
             x[i] = not x[i]
-            found = self.route(x, left)
+            found = self.route(x, deadline)
             if found.plan is not None and found.plan.objective > best.plan.objective:
                 best, last = found, i
             elif last is None:

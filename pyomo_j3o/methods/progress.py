@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from pyomo_j3o.core.results import Record, Step, relative_gap
@@ -88,13 +86,8 @@ class Progress:
             # No iteration had a plan, so none stands in the log.
             self.tell_improvement("first", incumbent)
             self._context.log.flush()
-        self.trace[-1] = replace(
-            self.trace[-1],
-            incumbent=self._sense * incumbent,
-            bound=self._sense * max(self.bound, incumbent),
-            relative_gap=relative_gap(incumbent, self.bound),
-            time=self._context.timings.elapsed(),
-        )
+        elapsed = self._context.timings.elapsed()
+        self.trace[-1] = self.trace[-1].with_plan(incumbent, self.bound, self._sense, elapsed)
 
     def add(self, step: Step) -> None:
         """Add a step to what those of the same name have brought."""

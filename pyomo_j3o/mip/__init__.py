@@ -6,6 +6,7 @@ them. `checking` believes no more of their answers than what can be checked. `pa
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,6 +20,8 @@ from pyomo_j3o.mip.checking import solve_checked
 from pyomo_j3o.mip.gurobi import GurobiMIP
 from pyomo_j3o.mip.highs import HighsMIP, require_right_highs
 from pyomo_j3o.mip.scip import ScipMIP
+
+logger = logging.getLogger("pyomo_j3o")
 
 Result = TypeVar("Result")
 
@@ -142,6 +145,7 @@ def first_able(solvers: Iterable[MIPSolver], use: Callable[[MIPSolver], Result])
         try:
             return use(solver)
         except BackendError as error:
+            logger.debug("%s is left out: %s", solver.title, error)
             failure = error
     assert failure is not None
     raise failure

@@ -64,35 +64,31 @@ class Split:
 
     def placement(self, pieces: Iterable[BoolArray]) -> BoolArray:
         """Return x of the whole, (N,) bool, from that of every part."""
-        x = np.zeros(self.original.n_onloading, dtype=bool)
-        for part, piece in zip(self.parts, pieces, strict=True):
-            x[part.onloading] = piece
-        return x
+        return self.onloading(pieces) > 0.5
 
-    def onloading(self, pieces: Iterable[FloatArray]) -> FloatArray:
+    def onloading(self, pieces: Iterable[FloatArray | BoolArray]) -> FloatArray:
         """Return one number per onloading variable of the whole, (N,), from those of every part."""
-        values = np.zeros(self.original.n_onloading)
-        for part, piece in zip(self.parts, pieces, strict=True):
-            values[part.onloading] = piece
-        return values
+        return _put(self.original.n_onloading, (part.onloading for part in self.parts), pieces)
 
     def offloading(self, pieces: Iterable[FloatArray]) -> FloatArray:
         """Return one number per offloading variable of the whole, (K,), from those of every part."""
-        values = np.zeros(self.original.n_offloading)
-        for part, piece in zip(self.parts, pieces, strict=True):
-            values[part.offloading] = piece
-        return values
+        return _put(self.original.n_offloading, (part.offloading for part in self.parts), pieces)
 
     def rows(self, pieces: Iterable[FloatArray]) -> FloatArray:
         """Return one number per row of the whole, (M,), from those of every part."""
-        values = np.zeros(self.original.n_rows)
-        for part, piece in zip(self.parts, pieces, strict=True):
-            values[part.rows] = piece
-        return values
+        return _put(self.original.n_rows, (part.rows for part in self.parts), pieces)
 
     def columns(self, part: Part) -> IntArray:
         """Return the numbers of a part's columns (x, y) among those of the whole."""
         return np.concatenate([part.onloading, self.original.n_onloading + part.offloading])
+
+
+def _put(n: int, places: Iterable[IntArray], pieces: Iterable[FloatArray | BoolArray]) -> FloatArray:
+    """Return n numbers, each piece at its places."""
+    values = np.zeros(n)
+    for where, piece in zip(places, pieces, strict=True):
+        values[where] = piece
+    return values
 
 
 def split(problem: Problem, smallest: int = PresolveParams().smallest_part) -> Split:

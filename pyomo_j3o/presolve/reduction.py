@@ -47,8 +47,22 @@ class Reduction(Protocol):
         ...
 
 
+class PlansStay:
+    """The way of plans in a reduction that leaves columns and units as they are."""
+
+    __slots__ = ()
+
+    def reduce(self, plan: Plan) -> Plan:
+        """Return the plan: columns and units are the same."""
+        return plan
+
+    def restore_plan(self, plan: Plan) -> Plan:
+        """Return the plan: columns and units are the same."""
+        return plan
+
+
 @dataclass(frozen=True, slots=True)
-class SameColumns:
+class SameColumns(PlansStay):
     """A reduction to other rows over the same columns.
 
     Attributes
@@ -61,14 +75,6 @@ class SameColumns:
 
     problem: Problem
     n_rows: int
-
-    def reduce(self, plan: Plan) -> Plan:
-        """Return the plan: columns and units are the same."""
-        return plan
-
-    def restore_plan(self, plan: Plan) -> Plan:
-        """Return the plan: columns and units are the same."""
-        return plan
 
     def restore(self, outcome: Outcome) -> Outcome:
         """Return the outcome without the duals of new rows."""

@@ -8,11 +8,12 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.matrices import entry_rows
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Plan, Problem, largest_entries
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
 from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.presolve.params import PropagationParams
+from pyomo_j3o.presolve.reduction import PlansStay
 
 #: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
 _GRAIN = 1e-13
@@ -78,7 +79,7 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
 
 
 @dataclass(frozen=True, slots=True)
-class SmallerM:
+class SmallerM(PlansStay):
     """A reduction to smaller coefficients of x in some rows.
 
     Attributes
@@ -92,14 +93,6 @@ class SmallerM:
     problem: Problem
     original: Problem
     changed: IntArray
-
-    def reduce(self, plan: Plan) -> Plan:
-        """Return the plan: columns and units are the same."""
-        return plan
-
-    def restore_plan(self, plan: Plan) -> Plan:
-        """Return the plan: columns and units are the same."""
-        return plan
 
     def restore(self, outcome: Outcome) -> Outcome:
         """Return the outcome with duals of 0 where a row binds with the smaller M alone.

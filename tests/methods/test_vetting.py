@@ -41,7 +41,7 @@ def far(n=1):
 def test_a_placement_is_routed_in_the_units_of_the_user():
     """The least y that serves is some 1/160, which in the unit of its range is less than any tolerance."""
     own, problem = own_rows(far()), far()
-    routed = own.route(np.array([False, True, False]), INF)
+    routed = own.route(np.array([False, True, False]), NEVER)
     assert routed.plan.y * own.scaling.column == pytest.approx(40 / 6300, rel=1e-9)
     value = routed.plan.objective / own.scaling.objective
     assert value == pytest.approx(-5 - 40 / 6300)
@@ -52,16 +52,16 @@ def test_a_placement_is_routed_in_the_units_of_the_user():
 @pytest.mark.parametrize("x", [(True, False, False), (False, False, True)])
 def test_that_a_placement_cannot_be_routed_is_proven(x):
     """By the rows over y together, and by one over x alone."""
-    routed = own_rows(far()).route(np.array(x), INF)
+    routed = own_rows(far()).route(np.array(x), NEVER)
     assert routed == Routed(bound=-np.inf)
 
 
 def test_rows_that_differ_by_less_than_their_tolerance_have_a_plan():
     """Every solver takes y = 1 and y = 1 + 1e-7 for rounding, and so does the check of a plan."""
     problem = problem_of({"x": -1}, {"y": (-1, 0, 9)}, [({"y": 1}, 1, 1), ({"y": 1}, 1 + 1e-7, 1 + 1e-7)])
-    assert own_rows(problem).route(np.array([False]), INF).plan is not None
+    assert own_rows(problem).route(np.array([False]), NEVER).plan is not None
     apart = problem_of({"x": -1}, {"y": (-1, 0, 9)}, [({"y": 1}, 1, 1), ({"y": 1}, 1.001, 1.001)])
-    assert own_rows(apart).route(np.array([False]), INF).bound == -np.inf
+    assert own_rows(apart).route(np.array([False]), NEVER).bound == -np.inf
 
 
 def test_few_placements_are_all_routed():
@@ -177,7 +177,7 @@ def test_the_bound_at_a_placement_has_room_for_the_rounding_of_sides():
     x = np.array([True, True, True, False])
     fixed = replace(problem, onloading_lower=x.astype(float), onloading_upper=x.astype(float))
     own = own_rows(problem)
-    bound = own.route(x, INF).bound / own.scaling.objective
+    bound = own.route(x, NEVER).bound / own.scaling.objective
     assert bound >= float(exact_optimum(fixed)[0])
 
 

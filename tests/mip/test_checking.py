@@ -17,7 +17,7 @@ from pyomo_j3o.interface import solver, verdict
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.methods import exact
-from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, Start, solve_checked
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, Start, first_able, solve_checked
 
 
 class Says:
@@ -318,3 +318,22 @@ def test_an_integer_with_a_tiny_coefficient_counts():
     results = SolverFactory("j3o.exact").solve(m, lp_solver="highs", mip_solver="highs")
     assert results.incumbent_objective == pytest.approx(1e6)
     assert results.objective_bound >= 1e6
+
+
+def test_a_solver_that_is_replaced_leaves_a_line(caplog):
+    """The first that does not fail answers, and the log at level DEBUG names the one that did."""
+
+    class Named:
+        def __init__(self, title):
+            self.title = title
+
+    def use(solver):
+        if solver.title == "Bad":
+            raise BackendError("its licence is too small")
+        return solver.title
+
+    with caplog.at_level("DEBUG", logger="pyomo_j3o"):
+        assert first_able([Named("Bad"), Named("Good")], use) == "Good"
+    assert "Bad is left out: its licence is too small" in caplog.text
+    with pytest.raises(BackendError, match="licence"):
+        first_able([Named("Bad"), Named("Bad")], use)
