@@ -49,6 +49,17 @@ def test_a_placement_is_routed_in_the_units_of_the_user():
     assert value == pytest.approx(brute_force(problem))
 
 
+@pytest.mark.parametrize(("seconds", "reached"), [(9.0, 8.0), (0.0, 5.0)])
+def test_a_descent_ends_with_its_time(seconds, reached):
+    """Of two sites that gain 5 and 3, the second is opened only if there is time for it."""
+    problem = problem_of({"a": 5, "b": 3}, {"y": (0, 0, 1)}, [({"a": 1, "b": 1, "y": 1}, -INF, 3)])
+    scaling = scale(problem)
+    own = OwnRows(problem, scaling, params=OwnRowsParams(seconds_of_descent=seconds))
+    start = own.route(np.array([True, False]), NEVER)
+    found = own.descend(start, NEVER)
+    assert found.plan.objective / scaling.objective == pytest.approx(reached)
+
+
 @pytest.mark.parametrize("x", [(True, False, False), (False, False, True)])
 def test_that_a_placement_cannot_be_routed_is_proven(x):
     """By the rows over y together, and by one over x alone."""
