@@ -103,6 +103,31 @@ class SiftParams:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockParams:
+    """Of blocks and of the cuts that their MIPs prove.
+
+    Attributes
+    ----------
+    shares : tuple of float
+        Fractions of all columns. Divisions are looked for with no block above each of them.
+    nodes : int
+        Nodes of the MIP of one block.
+    largest : int
+        Nonzeros. A block whose MIP has more is left out.
+    close : float
+        Fraction of a block's gap at which its MIP ends.
+    least : float
+        Fraction of the part's gap. A block with a smaller gap is left out.
+    """
+
+    shares: tuple[float, ...] = (0.35, 0.15, 0.06)
+    nodes: int = 50
+    largest: int = 20_000
+    close: float = 0.01
+    least: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
 class CutParams:
     """Of the relaxation and its rounds of cuts.
 

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 
 from pyomo_j3o.alternate.offloading import Routing
+from pyomo_j3o.certify.block_cuts import BlockPricer, cuts_of
 from pyomo_j3o.certify.kernel import Kernel, Point, kernel_columns
 from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import INTEGRAL
+from pyomo_j3o.improve.block_plans import BlockPlacement, block_placements
 from pyomo_j3o.improve.diving import dive
 from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
-from pyomo_j3o.lp.base import Backend, LPStatus
+from pyomo_j3o.improve.pseudo_costs import PseudoCosts
+from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,13 @@ class Tree:
     limits
         When the search ends.
 
+    pricer
+        Of the blocks; None if the part has none.
+
     Attributes
     ----------
-    incumbent : float
-        Objective of the best plan known, without the problem's constant; -inf without one. Whoever takes the
-        candidates of `search` sets it.
+    best : Routing
+        The best one known. Whoever takes the candidates of `search` sets it.
     nodes : int
         Nodes that were branched on.
     """
@@ -113,10 +118,15 @@ class Tree:
         tightened: TightRelaxation,
         best: Routing,
         limits: TreeLimits,
+        pricer: BlockPricer | None = None,
     ) -> None:
         self.structure = structure
-        self.incumbent = best.objective
+        self.best = best
+        self._pricer = pricer
         self.nodes = 0
+        #: The relaxation at the root with its block cuts, and the optimum; None before it is solved.
+        self.root: tuple[LinearModel, Point] | None = None
+        self._next_price = 0
         self._params, self._deadline, self._rel_gap = limits.params, limits.deadline, limits.rel_gap
         self._next_dive = self._params.dive_after
         self._n_x = structure.problem.n_onloading
@@ -129,7 +139,7 @@ class Tree:
         columns[: self._n_x] |= best.x
         self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp)
         self._number = itertools.count()
-        self._costs = _PseudoCosts(self._n_x)
+        self._costs = PseudoCosts(self._n_x)
         self._margin = self._params.margin
         # Bounds of boxes that were given up: unsolved in time, or no better than the incumbent.
         self._given_up = -np.inf
@@ -142,6 +152,11 @@ class Tree:
     def close(self) -> None:
         """Free the LPs."""
         self.kernel.close()
+
+    @property
+    def incumbent(self) -> float:
+        """Objective of the best plan known; -inf without one."""
+        return self.best.objective
 
     @property
     def bound(self) -> float:
@@ -159,7 +174,7 @@ class Tree:
         Yields
         ------
         Candidate
-            Whoever makes a plan from it sets `incumbent` before the search goes on.
+            Whoever makes a plan from it sets `best` before the search goes on.
         """
         params = self._params
         checkpoint, gap_before = self._effort, np.inf
@@ -261,6 +276,12 @@ class Tree:
                 node.variable, node.lower[node.variable] > 0.5, node.before - node.bound, node.distance
             )
         yield self._candidate(point, node.lower, node.upper)
+        if self._pricer is not None and node.bound > self._cutoff():
+            self._price(self._pricer, node)
+            point = node.point
+            yield self._candidate(point, node.lower, node.upper)
+        if node.variable < 0:
+            self.root = self.kernel.model, point
         if node.bound <= self._cutoff():
             node.point = None
             self._push(node)
@@ -269,6 +290,55 @@ class Tree:
         if fix_by_reduced_cost(node.lower, node.upper, point.costs[: self._n_x], point.bound, settled):
             self._given_up = max(self._given_up, settled)
         return True
+
+    def _price(self, pricer: BlockPricer, node: _Node) -> None:
+        """Add the block cuts at a node's prices, and solve it once more.
+
+        At the root this comes first. Below it, the prices are worth it once the shared x are settled; after a
+        round in vain it waits until the number of nodes has doubled.
+        """
+        params, point, best = self._params, node.point, self.best
+        assert point is not None
+        below = node.variable >= 0
+        if (
+            not best.feasible
+            or self.nodes < self._next_price
+            or (below and self._shared_is_open(pricer, point))
+        ):
+            return
+        gap, model = node.bound - best.objective, self.kernel.model
+        known = np.concatenate([best.x.astype(float), best.y])
+        priced = pricer.price(model, point.values, point.duals, known, gap, self._deadline)
+        self.kernel.work += params.per_mip * len(priced)
+        cuts, limit = cuts_of(priced, model, params.least_cut * gap)
+        if not len(limit):
+            return
+        before = node.bound
+        self.kernel.add_rows(cuts, limit)
+        again = self.kernel.solve(
+            node.lower, node.upper, None, params.slack * self._gap, self._cutoff(), self._deadline
+        )
+        node.bound = min(node.bound, again.bound)
+        if again.basis is not None:
+            node.basis = again.basis
+        if again.solved:
+            node.point = again
+        in_vain = before - node.bound < params.worth_pricing * gap
+        self._next_price = 2 * (self.nodes + 1) if in_vain else self.nodes
+
+    def _shared_is_open(self, pricer: BlockPricer, point: Point) -> bool:
+        """Return whether a shared x is fractional."""
+        x = point.values[: self._n_x][pricer.blocks.shared]
+        return bool(np.any((x > INTEGRAL) & (x < 1.0 - INTEGRAL)))
+
+    def block_placements(self) -> list[BlockPlacement]:
+        """Return what the blocks would place at the shared x of the best plan; see `block_placements`."""
+        if self._pricer is None or not self.best.feasible or self._deadline.over:
+            return []
+        slack = self._params.slack * self._gap
+        found = block_placements(self.kernel, self._pricer, self.best, slack, self._deadline)
+        self.kernel.work += self._params.per_mip * len(found)
+        return found
 
     def _candidate(self, point: Point, lower: FloatArray, upper: FloatArray) -> Candidate:
         return Candidate(point.values[: self._n_x], point.duals, lower, upper)
@@ -350,32 +420,3 @@ class Tree:
         links = self.kernel.links
         worth = np.maximum(point.duals[links.row], 0.0) * links.opening
         return np.bincount(links.x, worth, minlength=self._n_x).astype(float)
-
-
-class _PseudoCosts:
-    """By how much the bound fell per unit when a variable was rounded down or up, on average."""
-
-    def __init__(self, n: int) -> None:
-        self._sum = np.zeros((2, n))
-        self._count = np.zeros((2, n))
-
-    def learn(self, k: int, up: bool, drop: float, distance: float) -> None:
-        """Add an observation."""
-        self._sum[int(up), k] += max(drop, 0.0) / max(distance, INTEGRAL)
-        self._count[int(up), k] += 1
-
-    def count(self, k: int) -> float:
-        """Return how often `k` was observed in both directions."""
-        return float(self._count[:, k].min())
-
-    def scores(self, x: FloatArray, fractional: IntArray, influence: FloatArray, least: float) -> FloatArray:
-        """Return the product of the expected drops; by influence where nothing was observed, on one scale."""
-        down, up = self._sum[:, fractional] / np.maximum(self._count[:, fractional], 1.0)
-        value = x[fractional]
-        scores = np.maximum(value * down, least) * np.maximum((1.0 - value) * up, least)
-        guess: FloatArray = np.minimum(value, 1.0 - value) * influence
-        known = self._count[:, fractional].min(axis=0) > 0
-        if not known.any():
-            return np.asarray(guess * guess, dtype=float)
-        factor = np.median(np.sqrt(scores[known]) / np.maximum(guess[known], least))
-        return np.asarray(np.where(known, scores, (factor * guess) ** 2), dtype=float)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from pyomo_j3o.alternate.lagrangian import Lagrangian, price
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.alternate.onloading import greedy
 from pyomo_j3o.alternate.params import GreedyParams
+from pyomo_j3o.certify.block_cuts import BlockPricer
+from pyomo_j3o.certify.blocks import find_blocks
 from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray
@@ -19,11 +22,14 @@ from pyomo_j3o.core.results import rounding
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError
+from pyomo_j3o.improve.block_plans import BlockPlacement
 from pyomo_j3o.improve.branching import Candidate, Tree, TreeLimits
 from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.params import SearchParams
+from pyomo_j3o.improve.proving import search_within_gap
 from pyomo_j3o.lp.base import Backend, LPStatus
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_able, solve_checked
+from pyomo_j3o.mip.highs import HighsMIP
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -209,30 +215,127 @@ class _Search:
     def _branch(self, tightened: TightRelaxation) -> Iterator[Routing]:
         task = self._task
         limits = TreeLimits(task.deadline, task.rel_gap, task.params.tree)
-        tree = Tree(task.structure, task.backend, tightened, self.best, limits)
+        tree = Tree(task.structure, task.backend, tightened, self.best, limits, self._pricer(tightened))
+        asked: Routing | None = None
         try:
             for candidate in tree.search():
                 yield from self._from_candidate(candidate)
-                tree.incumbent = max(tree.incumbent, self.best.objective)
+                tree.best = self.best
+                if self.best is not asked:
+                    # Another plan: the blocks may know better at its shared x.
+                    asked = self.best
+                    yield from self._from_blocks(tree.block_placements())
+                    tree.best = self.best
+            self.bound = min(self.bound, tree.bound)
+            if self._is_for_proof(tree):
+                yield from self._prove(tree)
         finally:
             self.bound = min(self.bound, tree.bound)
             tree.close()
 
+    def _is_for_proof(self, tree: Tree) -> bool:
+        """Return whether the tree left a gap that a MILP solver can close from the root's block cuts."""
+        task, params = self._task, self._task.params.milp
+        gap = self.bound - self.best.objective
+        return (
+            task.mip_solvers is not None
+            and tree.root is not None
+            and self.best.feasible
+            and tree.root[0].matrix.nnz <= params.proof
+            and gap > max(task.rel_gap, params.proof_gap) * abs(self.best.objective)
+            and not task.deadline.over
+        )
+
+    def _prove(self, tree: Tree) -> Iterator[Routing]:
+        """Let a MILP solver search the part without what the root's reduced costs rule out."""
+        task, params, best = self._task, self._task.params.milp, self.best
+        assert tree.root is not None
+        deadline, close = task.deadline, max(task.rel_gap, params.proof_close)
+        limits = Limits(
+            deadline.left(),
+            abs_gap=close * abs(best.objective),
+            nodes=params.proof_nodes,
+            stop=lambda: deadline.over,
+            threads=1,
+        )
+        found = search_within_gap(*tree.root, best, partial(self._solved, limits=limits))
+        if found is None:
+            return
+        if found.found:
+            routing = self._step(found.values[: len(best.x)] > 0.5, deadline.last_work())
+            if routing.solved:
+                yield routing
+        self.bound = min(self.bound, found.bound)
+        if found.status is LPStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+
+    def _solved(self, model: MIPModel, start: Start | None, limits: Limits) -> MIPSolution | None:
+        """Solve by the first MILP solver that is able to; None if none is."""
+
+        def use(solver: MIPSolver) -> MIPSolution:
+            return solve_checked(solver, model, limits, start)
+
+        assert self._task.mip_solvers is not None
+        try:
+            return first_able(self._task.mip_solvers(), use)
+        except BackendError as error:
+            logger.debug("A part is left without a MILP solver: %s", error)
+            return None
+
+    def _from_blocks(self, placements: Sequence[BlockPlacement]) -> Iterator[Routing]:
+        """Take over what the blocks of the best plan would place: all together, then one by one."""
+        x = self.best.x.copy()
+        for block in placements:
+            x[block.onloading] = block.x
+        together = self._routed(x)
+        if together is not None:
+            yield from self._descend_if_near(together)
+        if len(placements) < 2:
+            return
+        best = self.best
+        for block in placements:
+            if self._task.deadline.over:
+                return
+            x = best.x.copy()
+            x[block.onloading] = block.x
+            routing = self._routed(x)
+            if routing is not None and routing.better_than(best):
+                best = routing
+                yield routing
+
+    def _routed(self, x: BoolArray) -> Routing | None:
+        """Route a placement; None if it is known, breaks a row over x, or cannot be routed."""
+        if x.tobytes() in self._tried or not self._task.structure.placeable(x):
+            return None
+        self._tried.add(x.tobytes())
+        found = self._step(x, self._task.deadline.left())
+        return found if found.solved else None
+
+    def _pricer(self, tightened: TightRelaxation) -> BlockPricer | None:
+        """Return what prices the blocks of the part; None if it has none."""
+        problem, params = self._task.structure.problem, self._task.params.blocks
+        n_x, model = problem.n_onloading, tightened.model
+        blocks = find_blocks(model, n_x, problem.n_rows, tightened.solution.values[:n_x], params)
+        return None if blocks is None else BlockPricer(blocks, model.n_rows, HighsMIP(), params)
+
     def _from_candidate(self, candidate: Candidate) -> Iterator[Routing]:
         """Round a fractional placement, and descend from it if that comes near the best."""
-        params = self._task.params
         rounded = self._round(candidate)
-        if rounded is None:
-            return
+        if rounded is not None:
+            yield from self._descend_if_near(rounded)
+
+    def _descend_if_near(self, start: Routing) -> Iterator[Routing]:
+        """Yield a routing, and descend from it if it is near the best."""
+        params = self._task.params
         gap = self.bound - self.best.merit
         scale = abs(self.best.merit)
         reach = min(max(self._in_gaps * gap, params.near * scale), params.farthest * scale)
-        near = rounded.merit > self.best.merit - reach
-        if not near or rounded.feasible < self.best.feasible:
-            yield rounded
+        near = start.merit > self.best.merit - reach
+        if not near or start.feasible < self.best.feasible:
+            yield start
             return
-        before, found = self.best, rounded
-        for found in self._descent(rounded, Descent(params.descent, params.descent.patience_nearby)):
+        before, found = self.best, start
+        for found in self._descent(start, Descent(params.descent, params.descent.patience_nearby)):
             yield found
         in_vain = self.best is before and not found.better_than(before)
         self._in_gaps = params.in_vain * self._in_gaps if in_vain else params.in_gaps
@@ -248,11 +351,7 @@ class _Search:
             rounded = greedy(lagrangian, by_density=False, start=rounded, deadline=deadline, params=params)
             if not structure.placeable(rounded) and not deadline.over:
                 rounded = greedy(lagrangian, by_density=False, deadline=deadline, params=params)
-        if not structure.placeable(rounded) or rounded.tobytes() in self._tried:
-            return None
-        self._tried.add(rounded.tobytes())
-        found = self._step(rounded, deadline.left())
-        return found if found.solved else None
+        return self._routed(rounded)
 
     # --- MILP solvers -------------------------------------------------------------------------------------
 

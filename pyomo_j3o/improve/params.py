@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pyomo_j3o.certify.params import KernelParams
+from pyomo_j3o.certify.params import BlockParams, KernelParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,12 @@ class TreeParams:
     settled : float
         Fraction of the relative gap asked for. A node that is closer to the incumbent, and within the margin,
         is given up.
+    per_mip : float
+        Work that the MIP of a block counts as.
+    least_cut : float
+        Fraction of the gap. A block cut that lowers the bound of its block by less is left out.
+    worth_pricing : float
+        Fraction of the gap. A round of block cuts that lowers the bound by less is in vain.
     lp : KernelParams
     dive : DiveParams
     """
@@ -107,10 +113,10 @@ class TreeParams:
     lookahead: int = 2
     probe: int = 40
     reliable: int = 2
-    at_gap: float = 0.008
+    at_gap: float = 0.0045
     least_effort: int = 1500
     largest_effort: int = 4000
-    power: float = 4
+    power: float = 3
     least_factor: float = 0.1
     largest_factor: float = 16.0
     hopeless: float = 0.12
@@ -120,6 +126,9 @@ class TreeParams:
     margin: float = 1e-3
     margin_factor: float = 0.1
     settled: float = 0.5
+    per_mip: float = 30.0
+    least_cut: float = 1e-3
+    worth_pricing: float = 0.1
     lp: KernelParams = field(default_factory=KernelParams)
     dive: DiveParams = field(default_factory=DiveParams)
 
@@ -137,6 +146,13 @@ class MILPParams:
         better cuts for them.
     first_effort : int
         Nodes times nonzeros that the MILP solver gets then.
+    proof : int
+        Nonzeros. A part with no more, in which the tree leaves a gap, goes to a MILP solver with the block
+        cuts of the root.
+    proof_gap : float
+        Relative gap above which that is done.
+    proof_close, proof_nodes : float, int
+        Relative gap and number of nodes at which that ends.
     last : tuple of (float, int)
         Pairs of a relative gap and of nonzeros. A part with a wider gap and no more nonzeros goes to a MILP
         solver at the end.
@@ -153,6 +169,10 @@ class MILPParams:
     first: int = 2_000
     first_mixed: int = 6_000
     first_effort: int = 600_000
+    proof: int = 9_000
+    proof_gap: float = 3e-3
+    proof_close: float = 2e-3
+    proof_nodes: int = 20
     last: tuple[tuple[float, int], ...] = ((0.0125, 8_000), (0.025, 20_000))
     close: float = 5e-3
     nodes: int = 2000
@@ -178,6 +198,7 @@ class SearchParams:
         Fraction of the incumbent that `in_gaps` may not exceed.
     in_vain : float
         `in_gaps` falls by this factor with each such descent that found nothing.
+    blocks : BlockParams
     descent : DescentParams
     tree : TreeParams
     milp : MILPParams
@@ -189,6 +210,7 @@ class SearchParams:
     in_gaps: float = 2.0
     farthest: float = 0.06
     in_vain: float = 0.7
+    blocks: BlockParams = field(default_factory=BlockParams)
     descent: DescentParams = field(default_factory=DescentParams)
     tree: TreeParams = field(default_factory=TreeParams)
     milp: MILPParams = field(default_factory=MILPParams)

@@ -72,6 +72,9 @@ class Limits:
         With the tightest tolerances that the solver has: for models in which a fraction of an x that counts
         as 0 opens what a huge M holds, or in which gains are small beside other costs. SCIP has no other
         tolerance of rows that it keeps.
+    plain
+        Without presolve and without a search for plans by heuristics: the quickest way to the bound of a
+        MIP of some hundred columns. A solver may do without it.
     """
 
     time: float = np.inf
@@ -82,6 +85,7 @@ class Limits:
     stop: Callable[[], bool] | None = None
     threads: int | None = None
     tight: bool = False
+    plain: bool = False
 
     def as_options(self, rel_gap: str, abs_gap: str, nodes: str, solutions: str) -> dict[str, Any]:
         """Return those that are set, by the names that a solver has for them."""

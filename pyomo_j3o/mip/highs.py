@@ -58,6 +58,9 @@ _PROOF_ONLY = {
     "mip_allow_restart": False,
 }
 
+#: For a MIP of some hundred columns.
+_PLAIN = {**_PROOF_ONLY, "presolve": "off", "mip_heuristic_run_feasibility_jump": False}
+
 #: Tolerances of integrality and of rows, and of duals in presolve.
 _TIGHT = {
     "mip_feasibility_tolerance": 1e-9,
@@ -145,6 +148,8 @@ class HighsMIP:
             options["small_matrix_value"] = _DROPPED
         if limits.tight:
             options.update(_TIGHT)
+        if limits.plain:
+            options.update(_PLAIN)
         size, params = model.linear.matrix.nnz, self._params
         if size > params.set_up_per_second * limits.time:
             return MIPSolution.without_values(LPStatus.TIME_LIMIT)

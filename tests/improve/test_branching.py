@@ -51,8 +51,14 @@ class Watched:
             structure,
             backend or HighsBackend(),
             replace(tightened, iterations=effort),
-            SimpleNamespace(objective=self.best, x=np.zeros(problem.n_onloading, dtype=bool)),
+            self.routing(self.best),
             TreeLimits(deadline, rel_gap, TreeParams()),
+        )
+
+    def routing(self, objective):
+        """Return a routing of which only the objective is known."""
+        return SimpleNamespace(
+            objective=objective, feasible=False, x=np.zeros(len(self.every[0]), dtype=bool)
         )
 
     def propose(self, candidate):
@@ -69,7 +75,7 @@ class Watched:
         """Search, and close the tree whatever happens."""
         try:
             for candidate in self.tree.search():
-                self.tree.incumbent = self.propose(candidate)
+                self.tree.best = self.routing(self.propose(candidate))
         finally:
             self.tree.close()
         return self.tree
