@@ -30,13 +30,13 @@ def blocks_of(problem, x=None):
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), n_clients=st.integers(5, 8), n_shared=st.integers(2, 3))
 def test_clients_are_found_in_any_order(seed, n_clients, n_shared):
-    """Every client is a block, and the edge's x are shared, in whatever order columns and rows come."""
+    """If the clients' x are fractional, they are the blocks, in whatever order columns and rows come."""
     rng = np.random.default_rng(seed)
     problem, of_client = clients(rng, n_clients, 4, n_shared)
     n_x, n_y = problem.n_onloading, problem.n_offloading
     x_order, y_order = rng.permutation(n_x), rng.permutation(n_y)
     mixed = permuted(problem, x_order, y_order, rng.permutation(problem.n_rows))
-    found = blocks_of(mixed)
+    found = blocks_of(mixed, np.where(x_order < n_shared, 1.0, 0.5))
     assert found is not None
     columns = np.concatenate([x_order, n_x + y_order])
     label = np.empty(n_x + n_y, dtype=np.int64)
