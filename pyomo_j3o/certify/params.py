@@ -78,6 +78,52 @@ class RoundingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class AscentParams:
+    """Of the ascent of prices before a large LP.
+
+    Attributes
+    ----------
+    large : int
+        Entries of the relaxation. With fewer, its LP is solved at once.
+    steps : int
+        Most steps of one round.
+    rounds : int
+        Most rounds. Columns that the steps do not look at, and that the bound lacks, come in after each.
+    pace : float
+        First length of a step, in units of each row's typical price.
+    slower : float
+        By what the length is multiplied where steps fail.
+    slowest : float
+        The ascent ends where steps would be shorter than this.
+    patience : int
+        Steps in a row that may fail.
+    gain : float
+        Fraction of the bound. A step that lowers it by less has failed.
+    weight : float
+        Of the last subgradient in the direction of a step.
+    memory : float
+        Weight of what came before in the mean square of each row's misses.
+    least_square : float
+        Fraction of the largest mean square. Those of other rows count as no less.
+    worth : float
+        Fraction of the bound. Where the absent columns add less, they stay absent.
+    """
+
+    large: int = 20_000
+    steps: int = 150
+    rounds: int = 3
+    pace: float = 0.3
+    slower: float = 0.6
+    slowest: float = 1e-3
+    patience: int = 4
+    gain: float = 1e-4
+    weight: float = 0.2
+    memory: float = 0.9
+    least_square: float = 1e-12
+    worth: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
 class SiftParams:
     """Of sifting a large relaxation.
 
@@ -123,6 +169,7 @@ class CutParams:
     lp : KernelParams
     covers : CoverParams
     rounding : RoundingParams
+    ascent : AscentParams
     sifting : SiftParams
     """
 
@@ -135,4 +182,5 @@ class CutParams:
     lp: KernelParams = field(default_factory=KernelParams)
     covers: CoverParams = field(default_factory=CoverParams)
     rounding: RoundingParams = field(default_factory=RoundingParams)
+    ascent: AscentParams = field(default_factory=AscentParams)
     sifting: SiftParams = field(default_factory=SiftParams)
