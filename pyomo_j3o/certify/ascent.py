@@ -182,11 +182,11 @@ class _Inner:
         costs[self._link_y] -= earned
         costs[: self._n_x] += np.bincount(self._link_x, earned * self._opened, minlength=self._n_x)
         values = np.where(costs > 0.0, self.upper, self.lower)
-        value = float(costs @ values) + float(earned @ self._rest)
+        value = float(np.sum(costs * values) + np.sum(earned * self._rest))
         opened = self._opened * values[self._link_x] + self._rest
         values[self._link_y] = np.where(paid_for, opened, values[self._link_y])
         side = np.where(prices > 0.0, self._row_upper, np.where(prices < 0.0, self._row_lower, 0.0))
-        value += float(prices @ side)
+        value += float(np.sum(prices * side))
         body = self._matrix @ values
         # Without a price, a body between its sides misses nothing.
         nearest = np.minimum(np.maximum(body, self._row_lower), self._row_upper)

@@ -85,6 +85,10 @@ class AscentParams:
     ----------
     large : int
         Entries of the relaxation. With fewer, its LP is solved at once.
+    first : int
+        Columns of each demand group, the cheapest, that the steps look at.
+    first_of_group : float
+        Fraction of the group. Where that is more than `first`, this number is looked at.
     steps : int
         Most steps of one round.
     rounds : int
@@ -110,6 +114,8 @@ class AscentParams:
     """
 
     large: int = 20_000
+    first: int = 20
+    first_of_group: float = 0.2
     steps: int = 150
     rounds: int = 3
     pace: float = 0.3
@@ -132,9 +138,10 @@ class SiftParams:
     large : int
         Offloading variables. A relaxation with fewer is solved at once.
     first : int
-        Columns of each demand group, the cheapest, that come first.
-    first_of_group : float
-        Fraction of the group. Where that is more than `first`, this number comes first.
+        Columns of each demand group, those that are worth most, that come first.
+    near : float
+        Fraction of the bound per demand group. Columns that cost less, at the prices of the ascent, come
+        first, too.
     most : float
         Fraction of all columns. Where more would come first, the relaxation is solved at once.
     slack : float
@@ -142,9 +149,9 @@ class SiftParams:
     """
 
     large: int = 5_000
-    first: int = 20
-    first_of_group: float = 0.2
-    most: float = 0.5
+    first: int = 10
+    near: float = 0.06
+    most: float = 0.7
     slack: float = 1e-6
 
 
