@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -40,7 +40,7 @@ def ascend(
     n_onloading: int,
     columns: BoolArray,
     deadline: Deadline,
-    params: AscentParams = AscentParams(),
+    params: AscentParams,
 ) -> Ascent:
     """Return prices of the rows of an LP that prove a good bound, found without solving it.
 
@@ -63,25 +63,26 @@ def ascend(
     params
         How many steps, and how far they go.
     """
-    whole = _Inner(model, n_onloading)
-    must = ~((model.lower == 0.0) & whole.linked)
-    columns = columns | must
-    prices = np.zeros(model.n_rows)
-    best = whole.proves(prices)
-    pace = params.pace
+    whole = _Inner.of(model, n_onloading)
+    # Only a column that may be 0 can be left out, and only with its link the bound knows what it lacks.
+    columns = columns | (model.lower != 0.0)
+    columns[:n_onloading] = True
+    outside = np.ones(model.n_columns, dtype=bool)
+    outside[whole.link_y] = False
+    columns |= outside
+    prices, pace, best = np.zeros(model.n_rows), params.pace, None
     for _ in range(params.rounds):
-        inner = whole if columns.all() else _Inner(model, n_onloading, np.flatnonzero(columns))
-        prices, steered = _steps(inner, prices, pace, deadline, params)
+        prices, value = _steps(whole.over(columns), prices, pace, deadline, params)
         found = whole.proves(prices)
-        if found.bound < best.bound:
+        if best is None or found.bound < best.bound:
             best = found
+        absent = found.bound - value
         lacks = ~columns & (found.worth > 0.0)
-        if not lacks.any() or deadline.over:
-            break
-        if found.bound - steered <= params.worth * abs(found.bound):
+        if not lacks.any() or absent <= params.worth * abs(found.bound) or deadline.over:
             break
         columns |= lacks
-        pace *= params.slower
+        pace *= params.again
+    assert best is not None
     return best
 
 
@@ -95,7 +96,9 @@ def _steps(
     direction = square = np.zeros(0)
     for _ in range(params.steps):
         value, misses = inner.value(at)
-        failed = 0 if value < best_value - params.gain * abs(best_value) or best_value == np.inf else failed + 1
+        failed = (
+            0 if value < best_value - params.gain * abs(best_value) or best_value == np.inf else failed + 1
+        )
         if value < best_value:
             best_value, best = value, at
         if failed >= params.patience:
@@ -114,82 +117,126 @@ def _steps(
     return found, best_value
 
 
+@dataclass(frozen=True, slots=True)
 class _Inner:
     """The inner problem: the best columns at given prices of all rows but one link for each column.
 
-    Parameters
-    ----------
-    model, n_onloading
-        As for `ascend`.
-    columns
-        Numbers of the columns that count; all if None.
-
     Attributes
     ----------
+    model
+        The whole LP.
+    n_x
+        N.
     rows
         Numbers of the priced rows.
-    linked : (n,) bool
-        Columns of the model whose link has a price in closed form.
+    matrix, transposed
+        Their entries: by rows, and by columns.
+    link_row, link_x, link_y, opened, rest, scale : (links,)
+        The links whose price has a closed form: ``scale y <= scale (opened x + rest)``.
+    objective, lower, upper
+        Of its columns: all of the LP, or some.
+    least_price, most_price
+        Of the priced rows: 0 where the row has no such side.
     """
 
-    def __init__(self, model: LinearModel, n_onloading: int, columns: IntArray | None = None) -> None:
-        matrix = sparse.csr_array(model.matrix)
+    model: LinearModel
+    n_x: int
+    rows: IntArray
+    matrix: sparse.csr_array
+    transposed: sparse.csr_array
+    link_row: IntArray
+    link_x: IntArray
+    link_y: IntArray
+    opened: FloatArray
+    rest: FloatArray
+    scale: FloatArray
+    objective: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    least_price: FloatArray
+    most_price: FloatArray
+
+    @staticmethod
+    def of(model: LinearModel, n_onloading: int) -> _Inner:
+        """Return the inner problem over all columns of a model."""
         links = Links.of(model, n_onloading)
         _, first = np.unique(links.y, return_index=True)
-        self._link_row, self._link_y, self._link_x = links.row[first], links.y[first], links.x[first]
-        self._opened = links.opening[first] / links.scale[first]
-        self._rest = model.row_upper[self._link_row] / links.scale[first]
-        self._scale = links.scale[first]
-        self.linked = np.zeros(model.n_columns, dtype=bool)
-        self.linked[self._link_y] = True
+        row, scale = links.row[first], links.scale[first]
         priced = np.ones(model.n_rows, dtype=bool)
-        priced[self._link_row] = False
-        self.lower, self.upper = model.ends(model.lower, model.upper)
-        self._objective = model.objective
-        if columns is not None:
-            matrix = self._narrow(matrix, columns, priced)
-        self.rows = np.flatnonzero(priced)
-        self._model, self._n_x = model, n_onloading
-        self._matrix = matrix[self.rows]
-        self._transposed = sparse.csr_array(self._matrix.T)
-        self._row_lower, self._row_upper = model.row_lower[self.rows], model.row_upper[self.rows]
-        self.least_price = np.where(np.isfinite(self._row_lower), -np.inf, 0.0)
-        self.most_price = np.where(np.isfinite(self._row_upper), np.inf, 0.0)
+        priced[row] = False
+        rows = np.flatnonzero(priced)
+        matrix = sparse.csr_array(model.matrix)[rows]
+        return _Inner(
+            model,
+            n_onloading,
+            rows,
+            matrix,
+            sparse.csr_array(matrix.T),
+            row,
+            links.x[first],
+            links.y[first],
+            links.opening[first] / scale,
+            model.row_upper[row] / scale,
+            scale,
+            model.objective,
+            *model.ends(model.lower, model.upper),
+            np.where(np.isfinite(model.row_lower[rows]), -np.inf, 0.0),
+            np.where(np.isfinite(model.row_upper[rows]), np.inf, 0.0),
+        )
 
-    def _narrow(self, matrix: sparse.csr_array, columns: IntArray, priced: BoolArray) -> sparse.csr_array:
-        """Leave out the other columns, their links, and the rows that are empty without them."""
-        place = np.full(matrix.shape[1], -1)
-        place[columns] = np.arange(len(columns))
-        inside = np.flatnonzero((place[self._link_y] >= 0) & (place[self._link_x] >= 0))
-        self._link_y, self._link_x = place[self._link_y[inside]], place[self._link_x[inside]]
-        self._opened, self._rest = self._opened[inside], self._rest[inside]
-        self._link_row, self._scale = self._link_row[inside], self._scale[inside]
-        self.lower, self.upper = self.lower[columns], self.upper[columns]
-        self._objective = self._objective[columns]
-        narrow = matrix[:, columns]
-        # The second link of a column that is out: without it, no price is needed.
-        priced &= np.diff(narrow.indptr) > np.where(np.diff(matrix.indptr) == 2, 1, 0)
-        return narrow
+    def over(self, columns: BoolArray) -> _Inner:
+        """Return the same over some columns, all x among them; rows that say nothing of them are left out."""
+        if columns.all():
+            return self
+        place = np.cumsum(columns) - 1
+        links = np.flatnonzero(columns[self.link_y])
+        chosen = np.flatnonzero(columns)
+        transposed = self.transposed[chosen]
+        matrix = sparse.csr_array(transposed.T)
+        # Of a second link whose y is out, the x is left.
+        wanted = np.diff(matrix.indptr) > np.where(np.diff(self.matrix.indptr) == 2, 1, 0)
+        wanted |= np.diff(matrix.indptr) == np.diff(self.matrix.indptr)
+        if not wanted.all():
+            matrix = matrix[np.flatnonzero(wanted)]
+            transposed = sparse.csr_array(matrix.T)
+        return replace(
+            self,
+            rows=self.rows[wanted],
+            matrix=matrix,
+            transposed=transposed,
+            link_row=self.link_row[links],
+            link_x=self.link_x[links],
+            link_y=place[self.link_y[links]],
+            opened=self.opened[links],
+            rest=self.rest[links],
+            scale=self.scale[links],
+            objective=self.objective[chosen],
+            lower=self.lower[chosen],
+            upper=self.upper[chosen],
+            least_price=self.least_price[wanted],
+            most_price=self.most_price[wanted],
+        )
 
     def value(self, prices: FloatArray) -> tuple[float, FloatArray]:
         """Return what prices of the priced rows prove, rounding apart, and what the best columns leave.
 
         What they leave of each row's side is the subgradient.
         """
-        costs = self._objective - self._transposed @ prices
-        earned = np.maximum(costs[self._link_y], 0.0)
+        costs = self.objective - self.transposed @ prices
+        earned = np.maximum(costs[self.link_y], 0.0)
         paid_for = earned > 0.0
-        costs[self._link_y] -= earned
-        costs[: self._n_x] += np.bincount(self._link_x, earned * self._opened, minlength=self._n_x)
+        costs[self.link_y] -= earned
+        costs[: self.n_x] += np.bincount(self.link_x, earned * self.opened, minlength=self.n_x)
         values = np.where(costs > 0.0, self.upper, self.lower)
-        value = float(np.sum(costs * values) + np.sum(earned * self._rest))
-        opened = self._opened * values[self._link_x] + self._rest
-        values[self._link_y] = np.where(paid_for, opened, values[self._link_y])
-        side = np.where(prices > 0.0, self._row_upper, np.where(prices < 0.0, self._row_lower, 0.0))
+        value = float(np.sum(costs * values) + np.sum(earned * self.rest))
+        opened = self.opened * values[self.link_x] + self.rest
+        values[self.link_y] = np.where(paid_for, opened, values[self.link_y])
+        row_lower, row_upper = self.model.row_lower[self.rows], self.model.row_upper[self.rows]
+        side = np.where(prices > 0.0, row_upper, np.where(prices < 0.0, row_lower, 0.0))
         value += float(np.sum(prices * side))
-        body = self._matrix @ values
+        body = self.matrix @ values
         # Without a price, a body between its sides misses nothing.
-        nearest = np.minimum(np.maximum(body, self._row_lower), self._row_upper)
+        nearest = np.minimum(np.maximum(body, row_lower), row_upper)
         return value, np.where(prices == 0.0, nearest, side) - body
 
     def typical_prices(self) -> FloatArray:
@@ -197,10 +244,10 @@ class _Inner:
 
         An x is worth what its columns are; a column that nothing says the worth of, what its rows are.
         """
-        worth = np.abs(self._objective)
-        through = np.maximum(self._objective[self._link_y], 0.0) * self._opened
-        worth[: self._n_x] += np.bincount(self._link_x, through, minlength=self._n_x)
-        row, column, size = entry_rows(self._matrix), self._matrix.indices, np.abs(self._matrix.data)
+        worth = np.abs(self.objective)
+        through = np.maximum(self.objective[self.link_y], 0.0) * self.opened
+        worth[: self.n_x] += np.bincount(self.link_x, through, minlength=self.n_x)
+        row, column, size = entry_rows(self.matrix), self.matrix.indices, np.abs(self.matrix.data)
         n_rows = len(self.rows)
         unit = np.zeros(n_rows)
         for _ in range(3):
@@ -216,12 +263,11 @@ class _Inner:
 
     def proves(self, prices: FloatArray) -> Ascent:
         """Return what prices (m,) of the priced rows prove of all columns, with the best prices of links."""
-        model = self._model
+        model = self.model
         duals = np.zeros(model.n_rows)
         duals[self.rows] = prices[self.rows]
         duals = usable_duals(model, duals)
         worth = model.objective - model.matrix.T @ duals
-        earned = np.maximum(worth[self._link_y], 0.0)
-        duals[self._link_row] = earned / self._scale
+        duals[self.link_row] = np.maximum(worth[self.link_y], 0.0) / self.scale
         costs = model.objective - model.matrix.T @ duals
         return Ascent(bound_at(model, duals, costs, model.lower, model.upper), duals, worth)

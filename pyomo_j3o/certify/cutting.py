@@ -86,9 +86,7 @@ def relax(
     )
 
 
-def _ascent(
-    structure: Structure, model: LinearModel, deadline: Deadline, params: CutParams
-) -> Ascent | None:
+def _ascent(structure: Structure, model: LinearModel, deadline: Deadline, params: CutParams) -> Ascent | None:
     """Return prices that prove a bound, where the LP is so large that they are worth their time."""
     if model.matrix.nnz < params.ascent.large:
         return None
@@ -121,7 +119,7 @@ def _at_once(
 
 
 def _bound_in_time(model: LinearModel, solution: LPSolution, ascent: Ascent | None) -> float:
-    """Return what is proven by the duals of an LP whose time is over, by an ascent, or by the columns' ends."""
+    """Return what is proven where time ends in the LP: by its duals, an ascent, or the columns' ends."""
     candidates = [np.zeros(model.n_rows), solution.row_duals]
     candidates += [] if ascent is None else [ascent.duals]
     best = np.inf

@@ -378,6 +378,7 @@ class Links:
 
     @staticmethod
     def of(model: LinearModel, n_onloading: int) -> Links:
+        """Find the links of a model over (x, y)."""
         rows = sparse.csr_array(model.matrix)
         two = np.flatnonzero(np.diff(rows.indptr) == 2)
         first = rows.indptr[two]

@@ -99,6 +99,8 @@ class AscentParams:
         By what the length is multiplied where steps fail.
     slowest : float
         The ascent ends where steps would be shorter than this.
+    again : float
+        By what the first length is multiplied in each further round.
     patience : int
         Steps in a row that may fail.
     gain : float
@@ -116,15 +118,16 @@ class AscentParams:
     large: int = 20_000
     first: int = 20
     first_of_group: float = 0.2
-    steps: int = 150
+    steps: int = 200
     rounds: int = 3
-    pace: float = 0.3
+    pace: float = 0.5
     slower: float = 0.6
-    slowest: float = 1e-3
+    slowest: float = 1e-2
+    again: float = 0.2
     patience: int = 4
     gain: float = 1e-4
     weight: float = 0.2
-    memory: float = 0.9
+    memory: float = 0.8
     least_square: float = 1e-12
     worth: float = 1e-3
 

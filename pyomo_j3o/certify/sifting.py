@@ -79,8 +79,15 @@ def sift(
 
 
 def cheapest_columns(structure: Structure, params: AscentParams) -> BoolArray:
-    """Return the columns (x, y) without prices: all, but of the y in a demand group only the cheapest."""
-    worth = structure.problem.offloading_objective / structure.group_weight
+    """Return the columns (x, y) to find prices with: all, but of the y in a demand group only the cheapest.
+
+    Where columns compete for a budget, the cheapest is not the one that gets it: all count.
+    """
+    problem, priced = structure.problem, structure.priced_rows
+    no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
+    if np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])):
+        return np.ones(problem.n_onloading + problem.n_offloading, dtype=bool)
+    worth = problem.offloading_objective / structure.group_weight
     return first_of_groups(structure, worth, params.first, params.first_of_group, np.inf)
 
 
