@@ -52,7 +52,7 @@ def sift(
     """
     problem = structure.problem
     n_x = problem.n_onloading
-    if problem.n_offloading < params.sifting.large:
+    if problem.n_offloading < params.sifting.large or _competes(structure):
         return None
     lower, upper = model.ends(model.lower, model.upper)
     if np.any(np.isinf(lower) | np.isinf(upper)):
@@ -83,12 +83,18 @@ def cheapest_columns(structure: Structure, params: AscentParams) -> BoolArray:
 
     Where columns compete for a budget, the cheapest is not the one that gets it: all count.
     """
-    problem, priced = structure.problem, structure.priced_rows
-    no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
-    if np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])):
+    problem = structure.problem
+    if _competes(structure):
         return np.ones(problem.n_onloading + problem.n_offloading, dtype=bool)
     worth = problem.offloading_objective / structure.group_weight
     return first_of_groups(structure, worth, params.first, params.first_of_group, np.inf)
+
+
+def _competes(structure: Structure) -> bool:
+    """Return whether columns compete for a budget that no onloading variable adds to."""
+    problem, priced = structure.problem, structure.priced_rows
+    no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
+    return bool(np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])))
 
 
 def first_of_groups(
