@@ -1,6 +1,7 @@
 """The bound: a relaxation tightened by cuts. Ours, not the paper's.
 
-From top to bottom: `cutting` tightens the relaxation round by round. `sifting` solves a large one. `kernel`
-is the LP over the columns that matter. `covers`, `mir` and `setup_cuts` find violated cuts. `relaxation` is
-the LP as a model, and what the relaxations of all parts say together. `params` are the constants.
+From top to bottom: `cutting` tightens the relaxation round by round. `sifting` solves a large one from few
+columns on, chosen by the prices of `ascent`, which prove a bound without an LP. `kernel` is the LP over the
+columns that matter. `covers`, `mir` and `setup_cuts` find violated cuts. `relaxation` is the LP as a model,
+and what the relaxations of all parts say together. `params` are the constants.
 """

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.certify.ascent import Ascent, ascend
 from pyomo_j3o.certify.covers import Knapsacks, separate
 from pyomo_j3o.certify.kernel import Kernel, kernel_columns
 from pyomo_j3o.certify.mir import BaseRows, separate_rounding
@@ -20,7 +21,7 @@ from pyomo_j3o.certify.relaxation import (
     with_ends,
 )
 from pyomo_j3o.certify.setup_cuts import setup_cuts
-from pyomo_j3o.certify.sifting import sift
+from pyomo_j3o.certify.sifting import cheapest_columns, sift
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
@@ -58,8 +59,9 @@ def relax(
     problem = structure.problem
     model = relaxation_model(problem)
     n_x = problem.n_onloading
-    sifted = sift(structure, model, backend, deadline, params)
-    kernel, tightened = (None, _at_once(model, backend, deadline)) if sifted is None else sifted
+    ascent = _ascent(structure, model, deadline, params)
+    sifted = None if ascent is None else sift(structure, model, ascent, backend, deadline, params)
+    kernel, tightened = (None, _at_once(model, ascent, backend, deadline)) if sifted is None else sifted
     try:
         if tightened.solution.status is LPStatus.OPTIMAL and cuts and n_x:
             tightened = _tighten(structure, backend, tightened, kernel, deadline, params)
@@ -70,8 +72,10 @@ def relax(
     if solution.status is not LPStatus.OPTIMAL:
         bound = -np.inf if solution.status is LPStatus.INFEASIBLE else tightened.bound
         bound = summed([bound, problem.objective_constant])
-        zeros = np.zeros(n_x), np.zeros(problem.n_offloading), np.zeros(problem.n_rows)
-        return Relaxation(solution.status, bound, *zeros)
+        zeros = np.zeros(n_x), np.zeros(problem.n_offloading)
+        timed_out = solution.status is LPStatus.TIME_LIMIT and ascent is not None
+        prices = ascent.duals if ascent is not None and timed_out else np.zeros(problem.n_rows)
+        return Relaxation(solution.status, bound, *zeros, prices)
     return Relaxation(
         LPStatus.OPTIMAL,
         summed([tightened.bound, problem.objective_constant]),
@@ -82,10 +86,22 @@ def relax(
     )
 
 
-def _at_once(model: LinearModel, backend: Backend, deadline: Deadline) -> TightRelaxation:
-    """Return the optimum of the whole LP, unless the time is over."""
+def _ascent(structure: Structure, model: LinearModel, deadline: Deadline, params: CutParams) -> Ascent | None:
+    """Return prices that prove a bound, where the LP is so large that they are worth their time."""
+    if model.matrix.nnz < params.ascent.large:
+        return None
+    columns = cheapest_columns(structure, params.ascent)
+    ended = with_ends(model, -np.inf)
+    return ascend(ended, structure.problem.n_onloading, columns, deadline, params.ascent)
+
+
+def _at_once(
+    model: LinearModel, ascent: Ascent | None, backend: Backend, deadline: Deadline
+) -> TightRelaxation:
+    """Return the optimum of the whole LP, or what is proven when the time is over."""
     if deadline.over:
-        return TightRelaxation(model, LPSolution.without_values(LPStatus.TIME_LIMIT), np.inf, 0)
+        nothing = LPSolution.without_values(LPStatus.TIME_LIMIT)
+        return TightRelaxation(model, nothing, _bound_in_time(model, nothing, ascent), 0)
     program = backend.open(model)
     try:
         solution = program.solve(deadline.left())
@@ -98,16 +114,18 @@ def _at_once(model: LinearModel, backend: Backend, deadline: Deadline) -> TightR
         model = with_ends(model, solution.objective)
         bound = dual_bound(model, solution.row_duals, model.lower, model.upper)
     elif solution.status is LPStatus.TIME_LIMIT:
-        bound = _bound_in_time(model, solution)
+        bound = _bound_in_time(model, solution, ascent)
     return TightRelaxation(model, solution, bound, solution.iterations)
 
 
-def _bound_in_time(model: LinearModel, solution: LPSolution) -> float:
-    """Return what is proven by the duals of an LP whose time is over, or by the ends of its columns."""
-    nothing = np.zeros(model.n_rows)
-    candidates = [nothing] if len(solution.row_duals) != model.n_rows else [nothing, solution.row_duals]
+def _bound_in_time(model: LinearModel, solution: LPSolution, ascent: Ascent | None) -> float:
+    """Return what is proven where time ends in the LP: by its duals, an ascent, or the columns' ends."""
+    candidates = [np.zeros(model.n_rows), solution.row_duals]
+    candidates += [] if ascent is None else [ascent.duals]
     best = np.inf
     for duals in candidates:
+        if len(duals) != model.n_rows:
+            continue
         # What the duals prove within far ends gives the columns nearer ends, and these prove more.
         ended = with_ends(model, best if np.isfinite(best) else -np.inf)
         best = min(best, dual_bound(ended, duals, ended.lower, ended.upper))

@@ -89,7 +89,7 @@ class Kernel:
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
         self._sizes = abs(self._rows)
-        self.links = _Links.of(self.model, n_onloading)
+        self.links = Links.of(self.model, n_onloading)
         self._reach = reach(self.model)
         self._columns = np.zeros(0, dtype=np.int64)
         self._row_numbers = np.zeros(0, dtype=np.int64)
@@ -367,7 +367,7 @@ def reach(model: LinearModel) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Links:
+class Links:
     """Rows ``scale y - opening x <= c`` with c >= 0, which nothing needs while their y is 0; all (links,)."""
 
     row: IntArray
@@ -377,7 +377,8 @@ class _Links:
     opening: FloatArray
 
     @staticmethod
-    def of(model: LinearModel, n_onloading: int) -> _Links:
+    def of(model: LinearModel, n_onloading: int) -> Links:
+        """Find the links of a model over (x, y)."""
         rows = sparse.csr_array(model.matrix)
         two = np.flatnonzero(np.diff(rows.indptr) == 2)
         first = rows.indptr[two]
@@ -390,7 +391,7 @@ class _Links:
         fits = (x < n_onloading) & (y >= n_onloading) & (on_y > 0) & (on_x < 0)
         fits &= (model.row_upper[two] >= 0) & np.isfinite(model.row_upper[two])
         fits &= np.isneginf(model.row_lower[two])
-        return _Links(
+        return Links(
             two[fits],
             x[fits].astype(np.int64),
             y[fits].astype(np.int64),

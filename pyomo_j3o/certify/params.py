@@ -78,6 +78,61 @@ class RoundingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class AscentParams:
+    """Of the ascent of prices before a large LP.
+
+    Attributes
+    ----------
+    large : int
+        Entries of the relaxation. With fewer, its LP is solved at once.
+    first : int
+        Columns of each demand group, the cheapest, that the steps look at.
+    first_of_group : float
+        Fraction of the group. Where that is more than `first`, this number is looked at.
+    steps : int
+        Most steps of one round.
+    rounds : int
+        Most rounds. Columns that the steps do not look at, and that the bound lacks, come in after each.
+    pace : float
+        First length of a step, in units of each row's typical price.
+    slower : float
+        By what the length is multiplied where steps fail.
+    slowest : float
+        The ascent ends where steps would be shorter than this.
+    again : float
+        By what the first length is multiplied in each further round.
+    patience : int
+        Steps in a row that may fail.
+    gain : float
+        Fraction of the bound. A step that lowers it by less has failed.
+    weight : float
+        Of the last subgradient in the direction of a step.
+    memory : float
+        Weight of what came before in the mean square of each row's misses.
+    least_square : float
+        Fraction of the largest mean square. Those of other rows count as no less.
+    worth : float
+        Fraction of the bound. Where the absent columns add less, they stay absent.
+    """
+
+    large: int = 20_000
+    first: int = 20
+    first_of_group: float = 0.2
+    steps: int = 200
+    rounds: int = 3
+    pace: float = 0.5
+    slower: float = 0.6
+    slowest: float = 1e-2
+    again: float = 0.2
+    patience: int = 4
+    gain: float = 1e-4
+    weight: float = 0.2
+    memory: float = 0.8
+    least_square: float = 1e-12
+    worth: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
 class SiftParams:
     """Of sifting a large relaxation.
 
@@ -86,9 +141,10 @@ class SiftParams:
     large : int
         Offloading variables. A relaxation with fewer is solved at once.
     first : int
-        Columns of each demand group, the cheapest, that come first.
-    first_of_group : float
-        Fraction of the group. Where that is more than `first`, this number comes first.
+        Columns of each demand group, those that are worth most, that come first.
+    near : float
+        Fraction of the bound per demand group. Columns that cost less, at the prices of the ascent, come
+        first, too.
     most : float
         Fraction of all columns. Where more would come first, the relaxation is solved at once.
     slack : float
@@ -96,9 +152,9 @@ class SiftParams:
     """
 
     large: int = 5_000
-    first: int = 20
-    first_of_group: float = 0.2
-    most: float = 0.5
+    first: int = 10
+    near: float = 0.06
+    most: float = 0.7
     slack: float = 1e-6
 
 
@@ -148,6 +204,7 @@ class CutParams:
     lp : KernelParams
     covers : CoverParams
     rounding : RoundingParams
+    ascent : AscentParams
     sifting : SiftParams
     """
 
@@ -160,4 +217,5 @@ class CutParams:
     lp: KernelParams = field(default_factory=KernelParams)
     covers: CoverParams = field(default_factory=CoverParams)
     rounding: RoundingParams = field(default_factory=RoundingParams)
+    ascent: AscentParams = field(default_factory=AscentParams)
     sifting: SiftParams = field(default_factory=SiftParams)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyomo_j3o.certify.kernel import Kernel
-from pyomo_j3o.certify.params import CutParams, SiftParams
+from pyomo_j3o.certify.ascent import Ascent
+from pyomo_j3o.certify.kernel import Kernel, reach
+from pyomo_j3o.certify.params import AscentParams, CutParams
 from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
-from pyomo_j3o.core.problem import BoolArray
+from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.lp.base import Backend, LinearModel
 
@@ -16,6 +17,7 @@ from pyomo_j3o.lp.base import Backend, LinearModel
 def sift(
     structure: Structure,
     model: LinearModel,
+    ascent: Ascent,
     backend: Backend,
     deadline: Deadline,
     params: CutParams = CutParams(),
@@ -23,8 +25,9 @@ def sift(
     """Return the LP relaxation and its optimum, or None if it is better solved at once.
 
     Facility location has a column and a link for every site and customer, and hardly any customer is served
-    from far away. The LP over the cheapest columns of each demand group is small; its duals tell which of
-    the others it lacks (sifting; Bixby, Gregory, Lustig, Marsten, Shanno 1992, DOI 10.1287/opre.40.5.885).
+    from far away. The LP over the columns that are worth most at good prices is small; its duals tell which
+    of the others it lacks (sifting; Bixby, Gregory, Lustig, Marsten, Shanno 1992, DOI
+    10.1287/opre.40.5.885).
 
     Parameters
     ----------
@@ -32,6 +35,8 @@ def sift(
         Of a linear problem.
     model
         Its relaxation over (x, y).
+    ascent
+        Prices, and what each column is worth at them.
     backend
         The LP solver.
     deadline
@@ -45,20 +50,19 @@ def sift(
         For the caller to go on with, and to close.
     TightRelaxation
     """
-    problem, priced = structure.problem, structure.priced_rows
-    if problem.n_offloading < params.sifting.large:
-        return None
-    # Where columns compete for a budget, the cheapest is not the one that gets it.
-    no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
-    if np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])):
+    problem = structure.problem
+    n_x = problem.n_onloading
+    if problem.n_offloading < params.sifting.large or _competes(structure):
         return None
     lower, upper = model.ends(model.lower, model.upper)
     if np.any(np.isinf(lower) | np.isinf(upper)):
         return None  # the ends that are wanted for a proof depend on the LP's optimum
-    columns = _first_columns(structure, params.sifting)
+    worth = ascent.worth[n_x:] * reach(model)[n_x:]
+    # As good as one that pays is what costs a small part of what the demand of a group is worth.
+    near = params.sifting.near * abs(ascent.bound) / max(1, len(structure.demand_rows))
+    columns = first_of_groups(structure, worth, params.sifting.first, 0.0, -near)
     if columns.sum() > params.sifting.most * len(columns):
         return None
-    n_x = problem.n_onloading
     kernel = Kernel(model, backend, n_x, columns, params.lp)
     slack = params.sifting.slack * float(np.abs(model.objective).max(initial=1e-9))
     try:
@@ -74,19 +78,52 @@ def sift(
     )
 
 
-def _first_columns(structure: Structure, params: SiftParams) -> BoolArray:
-    """Return the columns (x, y) to begin with: all, but of the y in a demand group only the cheapest."""
+def cheapest_columns(structure: Structure, params: AscentParams) -> BoolArray:
+    """Return the columns (x, y) to find prices with: all, but of the y in a demand group only the cheapest.
+
+    Where columns compete for a budget, the cheapest is not the one that gets it: all count.
+    """
     problem = structure.problem
-    n_x = problem.n_onloading
-    columns = np.ones(n_x + problem.n_offloading, dtype=bool)
+    if _competes(structure):
+        return np.ones(problem.n_onloading + problem.n_offloading, dtype=bool)
+    worth = problem.offloading_objective / structure.group_weight
+    return first_of_groups(structure, worth, params.first, params.first_of_group, np.inf)
+
+
+def _competes(structure: Structure) -> bool:
+    """Return whether columns compete for a budget that no onloading variable adds to."""
+    problem, priced = structure.problem, structure.priced_rows
+    no_x = np.diff(problem.onloading_rows.indptr)[priced] == 0
+    return bool(np.any(no_x & (problem.row_lower[priced] != problem.row_upper[priced])))
+
+
+def first_of_groups(
+    structure: Structure, worth: FloatArray, first: int, first_of_group: float, enough: float
+) -> BoolArray:
+    """Return the columns (x, y) to begin with: all, but of the y in a demand group only the best.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem.
+    worth
+        (K,) of each y.
+    first
+        Columns of each group that come first in any case.
+    first_of_group
+        The same as a fraction of the group.
+    enough
+        A column that is worth more than this comes first, too.
+    """
+    n_x = structure.problem.n_onloading
+    columns = np.ones(n_x + len(worth), dtype=bool)
     grouped = np.flatnonzero(
         (structure.group >= 0) & np.append(structure.group_is_row, False)[structure.group]
     )
     group = structure.group[grouped]
-    worth = problem.offloading_objective[grouped] / structure.group_weight[grouped]
-    order = np.lexsort((-worth, group))
+    order = np.lexsort((-worth[grouped], group))
     rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
     size = np.bincount(group)[group[order]]
-    absent = rank >= np.maximum(params.first, params.first_of_group * size)
+    absent = (rank >= np.maximum(first, first_of_group * size)) & (worth[grouped[order]] <= enough)
     columns[n_x + grouped[order[absent]]] = False
     return columns

@@ -1,4 +1,4 @@
-"""Rows over x alone in whole multiples of one unit: they hold exactly, or not at all."""
+"""Whole multiples of one unit: rows over x alone hold exactly, or not at all; bounds are rounded to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.matrices import entry_rows
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.core.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem
 
 #: A number counts as a multiple of a power of ten if it is one up to this number of units in its last place.
 _PLACES = 4.0
@@ -142,6 +142,40 @@ def counted_side(side: FloatArray, unit: FloatArray, inwards: np.ufunc) -> Float
         noise = np.where(binary, _PLACES * np.spacing(np.abs(count)), _OF_DECIMALS * np.abs(count))
         whole = np.abs(count - nearest) <= noise
         return np.where(np.isfinite(side), np.where(whole, nearest, inwards(count)), side)
+
+
+def unit_of_objective(problem: Problem) -> float:
+    """Return the unit of the objective: without its constant, every plan is a multiple of it; 0 for none.
+
+    It has one where only onloading variables cost, or gain, something.
+    """
+    if np.any(problem.offloading_objective) or np.any(problem.products.row == OBJECTIVE):
+        return 0.0
+    return float(units_of(sparse.csr_array(problem.onloading_objective[None, :]), decimals=True)[0])
+
+
+def rounded_bound(problem: Problem, unit: float, bound: float) -> float:
+    """Return an upper bound of the objective, lowered to the next multiple of its unit.
+
+    Parameters
+    ----------
+    problem
+        Maximised.
+    unit
+        Of its objective; 0 for none.
+    bound
+        Proven.
+    """
+    if unit == 0.0 or not np.isfinite(bound):
+        return bound
+    constant = problem.objective_constant
+    size = float(np.abs(problem.onloading_objective).sum()) + abs(constant)
+    # A bound that rounding may have put below a multiple does not exclude it.
+    noise = _OF_DECIMALS * (abs(bound) + size)
+    count = np.floor((bound - constant + noise) / unit)
+    # Sums of decimals are multiples up to rounding.
+    error = np.spacing(size) * (problem.n_onloading + 4.0)
+    return min(bound, float(count * unit + constant + error))
 
 
 def broken_rows(problem: Problem, x: FloatArray) -> IntArray:

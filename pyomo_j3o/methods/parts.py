@@ -16,6 +16,7 @@ from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
+from pyomo_j3o.core.whole_numbers import rounded_bound, unit_of_objective
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
@@ -60,6 +61,7 @@ class Parts:
                 context.deadline.require()
                 self.structures.append(analyse(part.problem, context.deadline))
         self.bounds = np.full(len(self.parts), np.inf)
+        self._units = [unit_of_objective(part.problem) for part in self.parts]
         self.tightened: list[TightRelaxation | None] = [None] * len(self.parts)
 
     def __len__(self) -> int:
@@ -100,15 +102,21 @@ class Parts:
                 return relax(self.structures[k], context.backend, with_cuts, Deadline(0.0), params)
 
         every = range(len(self.parts))
-        relaxations = in_parts(work, self.weights(every), deadline, self.threads(context.backend))
-        self.bounds = np.array([relaxation.bound for relaxation in relaxations])
+        found = in_parts(work, self.weights(every), deadline, self.threads(context.backend))
+        self.bounds = np.array([relaxation.bound for relaxation in found])
+        relaxations = [replace(one, bound=bound) for one, bound in zip(found, self._rounded(), strict=True)]
         if with_cuts:
             self.tightened = [relaxation.tightened for relaxation in relaxations]
         return together(self.whole, relaxations)
 
     def bound(self) -> float:
         """Return what the bounds of the parts add up to."""
-        return summed([*self.bounds, self._structure.problem.objective_constant])
+        return summed([*self._rounded(), self._structure.problem.objective_constant])
+
+    def _rounded(self) -> list[float]:
+        """Return the bound of each part, lowered to a multiple of its unit where its objective has one."""
+        each = zip(self.parts, self._units, self.bounds, strict=True)
+        return [rounded_bound(part.problem, unit, float(bound)) for part, unit, bound in each]
 
     def cuts(self, n_rows: int) -> Cuts | None:
         """Return the rows of the tightened relaxations beyond the first `n_rows` of the problem."""

@@ -5,15 +5,16 @@ import pytest
 from small_problems import INF, problem_of
 
 from pyomo_j3o.certify import sifting
+from pyomo_j3o.certify.ascent import ascend
 from pyomo_j3o.certify.cutting import relax
-from pyomo_j3o.certify.params import CutParams, SiftParams
+from pyomo_j3o.certify.params import AscentParams, CutParams, SiftParams
 from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.lp import HighsBackend
 
 #: Sift small problems, from two columns per group on.
-SIFTED = CutParams(sifting=SiftParams(large=10, first=2))
+SIFTED = CutParams(ascent=AscentParams(large=0), sifting=SiftParams(large=10, first=2))
 #: Sift none.
 WHOLE = CutParams(sifting=SiftParams(large=10**9))
 
@@ -43,12 +44,19 @@ def whole(structure):
         program.close()
 
 
+def sift(structure, model):
+    """Return what sifting finds from the prices of an ascent."""
+    columns = sifting.cheapest_columns(structure, SIFTED.ascent)
+    ascent = ascend(model, structure.problem.n_onloading, columns, NEVER, SIFTED.ascent)
+    return sifting.sift(structure, model, ascent, HighsBackend(), NEVER, SIFTED)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_optimum_is_that_of_the_whole_lp(seed):
     """Objective and bound agree with the LP solved at once, and the duals prove the bound."""
     structure = location(seed)
     model = relaxation_model(structure.problem)
-    kernel, found = sifting.sift(structure, model, HighsBackend(), NEVER, SIFTED)
+    kernel, found = sift(structure, model)
     kernel.close()
     expected = whole(structure).objective
     assert kernel.size < model.n_columns
@@ -76,16 +84,17 @@ def test_the_relaxation_is_as_tight(seed, cuts):
 
 
 def test_columns_that_compete_for_a_budget_are_not_sifted():
-    """Under a shared budget the cheapest column is not the one that gets it: the LP is solved at once."""
+    """Under a shared budget the cheapest column is not the one that gets it: all count from the start."""
     budget = ({f"y{i}_{j}": 1 + i for i in range(12) for j in range(15)}, -INF, 60)
     structure = location(0, extra=[budget])
-    model = relaxation_model(structure.problem)
-    assert sifting.sift(structure, model, HighsBackend(), NEVER, SIFTED) is None
+    assert sifting.cheapest_columns(structure, AscentParams(first=2, first_of_group=0.0)).all()
+    assert not sifting.cheapest_columns(location(0), AscentParams(first=2, first_of_group=0.0)).all()
+    assert sift(structure, relaxation_model(structure.problem)) is None
 
 
 def test_an_infeasible_problem_is_left_to_the_whole_lp():
     """Sifting returns None, and the relaxation is infeasible."""
     structure = location(0, demand_side=(9, 9))
     model = relaxation_model(structure.problem)
-    assert sifting.sift(structure, model, HighsBackend(), NEVER, SIFTED) is None
+    assert sift(structure, model) is None
     assert relax(structure, HighsBackend(), True, NEVER, SIFTED).bound == -INF

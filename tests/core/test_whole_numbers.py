@@ -13,7 +13,13 @@ from small_problems import INF, placements, problem_of
 
 from pyomo_j3o import annotate, explain_infeasibility
 from pyomo_j3o.core.problem import activities
-from pyomo_j3o.core.whole_numbers import broken_rows, in_whole_numbers, units_of
+from pyomo_j3o.core.whole_numbers import (
+    broken_rows,
+    in_whole_numbers,
+    rounded_bound,
+    unit_of_objective,
+    units_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +151,50 @@ def test_a_sum_of_many_decimals_is_what_it_looks_like():
     m.cost = pyo.Objective(expr=sum(m.x.values()))
     annotate(m, onloading=m.x)
     assert SolverFactory("j3o").solve(m, lp_solver="highs").incumbent_objective == pytest.approx(1000)
+
+
+@pytest.mark.parametrize(
+    ("costs", "constant", "bound", "rounded"),
+    [
+        ([4, 6, -10], 1.0, 8.9, 7.0),
+        ([4, 6, -10], 1.0, 9.0, 9.0),
+        ([3, 3], 0.0, 5.999_999, 3.0),
+        ([0.1, 0.2], 0.0, 0.25, 0.2),
+        ([0.1, 0.2], 0.0, 0.1 + 0.2, 0.3),
+        ([np.pi, 1.0], 0.0, 2.5, 2.5),
+        ([1, 2], 0.0, INF, INF),
+        ([1, 2], 0.0, -INF, -INF),
+    ],
+)
+def test_a_bound_is_lowered_to_the_next_multiple(costs, constant, bound, rounded):
+    """Of the unit of the objective, counted from its constant; one that is a multiple stays."""
+    problem = problem_of({f"x{i}": cost for i, cost in enumerate(costs)}, {}, constant=constant)
+    assert rounded_bound(problem, unit_of_objective(problem), bound) == pytest.approx(rounded, abs=1e-12)
+
+
+def test_an_objective_over_offloading_variables_has_no_unit():
+    """Whatever its coefficients: y is not whole."""
+    assert unit_of_objective(problem_of({"x": 2}, {"y": 4})) == 0.0
+    assert unit_of_objective(problem_of({"x": 2}, {"y": 0})) == 2.0
+    assert unit_of_objective(problem_of({"x": 2}, {"y": 0}, products=[(-1, "x", "y", 1.0)])) == 0.0
+
+
+@given(
+    st.lists(st.integers(-200, 200), min_size=1, max_size=6),
+    st.sampled_from([1.0, 0.1, 0.01, 0.25, 7.0, 1e6]),
+    st.integers(-30, 30),
+    st.floats(0, 3),
+    st.integers(0, 63),
+)
+def test_no_plan_below_a_bound_is_above_the_rounded_one(costs, unit, constant, above, placement):
+    """The exact objective of a plan within the bound is within the rounded one, whatever its digits."""
+    costs = [cost * unit for cost in costs]
+    problem = problem_of({f"x{i}": cost for i, cost in enumerate(costs)}, {}, constant=constant * unit)
+    chosen = [cost for i, cost in enumerate(costs) if placement >> i & 1]
+    truth = sum(map(Fraction, chosen), Fraction(constant * unit))
+    for extra in (0.0, above * unit):
+        bound = float(truth) + extra
+        bound = np.nextafter(bound, INF) if Fraction(bound) < truth else bound
+        rounded = rounded_bound(problem, unit_of_objective(problem), bound)
+        assert rounded <= bound
+        assert Fraction(rounded) >= truth
