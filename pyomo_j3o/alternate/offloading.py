@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan
-from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.structure import PlacementRows, Structure
 from pyomo_j3o.core.tolerances import ROUNDING, rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.presolve.decomposing import Split
@@ -51,14 +51,14 @@ class Routing:
     merit: float = -np.inf
 
     @staticmethod
-    def impossible(x: BoolArray, structure: Structure) -> Routing:
+    def impossible(x: BoolArray, structure: PlacementRows) -> Routing:
         """Return the routing of a placement that breaks a row over x alone: none, and no prices."""
         problem = structure.problem
         zeros = np.zeros(problem.n_offloading)
         return Routing(x, LPStatus.INFEASIBLE, -np.inf, np.zeros(0), np.zeros(problem.n_rows), zeros)
 
     @staticmethod
-    def of_plan(plan: Plan, structure: Structure) -> Routing:
+    def of_plan(plan: Plan, structure: PlacementRows) -> Routing:
         """Return a plan found otherwise as a routing, without prices."""
         problem = structure.problem
         duals, costs = np.zeros(problem.n_rows), np.zeros(problem.n_offloading)

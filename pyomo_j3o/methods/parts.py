@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +12,7 @@ from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import Relaxation, TightRelaxation, together
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.parallel import in_parts
-from pyomo_j3o.core.problem import BoolArray, FloatArray
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
 from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.errors import BackendError
@@ -28,8 +27,8 @@ class Parts:
 
     Parameters
     ----------
-    structure
-        Of the whole problem, linear.
+    problem
+        The whole, linear.
     settings, context
         Of the solve.
 
@@ -45,20 +44,17 @@ class Parts:
         The relaxation of each with its cuts; None where there is none.
     """
 
-    def __init__(self, structure: Structure, settings: Settings, context: Context) -> None:
-        self._structure = structure
+    def __init__(self, problem: Problem, settings: Settings, context: Context) -> None:
+        self._problem = problem
         self._context = context
         self._threads = settings.threads
         self._params = settings.params
-        self.whole = split(structure.problem, settings.params.presolve.smallest_part)
+        self.whole = split(problem, settings.params.presolve.smallest_part)
         self.parts = self.whole.parts
         self.structures: list[Structure] = []
-        if len(self.parts) == 1:
-            self.structures.append(replace(structure, problem=self.parts[0].problem))
-        else:
-            for part in self.parts:
-                context.deadline.require()
-                self.structures.append(analyse(part.problem, context.deadline))
+        for part in self.parts:
+            context.deadline.require()
+            self.structures.append(analyse(part.problem, context.deadline))
         self.bounds = np.full(len(self.parts), np.inf)
         self.tightened: list[TightRelaxation | None] = [None] * len(self.parts)
 
@@ -80,7 +76,7 @@ class Parts:
 
     def onload(self, prices: FloatArray, deadline: Deadline) -> BoolArray:
         """Return the greedy placement of every part at prices (M,), together (N,)."""
-        x = np.zeros(self._structure.problem.n_onloading, dtype=bool)
+        x = np.zeros(self._problem.n_onloading, dtype=bool)
         for part, structure in zip(self.parts, self.structures, strict=True):
             if len(part.onloading):
                 x[part.onloading] = greedy_onloading(
@@ -108,11 +104,11 @@ class Parts:
 
     def bound(self) -> float:
         """Return what the bounds of the parts add up to."""
-        return summed([*self.bounds, self._structure.problem.objective_constant])
+        return summed([*self.bounds, self._problem.objective_constant])
 
     def cuts(self, n_rows: int) -> Cuts | None:
         """Return the rows of the tightened relaxations beyond the first `n_rows` of the problem."""
-        problem, found = self._structure.problem, []
+        problem, found = self._problem, []
         for part, tightened in zip(self.parts, self.tightened, strict=True):
             if tightened is None:
                 continue

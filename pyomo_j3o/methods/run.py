@@ -19,7 +19,7 @@ from pyomo_j3o.core.deadline import GRACE, Deadline, OutOfTime
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, missed
 from pyomo_j3o.core.results import Ending, Outcome, Step
-from pyomo_j3o.core.structure import Structure, analyse
+from pyomo_j3o.core.structure import PlacementRows, Structure, analyse
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
@@ -51,26 +51,26 @@ class Run:
     """The state of one solve: nothing of it outlives the call."""
 
     def __init__(
-        self, structure: Structure, settings: Settings, context: Context, reduction: SameColumns
+        self, placement: PlacementRows, settings: Settings, context: Context, reduction: SameColumns
     ) -> None:
         self.reduction = reduction
-        self.structure = structure
+        self.structure = placement
         self.settings = settings
         self.context = context
         self.params = settings.params
-        self.progress = Progress(structure.problem.sense, settings, context)
+        self.progress = Progress(placement.problem.sense, settings, context)
         context.deadline.require()
         if settings.proven is not None:
             self.progress.prove(settings.proven)
         elif settings.bound != "none":
-            self.progress.prove(bound_of_columns(structure.problem))
-        self.parts = Parts(structure, settings, context)
-        self.prices: list[FloatArray] = [np.zeros(structure.problem.n_rows)]
+            self.progress.prove(bound_of_columns(placement.problem))
+        self.parts = Parts(placement.problem, settings, context)
+        self.prices: list[FloatArray] = [np.zeros(placement.problem.n_rows)]
         self.best: Routing | None = None
         self._step: OffloadingByParts | None = None
         self._onload_at_start = settings.start
         # Where no budget forbids it, closing from everything open is a descent of its own.
-        self._starts = [structure.problem.onloading_upper > 0.5]
+        self._starts = [placement.problem.onloading_upper > 0.5]
 
     @classmethod
     def of(cls, problem: Problem, settings: Settings, context: Context) -> Run:
@@ -88,9 +88,11 @@ class Run:
                 presolve = settings.params.presolve
                 reduction = aggregate_capacities(problem, context.backend, context.deadline, presolve)
                 context.deadline.require()
+        if settings.onloading_step is None:
+            return cls(PlacementRows.of(reduction.problem), settings, context, reduction)
+        # Only a step of the user's own needs to know more of the whole than its placement rows.
         structure = analyse(reduction.problem, context.deadline)
-        if settings.onloading_step is not None:
-            structure.freeze()
+        structure.freeze()
         return cls(structure, settings, context, reduction)
 
     def close(self) -> None:
@@ -192,6 +194,7 @@ class Run:
             elif self.settings.onloading_step is None:
                 x = self.parts.onload(prices, self.context.deadline)
             else:
+                assert isinstance(self.structure, Structure)
                 found = self.settings.onloading_step(self.structure, prices.copy())
                 x = _as_placement(found, self.structure.problem.n_onloading)
             return x if self.structure.placeable(x) else self._nearest(x)

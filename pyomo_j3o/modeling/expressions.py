@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from math import nan
 from typing import Any
 
@@ -70,7 +71,8 @@ class Terms:
 
     def __init__(self) -> None:
         self.variable: list[VarData] = []
-        self.coefficient: list[float] = []
+        # A list would keep an object of 24 bytes for every number.
+        self.coefficient: array[float] = array("d")
         self.first: list[VarData] = []
         self.second: list[VarData] = []
         self.product_coefficient: list[float] = []
