@@ -95,6 +95,7 @@ class HighsBackend:
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
         refuse_options(options or {})
+        self._given = options, seed, reason
         self._options = {"random_seed": seed, **(options or {})}
         self._workers = Workers()
         self.description = name_and_version() + (f" ({reason})" if reason else "")
@@ -104,6 +105,9 @@ class HighsBackend:
     def open(self, model: LinearModel) -> HighsProgram:
         """Return a `HighsProgram` loaded with `model`."""
         return HighsProgram(model, self._options, self._workers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HighsBackend, self._given
 
     def close(self) -> None:
         """End the threads that its programs ran in."""

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.alternate.onloading import greedy_onloading
-from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import Relaxation, TightRelaxation, together
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
+from pyomo_j3o.core.processes import Processes
 from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.errors import BackendError
+from pyomo_j3o.improve.improving import Found
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
+from pyomo_j3o.methods.part_work import (
+    Start,
+    Tools,
+    onload_part,
+    received,
+    relax_part,
+    search_part,
+    sent,
+)
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.decomposing import split
 
@@ -51,6 +60,8 @@ class Parts:
         self._params = settings.params
         self.whole = split(problem, settings.params.presolve.smallest_part)
         self.parts = self.whole.parts
+        self.tools = Tools(context.backend, settings.params, settings.rel_gap, settings.mip_solvers)
+        self._processes = self._started()
         self.structures: list[Structure] = []
         for part in self.parts:
             context.deadline.require()
@@ -60,6 +71,27 @@ class Parts:
 
     def __len__(self) -> int:
         return len(self.parts)
+
+    def _started(self) -> Processes | None:
+        """Start processes to work on the parts, where they are worth it; None for threads."""
+        n = min(self.threads(self.tools.backend), len(self.with_x))
+        if n <= 1 or self._problem.n_nonzeros < self._params.run.processes:
+            return None
+        tools = self.tools.portable()
+        if tools is None:
+            return None
+        try:
+            processes = Processes(tools)
+        except Exception as error:  # whatever an object of the user's raises
+            self._context.log.line(f"Parts are worked on in this process alone: {error}")
+            return None
+        processes.start(n)
+        return processes
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._processes is not None:
+            self._processes.close()
 
     @property
     def with_x(self) -> list[int]:
@@ -76,24 +108,39 @@ class Parts:
 
     def onload(self, prices: FloatArray, deadline: Deadline) -> BoolArray:
         """Return the greedy placement of every part at prices (M,), together (N,)."""
-        x = np.zeros(self._problem.n_onloading, dtype=bool)
-        for part, structure in zip(self.parts, self.structures, strict=True):
-            if len(part.onloading):
-                x[part.onloading] = greedy_onloading(
-                    structure, prices[part.rows], deadline, self._params.loop.greedy
-                )
+        x, numbers, processes = np.zeros(self._problem.n_onloading, dtype=bool), self.with_x, self._processes
+
+        def work(number: int, deadline: Deadline) -> BoolArray:
+            k = numbers[number]
+            task = self.structures[k], prices[self.parts[k].rows]
+            if processes is None:
+                return onload_part(self.tools, deadline, *task)
+            placement: BoolArray = processes.call(onload_part, task, deadline)
+            return placement
+
+        if processes is None:
+            placements = [work(number, deadline) for number in range(len(numbers))]
+        else:
+            weights = self.weights(numbers)
+            placements = in_parts(work, weights, deadline, self.threads(self.tools.backend))
+        for k, placement in zip(numbers, placements, strict=True):
+            x[self.parts[k].onloading] = placement
         return x
 
     def relax(self, with_cuts: bool, deadline: Deadline) -> Relaxation:
         """Relax every part by itself, and note what is proven of each."""
-        context, params = self._context, self._params.cuts
+        context, processes = self._context, self._processes
 
         def work(k: int, deadline: Deadline) -> Relaxation:
+            task = self.structures[k], with_cuts
             try:
-                return relax(self.structures[k], context.backend, with_cuts, deadline, params)
+                if processes is None:
+                    return relax_part(self.tools, deadline, *task)
+                relaxation: Relaxation = processes.call(relax_part, task, deadline)
+                return relaxation
             except BackendError as error:
                 context.log.line(f"The relaxation proves no bound: {error}")
-                return relax(self.structures[k], context.backend, with_cuts, Deadline(0.0), params)
+                return relax_part(self.tools, Deadline(0.0), *task)
 
         every = range(len(self.parts))
         relaxations = in_parts(work, self.weights(every), deadline, self.threads(context.backend))
@@ -101,6 +148,12 @@ class Parts:
         if with_cuts:
             self.tightened = [relaxation.tightened for relaxation in relaxations]
         return together(self.whole, relaxations)
+
+    def search(self, k: int, start: Start, deadline: Deadline) -> Iterator[Found]:
+        """Search part `k` by itself; see `improve`."""
+        if self._processes is None:
+            return search_part(self.tools, deadline, self.structures[k], start)
+        return received(self._processes.stream(sent, (self.structures[k], start), deadline))
 
     def bound(self) -> float:
         """Return what the bounds of the parts add up to."""

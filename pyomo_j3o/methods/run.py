@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o.alternate.offloading import OffloadingByParts, Routing
-from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import (
     Relaxation,
     bound_of_columns,
@@ -24,8 +23,9 @@ from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
 from pyomo_j3o.improve.idle import drop_idle
-from pyomo_j3o.improve.improving import Found, Task, improve
+from pyomo_j3o.improve.improving import Found
 from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.part_work import Start
 from pyomo_j3o.methods.parts import Parts
 from pyomo_j3o.methods.parts_driver import PartsDriver
 from pyomo_j3o.methods.progress import Progress
@@ -96,7 +96,8 @@ class Run:
         return cls(structure, settings, context, reduction)
 
     def close(self) -> None:
-        """Free the LPs."""
+        """Free the LPs, and end the processes."""
+        self.parts.close()
         if self._step is not None:
             self._step.close()
 
@@ -298,23 +299,15 @@ class Run:
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
     ) -> Generator[Found, None, None]:
         """Search part k by itself."""
-        settings, params, context = self.settings, self.params, self.context
-        part, structure, tightened = self.parts.parts[k], self.parts.structures[k], self.parts.tightened[k]
-        if tightened is None and settings.bound != "cuts":
-            tightened = relax(structure, context.backend, True, deadline, params.cuts).tightened
-        task = Task(
-            structure,
-            context.backend,
-            settings.rel_gap,
-            deadline,
-            settings.mip_solvers,
-            params.search,
-            params.loop.greedy,
+        part, tightened = self.parts.parts[k], self.parts.tightened[k]
+        begin = Start(
+            start.x[part.onloading],
+            [vector[part.rows] for vector in self.prices],
+            tightened,
+            [x[part.onloading] for x in others],
+            relaxes=tightened is None and self.settings.bound != "cuts",
         )
-        prices = [vector[part.rows] for vector in self.prices]
-        yield from improve(
-            task, start.x[part.onloading], prices, tightened, [x[part.onloading] for x in others]
-        )
+        yield from self.parts.search(k, begin, deadline)
 
     def _take_over(self, driver: PartsDriver) -> None:
         """Keep the plan that the search of the parts has found, even if time is over by now."""
