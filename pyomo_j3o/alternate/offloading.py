@@ -174,9 +174,10 @@ class OffloadingStep:
         return self._routing(x, plain.status, plain, lower, upper)
 
     def close(self) -> None:
-        """Free the LP."""
+        """Free the LP; the next placement opens it anew from its basis."""
         if self._lp is not None:
             self._lp.close()
+            self._lp = None
 
     def _let_in(self, columns: BoolArray) -> None:
         """Open the LP anew if some of `columns`, (K,) bool, are not in it, from the basis it had."""
@@ -203,10 +204,9 @@ class OffloadingStep:
                 ),
             )
         )
-        if self._lp is not None:
-            if self._basis is not None:
-                program.set_basis(self._basis)
-            self._lp.close()
+        if self._basis is not None:
+            program.set_basis(self._basis)
+        self.close()
         self._lp = program
 
     def _solve(
@@ -320,6 +320,10 @@ class OffloadingByParts:
         """The best routings of all parts so far as one; None if a part has none yet."""
         known = [routing for routing in self._best if routing is not None]
         return self._together(known) if len(known) == len(self._steps) else None
+
+    def rest(self) -> None:
+        """Free the LPs until a placement is asked for again."""
+        self.close()
 
     def close(self) -> None:
         """Free the LPs."""

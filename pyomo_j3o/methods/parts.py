@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +19,7 @@ from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.improving import Found
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
+from pyomo_j3o.methods.kept import KeptRelaxation
 from pyomo_j3o.methods.part_work import (
     Start,
     Tools,
@@ -49,8 +51,6 @@ class Parts:
     structures : list of Structure
     bounds : (parts,)
         Proven of each.
-    tightened : list
-        The relaxation of each with its cuts; None where there is none.
     """
 
     def __init__(self, problem: Problem, settings: Settings, context: Context) -> None:
@@ -67,7 +67,7 @@ class Parts:
             context.deadline.require()
             self.structures.append(analyse(part.problem, context.deadline))
         self.bounds = np.full(len(self.parts), np.inf)
-        self.tightened: list[TightRelaxation | None] = [None] * len(self.parts)
+        self._kept: list[KeptRelaxation | TightRelaxation | None] = [None] * len(self.parts)
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -135,19 +135,31 @@ class Parts:
             task = self.structures[k], with_cuts
             try:
                 if processes is None:
-                    return relax_part(self.tools, deadline, *task)
-                relaxation: Relaxation = processes.call(relax_part, task, deadline)
-                return relaxation
+                    relaxation = relax_part(self.tools, deadline, *task)
+                else:
+                    relaxation = processes.call(relax_part, task, deadline)
             except BackendError as error:
                 context.log.line(f"The relaxation proves no bound: {error}")
-                return relax_part(self.tools, Deadline(0.0), *task)
+                relaxation = relax_part(self.tools, Deadline(0.0), *task)
+            if with_cuts:
+                self._keep(k, relaxation.tightened)
+            return replace(relaxation, tightened=None)
 
         every = range(len(self.parts))
         relaxations = in_parts(work, self.weights(every), deadline, self.threads(context.backend))
         self.bounds = np.array([relaxation.bound for relaxation in relaxations])
-        if with_cuts:
-            self.tightened = [relaxation.tightened for relaxation in relaxations]
         return together(self.whole, relaxations)
+
+    def _keep(self, k: int, tightened: TightRelaxation | None) -> None:
+        if tightened is None or len(self.parts) == 1:  # there is nothing to save on
+            self._kept[k] = tightened
+        else:
+            self._kept[k] = KeptRelaxation.of(self.parts[k].problem, tightened) or tightened
+
+    def tightened(self, k: int) -> TightRelaxation | None:
+        """Return the relaxation of part `k` with its cuts; None where there is none."""
+        kept = self._kept[k]
+        return kept.whole() if isinstance(kept, KeptRelaxation) else kept
 
     def search(self, k: int, start: Start, deadline: Deadline) -> Iterator[Found]:
         """Search part `k` by itself; see `improve`."""
@@ -162,7 +174,8 @@ class Parts:
     def cuts(self, n_rows: int) -> Cuts | None:
         """Return the rows of the tightened relaxations beyond the first `n_rows` of the problem."""
         problem, found = self._problem, []
-        for part, tightened in zip(self.parts, self.tightened, strict=True):
+        for k, part in enumerate(self.parts):
+            tightened = self.tightened(k)
             if tightened is None:
                 continue
             model = tightened.model

@@ -259,6 +259,7 @@ class Run:
         if not (start.solved and self.structure.placeable(start.x)):
             return ending
         context, params, numbers = self.context, self.params.run, self.parts.with_x
+        self.step.rest()
         # Without a plan, the MILP solver waits with the rest of the time.
         allowed = (
             np.inf
@@ -299,7 +300,7 @@ class Run:
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
     ) -> Generator[Found, None, None]:
         """Search part k by itself."""
-        part, tightened = self.parts.parts[k], self.parts.tightened[k]
+        part, tightened = self.parts.parts[k], self.parts.tightened(k)
         begin = Start(
             start.x[part.onloading],
             [vector[part.rows] for vector in self.prices],

@@ -87,6 +87,12 @@ class Terms:
         self._expansion = QuadraticRepnVisitor({}, var_recorder=self._recorder)
         self._expansion.expand_nonlinear_products = True
 
+    def clear(self) -> None:
+        """Forget the terms."""
+        self.variable, self.coefficient = [], array("d")
+        self.first, self.second, self.product_coefficient = [], [], []
+        self.constant, self.linear_end, self.product_end = [], [], []
+
     def end_row(self) -> None:
         """Close the row that `add` has been filling, and begin the next."""
         self.linear_end.append(len(self.variable))
