@@ -16,6 +16,10 @@ from pyomo_j3o.core.tolerances import ROUNDING, rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.presolve.decomposing import Split
 
+#: Where there are more parts, their LPs are freed between two placements: a solver holds several times what
+#: an LP of a small part needs, and opening one anew from its basis is quick.
+_OPEN = 16
+
 #: What one part says of the whole.
 _WORST_FIRST = (LPStatus.UNBOUNDED, LPStatus.TIME_LIMIT, LPStatus.INFEASIBLE)
 
@@ -304,6 +308,8 @@ class OffloadingByParts:
                 at_least = before.objective if before is not None and before.feasible else -np.inf
             left = time_limit - (time.perf_counter() - start)
             routing = step(x[part.onloading], left, at_least)
+            if len(self._steps) > _OPEN:
+                step.close()
             if routing.solved and (before is None or routing.better_than(before)):
                 self._best[k] = routing
             found.append(routing)
