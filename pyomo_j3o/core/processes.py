@@ -42,6 +42,10 @@ importlib.import_module(name + ".core.process_worker").main()
 """
 
 
+class ProcessLost(BackendError):
+    """A worker process ended by itself, or had to be killed: what it was at has no result."""
+
+
 def can_start() -> bool:
     """Return whether this interpreter can be started once more: not one that is frozen into a program."""
     return bool(sys.executable) and not getattr(sys, "frozen", False)
@@ -97,13 +101,10 @@ class Processes:
         ------
         Exception
             What the function raised.
-        BackendError
+        ProcessLost
             The process ended by itself, or had to be killed.
         """
-        try:
-            process = self._idle.pop()
-        except IndexError:
-            process = self._new()
+        process = self._take()
         at_rest = False
         try:
             process.send(TASK, deadline.left(), pickle.dumps((function, arguments), protocol=5))
@@ -120,6 +121,14 @@ class Processes:
     def close(self) -> None:
         """End all processes at once."""
         self._finalizer()
+
+    def _take(self) -> _Process:
+        try:
+            while not (process := self._idle.pop()).runs:
+                pass
+        except IndexError:
+            process = self._new()
+        return process
 
     def _new(self) -> _Process:
         process = _Process()
@@ -172,11 +181,11 @@ class _Process:
             except Empty:
                 if told is not None and time.perf_counter() - told > _PATIENCE:
                     self.kill()
-                    raise BackendError("a worker process did not end in time") from None
+                    raise ProcessLost("a worker process did not end in time") from None
                 continue
             if payload is None:
                 self.kill()
-                raise BackendError(f"a worker process ended with code {self._process.returncode}")
+                raise ProcessLost(f"a worker process ended with code {self._process.returncode}")
             kind, value = pickle.loads(payload)
             yield kind, value
             if kind != "value":
@@ -184,16 +193,21 @@ class _Process:
 
     def settle(self) -> bool:
         """End the task at hand, whose results nobody needs; return whether the process is of further use."""
-        if self._process.returncode is not None:
+        if not self.runs:
             return False
         over = Deadline()
         over.stop()
         try:
             for _ in self.replies(over):
                 pass
-        except BackendError:
+        except ProcessLost:
             return False
         return True
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """End the process at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from pyomo_j3o.certify.relaxation import Relaxation, TightRelaxation, together
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
-from pyomo_j3o.core.processes import Processes
+from pyomo_j3o.core.processes import Processes, ProcessLost
 from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.errors import BackendError
@@ -113,10 +114,11 @@ class Parts:
         def work(number: int, deadline: Deadline) -> BoolArray:
             k = numbers[number]
             task = self.structures[k], prices[self.parts[k].rows]
-            if processes is None:
-                return onload_part(self.tools, deadline, *task)
-            placement: BoolArray = processes.call(onload_part, task, deadline)
-            return placement
+            with suppress(ProcessLost):
+                if processes is not None:
+                    placement: BoolArray = processes.call(onload_part, task, deadline)
+                    return placement
+            return onload_part(self.tools, deadline, *task)
 
         if processes is None:
             placements = [work(number, deadline) for number in range(len(numbers))]
@@ -134,10 +136,11 @@ class Parts:
         def work(k: int, deadline: Deadline) -> Relaxation:
             task = self.structures[k], with_cuts
             try:
-                if processes is None:
-                    relaxation = relax_part(self.tools, deadline, *task)
-                else:
-                    relaxation = processes.call(relax_part, task, deadline)
+                relaxation = None
+                with suppress(ProcessLost):
+                    if processes is not None:
+                        relaxation = processes.call(relax_part, task, deadline)
+                relaxation = relaxation or relax_part(self.tools, deadline, *task)
             except BackendError as error:
                 context.log.line(f"The relaxation proves no bound: {error}")
                 relaxation = relax_part(self.tools, Deadline(0.0), *task)
@@ -164,8 +167,14 @@ class Parts:
     def search(self, k: int, start: Start, deadline: Deadline) -> Iterator[Found]:
         """Search part `k` by itself; see `improve`."""
         if self._processes is None:
-            return search_part(self.tools, deadline, self.structures[k], start)
-        return received(self._processes.stream(sent, (self.structures[k], start), deadline))
+            yield from search_part(self.tools, deadline, self.structures[k], start)
+            return
+        try:
+            # Closed at once where the search is left: not when the garbage is collected.
+            with closing(self._processes.stream(sent, (self.structures[k], start), deadline)) as stream:
+                yield from received(stream)
+        except ProcessLost as error:
+            self._context.log.line(f"The search of a part ended early: {error}")
 
     def bound(self) -> float:
         """Return what the bounds of the parts add up to."""

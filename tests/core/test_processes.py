@@ -11,7 +11,7 @@ import process_tasks
 import pytest
 
 from pyomo_j3o.core.deadline import NEVER, Deadline, OutOfTime
-from pyomo_j3o.core.processes import Processes
+from pyomo_j3o.core.processes import Processes, ProcessLost
 from pyomo_j3o.errors import BackendError
 
 
@@ -73,8 +73,8 @@ def test_what_cannot_be_pickled_is_told_by_its_text(processes):
 
 
 def test_a_process_that_ends_is_an_error_and_is_replaced(processes):
-    """A crash, of a solver say, is a BackendError; the next task gets another process."""
-    with pytest.raises(BackendError, match="code 3"):
+    """A crash, of a solver say, is told; the next task gets another process."""
+    with pytest.raises(ProcessLost, match="code 3"):
         processes.call(process_tasks.fails, ("crash",), NEVER)
     assert processes.call(process_tasks.alone, (1,), NEVER) == (3, 1)
 
@@ -115,7 +115,7 @@ def test_a_task_that_does_not_stop_is_killed(processes):
     found = processes.stream(process_tasks.never_ends, (), deadline)
     pid = next(found)
     deadline.stop()
-    with pytest.raises(BackendError, match="in time"):
+    with pytest.raises(ProcessLost, match="in time"):
         next(found)
     assert not alive(pid)
     assert processes.call(process_tasks.alone, (1,), NEVER) == (3, 1)
@@ -150,7 +150,10 @@ def test_processes_end_with_their_owner(sent):
     )
     path = os.pathsep.join(place for place in sys.path if place)
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
     ) as owner:
         try:
             pid = int(owner.stdout.readline())
