@@ -11,10 +11,14 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan
-from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.structure import PlacementRows, Structure
 from pyomo_j3o.core.tolerances import ROUNDING, rounding_of
 from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
 from pyomo_j3o.presolve.decomposing import Split
+
+#: Where there are more parts, their LPs are freed between two placements: a solver holds several times what
+#: an LP of a small part needs, and opening one anew from its basis is quick.
+_OPEN = 16
 
 #: What one part says of the whole.
 _WORST_FIRST = (LPStatus.UNBOUNDED, LPStatus.TIME_LIMIT, LPStatus.INFEASIBLE)
@@ -51,14 +55,14 @@ class Routing:
     merit: float = -np.inf
 
     @staticmethod
-    def impossible(x: BoolArray, structure: Structure) -> Routing:
+    def impossible(x: BoolArray, structure: PlacementRows) -> Routing:
         """Return the routing of a placement that breaks a row over x alone: none, and no prices."""
         problem = structure.problem
         zeros = np.zeros(problem.n_offloading)
         return Routing(x, LPStatus.INFEASIBLE, -np.inf, np.zeros(0), np.zeros(problem.n_rows), zeros)
 
     @staticmethod
-    def of_plan(plan: Plan, structure: Structure) -> Routing:
+    def of_plan(plan: Plan, structure: PlacementRows) -> Routing:
         """Return a plan found otherwise as a routing, without prices."""
         problem = structure.problem
         duals, costs = np.zeros(problem.n_rows), np.zeros(problem.n_offloading)
@@ -174,9 +178,10 @@ class OffloadingStep:
         return self._routing(x, plain.status, plain, lower, upper)
 
     def close(self) -> None:
-        """Free the LP."""
+        """Free the LP; the next placement opens it anew from its basis."""
         if self._lp is not None:
             self._lp.close()
+            self._lp = None
 
     def _let_in(self, columns: BoolArray) -> None:
         """Open the LP anew if some of `columns`, (K,) bool, are not in it, from the basis it had."""
@@ -203,10 +208,9 @@ class OffloadingStep:
                 ),
             )
         )
-        if self._lp is not None:
-            if self._basis is not None:
-                program.set_basis(self._basis)
-            self._lp.close()
+        if self._basis is not None:
+            program.set_basis(self._basis)
+        self.close()
         self._lp = program
 
     def _solve(
@@ -304,6 +308,8 @@ class OffloadingByParts:
                 at_least = before.objective if before is not None and before.feasible else -np.inf
             left = time_limit - (time.perf_counter() - start)
             routing = step(x[part.onloading], left, at_least)
+            if len(self._steps) > _OPEN:
+                step.close()
             if routing.solved and (before is None or routing.better_than(before)):
                 self._best[k] = routing
             found.append(routing)
@@ -320,6 +326,10 @@ class OffloadingByParts:
         """The best routings of all parts so far as one; None if a part has none yet."""
         known = [routing for routing in self._best if routing is not None]
         return self._together(known) if len(known) == len(self._steps) else None
+
+    def rest(self) -> None:
+        """Free the LPs until a placement is asked for again."""
+        self.close()
 
     def close(self) -> None:
         """Free the LPs."""

@@ -44,7 +44,48 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
+class PlacementRows:
+    """The rows of a problem that hold x only, and what a placement may miss them by.
+
+    Attributes
+    ----------
+    problem : Problem
+        Linear: its `products` are empty.
+    placement_rows : row numbers
+    placement_matrix : (placement rows, N) CSR
+    placement_tolerance : (placement rows,)
+        The rounding that is forgiven in each placement row: of whole numbers none, so that less than one
+        unit is enough.
+    """
+
+    problem: Problem
+    placement_rows: IntArray
+    placement_matrix: sparse.csr_array
+    placement_tolerance: FloatArray
+
+    @staticmethod
+    def of(problem: Problem) -> PlacementRows:
+        """Return the placement rows of a linear problem: all that the whole of a model in parts needs."""
+        entries, x_entries = np.diff(problem.offloading_rows.indptr), np.diff(problem.onloading_rows.indptr)
+        rows = np.flatnonzero((entries == 0) & (x_entries > 0))
+        return PlacementRows(problem, rows, problem.onloading_rows[rows], _placement_tolerance(problem, rows))
+
+    def placement_violation(self, x: BoolArray) -> FloatArray:
+        """Return by how much `x` misses each placement row, >= 0."""
+        rows = self.placement_rows
+        body = self.placement_matrix @ x.astype(float)
+        lower, upper = self.problem.row_lower[rows], self.problem.row_upper[rows]
+        return np.maximum(0.0, np.maximum(lower - body, body - upper))
+
+    def placeable(self, x: BoolArray) -> bool:
+        """Return whether `x` satisfies every placement row and its own bounds."""
+        problem = self.problem
+        inside = np.all(x >= problem.onloading_lower) and np.all(x <= problem.onloading_upper)
+        return bool(inside and np.all(self.placement_violation(x) <= self.placement_tolerance))
+
+
+@dataclass(frozen=True, slots=True)
+class Structure(PlacementRows):
     """The roles of rows and columns, found from the arrays alone.
 
     Every row has one of three kinds. *Placement rows* hold x only (budgets, cardinality, precedence,
@@ -54,15 +95,11 @@ class Structure:
 
     Attributes
     ----------
-    problem : Problem
-        Linear: its `products` are empty.
-    placement_rows, link_rows, routing_rows : row numbers
-    placement_matrix : (placement rows, N) CSR
+    problem, placement_rows, placement_matrix, placement_tolerance
+        See `PlacementRows`.
+    link_rows, routing_rows : row numbers
     placement_columns : (placement rows, N) CSC
-        The same by columns.
-    placement_tolerance : (placement rows,)
-        The rounding that is forgiven in each placement row: of whole numbers none, so that less than one
-        unit is enough.
+        `placement_matrix` by columns.
     link_matrix : (link rows, N) CSR
         The x part of the link rows.
     mixed_matrix : (routing rows, N) CSR
@@ -106,13 +143,9 @@ class Structure:
         Columns sorted by group.
     """
 
-    problem: Problem
-    placement_rows: IntArray
     link_rows: IntArray
     routing_rows: IntArray
-    placement_matrix: sparse.csr_array
     placement_columns: sparse.csc_array
-    placement_tolerance: FloatArray
     link_matrix: sparse.csr_array
     mixed_matrix: sparse.csr_array
     routing_matrix: sparse.csr_array
@@ -171,19 +204,6 @@ class Structure:
         rest = self.mixed_matrix @ x.astype(float)
         return problem.row_lower[rows] - rest, problem.row_upper[rows] - rest
 
-    def placement_violation(self, x: BoolArray) -> FloatArray:
-        """Return by how much `x` misses each placement row, >= 0."""
-        rows = self.placement_rows
-        body = self.placement_matrix @ x.astype(float)
-        lower, upper = self.problem.row_lower[rows], self.problem.row_upper[rows]
-        return np.maximum(0.0, np.maximum(lower - body, body - upper))
-
-    def placeable(self, x: BoolArray) -> bool:
-        """Return whether `x` satisfies every placement row and its own bounds."""
-        problem = self.problem
-        inside = np.all(x >= problem.onloading_lower) and np.all(x <= problem.onloading_upper)
-        return bool(inside and np.all(self.placement_violation(x) <= self.placement_tolerance))
-
 
 def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
     """Return the `Structure` of a linear problem.
@@ -204,8 +224,8 @@ def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
     """
     if len(problem.products):
         raise ValueError("analyse() takes a linear problem; call linearize() first")
-    entries, x_entries = np.diff(problem.offloading_rows.indptr), np.diff(problem.onloading_rows.indptr)
-    placement_rows = np.flatnonzero((entries == 0) & (x_entries > 0))
+    entries = np.diff(problem.offloading_rows.indptr)
+    placement = PlacementRows.of(problem)
     link_rows = np.flatnonzero(entries == 1)
     routing_rows = np.flatnonzero(entries >= 2)
     deadline.require()
@@ -222,12 +242,12 @@ def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
     )
     return Structure(
         problem=problem,
-        placement_rows=placement_rows,
+        placement_rows=placement.placement_rows,
+        placement_matrix=placement.placement_matrix,
+        placement_tolerance=placement.placement_tolerance,
         link_rows=link_rows,
         routing_rows=routing_rows,
-        placement_matrix=problem.onloading_rows[placement_rows],
-        placement_columns=sparse.csc_array(problem.onloading_rows[placement_rows]),
-        placement_tolerance=_placement_tolerance(problem, placement_rows),
+        placement_columns=sparse.csc_array(placement.placement_matrix),
         link_matrix=problem.onloading_rows[link_rows],
         mixed_matrix=problem.onloading_rows[routing_rows],
         routing_matrix=problem.offloading_rows[routing_rows],

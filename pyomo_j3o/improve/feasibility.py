@@ -8,13 +8,13 @@ import numpy as np
 
 from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.problem import BoolArray, Plan, Problem, evaluate
-from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.structure import PlacementRows
 from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, solve_checked
 
 
 def nearest_placement(
-    structure: Structure, x: BoolArray, time_limit: float
+    structure: PlacementRows, x: BoolArray, time_limit: float
 ) -> tuple[LPStatus, BoolArray | None]:
     """Return the placement that satisfies every row over x alone and differs least from `x`.
 

@@ -1,8 +1,8 @@
 """LP solvers behind one small protocol, and the choice among them.
 
-`base` is the protocol. `highs` and `gurobi` follow it, and `worker` is the thread that a solver runs in.
-`duality` says what row duals prove, whatever solver they come from. `known_case` tells a solver that gives
-wrong optima.
+`base` is the protocol. `highs` and `gurobi` follow it, and `worker` is the threads that solvers
+run in. `highs_options` is what nobody may set. `duality` says what row duals prove, whatever solver they
+come from. `known_case` tells a solver that gives wrong optima.
 """
 
 from __future__ import annotations

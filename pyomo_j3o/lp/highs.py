@@ -1,4 +1,4 @@
-"""HiGHS behind the LP protocol: highspy on arrays, in a thread of its own."""
+"""HiGHS behind the LP protocol: highspy on arrays, in threads of its own."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ from pyomo_j3o.lp.base import (
     LPSolution,
     LPStatus,
     SolverOptions,
-    refuse_limits_of_objective,
-    refuse_loose_tolerances,
-    refuse_other_models,
 )
+from pyomo_j3o.lp.highs_options import refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
-from pyomo_j3o.lp.worker import Worker
+from pyomo_j3o.lp.worker import Workers
 
 #: What ends a solve that was asked to stop early.
 _STOPPED = {
@@ -44,32 +42,6 @@ _SMALLEST = 1e-12
 #: Larger entries of a matrix are refused, and larger sides, bounds and costs count as infinite: by default
 #: from 1e15 and 1e20 on, which a row of few and large units reaches.
 _LARGEST = 1e100
-
-#: Options that cut off plans by their objective.
-_LIMITS_OF_OBJECTIVE = ("objective_bound", "objective_target")
-
-#: Options that scale, cut, relax or replace the model.
-_OTHER_MODELS = (
-    "user_bound_scale",
-    "user_objective_scale",
-    "user_cost_scale",
-    "small_matrix_value",
-    "large_matrix_value",
-    "infinite_bound",
-    "infinite_cost",
-    "solve_relaxation",
-    "read_solution_file",
-    "read_basis_file",
-)
-
-#: Tolerances and their defaults.
-_LOOSEST = {
-    "primal_feasibility_tolerance": 1e-7,
-    "dual_feasibility_tolerance": 1e-7,
-    "optimality_tolerance": 1e-7,
-    "kkt_tolerance": 1e-7,
-    "mip_feasibility_tolerance": 1e-6,
-}
 
 #: HiGHS's largest number of iterations.
 _NO_LIMIT = 2**31 - 1
@@ -123,35 +95,52 @@ class HighsBackend:
 
     def __init__(self, options: SolverOptions | None = None, seed: int = 0, reason: str = "") -> None:
         refuse_options(options or {})
+        self._given = options, seed, reason
         self._options = {"random_seed": seed, **(options or {})}
+        self._workers = Workers()
         self.description = name_and_version() + (f" ({reason})" if reason else "")
         new_highs(self._options)  # an unknown option is an error here, before any work is done
         _require_right_lp()
 
     def open(self, model: LinearModel) -> HighsProgram:
         """Return a `HighsProgram` loaded with `model`."""
-        return HighsProgram(model, self._options)
+        return HighsProgram(model, self._options, self._workers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HighsBackend, self._given
 
     def close(self) -> None:
-        """Nothing is held between programs."""
+        """End the threads that its programs ran in."""
+        self._workers.close()
 
 
 class HighsProgram:
     """One LP in HiGHS.
 
     HiGHS keeps one task scheduler per calling thread and refuses another number of threads on it. All
-    calls therefore run in a thread that belongs to this object: whatever the user ran before with HiGHS,
-    or will run after, with any ``threads``, stays possible. It also leaves the calling thread free to
-    take Ctrl-C, which stops the running solve.
+    calls therefore run in threads where nothing but LPs with the same options runs: whatever the user ran
+    before with HiGHS, or will run after, with any ``threads``, stays possible. It also leaves the calling
+    thread free to take Ctrl-C, which stops the running solve.
+
+    Parameters
+    ----------
+    model
+        The LP.
+    options
+        Of HiGHS.
+    workers
+        Threads that it shares with other LPs of these options; None for its own.
     """
 
-    def __init__(self, model: LinearModel, options: SolverOptions | None = None) -> None:
+    def __init__(
+        self, model: LinearModel, options: SolverOptions | None = None, workers: Workers | None = None
+    ) -> None:
         self.name = "HiGHS"
         self._objective = model.objective
         self._lower, self._upper = model.lower, model.upper
         self._row_lower, self._row_upper = model.row_lower, model.row_upper
         self._interrupted = threading.Event()
-        self._thread = Worker()
+        self._workers, self._alone = workers or Workers(), workers is None
         self._highs = new_highs(options or {})
         self._iteration_limit = (options or {}).get("simplex_iteration_limit", _NO_LIMIT)
         # Steepest-edge weights are computed anew for a basis from outside: that costs more than they save.
@@ -263,8 +252,9 @@ class HighsProgram:
         )
 
     def close(self) -> None:
-        """End the thread and free the model."""
-        self._thread.close()
+        """Free the model, and end its threads if no other LP uses them."""
+        if self._alone:
+            self._workers.close()
         # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
         if self._asks:
             self._highs.cbSimplexInterrupt.unsubscribe(self._check_interrupt)
@@ -336,7 +326,7 @@ class HighsProgram:
         left = max(end - time.perf_counter(), 0.0)
         limit = highs.getRunTime() + left if np.isfinite(left) else np.inf
         highs.setOptionValue("time_limit", limit)
-        self._thread.run(highs.run, self._interrupted.set)
+        self._workers.run(highs.run, self._interrupted.set)
         return highs.getModelStatus()
 
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
@@ -368,13 +358,6 @@ class QuietHighs(highspy.Highs):
         """Set up the callbacks with the output off."""
         self.setOptionValue("output_flag", False)
         super().enableCallbacks()
-
-
-def refuse_options(options: SolverOptions) -> None:
-    """Raise `OptionError` for what a user may not set, as answers would be taken for proven that are not."""
-    refuse_limits_of_objective(options, _LIMITS_OF_OBJECTIVE, "HiGHS")
-    refuse_other_models(options, _OTHER_MODELS, "HiGHS")
-    refuse_loose_tolerances(options, _LOOSEST, "HiGHS")
 
 
 def new_highs(options: SolverOptions) -> highspy.Highs:

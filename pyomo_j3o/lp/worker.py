@@ -1,4 +1,4 @@
-"""A thread of its own for a solver: the caller waits, can be interrupted, and reads on meanwhile."""
+"""Threads for solvers: the caller waits, can be interrupted, and reads on meanwhile."""
 
 from __future__ import annotations
 
@@ -68,6 +68,32 @@ class Worker:
         self._jobs.put(None)
         if self._thread is not None:
             self._thread.join()
+
+
+class Workers:
+    """Threads that many solvers share: as many as run at a time, whatever the number of solvers.
+
+    A thread is not free: what a solver frees in one thread, the memory allocator keeps for that thread.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+
+    def run(self, function: Callable[[], object], interrupt: Callable[[], None]) -> None:
+        """Run `function` to its end in a thread that is idle; see `Worker.run`."""
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = Worker()
+        try:
+            worker.run(function, interrupt)
+        finally:
+            self._idle.append(worker)
+
+    def close(self) -> None:
+        """End the threads."""
+        while self._idle:
+            self._idle.pop().close()
 
 
 def _work(jobs: _Jobs) -> None:

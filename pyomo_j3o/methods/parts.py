@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.alternate.onloading import greedy_onloading
-from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import Relaxation, TightRelaxation, together
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.parallel import in_parts
-from pyomo_j3o.core.problem import BoolArray, FloatArray
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
+from pyomo_j3o.core.processes import Processes, ProcessLost
 from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.core.whole_numbers import rounded_bound, unit_of_objective
 from pyomo_j3o.errors import BackendError
+from pyomo_j3o.improve.improving import Found
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
+from pyomo_j3o.methods.kept import KeptRelaxation
+from pyomo_j3o.methods.part_work import (
+    Start,
+    Tools,
+    onload_part,
+    received,
+    relax_part,
+    search_part,
+    sent,
+)
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.decomposing import split
 
@@ -29,8 +40,8 @@ class Parts:
 
     Parameters
     ----------
-    structure
-        Of the whole problem, linear.
+    problem
+        The whole, linear.
     settings, context
         Of the solve.
 
@@ -42,30 +53,48 @@ class Parts:
     structures : list of Structure
     bounds : (parts,)
         Proven of each.
-    tightened : list
-        The relaxation of each with its cuts; None where there is none.
     """
 
-    def __init__(self, structure: Structure, settings: Settings, context: Context) -> None:
-        self._structure = structure
+    def __init__(self, problem: Problem, settings: Settings, context: Context) -> None:
+        self._problem = problem
         self._context = context
         self._threads = settings.threads
         self._params = settings.params
-        self.whole = split(structure.problem, settings.params.presolve.smallest_part)
+        self.whole = split(problem, settings.params.presolve.smallest_part)
         self.parts = self.whole.parts
+        self.tools = Tools(context.backend, settings.params, settings.rel_gap, settings.mip_solvers)
+        self._processes = self._started()
         self.structures: list[Structure] = []
-        if len(self.parts) == 1:
-            self.structures.append(replace(structure, problem=self.parts[0].problem))
-        else:
-            for part in self.parts:
-                context.deadline.require()
-                self.structures.append(analyse(part.problem, context.deadline))
+        for part in self.parts:
+            context.deadline.require()
+            self.structures.append(analyse(part.problem, context.deadline))
         self.bounds = np.full(len(self.parts), np.inf)
         self._units = [unit_of_objective(part.problem) for part in self.parts]
-        self.tightened: list[TightRelaxation | None] = [None] * len(self.parts)
+        self._kept: list[KeptRelaxation | TightRelaxation | None] = [None] * len(self.parts)
 
     def __len__(self) -> int:
         return len(self.parts)
+
+    def _started(self) -> Processes | None:
+        """Start processes to work on the parts, where they are worth it; None for threads."""
+        n = min(self.threads(self.tools.backend), len(self.with_x))
+        if n <= 1 or self._problem.n_nonzeros < self._params.run.processes:
+            return None
+        tools = self.tools.portable()
+        if tools is None:
+            return None
+        try:
+            processes = Processes(tools)
+        except Exception as error:  # whatever an object of the user's raises
+            self._context.log.line(f"Parts are worked on in this process alone: {error}")
+            return None
+        processes.start(n)
+        return processes
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._processes is not None:
+            self._processes.close()
 
     @property
     def with_x(self) -> list[int]:
@@ -82,36 +111,77 @@ class Parts:
 
     def onload(self, prices: FloatArray, deadline: Deadline) -> BoolArray:
         """Return the greedy placement of every part at prices (M,), together (N,)."""
-        x = np.zeros(self._structure.problem.n_onloading, dtype=bool)
-        for part, structure in zip(self.parts, self.structures, strict=True):
-            if len(part.onloading):
-                x[part.onloading] = greedy_onloading(
-                    structure, prices[part.rows], deadline, self._params.loop.greedy
-                )
+        x, numbers, processes = np.zeros(self._problem.n_onloading, dtype=bool), self.with_x, self._processes
+
+        def work(number: int, deadline: Deadline) -> BoolArray:
+            k = numbers[number]
+            task = self.structures[k], prices[self.parts[k].rows]
+            with suppress(ProcessLost):
+                if processes is not None:
+                    placement: BoolArray = processes.call(onload_part, task, deadline)
+                    return placement
+            return onload_part(self.tools, deadline, *task)
+
+        if processes is None:
+            placements = [work(number, deadline) for number in range(len(numbers))]
+        else:
+            weights = self.weights(numbers)
+            placements = in_parts(work, weights, deadline, self.threads(self.tools.backend))
+        for k, placement in zip(numbers, placements, strict=True):
+            x[self.parts[k].onloading] = placement
         return x
 
     def relax(self, with_cuts: bool, deadline: Deadline) -> Relaxation:
         """Relax every part by itself, and note what is proven of each."""
-        context, params = self._context, self._params.cuts
+        context, processes = self._context, self._processes
 
         def work(k: int, deadline: Deadline) -> Relaxation:
+            task = self.structures[k], with_cuts
             try:
-                return relax(self.structures[k], context.backend, with_cuts, deadline, params)
+                relaxation = None
+                with suppress(ProcessLost):
+                    if processes is not None:
+                        relaxation = processes.call(relax_part, task, deadline)
+                relaxation = relaxation or relax_part(self.tools, deadline, *task)
             except BackendError as error:
                 context.log.line(f"The relaxation proves no bound: {error}")
-                return relax(self.structures[k], context.backend, with_cuts, Deadline(0.0), params)
+                relaxation = relax_part(self.tools, Deadline(0.0), *task)
+            if with_cuts:
+                self._keep(k, relaxation.tightened)
+            return replace(relaxation, tightened=None)
 
         every = range(len(self.parts))
         found = in_parts(work, self.weights(every), deadline, self.threads(context.backend))
         self.bounds = np.array([relaxation.bound for relaxation in found])
         relaxations = [replace(one, bound=bound) for one, bound in zip(found, self._rounded(), strict=True)]
-        if with_cuts:
-            self.tightened = [relaxation.tightened for relaxation in relaxations]
         return together(self.whole, relaxations)
+
+    def _keep(self, k: int, tightened: TightRelaxation | None) -> None:
+        if tightened is None or len(self.parts) == 1:  # there is nothing to save on
+            self._kept[k] = tightened
+        else:
+            self._kept[k] = KeptRelaxation.of(self.parts[k].problem, tightened) or tightened
+
+    def tightened(self, k: int) -> TightRelaxation | None:
+        """Return the relaxation of part `k` with its cuts; None where there is none."""
+        kept = self._kept[k]
+        return kept.whole() if isinstance(kept, KeptRelaxation) else kept
+
+    def search(self, k: int, start: Start, deadline: Deadline) -> Iterator[Found]:
+        """Search part `k` by itself; see `improve`."""
+        if self._processes is None:
+            yield from search_part(self.tools, deadline, self.structures[k], start)
+            return
+        try:
+            # Closed at once where the search is left: not when the garbage is collected.
+            with closing(self._processes.stream(sent, (self.structures[k], start), deadline)) as stream:
+                yield from received(stream)
+        except ProcessLost as error:
+            self._context.log.line(f"The search of a part ended early: {error}")
 
     def bound(self) -> float:
         """Return what the bounds of the parts add up to."""
-        return summed([*self._rounded(), self._structure.problem.objective_constant])
+        return summed([*self._rounded(), self._problem.objective_constant])
 
     def _rounded(self) -> list[float]:
         """Return the bound of each part, lowered to a multiple of its unit where its objective has one."""
@@ -120,8 +190,9 @@ class Parts:
 
     def cuts(self, n_rows: int) -> Cuts | None:
         """Return the rows of the tightened relaxations beyond the first `n_rows` of the problem."""
-        problem, found = self._structure.problem, []
-        for part, tightened in zip(self.parts, self.tightened, strict=True):
+        problem, found = self._problem, []
+        for k, part in enumerate(self.parts):
+            tightened = self.tightened(k)
             if tightened is None:
                 continue
             model = tightened.model

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o.alternate.offloading import OffloadingByParts, Routing
-from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import (
     Relaxation,
     bound_of_columns,
@@ -19,13 +18,14 @@ from pyomo_j3o.core.deadline import GRACE, Deadline, OutOfTime
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, missed
 from pyomo_j3o.core.results import Ending, Outcome, Step
-from pyomo_j3o.core.structure import Structure, analyse
+from pyomo_j3o.core.structure import PlacementRows, Structure, analyse
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
 from pyomo_j3o.improve.idle import drop_idle
-from pyomo_j3o.improve.improving import Found, Task, improve
+from pyomo_j3o.improve.improving import Found
 from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.part_work import Start
 from pyomo_j3o.methods.parts import Parts
 from pyomo_j3o.methods.parts_driver import PartsDriver
 from pyomo_j3o.methods.progress import Progress
@@ -51,26 +51,26 @@ class Run:
     """The state of one solve: nothing of it outlives the call."""
 
     def __init__(
-        self, structure: Structure, settings: Settings, context: Context, reduction: SameColumns
+        self, placement: PlacementRows, settings: Settings, context: Context, reduction: SameColumns
     ) -> None:
         self.reduction = reduction
-        self.structure = structure
+        self.structure = placement
         self.settings = settings
         self.context = context
         self.params = settings.params
-        self.progress = Progress(structure.problem.sense, settings, context)
+        self.progress = Progress(placement.problem.sense, settings, context)
         context.deadline.require()
         if settings.proven is not None:
             self.progress.prove(settings.proven)
         elif settings.bound != "none":
-            self.progress.prove(bound_of_columns(structure.problem))
-        self.parts = Parts(structure, settings, context)
-        self.prices: list[FloatArray] = [np.zeros(structure.problem.n_rows)]
+            self.progress.prove(bound_of_columns(placement.problem))
+        self.parts = Parts(placement.problem, settings, context)
+        self.prices: list[FloatArray] = [np.zeros(placement.problem.n_rows)]
         self.best: Routing | None = None
         self._step: OffloadingByParts | None = None
         self._onload_at_start = settings.start
         # Where no budget forbids it, closing from everything open is a descent of its own.
-        self._starts = [structure.problem.onloading_upper > 0.5]
+        self._starts = [placement.problem.onloading_upper > 0.5]
 
     @classmethod
     def of(cls, problem: Problem, settings: Settings, context: Context) -> Run:
@@ -88,13 +88,16 @@ class Run:
                 presolve = settings.params.presolve
                 reduction = aggregate_capacities(problem, context.backend, context.deadline, presolve)
                 context.deadline.require()
+        if settings.onloading_step is None:
+            return cls(PlacementRows.of(reduction.problem), settings, context, reduction)
+        # Only a step of the user's own needs to know more of the whole than its placement rows.
         structure = analyse(reduction.problem, context.deadline)
-        if settings.onloading_step is not None:
-            structure.freeze()
+        structure.freeze()
         return cls(structure, settings, context, reduction)
 
     def close(self) -> None:
-        """Free the LPs."""
+        """Free the LPs, and end the processes."""
+        self.parts.close()
         if self._step is not None:
             self._step.close()
 
@@ -192,6 +195,7 @@ class Run:
             elif self.settings.onloading_step is None:
                 x = self.parts.onload(prices, self.context.deadline)
             else:
+                assert isinstance(self.structure, Structure)
                 found = self.settings.onloading_step(self.structure, prices.copy())
                 x = _as_placement(found, self.structure.problem.n_onloading)
             return x if self.structure.placeable(x) else self._nearest(x)
@@ -255,6 +259,7 @@ class Run:
         if not (start.solved and self.structure.placeable(start.x)):
             return ending
         context, params, numbers = self.context, self.params.run, self.parts.with_x
+        self.step.rest()
         # Without a plan, the MILP solver waits with the rest of the time.
         allowed = (
             np.inf
@@ -295,23 +300,15 @@ class Run:
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
     ) -> Generator[Found, None, None]:
         """Search part k by itself."""
-        settings, params, context = self.settings, self.params, self.context
-        part, structure, tightened = self.parts.parts[k], self.parts.structures[k], self.parts.tightened[k]
-        if tightened is None and settings.bound != "cuts":
-            tightened = relax(structure, context.backend, True, deadline, params.cuts).tightened
-        task = Task(
-            structure,
-            context.backend,
-            settings.rel_gap,
-            deadline,
-            settings.mip_solvers,
-            params.search,
-            params.loop.greedy,
+        part, tightened = self.parts.parts[k], self.parts.tightened(k)
+        begin = Start(
+            start.x[part.onloading],
+            [vector[part.rows] for vector in self.prices],
+            tightened,
+            [x[part.onloading] for x in others],
+            relaxes=tightened is None and self.settings.bound != "cuts",
         )
-        prices = [vector[part.rows] for vector in self.prices]
-        yield from improve(
-            task, start.x[part.onloading], prices, tightened, [x[part.onloading] for x in others]
-        )
+        yield from self.parts.search(k, begin, deadline)
 
     def _take_over(self, driver: PartsDriver) -> None:
         """Keep the plan that the search of the parts has found, even if time is over by now."""

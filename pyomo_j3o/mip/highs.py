@@ -16,7 +16,8 @@ import numpy as np
 from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.lp.base import LPStatus, SolverOptions
-from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model, refuse_options
+from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model
+from pyomo_j3o.lp.highs_options import refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
 from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -145,6 +146,7 @@ def _read_figures(rows: Rows, columns: Columns) -> _Figures:
     )
     lower, upper = np.array(rows.lower, dtype=float), np.array(rows.upper, dtype=float)
     figures = _Figures(_floats(terms.constant), linear, products, lower, upper)
+    terms.clear()  # the arrays say the same in less memory
     _require_finite(rows, figures)
     _require_sizes(rows, figures)
     if columns.fixed.any():
@@ -334,9 +336,9 @@ def _matrix(linear: _Linear, positions: IntArray, n_rows: int, n_variables: int)
     column[positions] = np.arange(len(positions))
     column = column[linear.column]
     mine = column >= 0
-    matrix = sparse.coo_array(
-        (linear.coefficient[mine], (linear.row[mine], column[mine])), shape=(n_rows, len(positions))
-    ).tocsr()
+    small = np.int32 if max(n_rows, len(column)) < 2**31 else np.int64
+    coordinates = linear.row[mine].astype(small), column[mine].astype(small)
+    matrix = sparse.coo_array((linear.coefficient[mine], coordinates), shape=(n_rows, len(positions))).tocsr()
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
@@ -440,7 +442,7 @@ def _require_sums(problem: Problem, owner: Any) -> None:
         )
 
 
-def _floats(numbers: list[Any]) -> FloatArray:
+def _floats(numbers: Sequence[Any]) -> FloatArray:
     """Return `numbers` as an array, NaN in place of what is too large or no real number."""
     try:
         return np.array(numbers, dtype=float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from math import nan
 from typing import Any
 
@@ -70,7 +71,8 @@ class Terms:
 
     def __init__(self) -> None:
         self.variable: list[VarData] = []
-        self.coefficient: list[float] = []
+        # A list would keep an object of 24 bytes for every number.
+        self.coefficient: array[float] = array("d")
         self.first: list[VarData] = []
         self.second: list[VarData] = []
         self.product_coefficient: list[float] = []
@@ -84,6 +86,12 @@ class Terms:
         self._recorder = _Recorder()
         self._expansion = QuadraticRepnVisitor({}, var_recorder=self._recorder)
         self._expansion.expand_nonlinear_products = True
+
+    def clear(self) -> None:
+        """Forget the terms."""
+        self.variable, self.coefficient = [], array("d")
+        self.first, self.second, self.product_coefficient = [], [], []
+        self.constant, self.linear_end, self.product_end = [], [], []
 
     def end_row(self) -> None:
         """Close the row that `add` has been filling, and begin the next."""

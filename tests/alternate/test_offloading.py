@@ -221,3 +221,19 @@ def test_columns_come_in_when_they_are_opened(two_servers_three_models, bits):
             step.expect(bits(announced))
         assert [step(x).objective for x in order] == pytest.approx(expected)
         step.close()
+
+
+def test_a_step_that_is_closed_opens_again(two_servers_three_models):
+    """Freed between two placements, alone or as a part, it has the value of every LP all the same."""
+    structure, backend = analyse(two_servers_three_models), HighsBackend()
+    whole = split(two_servers_three_models, smallest=0)
+    step = OffloadingStep(structure, backend)
+    parts = OffloadingByParts(whole, [analyse(part.problem) for part in whole.parts], backend)
+    for x in placements(two_servers_three_models):
+        if structure.placeable(x):
+            expected = pytest.approx(best_routing(two_servers_three_models, x))
+            assert step(x).objective == expected
+            assert parts(x).objective == expected
+            step.close()
+            parts.rest()
+    backend.close()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small_problems import INF, at_placement, linear_problems, placements, problem_of
 
 from pyomo_j3o.core.problem import OBJECTIVE
-from pyomo_j3o.core.structure import Index, analyse
+from pyomo_j3o.core.structure import Index, PlacementRows, analyse
 
 
 def openers(structure):
@@ -178,3 +178,14 @@ def test_a_column_with_a_closed_gate_is_closed(problem):
                 sides = problem.row_lower[row], problem.row_upper[row]
                 if 0.0 in sides and len(problem.onloading_rows[[row]].data) == mine.sum():
                     assert x[structure.opener_x[mine]].any() or upper[column] <= 0
+
+
+@settings(deadline=None)
+@given(problem=linear_problems())
+def test_placement_rows_alone_judge_a_placement_as_the_structure_does(problem):
+    """What the whole of a model in parts knows of its placements is what `analyse` would say."""
+    rows, structure = PlacementRows.of(problem), analyse(problem)
+    assert rows.placement_rows.tolist() == structure.placement_rows.tolist()
+    assert [rows.placeable(x) for x in placements(problem)] == [
+        structure.placeable(x) for x in placements(problem)
+    ]
