@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pyomo_j3o.alternate.alternating import alternate
@@ -9,6 +11,7 @@ from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record
 from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.quick_look import is_for_look, take_look
 from pyomo_j3o.methods.run import NoPlacement, Run
 from pyomo_j3o.methods.settings import Context, Settings
 
@@ -35,12 +38,19 @@ def solve(
     list of Record
         One per iteration; the last also counts what the improvement gained.
     """
+    bound = np.inf
     try:
+        if is_for_look(problem, settings):
+            look = take_look(problem, settings, context)
+            if look.outcome is not None:
+                return look.outcome, look.trace
+            bound, settings = look.bound, replace(settings, start=look.x)
         run = kind.of(problem, settings, context)
     except OutOfTime:
-        return Outcome(None, np.inf, Ending.TIME), []
+        return Outcome(None, bound, Ending.TIME), []
     try:
         try:
+            run.progress.prove(bound)
             ending = search(run)
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED

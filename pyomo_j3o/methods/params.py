@@ -90,6 +90,25 @@ class RunParams:
 
 
 @dataclass(frozen=True, slots=True)
+class LookParams:
+    """Of the quick look that a MIP solver takes at a small model before anything is certified.
+
+    Attributes
+    ----------
+    nonzeros : int
+        A model with no more is small.
+    effort : int
+        Nodes times nonzeros that the MIP solver gets; it gets one node in any case.
+    within : float
+        Fraction of the gap asked for at which it ends: its bound counts with a margin for rounding.
+    """
+
+    nonzeros: int = 3_000
+    effort: int = 100_000
+    within: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
 class OwnRowsParams:
     """Of the search for a plan, or for a proof, in the rows as the user wrote them.
 
@@ -130,6 +149,7 @@ class Params:
     cuts : CutParams
     loop : LoopParams
     search : SearchParams
+    look : LookParams
     run : RunParams
     exact : ExactParams
     own_rows : OwnRowsParams
@@ -139,6 +159,7 @@ class Params:
     cuts: CutParams = field(default_factory=CutParams)
     loop: LoopParams = field(default_factory=LoopParams)
     search: SearchParams = field(default_factory=SearchParams)
+    look: LookParams = field(default_factory=LookParams)
     run: RunParams = field(default_factory=RunParams)
     exact: ExactParams = field(default_factory=ExactParams)
     own_rows: OwnRowsParams = field(default_factory=OwnRowsParams)
