@@ -150,9 +150,9 @@ class MILPParams:
         Relative gap at which the MILP solver ends there.
     """
 
-    first: int = 2_000
-    first_mixed: int = 6_000
-    first_effort: int = 600_000
+    first: int = 3_500
+    first_mixed: int = 12_000
+    first_effort: int = 6_000_000
     last: tuple[tuple[float, int], ...] = ((0.0125, 8_000), (0.025, 20_000))
     close: float = 5e-3
     nodes: int = 2000

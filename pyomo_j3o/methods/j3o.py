@@ -15,6 +15,9 @@ from pyomo_j3o.methods.quick_look import is_for_look, take_look
 from pyomo_j3o.methods.run import NoPlacement, Run
 from pyomo_j3o.methods.settings import Context, Settings
 
+#: Gaps at which the search after the loop is worth its time: none.
+_NEVER = (np.inf, -np.inf)
+
 
 def solve(
     problem: Problem, settings: Settings, context: Context, kind: type[Run] = Run
@@ -45,6 +48,8 @@ def solve(
             if look.outcome is not None:
                 return look.outcome, look.trace
             bound, settings = look.bound, replace(settings, start=look.x)
+            if look.thorough:
+                settings = replace(settings, worth_improving=_NEVER)
         run = kind.of(problem, settings, context)
     except OutOfTime:
         return Outcome(None, bound, Ending.TIME), []

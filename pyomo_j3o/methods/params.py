@@ -91,7 +91,7 @@ class RunParams:
 
 @dataclass(frozen=True, slots=True)
 class LookParams:
-    """Of the quick look that a MIP solver takes at a small model before anything is certified.
+    """Of the look that a MIP solver takes at a small or strange model before anything is certified.
 
     Attributes
     ----------
@@ -99,12 +99,22 @@ class LookParams:
         A model with no more is small.
     effort : int
         Nodes times nonzeros that the MIP solver gets; it gets one node in any case.
+    flows_per_onloading : float
+        Offloading variables per onloading one. A model with no more is strange: the placement is most of it,
+        and J3O prices placements by what they route.
+    strange_nonzeros : int
+        A strange model with no more goes to the MIP solver, however large it is otherwise.
+    strange_effort : int
+        Nodes times nonzeros that the MIP solver gets there.
     within : float
         Fraction of the gap asked for at which it ends: its bound counts with a margin for rounding.
     """
 
     nonzeros: int = 3_000
     effort: int = 100_000
+    flows_per_onloading: float = 3.0
+    strange_nonzeros: int = 12_000
+    strange_effort: int = 6_000_000
     within: float = 0.9
 
 

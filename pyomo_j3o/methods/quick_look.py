@@ -16,6 +16,7 @@ from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.methods.own_rows import routing_model
+from pyomo_j3o.methods.params import LookParams
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, first_able, solve_checked
@@ -37,25 +38,35 @@ class Look:
         That of the whole solve; None if the search has to go on.
     trace : list of Record
         What goes with `outcome`: one iteration if there is a plan.
+    thorough : bool
+        The look was a search of its own: where it left a gap, the search after the loop would not close it.
     """
 
     x: BoolArray | None = None
     bound: float = np.inf
     outcome: Outcome | None = None
     trace: list[Record] = field(default_factory=list)
+    thorough: bool = False
 
 
 def is_for_look(problem: Problem, settings: Settings) -> bool:
-    """Return whether a model is small enough, and the settings leave the choice of steps to us."""
-    small = 0 < problem.n_onloading and problem.n_nonzeros <= settings.params.look.nonzeros
-    return settings.quick_look and settings.mip_solvers is not None and small
+    """Return whether a model is small or strange, and the settings leave the choice of steps to us."""
+    if not settings.quick_look or settings.mip_solvers is None or not problem.n_onloading:
+        return False
+    return problem.n_nonzeros <= settings.params.look.nonzeros or is_strange(problem, settings.params.look)
+
+
+def is_strange(problem: Problem, params: LookParams) -> bool:
+    """Return whether a model is mostly placement, and not too large for a MIP solver."""
+    few_flows = problem.n_offloading <= params.flows_per_onloading * problem.n_onloading
+    return few_flows and problem.n_nonzeros <= params.strange_nonzeros
 
 
 def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
-    """Hand a small model to a MIP solver for a few nodes.
+    """Hand a small model to a MIP solver for a few nodes, and a strange one for many.
 
-    This costs less than the relaxation with its cuts. If it closes the gap, the solve is over: the placement
-    that was found, routed by the offloading step's LP, is its one iteration. If not, the placement is where
+    On a small model this costs less than the relaxation with its cuts. If it closes the gap, the solve is
+    over: the placement that was found, routed by an LP, is its one iteration. If not, the placement is where
     the search starts, and the bound counts.
 
     Parameters
@@ -86,7 +97,7 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
     progress = Progress(problem.sense, settings, context)
     progress.prove(found.bound)
     if not interrupted and not progress.is_closed(routing.objective):
-        return Look(routing.x, found.bound)
+        return Look(routing.x, found.bound, thorough=is_strange(problem, settings.params.look))
     progress.add(Step("milp", np.inf, 0.0, context.timings.elapsed() - begin))
     routing = drop_idle(problem, routing, context.deadline.with_grace())
     _tell(routing, progress, context)
@@ -100,11 +111,12 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
 def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
+    effort = params.strange_effort if is_strange(problem, params) else params.effort
     limits = Limits(
-        context.deadline.left(),
+        context.deadline.share(1.0 - settings.params.run.reserved).left(),
         params.within * settings.rel_gap,
         params.within * settings.abs_gap,
-        max(1, params.effort // max(problem.n_nonzeros, 1)),
+        max(1, effort // max(problem.n_nonzeros, 1)),
         threads=1,
     )
     model = MIPModel(_with_constant(problem))
