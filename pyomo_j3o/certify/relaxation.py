@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_j3o.core.matrices import side_by_side
 from pyomo_j3o.core.problem import FloatArray, Problem

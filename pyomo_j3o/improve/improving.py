@@ -92,8 +92,9 @@ def improve(
     """Yield better and better routings of one part, and bounds.
 
     If the plan is far from the bound, a descent comes first. A small part then goes to a MILP solver. A
-    larger one is searched by branch and bound on the kernel, whose relaxations are rounded. A descent from the best placement follows. If the gap is wide after all that, and the part is
-    small enough, it goes to a MILP solver.
+    larger one is searched by branch and bound on the kernel, whose relaxations are rounded. A descent from
+    the best placement follows. If the gap is wide after all that, and the part is small enough, it goes to a
+    MILP solver.
 
     Parameters
     ----------
@@ -272,11 +273,13 @@ class _Search:
 
     def is_for_milp_at_last(self, tightened: TightRelaxation) -> bool:
         """Return whether the gap is still so wide that a MILP solver gets the part: of flows, say."""
-        task, best = self._task, self.best
+        task, best, params = self._task, self.best, self._task.params.milp
         gap, nonzeros = self.bound - best.objective, tightened.model.matrix.nnz
-        return task.mip_solvers is not None and not self._asked and any(
-            (not best.feasible or gap > max(wide, task.rel_gap) * abs(best.objective)) and nonzeros <= small
-            for wide, small in task.params.milp.last
+        # Asked before, it gets the part again only where the other steps do not suit it.
+        least = params.strange if self._asked else task.rel_gap
+        return task.mip_solvers is not None and any(
+            (not best.feasible or gap > max(wide, least) * abs(best.objective)) and nonzeros <= small
+            for wide, small in params.last
         )
 
     def solve_at_last(self, tightened: TightRelaxation) -> Iterator[Routing]:

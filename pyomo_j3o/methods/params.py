@@ -99,6 +99,10 @@ class LookParams:
         A model with no more is small.
     effort : int
         Nodes times nonzeros that the MIP solver gets; it gets one node in any case.
+    seconds, seconds_per_nonzero : float
+        Seconds that it gets, and more of them for each nonzero: its root alone may take long.
+    near : float
+        Relative gap. A plan that is closer to the bound than this is where the search starts.
     flows_per_onloading : float
         Offloading variables per onloading one. A model with no more is strange: the placement is most of it,
         and J3O prices placements by what they route.
@@ -112,6 +116,9 @@ class LookParams:
 
     nonzeros: int = 3_000
     effort: int = 100_000
+    seconds: float = 0.1
+    seconds_per_nonzero: float = 2e-5
+    near: float = 0.05
     flows_per_onloading: float = 3.0
     strange_nonzeros: int = 12_000
     strange_effort: int = 6_000_000

@@ -1,4 +1,4 @@
-"""A quick look at a small model: a MIP solver gets the arrays for a few nodes, before anything is certified."""
+"""A quick look at a small model: a MIP solver gets it for a few nodes, before anything is certified."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.relaxation import whole_model
-from pyomo_j3o.core.problem import BoolArray, Plan, Problem
+from pyomo_j3o.core.problem import Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Step
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
@@ -30,8 +30,10 @@ class Look:
 
     Attributes
     ----------
-    x : (N,) bool or None
-        The placement of the best plan; None without one.
+    best : Routing or None
+        The best plan; None without one.
+    near : bool
+        It is near the bound: the search may start from its placement.
     bound : float
         Proven: no plan is better. +inf without one.
     outcome : Outcome or None
@@ -42,11 +44,29 @@ class Look:
         The look was a search of its own: where it left a gap, the search after the loop would not close it.
     """
 
-    x: BoolArray | None = None
+    best: Routing | None = None
+    near: bool = False
     bound: float = np.inf
     outcome: Outcome | None = None
     trace: list[Record] = field(default_factory=list)
     thorough: bool = False
+
+
+def no_worse(outcome: Outcome, trace: list[Record], look: Look, sense: float) -> Outcome:
+    """Return the outcome of the search after a look, with the plan of the look if that is better.
+
+    The last record of the trace then tells of it.
+    """
+    best, plan = look.best, outcome.plan
+    if best is None or outcome.ending in (Ending.INFEASIBLE, Ending.UNBOUNDED):
+        return outcome
+    if plan is not None and plan.objective >= best.objective:
+        return outcome
+    bound = max(outcome.bound, best.objective)
+    if trace:
+        trace[-1] = trace[-1].with_plan(best.objective, bound, sense)
+    plan = Plan(best.x, best.y, best.objective)
+    return replace(outcome, plan=plan, bound=bound, duals=best.duals)
 
 
 def is_for_look(problem: Problem, settings: Settings) -> bool:
@@ -85,19 +105,21 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
         with context.timings.phase("improve"):
             found = _ask(problem, settings, context)
         if found.status is LPStatus.INFEASIBLE:
-            return Look(None, -np.inf, Outcome(None, -np.inf, Ending.INFEASIBLE))
+            return Look(outcome=Outcome(None, -np.inf, Ending.INFEASIBLE))
         routing = _routed(problem, found, context)
     except BackendError as error:
         logger.debug("The quick look is left out: %s", error)
         return Look()
     interrupted = found.status is LPStatus.INTERRUPTED
     if routing is None:
-        ending = Outcome(None, found.bound, Ending.INTERRUPTED) if interrupted else None
-        return Look(None, found.bound, ending)
+        stopped = Outcome(None, found.bound, Ending.INTERRUPTED) if interrupted else None
+        return Look(bound=found.bound, outcome=stopped)
     progress = Progress(problem.sense, settings, context)
     progress.prove(found.bound)
     if not interrupted and not progress.is_closed(routing.objective):
-        return Look(routing.x, found.bound, thorough=is_strange(problem, settings.params.look))
+        params = settings.params.look
+        near = progress.gap(routing.objective) <= params.near
+        return Look(routing, near, found.bound, thorough=is_strange(problem, params))
     progress.add(Step("milp", np.inf, 0.0, context.timings.elapsed() - begin))
     routing = drop_idle(problem, routing, context.deadline.with_grace())
     _tell(routing, progress, context)
@@ -105,15 +127,18 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
     ending = Ending.INTERRUPTED if interrupted else Ending.GAP
     bound = max(found.bound, plan.objective)
     outcome = Outcome(plan, bound, ending, routing.duals, steps=tuple(progress.steps))
-    return Look(routing.x, bound, outcome, progress.trace)
+    return Look(routing, True, bound, outcome, progress.trace)
 
 
 def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
-    effort = params.strange_effort if is_strange(problem, params) else params.effort
+    effort, seconds = params.strange_effort, np.inf
+    if not is_strange(problem, params):
+        effort = params.effort
+        seconds = params.seconds + params.seconds_per_nonzero * problem.n_nonzeros
     limits = Limits(
-        context.deadline.share(1.0 - settings.params.run.reserved).left(),
+        min(seconds, context.deadline.share(1.0 - settings.params.run.reserved).left()),
         params.within * settings.rel_gap,
         params.within * settings.abs_gap,
         max(1, effort // max(problem.n_nonzeros, 1)),

@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.deadline import Deadline
