@@ -110,6 +110,8 @@ class LookParams:
         A strange model with no more goes to the MIP solver, however large it is otherwise.
     strange_effort : int
         Nodes times nonzeros that the MIP solver gets there.
+    strange_share : float
+        Fraction of a time limit that it may take there.
     within : float
         Fraction of the gap asked for at which it ends: its bound counts with a margin for rounding.
     """
@@ -122,6 +124,7 @@ class LookParams:
     flows_per_onloading: float = 3.0
     strange_nonzeros: int = 12_000
     strange_effort: int = 6_000_000
+    strange_share: float = 0.8
     within: float = 0.9
 
 

@@ -119,7 +119,8 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
     if not interrupted and not progress.is_closed(routing.objective):
         params = settings.params.look
         near = progress.gap(routing.objective) <= params.near
-        return Look(routing, near, found.bound, thorough=is_strange(problem, params))
+        thorough = found.status is not LPStatus.TIME_LIMIT and is_strange(problem, params)
+        return Look(routing, near, found.bound, thorough=thorough)
     progress.add(Step("milp", np.inf, 0.0, context.timings.elapsed() - begin))
     routing = drop_idle(problem, routing, context.deadline.with_grace())
     _tell(routing, progress, context)
@@ -133,12 +134,12 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
 def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
-    effort, seconds = params.strange_effort, np.inf
+    effort, seconds, share = params.strange_effort, np.inf, params.strange_share
     if not is_strange(problem, params):
-        effort = params.effort
+        effort, share = params.effort, 1.0 - settings.params.run.reserved
         seconds = params.seconds + params.seconds_per_nonzero * problem.n_nonzeros
     limits = Limits(
-        min(seconds, context.deadline.share(1.0 - settings.params.run.reserved).left()),
+        min(seconds, context.deadline.share(share).left()),
         params.within * settings.rel_gap,
         params.within * settings.abs_gap,
         max(1, effort // max(problem.n_nonzeros, 1)),
