@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
+from pyomo_j3o.core.matrices import side_by_side
 from pyomo_j3o.core.problem import FloatArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
 from pyomo_j3o.lp.duality import dual_bound, summed
@@ -84,7 +84,7 @@ def whole_model(problem: Problem) -> LinearModel:
     n_x, n_y = problem.n_onloading, problem.n_offloading
     return LinearModel(
         np.concatenate([problem.onloading_objective, problem.offloading_objective]),
-        sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")),
+        side_by_side(problem.onloading_rows, problem.offloading_rows),
         problem.row_lower,
         problem.row_upper,
         np.concatenate([problem.onloading_lower, problem.offloading_lower]),

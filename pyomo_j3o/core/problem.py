@@ -305,7 +305,12 @@ def largest_entries(matrix: sparse.csr_array) -> FloatArray:
 
 def largest_coefficients(problem: Problem) -> FloatArray:
     """Return the largest absolute coefficient of each row, products included, (M,); 0 for an empty row."""
-    largest = np.maximum(largest_entries(problem.onloading_rows), largest_entries(problem.offloading_rows))
+    return np.maximum(largest_entries(problem.onloading_rows), largest_over_y(problem))
+
+
+def largest_over_y(problem: Problem) -> FloatArray:
+    """Return the largest absolute coefficient of a y or a product in each row, (M,); 0 without any."""
+    largest = largest_entries(problem.offloading_rows)
     terms = problem.products
     inside = terms.row >= 0
     np.maximum.at(largest, terms.row[inside], np.abs(terms.coefficient[inside]))

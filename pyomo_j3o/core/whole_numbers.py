@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.matrices import entry_rows
+from pyomo_j3o.core.matrices import entry_rows, rows_of
 from pyomo_j3o.core.problem import OBJECTIVE, BoolArray, FloatArray, IntArray, Problem
 
 #: A number counts as a multiple of a power of ten if it is one up to this number of units in its last place.
@@ -105,7 +105,9 @@ def in_whole_numbers(problem: Problem) -> tuple[Problem, FloatArray, IntArray]:
     """
     factors = np.ones(problem.n_rows)
     rows = rows_over_x(problem)
-    unit = units_of(problem.onloading_rows[rows], decimals=True)
+    if not len(rows):
+        return problem, factors, rows
+    unit = units_of(rows_of(problem.onloading_rows, rows), decimals=True)
     rows, unit = rows[unit > 0], unit[unit > 0]
     if not len(rows):
         return problem, factors, rows
@@ -181,10 +183,13 @@ def rounded_bound(problem: Problem, unit: float, bound: float) -> float:
 def broken_rows(problem: Problem, x: FloatArray) -> IntArray:
     """Return the rows over x, counted exactly in their units, that a placement (N,) breaks."""
     rows = rows_over_x(problem)
-    part = problem.onloading_rows[rows]
+    if not len(rows):
+        return rows
+    part = rows_of(problem.onloading_rows, rows)
     unit = units_of(part, decimals=True)
     known = np.flatnonzero(unit > 0)
-    rows, part, unit = rows[known], part[known], unit[known]
+    if len(known) < len(rows):
+        rows, part, unit = rows[known], rows_of(part, known), unit[known]
     row = entry_rows(part)
     body = np.bincount(row, np.rint(part.data / unit[row]) * np.rint(x[part.indices]), minlength=len(rows))
     low = counted_side(problem.row_lower[rows], unit, np.ceil)

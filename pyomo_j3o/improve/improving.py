@@ -97,10 +97,10 @@ def improve(
 ) -> Iterator[Found]:
     """Yield better and better routings of one part, and bounds.
 
-    If the plan is far from the bound, a descent comes first. A small part then goes to a MILP solver. What
-    that does not close, and a larger part, is searched by branch and bound on the kernel, whose relaxations
-    are rounded. A descent from the best placement follows. If the gap is wide after all that, and the part is
-    small enough, it goes to a MILP solver.
+    If the plan is far from the bound, a descent comes first. A small part then goes to a MILP solver. A
+    larger one is searched by branch and bound on the kernel, whose relaxations are rounded. A descent from
+    the best placement follows. If the gap is wide after all that, and the part is small enough, it goes to a
+    MILP solver.
 
     Parameters
     ----------
@@ -147,6 +147,8 @@ class _Search:
         self.bound = np.inf
         #: Whether a MILP solver has closed the gap.
         self.closed = False
+        #: Whether one has searched this part: what it leaves open, the other steps would not close sooner.
+        self._asked = False
         self._task = task
         self._step = step
         self._lagrangians = lagrangians
@@ -160,7 +162,7 @@ class _Search:
             yield from self.timed("swaps", self._approach(tightened))
         if self._is_for_milp_at_first(tightened):
             yield from self.timed("milp", self._solve_at_first(tightened))
-        if not self.closed:
+        if not self._asked:
             yield from self.timed("kernel", self._branch(tightened))
 
     def timed(self, name: str, work: Iterator[Routing]) -> Iterator[Found]:
@@ -370,11 +372,13 @@ class _Search:
 
     def is_for_milp_at_last(self, tightened: TightRelaxation) -> bool:
         """Return whether the gap is still so wide that a MILP solver gets the part: of flows, say."""
-        task, best = self._task, self.best
+        task, best, params = self._task, self.best, self._task.params.milp
         gap, nonzeros = self.bound - best.objective, tightened.model.matrix.nnz
+        # Asked before, it gets the part again only where the other steps do not suit it.
+        least = params.strange if self._asked else task.rel_gap
         return task.mip_solvers is not None and any(
-            (not best.feasible or gap > max(wide, task.rel_gap) * abs(best.objective)) and nonzeros <= small
-            for wide, small in task.params.milp.last
+            (not best.feasible or gap > max(wide, least) * abs(best.objective)) and nonzeros <= small
+            for wide, small in params.last
         )
 
     def solve_at_last(self, tightened: TightRelaxation) -> Iterator[Routing]:
@@ -404,6 +408,7 @@ class _Search:
         except BackendError as error:
             logger.debug("A part is left without a MILP solver: %s", error)
             return
+        self._asked = True
         if found.found:
             routing = self._step(found.values[:n_x] > 0.5, deadline.last_work())
             if routing.solved:

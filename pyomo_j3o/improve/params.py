@@ -166,9 +166,9 @@ class MILPParams:
         Relative gap at which the MILP solver ends there.
     """
 
-    first: int = 2_000
-    first_mixed: int = 6_000
-    first_effort: int = 600_000
+    first: int = 3_500
+    first_mixed: int = 12_000
+    first_effort: int = 6_000_000
     proof: int = 9_000
     proof_gap: float = 3e-3
     proof_close: float = 2e-3

@@ -196,7 +196,11 @@ class J3O(SolverBase):
                     outcome = vetted(outcome, compiled.own, instance.linear, settings, context)
             else:
                 log.header()
-                settings = replace(settings, start=given)
+                settings = replace(
+                    settings,
+                    start=given,
+                    quick_look=linear.batches is None and given is None and _leaves_steps_to_us(config),
+                )
                 if linear.batches is None:  # then baj3o is j3o
                     outcome, trace = j3o.solve(linear, settings, context)
                 else:
@@ -364,6 +368,12 @@ def _settings(
         mip_solvers=mip_solvers,
         params=params,
     )
+
+
+def _leaves_steps_to_us(config: Any) -> bool:
+    """Return whether no option asks for steps of the method, or for a look at them."""
+    own = (config.onloading_step, config.callback, config.stop)
+    return all(one is None for one in own) and config.improve and config.bound == "cuts"
 
 
 def _log_sizes(model: BlockData, problem: Problem, backend: Backend, log: Log) -> None:

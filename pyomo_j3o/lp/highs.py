@@ -66,6 +66,7 @@ _STATUS = {
 }
 
 
+@functools.cache
 def version() -> tuple[int, int, int]:
     """Return the version of the HiGHS library in use."""
     highs = QuietHighs()
@@ -99,7 +100,8 @@ class HighsBackend:
         self._options = {"random_seed": seed, **(options or {})}
         self._workers = Workers()
         self.description = name_and_version() + (f" ({reason})" if reason else "")
-        new_highs(self._options)  # an unknown option is an error here, before any work is done
+        if options:
+            new_highs(self._options)  # an unknown option is an error here, before any work is done
         _require_right_lp()
 
     def open(self, model: LinearModel) -> HighsProgram:

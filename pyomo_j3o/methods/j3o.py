@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pyomo_j3o.alternate.alternating import alternate
@@ -9,8 +11,12 @@ from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record
 from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.quick_look import Look, is_for_look, no_worse, take_look
 from pyomo_j3o.methods.run import NoPlacement, Run
 from pyomo_j3o.methods.settings import Context, Settings
+
+#: Gaps at which the search after the loop is worth its time: none.
+_NEVER = (np.inf, -np.inf)
 
 
 def solve(
@@ -35,12 +41,25 @@ def solve(
     list of Record
         One per iteration; the last also counts what the improvement gained.
     """
+    look = Look()
     try:
+        if is_for_look(problem, settings):
+            try:
+                look = take_look(problem, settings, context)
+            except KeyboardInterrupt:
+                return Outcome(None, np.inf, Ending.INTERRUPTED), []
+            if look.outcome is not None:
+                return look.outcome, look.trace
+            if look.best is not None and look.near:
+                settings = replace(settings, start=look.best.x)
+            if look.thorough:
+                settings = replace(settings, worth_improving=_NEVER)
         run = kind.of(problem, settings, context)
     except OutOfTime:
-        return Outcome(None, np.inf, Ending.TIME), []
+        return no_worse(Outcome(None, look.bound, Ending.TIME), [], look, problem.sense), []
     try:
         try:
+            run.progress.prove(look.bound)
             ending = search(run)
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
@@ -51,7 +70,7 @@ def solve(
         outcome = run.outcome(ending)
     finally:
         run.close()
-    return outcome, run.progress.trace
+    return no_worse(outcome, run.progress.trace, look, problem.sense), run.progress.trace
 
 
 def certify(problem: Problem, settings: Settings, context: Context) -> tuple[Ending | None, float]:

@@ -94,6 +94,45 @@ class RunParams:
 
 
 @dataclass(frozen=True, slots=True)
+class LookParams:
+    """Of the look that a MIP solver takes at a small or strange model before anything is certified.
+
+    Attributes
+    ----------
+    nonzeros : int
+        A model with no more is small.
+    effort : int
+        Nodes times nonzeros that the MIP solver gets; it gets one node in any case.
+    seconds, seconds_per_nonzero : float
+        Seconds that it gets, and more of them for each nonzero: its root alone may take long.
+    near : float
+        Relative gap. A plan that is closer to the bound than this is where the search starts.
+    flows_per_onloading : float
+        Offloading variables per onloading one. A model with no more is strange: the placement is most of it,
+        and J3O prices placements by what they route.
+    strange_nonzeros : int
+        A strange model with no more goes to the MIP solver, however large it is otherwise.
+    strange_effort : int
+        Nodes times nonzeros that the MIP solver gets there.
+    strange_share : float
+        Fraction of a time limit that it may take there.
+    within : float
+        Fraction of the gap asked for at which it ends: its bound counts with a margin for rounding.
+    """
+
+    nonzeros: int = 3_000
+    effort: int = 100_000
+    seconds: float = 0.1
+    seconds_per_nonzero: float = 2e-5
+    near: float = 0.05
+    flows_per_onloading: float = 3.0
+    strange_nonzeros: int = 12_000
+    strange_effort: int = 6_000_000
+    strange_share: float = 0.8
+    within: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
 class OwnRowsParams:
     """Of the search for a plan, or for a proof, in the rows as the user wrote them.
 
@@ -134,6 +173,7 @@ class Params:
     cuts : CutParams
     loop : LoopParams
     search : SearchParams
+    look : LookParams
     run : RunParams
     exact : ExactParams
     own_rows : OwnRowsParams
@@ -143,6 +183,7 @@ class Params:
     cuts: CutParams = field(default_factory=CutParams)
     loop: LoopParams = field(default_factory=LoopParams)
     search: SearchParams = field(default_factory=SearchParams)
+    look: LookParams = field(default_factory=LookParams)
     run: RunParams = field(default_factory=RunParams)
     exact: ExactParams = field(default_factory=ExactParams)
     own_rows: OwnRowsParams = field(default_factory=OwnRowsParams)

@@ -75,6 +75,9 @@ class Settings:
         A bound that counts in place of what is proven of this problem, which is a restriction of another.
     iterations_before
         Where the numbers of the iterations begin.
+    quick_look
+        A small model goes to a MIP solver first, for a few nodes. What the user wants to see, step by step,
+        is then not there to be seen.
     worth_improving
         Lowest and highest relative gap after the alternation at which the improvement is worth its time.
     """
@@ -94,6 +97,7 @@ class Settings:
     charged: Charged | None = None
     proven: float | None = None
     iterations_before: int = 0
+    quick_look: bool = False
     worth_improving: tuple[float, float] = (0.0, np.inf)
 
     def closed(self, objective: float, bound: float) -> bool:

@@ -6,10 +6,10 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.matrices import side_by_side
 from pyomo_j3o.core.problem import (
     FARTHEST_APART,
     Problem,
@@ -143,8 +143,8 @@ def _is_proven_infeasible(problem: Problem, deadline: Deadline) -> bool:
 
     The word is enough where the rows without figures far apart have no plan by themselves.
     """
-    rows = sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr")
-    near = np.flatnonzero(ratios_of_entries(sparse.csr_array(rows)) <= FARTHEST_APART)
+    rows = side_by_side(problem.onloading_rows, problem.offloading_rows)
+    near = np.flatnonzero(ratios_of_entries(rows) <= FARTHEST_APART)
     if len(problem.products) or len(near) == problem.n_rows:
         return True
     model = relaxation_model(problem)

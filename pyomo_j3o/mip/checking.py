@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.matrices import entry_rows
+from pyomo_j3o.core.matrices import entry_rows, rows_of
 from pyomo_j3o.core.problem import (
     FARTHEST_APART,
     OBJECTIVE,
@@ -249,21 +249,25 @@ class _WholeRows:
         others = np.bincount(row, ~binary[matrix.indices], minlength=linear.n_rows)
         others[terms.row[terms.row != OBJECTIVE]] += 1
         rows = np.flatnonzero((others == 0) & (np.diff(matrix.indptr) > 0))
-        unit = units_of(matrix[rows])
+        if not len(rows):
+            return _WholeRows(sparse.csr_array((0, linear.n_columns)), np.zeros(0))
+        unit = units_of(rows_of(matrix, rows))
         rows, unit = rows[unit > 0], unit[unit > 0]
-        part = matrix[rows]
+        part = rows_of(matrix, rows)
         counts = np.rint(part.data / np.repeat(unit, np.diff(part.indptr)))
         part = sparse.csr_array((counts, part.indices, part.indptr), shape=part.shape)
         lower = counted_side(linear.row_lower[rows], unit, np.ceil)
         upper = counted_side(linear.row_upper[rows], unit, np.floor)
         above, below = np.flatnonzero(np.isfinite(upper)), np.flatnonzero(np.isfinite(lower))
-        return _WholeRows(
-            sparse.csr_array(sparse.vstack([part[above], -part[below]], format="csr")),
-            np.concatenate([upper[above], -lower[below]]),
-        )
+        both = rows_of(part, np.concatenate([above, below]))
+        sign = np.repeat([1.0, -1.0], [len(above), len(below)])
+        both.data *= np.repeat(sign, np.diff(both.indptr))
+        return _WholeRows(both, np.concatenate([upper[above], -lower[below]]))
 
     def covers(self, values: FloatArray) -> tuple[sparse.csr_array, FloatArray] | None:
         """Return a cover inequality for each side that the rounded point breaks; None if there is none."""
+        if not len(self.most):
+            return None
         on = np.rint(values)
         broken = np.flatnonzero(self.counts @ on > self.most)
         if not len(broken):

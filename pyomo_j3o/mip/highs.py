@@ -127,7 +127,8 @@ class HighsMIP:
         self._seed = seed
         self._params = params
         self.description = name_and_version() + (f" ({reason})" if reason else "")
-        new_highs(self._own)  # an unknown option is an error here, before any work is done
+        if self._own:
+            new_highs(self._own)  # an unknown option is an error here, before any work is done
         require_right_highs()
 
     def dual_tolerance(self, tight: bool) -> float:

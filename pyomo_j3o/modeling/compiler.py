@@ -375,6 +375,8 @@ def _minus_constant(side: FloatArray, constant: FloatArray) -> FloatArray:
     noise = 4.0 * np.spacing(np.maximum(np.abs(np.where(np.isfinite(side), side, 0.0)), np.abs(constant)))
     clean = left.copy()
     open_still = np.isfinite(left) & (constant != 0.0)
+    if not open_still.any():
+        return left
     left = np.where(open_still, left, 0.0)
     for decimals in range(13):
         rounded = np.round(left, decimals)

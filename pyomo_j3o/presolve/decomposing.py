@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from pyomo_j3o.core.matrices import side_by_side
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
     BoolArray,
@@ -157,7 +158,7 @@ def _parts_of(label: IntArray, m: int, n_x: int, n_components: int, smallest: in
 
 def _links(problem: Problem) -> sparse.csr_array:
     """Return which columns (x, y) each row links; each product in the objective is one more row."""
-    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    matrix = side_by_side(problem.onloading_rows, problem.offloading_rows)
     links = sparse.csr_array(
         (np.ones(matrix.nnz, dtype=np.int8), matrix.indices, matrix.indptr), shape=matrix.shape
     )

@@ -79,6 +79,6 @@ def forms_of(problem: Problem, deadline: Deadline = NEVER) -> Forms:
     except UnboundedProductError as error:
         return Forms(problem, scaling, not_linear=error.with_traceback(None))
     deadline.require()
-    smaller = shrink_big_m(linearized.problem)
+    smaller = shrink_big_m(linearized.problem, scaling.needed)
     deadline.require()
     return Forms(problem, scaling, Chain((linearized, smaller, scale_rows(smaller.problem))))

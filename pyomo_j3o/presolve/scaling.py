@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.matrices import rows_of
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
     FloatArray,
@@ -15,6 +16,7 @@ from pyomo_j3o.core.problem import (
     Products,
     larger_end,
     largest_coefficients,
+    largest_over_y,
 )
 from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.core.whole_numbers import in_whole_numbers, rows_over_x, units_of
@@ -61,6 +63,9 @@ class Scaling:
         Factor of the objective.
     crossed : tuple of (int, float)
         Rows in whole numbers that can never hold, and their units; see `in_whole_numbers`.
+    needed : pair of (K,) or None
+        Bounds of y that some best plan keeps, as `needed_bounds` returns them; None if nobody has computed
+        them, or if there are products.
     """
 
     problem: Problem
@@ -68,6 +73,7 @@ class Scaling:
     column: FloatArray
     objective: float = 1.0
     crossed: tuple[tuple[int, float], ...] = ()
+    needed: tuple[FloatArray, FloatArray] | None = None
 
     def reduce(self, plan: Plan) -> Plan:
         """Return a plan of the original in the units of `problem`."""
@@ -106,16 +112,17 @@ def scale(problem: Problem) -> Scaling:
         With or without products.
     """
     problem, counted, crossed = in_whole_numbers(problem)
-    reach = _reach(problem)
+    reach, (low, high) = _reach(problem)
     unit = _near(reach)
     rows = scale_rows(_in_units(problem, unit))
+    needed = None if len(problem.products) else (low / unit, high / unit)
     problem, factor = _scale_objective(rows.problem, reach / unit)
     never = tuple((int(k), float(1.0 / counted[k])) for k in crossed)
-    return Scaling(problem, counted * rows.row, unit, factor, never)
+    return Scaling(problem, counted * rows.row, unit, factor, never, needed)
 
 
-def _reach(problem: Problem) -> FloatArray:
-    """Return how far from 0 each y gets, (K,), as far as that is known; 1 where it is not.
+def _reach(problem: Problem) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
+    """Return how far from 0 each y gets, (K,), as far as that is known, 1 where it is not; and its bounds.
 
     What a best plan needs counts first, then what the rows imply, then the bounds that are given. Products
     are left out: a unit is no more than a guess.
@@ -125,13 +132,10 @@ def _reach(problem: Problem) -> FloatArray:
     lower[held], upper[held] = -np.inf, np.inf  # what the other terms of such a row say is not all
     linear = replace(problem, row_lower=lower, row_upper=upper, products=Products.none())
     implied = implied_bounds(linear)
+    kept = needed_bounds(linear, implied)
     given, follows, needed = (
         larger_end(*bounds)
-        for bounds in (
-            (problem.offloading_lower, problem.offloading_upper),
-            implied,
-            needed_bounds(linear, implied),
-        )
+        for bounds in ((problem.offloading_lower, problem.offloading_upper), implied, kept)
     )
     # What can hardly move at all, as in rows that contradict one another, says nothing of its unit.
     # A bound as far out as this stands for none.
@@ -141,7 +145,7 @@ def _reach(problem: Problem) -> FloatArray:
     least = np.maximum(least, _GRAIN * given)
     reach = np.where(follows > least, follows, given)
     reach = np.where(needed > _NOTHING * np.maximum(reach, 1.0), needed, reach)
-    return np.where(reach > 0, reach, 1.0)
+    return np.where(reach > 0, reach, 1.0), kept
 
 
 def _near(size: FloatArray) -> FloatArray:
@@ -196,10 +200,10 @@ def scale_rows(problem: Problem) -> Scaling:
         With or without products.
     """
     # Where a row holds y, x is fixed in the routing LP: what counts there is how y is written.
-    over_y = largest_coefficients(replace(problem, onloading_rows=0.0 * problem.onloading_rows))
-    factors = 1.0 / _near(np.where(over_y > 0, over_y, largest_coefficients(problem)))
+    over_y, largest = largest_over_y(problem), largest_coefficients(problem)
+    factors = 1.0 / _near(np.where(over_y > 0, over_y, largest))
     rows = rows_over_x(problem)
-    unit = units_of(problem.onloading_rows[rows]) * factors[rows]
+    unit = units_of(rows_of(problem.onloading_rows, rows)) * factors[rows]
     lost = (unit > 0) & (unit < _LEAST_UNIT)
     lift = np.minimum(_LEAST_UNIT / unit[lost], _MOST_FOR_UNIT)
     factors[rows[lost]] *= np.exp2(np.ceil(np.log2(lift)))

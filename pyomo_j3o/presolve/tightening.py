@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_j3o.core.matrices import entry_rows
+from pyomo_j3o.core.matrices import entry_rows, side_by_side
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
 from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.core.tolerances import rounding_of
@@ -111,7 +111,7 @@ class SmallerM(PlansStay):
         return replace(outcome, duals=duals)
 
 
-def shrink_big_m(problem: Problem) -> SmallerM:
+def shrink_big_m(problem: Problem, needed: tuple[FloatArray, FloatArray] | None = None) -> SmallerM:
     """Bring every huge M of a row over one x down to what the row needs.
 
     Some best plan stays, and no plan is new. Whatever looks at the rows then sees how much an x really opens,
@@ -122,9 +122,12 @@ def shrink_big_m(problem: Problem) -> SmallerM:
     ----------
     problem
         Linear. The rows of batching windows stay as they are.
+    needed
+        Bounds of y, (K,) each, as `needed_bounds` returns them; None to compute them.
     """
-    bounds = implied_bounds(problem)
-    tight = tighten_links(problem, needed_bounds(problem, bounds))
+    if needed is None:
+        needed = needed_bounds(problem, implied_bounds(problem))
+    tight = tighten_links(problem, needed)
     before, after = problem.onloading_rows, tight.onloading_rows
     row = _row_of(before)
     huge = np.zeros(problem.n_rows, dtype=bool)
@@ -169,7 +172,7 @@ def implied_bounds(
     params
         How many passes over the rows.
     """
-    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    matrix = side_by_side(problem.onloading_rows, problem.offloading_rows)
     n_x = problem.n_onloading
     lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
     upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
@@ -251,7 +254,7 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     bounds
         Of y, (K,) each, as `implied_bounds` returns them.
     """
-    matrix = sparse.csr_array(sparse.hstack([problem.onloading_rows, problem.offloading_rows], format="csr"))
+    matrix = side_by_side(problem.onloading_rows, problem.offloading_rows)
     n_x = problem.n_onloading
     row, column, value = _row_of(matrix), matrix.indices, matrix.data
     lower = np.concatenate([problem.onloading_lower, bounds[0]])

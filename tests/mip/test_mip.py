@@ -508,12 +508,12 @@ def test_highs_gets_its_search_back_where_the_proof_is_stuck(monkeypatch, maximi
     monkeypatch.setattr(highs, "new_highs", keep)
     solver, start = HighsMIP(), Start(np.zeros(60), near_optimal=True)
     solver.solve(model, Limits(rel_gap=0.5), replace(start, near_optimal=False))
-    assert runs == [set(), set()]
+    assert runs == [set()]
     solver = HighsMIP(params=HighsParams(stuck=-1.0, stuck_after=1, stuck_factor=1))
-    del runs[2:]
+    del runs[:]
     lines = []
     found = solver.solve(model, Limits(rel_gap=2e-2), start, lines.append)
-    assert runs[2:] == [set(highs._PROOF_ONLY), set()]
+    assert runs == [set(highs._PROOF_ONLY), set()]
     assert any("stuck" in line for line in lines)
     assert found.status is LPStatus.OPTIMAL
     assert found.objective >= best.objective * (1 - 2e-2)
