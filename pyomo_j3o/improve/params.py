@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyomo_j3o.certify.params import BlockParams, KernelParams
 
@@ -153,6 +153,8 @@ class MILPParams:
         Relative gap above which that is done.
     proof_close, proof_nodes : float, int
         Relative gap and number of nodes at which that ends.
+    pursued : int
+        Nonzeros. Where a gap is pursued in a part with no more, a MILP solver begins.
     last : tuple of (float, int)
         Pairs of a relative gap and of nonzeros. A part with a wider gap and no more nonzeros goes to a MILP
         solver at the end.
@@ -173,6 +175,7 @@ class MILPParams:
     proof_gap: float = 3e-3
     proof_close: float = 2e-3
     proof_nodes: int = 20
+    pursued: int = 30_000
     last: tuple[tuple[float, int], ...] = ((0.0125, 8_000), (0.025, 20_000))
     close: float = 5e-3
     nodes: int = 2000
@@ -214,3 +217,29 @@ class SearchParams:
     descent: DescentParams = field(default_factory=DescentParams)
     tree: TreeParams = field(default_factory=TreeParams)
     milp: MILPParams = field(default_factory=MILPParams)
+
+    def before_pursuit(self) -> SearchParams:
+        """Return the parameters of a search that is the first part of a longer one: it leaves proofs to that."""
+        return replace(self, milp=replace(self.milp, proof=0))
+
+    def scaled(self, effort: float) -> SearchParams:
+        """Return the parameters of a search that may take so many times the usual effort."""
+
+        def times(number: int) -> int:
+            return max(1, round(effort * number))
+
+        return replace(
+            self,
+            descent=replace(self.descent, patience=times(self.descent.patience)),
+            tree=replace(
+                self.tree,
+                least_effort=times(self.tree.least_effort),
+                largest_effort=times(self.tree.largest_effort),
+            ),
+            milp=replace(
+                self.milp,
+                first_effort=times(self.milp.first_effort),
+                proof_nodes=times(self.milp.proof_nodes),
+                nodes=times(self.milp.nodes),
+            ),
+        )

@@ -48,7 +48,7 @@ def search_within_gap(
     if found is None:
         return None
     bound = max(found.bound + shrunk.constant, plan.objective)
-    if np.isinf(found.bound) and found.status is not LPStatus.INFEASIBLE:
-        bound = np.inf
+    if found.status is LPStatus.INFEASIBLE and of_plan is not None:
+        bound = np.inf  # the plan says otherwise
     values = shrunk.restore(found.values) if found.found else found.values
     return replace(found, values=values, objective=found.objective + shrunk.constant, bound=bound)

@@ -111,6 +111,28 @@ class _Function:
         return value
 
 
+#: Words for an effort.
+EFFORTS = ("default", "alternation", "full")
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """The domain of `effort`: one of `EFFORTS`, or a positive number."""
+
+    def __call__(self, value: Any) -> str | float:
+        if isinstance(value, str) and value in EFFORTS:
+            return value
+        try:
+            number = float(value)
+            good = 0.0 < number < math.inf and not isinstance(value, bool)
+        except (TypeError, ValueError, OverflowError):
+            good = False
+        if not good:
+            choice = ", ".join(map(repr, EFFORTS))
+            raise OptionError(f"effort={value!r} is unknown; choose one of {choice}, or a number above 0")
+        return number
+
+
 def _streams(value: Any) -> list[Any]:
     try:
         return TextIO_or_Logger(value)
@@ -143,6 +165,12 @@ _DECLARED: tuple[tuple[str, Any, Any, str], ...] = (
         "auto",
         _OneOf("mip_start", ("auto", "j3o", "none")),
         "What exact starts from, unless warm_start is given: j3o's plan, except in small models.",
+    ),
+    (
+        "effort",
+        "default",
+        _Effort(),
+        "How long to search on: alternation alone, default, full (until rel_gap is reached), or a factor.",
     ),
     ("max_iterations", 50, _Number("max_iterations", 1, whole=True), "Limit of the alternation."),
     ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP solver."),

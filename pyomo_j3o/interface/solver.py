@@ -164,7 +164,18 @@ class J3O(SolverBase):
             config = self.config(value=given, preserve_implicit=True)
             if "max_iterations" not in given and is_given(self.config, "max_iterations"):
                 config.max_iterations = self.config.max_iterations  # a copy forgets what was set
+            if not self._asked_for("effort", given) and self._asked_for_gap(given):
+                config.effort = "full"
         return config
+
+    def _asked_for(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Return whether this call or the solver's own options set an option."""
+        return name in given or is_given(self.config, name)
+
+    def _asked_for_gap(self, given: Mapping[str, Any]) -> bool:
+        """Return whether a gap was asked for: it is pursued then."""
+        names = [name for name in ("rel_gap", "abs_gap") if self._asked_for(name, given)]
+        return any(given.get(name, self.config[name]) is not None for name in names)
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> Solved:
         """Compile, choose the solvers, and run the method on arrays."""
@@ -346,6 +357,13 @@ def _settings(
     """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
     limit = math.inf if config.time_limit is None else config.time_limit
     abs_gap = config.abs_gap or 0.0
+    pursues = (
+        config.effort == "full" and config.improve and config.bound == "cuts" and mip_solvers is not None
+    )
+    if pursues:
+        params = replace(params, search=params.search.before_pursuit())
+    if isinstance(config.effort, float):
+        params = replace(params, search=params.search.scaled(config.effort))
     return Settings(
         # The trace is in the user's units.
         stop=stopping.usual(
@@ -360,6 +378,11 @@ def _settings(
         rel_gap=config.rel_gap,
         abs_gap=abs_gap * factor,
         improve=config.improve,
+        branches=config.effort != "alternation",
+        pursues=config.effort == "full"
+        and config.improve
+        and config.bound == "cuts"
+        and mip_solvers is not None,
         bound=config.bound,
         onloading_step=config.onloading_step,
         callback=config.callback,
@@ -373,6 +396,8 @@ def _settings(
 def _leaves_steps_to_us(config: Any) -> bool:
     """Return whether no option asks for steps of the method, or for a look at them."""
     own = (config.onloading_step, config.callback, config.stop)
+    if config.effort == "alternation":
+        return False
     return all(one is None for one in own) and config.improve and config.bound == "cuts"
 
 

@@ -104,6 +104,16 @@ def certify(problem: Problem, settings: Settings, context: Context) -> tuple[End
 
 
 def search(run: Run) -> Ending:
+    """Go through the steps, and on from there until the gap is closed, if that was asked for."""
+    ending = _usual_steps(run)
+    over = ending in (Ending.TIME, Ending.INTERRUPTED, Ending.GAP)
+    if run.settings.pursues and run.settings.proven is None and run.has_plan and not over:
+        with run.dispensable("The search for a smaller gap"):
+            ending = run.pursue(ending)
+    return ending
+
+
+def _usual_steps(run: Run) -> Ending:
     """Certify, alternate, search on; a first plan by a MILP solver if all that found none."""
     if run.settings.bound != "none":
         ending = run.certify()
@@ -114,7 +124,10 @@ def search(run: Run) -> Ending:
     if ending is Ending.UNBOUNDED:
         return run.tell_unbounded()
     if ending in (Ending.GAP, Ending.TIME):
-        return run.find_first(ending)
+        return run.find_first(ending) if run.settings.branches else ending
+    if not run.settings.branches:
+        run.other_starts(run.known)
+        return ending
     if not routing.feasible:
         with run.dispensable("The first descents"):
             run.try_starts()

@@ -79,6 +79,8 @@ class RunParams:
         Seconds, at least, for which a MILP solver is asked for a first plan.
     share_of_j3o : float
         Fraction of a time limit that J3O's search gets where it is one of its own within BAJ3O's.
+    slice : float
+        Seconds of the first slice of each part where a gap is pursued.
     processes : int
         Parts of a problem with at least as many nonzeros are worked on side by side by processes, not by
         threads. Starting a process takes half a second.
@@ -90,6 +92,7 @@ class RunParams:
     least_without: float = 2.0
     first_plan: float = 0.5
     share_of_j3o: float = 0.5
+    slice: float = 0.25
     processes: int = 60_000
 
 

@@ -14,7 +14,8 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.processes import can_start
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
-from pyomo_j3o.improve.improving import Found, Task, improve
+from pyomo_j3o.improve.improving import improve
+from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip import HighsMIP, MIPSolver

@@ -18,7 +18,7 @@ from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.core.whole_numbers import rounded_bound, unit_of_objective
 from pyomo_j3o.errors import BackendError
-from pyomo_j3o.improve.improving import Found
+from pyomo_j3o.improve.task import Found
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
 from pyomo_j3o.methods.kept import KeptRelaxation

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.core.results import Step
-from pyomo_j3o.improve.improving import Found
+from pyomo_j3o.improve.task import Found
 from pyomo_j3o.methods.parts import Parts
 from pyomo_j3o.methods.progress import Progress
 

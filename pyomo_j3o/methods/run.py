@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -23,12 +23,14 @@ from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
 from pyomo_j3o.improve.idle import drop_idle
-from pyomo_j3o.improve.improving import Found
+from pyomo_j3o.improve.pursuing import Pursuit
+from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.methods.part_work import Start
 from pyomo_j3o.methods.parts import Parts
 from pyomo_j3o.methods.parts_driver import PartsDriver
 from pyomo_j3o.methods.progress import Progress
+from pyomo_j3o.methods.pursuit import pursue
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.presolve.aggregating import aggregate_capacities
 from pyomo_j3o.presolve.reduction import SameColumns
@@ -198,7 +200,9 @@ class Run:
                 assert isinstance(self.structure, Structure)
                 found = self.settings.onloading_step(self.structure, prices.copy())
                 x = _as_placement(found, self.structure.problem.n_onloading)
-            return x if self.structure.placeable(x) else self._nearest(x)
+            if self.structure.placeable(x) or not self.settings.branches:
+                return x
+            return self._nearest(x)
 
     def _nearest(self, x: BoolArray) -> BoolArray:
         """Return the nearest placement that satisfies every row over x."""
@@ -212,6 +216,8 @@ class Run:
 
     def offload(self, x: BoolArray, at_least: float) -> Routing:
         """Return the routing of a placement; one that is not worth more than `at_least` is of no use."""
+        if not self.settings.branches and not self.structure.placeable(x):
+            return Routing.impossible(x, self.structure)
         with self.context.timings.phase("offload"):
             routing = self.step(x, self.context.deadline.left(), at_least)
         if routing.solved:
@@ -288,6 +294,48 @@ class Run:
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         except OutOfTime:
+            ending = Ending.TIME
+        if driver.closed and ending is not Ending.INTERRUPTED:
+            ending = Ending.GAP
+        context.log.flush()
+        driver.prove()
+        self._take_over(driver)
+        return ending
+
+    def pursue(self, ending: Ending) -> Ending:
+        """Search on until the gap that was asked for is closed, or the time is over."""
+        context, params, settings = self.context, self.params, self.settings
+        deadline = context.deadline.within(np.inf)
+        start, pursuits = self.known, {}
+        driver = PartsDriver(self.parts, start, start.objective, self.progress, True)
+        numbers = self.parts.with_x
+        allowed = max(settings.abs_gap, settings.rel_gap * abs(start.objective)) / max(len(numbers), 1)
+        try:
+            with ExitStack() as stack, context.timings.phase("improve"):
+                for k in numbers:
+                    part, tightened = self.parts.parts[k], self.parts.tightened(k)
+                    if tightened is None or deadline.over:
+                        continue
+                    x = start.x[part.onloading]
+                    of_part = abs(part.reduce(Plan(start.x, start.y, start.objective)).objective)
+                    task = Task(
+                        self.parts.structures[k],
+                        context.backend,
+                        allowed / max(of_part, 1e-300),
+                        deadline,
+                        settings.mip_solvers,
+                        params.search,
+                        params.loop.greedy,
+                    )
+                    prices = [vector[part.rows] for vector in self.prices]
+                    pursuits[k] = Pursuit(task, x, prices, tightened, float(self.parts.bounds[k]), k)
+                    stack.callback(pursuits[k].close)
+                pursue(pursuits, driver, deadline, params.run.slice, self.parts.threads(context.backend))
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
+        except OutOfTime:
+            ending = Ending.TIME
+        if context.deadline.over:
             ending = Ending.TIME
         if driver.closed and ending is not Ending.INTERRUPTED:
             ending = Ending.GAP

@@ -71,6 +71,10 @@ class Settings:
         A placement to begin with, (N,) bool, or None.
     charged
         Who pays for batches, for a second alternation with BAJ3O's surrogate; None for none.
+    branches
+        Whether any step may branch; without, the method is the alternation of the paper alone.
+    pursues
+        Whether the search goes on until the gap is closed.
     proven
         A bound that counts in place of what is proven of this problem, which is a restriction of another.
     iterations_before
@@ -95,6 +99,8 @@ class Settings:
     params: Params = field(default_factory=Params)
     start: BoolArray | None = None
     charged: Charged | None = None
+    branches: bool = True
+    pursues: bool = False
     proven: float | None = None
     iterations_before: int = 0
     quick_look: bool = False

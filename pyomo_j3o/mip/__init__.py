@@ -1,7 +1,8 @@
 """MIP solvers behind one small protocol, and the choice among them.
 
 `base` is the protocol. `highs`, `gurobi` and `scip` follow it, and `monitor` passes on their logs and stops
-them. `checking` believes no more of their answers than what can be checked. `params` are the constants.
+them. `paused` lets a search wait, and go on. `checking` believes no more of their answers than what can be
+checked. `params` are the constants.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pyomo_j3o.lp import gurobi as gurobi_lp
 from pyomo_j3o.lp.base import SolverOptions
 from pyomo_j3o.mip import scip
 from pyomo_j3o.mip.base import LicenceError, Limits, MIPModel, MIPSolution, MIPSolver, Start
-from pyomo_j3o.mip.checking import solve_checked
+from pyomo_j3o.mip.checking import believable, solve_checked
 from pyomo_j3o.mip.gurobi import GurobiMIP
 from pyomo_j3o.mip.highs import HighsMIP, require_right_highs
+from pyomo_j3o.mip.paused import PausedSearch
 from pyomo_j3o.mip.scip import ScipMIP
 
 logger = logging.getLogger("pyomo_j3o")
@@ -33,9 +35,11 @@ __all__ = [
     "MIPModel",
     "MIPSolution",
     "MIPSolver",
+    "PausedSearch",
     "ScipMIP",
     "Size",
     "Start",
+    "believable",
     "first_able",
     "mip_solvers",
     "require_right_highs",

@@ -50,6 +50,16 @@ class MIPModel:
         return float(self.linear.objective @ values + product[mine].sum())
 
 
+class Watch(Protocol):
+    """Sees a search while it runs. Its methods are called from the solver's own thread."""
+
+    def look(self, bound: float) -> None:
+        """Take the bound that the solver has by now; the search goes on when this returns."""
+
+    def take(self, values: FloatArray) -> None:
+        """Take a better point, (n,)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a MIP solver may use, and when it may stop.
@@ -75,6 +85,9 @@ class Limits:
     plain
         Without presolve and without a search for plans by heuristics: the quickest way to the bound of a
         MIP of some hundred columns. A solver may do without it.
+    watch
+        Is told where the search is, from the solver's own thread, and may hold it up. A solver may do
+        without it.
     """
 
     time: float = np.inf
@@ -86,6 +99,7 @@ class Limits:
     threads: int | None = None
     tight: bool = False
     plain: bool = False
+    watch: Watch | None = None
 
     def as_options(self, rel_gap: str, abs_gap: str, nodes: str, solutions: str) -> dict[str, Any]:
         """Return those that are set, by the names that a solver has for them."""

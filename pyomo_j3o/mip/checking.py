@@ -74,7 +74,7 @@ def solve_checked(
         left = replace(limits, time=limits.time - (time.perf_counter() - begin), tight=tight)
         found = solver.solve(model, left, start, write)
         nodes += found.nodes
-        proven = min(proven, _believable(model, found, start, solver.dual_tolerance(tight)))
+        proven = min(proven, believable(model, found, start, solver.dual_tolerance(tight)))
         return found
 
     def gap_at(values: FloatArray) -> float:
@@ -114,10 +114,17 @@ def solve_checked(
     return replace(found, bound=proven, nodes=nodes)
 
 
-def _believable(model: MIPModel, found: MIPSolution, start: Start | None, tolerance: float) -> float:
-    """Return the solver's bound with a margin for its tolerances; +inf if a known point beats it.
+def believable(model: MIPModel, found: MIPSolution, start: Start | None, tolerance: float) -> float:
+    """Return a solver's bound with a margin for its tolerances; +inf if a known point beats it.
 
-    `tolerance` is that of its duals.
+    Parameters
+    ----------
+    model, start
+        What the solver got.
+    found
+        What it says.
+    tolerance
+        Of its duals.
     """
     if found.status is LPStatus.INFEASIBLE or not np.isfinite(found.bound):
         return found.bound

@@ -20,7 +20,7 @@ from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model
 from pyomo_j3o.lp.highs_options import refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
-from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
+from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Watch, Write
 from pyomo_j3o.mip.monitor import Monitor
 from pyomo_j3o.mip.params import HighsParams
 
@@ -217,7 +217,7 @@ class HighsMIP:
             highs.setSolution(known)
         silent = self._own.get("output_flag") is False
         monitor = Monitor(None if silent else write, limits.stop)
-        run = _Run(highs, model, monitor, self._params, progress)
+        run = _Run(highs, model, monitor, self._params, progress, limits.watch)
         with run.listening():
             found = run.solution(min(limits.time, float(self._own.get("time_limit", np.inf))))
             return None if start is not None and run.contradicts(found) else found
@@ -252,7 +252,9 @@ class _Run:
         monitor: Monitor,
         params: HighsParams,
         progress: _Progress | None = None,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._highs = highs
         self._model = model
         self._monitor = monitor
@@ -282,6 +284,8 @@ class _Run:
         try:
             for callback in asks:
                 callback.subscribe(self._check_interrupt)
+            if self._watch is not None:
+                highs.cbMipImprovingSolution.subscribe(self._show_point)
             if self._monitor.listens:
                 highs.cbLogging.subscribe(self._take_text)
                 highs.setOptionValue("log_to_console", False)
@@ -294,6 +298,8 @@ class _Run:
                 # HiGHS, its callbacks, and this object hold one another, which no garbage collection undoes.
                 for callback in asks:
                     callback.unsubscribe(self._check_interrupt)
+                if self._watch is not None:
+                    highs.cbMipImprovingSolution.unsubscribe(self._show_point)
                 if self._monitor.listens:
                     highs.cbLogging.unsubscribe(self._take_text)
                 highs.clear()
@@ -383,7 +389,14 @@ class _Run:
     def _take_text(self, event: highspy.highs.HighsCallbackEvent) -> None:
         self._monitor.put(event.message)
 
+    def _show_point(self, event: highspy.highs.HighsCallbackEvent) -> None:
+        if self._watch is not None:
+            self._watch.take(np.array(event.data_out.mip_solution, dtype=float))
+
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
+        if self._watch is not None and event.callback_type == _MIP_INTERRUPT:
+            bound = event.data_out.mip_dual_bound
+            self._watch.look(self._model.sign * bound if abs(bound) < highspy.kHighsInf else np.inf)
         if self._interrupted.is_set() or self._is_stuck(event):
             event.interrupt()
 

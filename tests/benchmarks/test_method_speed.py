@@ -9,7 +9,8 @@ from pyomo_j3o.alternate.onloading import greedy_onloading
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve.improving import Task, improve
+from pyomo_j3o.improve.improving import improve
+from pyomo_j3o.improve.task import Task
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.presolve.decomposing import split

@@ -30,7 +30,8 @@ from pyomo_j3o.core.results import Timings
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve import branching, improving
 from pyomo_j3o.improve.idle import drop_idle
-from pyomo_j3o.improve.improving import Task, improve
+from pyomo_j3o.improve.improving import improve
+from pyomo_j3o.improve.task import Task
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.methods.parts_driver import PartsDriver
 from pyomo_j3o.methods.progress import Progress

@@ -14,10 +14,11 @@ from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.structure import analyse
 from pyomo_j3o.improve.idle import drop_idle
-from pyomo_j3o.improve.improving import Task, improve
+from pyomo_j3o.improve.improving import improve
 from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.neighbourhood import Moves, Neighbourhood, keeps_rows
 from pyomo_j3o.improve.params import DescentParams
+from pyomo_j3o.improve.task import Task
 from pyomo_j3o.lp import HighsBackend
 
 

@@ -9,7 +9,7 @@ from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.core.deadline import NEVER
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.results import Timings
-from pyomo_j3o.improve.improving import Found
+from pyomo_j3o.improve.task import Found
 from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.methods.parts_driver import PartsDriver
 from pyomo_j3o.methods.progress import Progress

@@ -1,0 +1,65 @@
+"""What the search of one independent part is given, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pyomo_j3o.alternate.offloading import Routing
+from pyomo_j3o.alternate.params import GreedyParams
+from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.improve.params import SearchParams
+from pyomo_j3o.lp.base import Backend
+from pyomo_j3o.mip import MIPSolver
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An independent part to search, and what with.
+
+    Attributes
+    ----------
+    structure : Structure
+        Of a linear problem without constant.
+    backend : Backend
+        The LP solver.
+    rel_gap : float
+        The search ends at this relative gap.
+    deadline : Deadline
+    mip_solvers : callable or None
+        Returns the MIP solvers for small parts and wide gaps, best first; None to do without.
+    params : SearchParams
+    greedy : GreedyParams
+        Of the greedy step that completes rounded placements.
+    """
+
+    structure: Structure
+    backend: Backend
+    rel_gap: float
+    deadline: Deadline = NEVER
+    mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
+    params: SearchParams = field(default_factory=SearchParams)
+    greedy: GreedyParams = field(default_factory=GreedyParams)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the search of a part stands.
+
+    Attributes
+    ----------
+    step : str
+        ``"swaps"``, ``"kernel"`` or ``"milp"``; "" for what the search starts from.
+    routing : Routing
+        The best so far.
+    bound : float
+        No plan of the part is better: +inf if nothing was proven.
+    begins : bool
+        The step begins here, and has found nothing yet.
+    """
+
+    step: str
+    routing: Routing
+    bound: float
+    begins: bool = False
