@@ -219,7 +219,7 @@ class SearchParams:
     milp: MILPParams = field(default_factory=MILPParams)
 
     def before_pursuit(self) -> SearchParams:
-        """Return the parameters of a search that is the first part of a longer one: it leaves proofs to that."""
+        """Return the parameters of a search that leaves proofs to a longer one after it."""
         return replace(self, milp=replace(self.milp, proof=0))
 
     def scaled(self, effort: float) -> SearchParams:

@@ -37,6 +37,9 @@ logger = logging.getLogger("pyomo_j3o")
 #: Standard deviation of the logarithm by which prices are shaken, and fraction of the placement that is kept.
 _SHAKEN, _KEPT = 0.3, 0.7
 
+#: Relative gap that a MILP solver may leave, by the margins of its bound, once it is done.
+_TOLERANCES = 1e-5
+
 #: Every such slice goes to the step that had least time.
 _BY_TIME = 4
 
@@ -124,8 +127,13 @@ class Pursuit:
     def is_over(self) -> bool:
         """Whether the part is solved: no step can do more."""
         value = self.best.objective
-        closed = self.gap <= max(self._task.rel_gap * abs(value), rounding(value))
-        return closed or not self._rates
+        if self.gap <= max(self._task.rel_gap * abs(value), rounding(value)):
+            return True
+        if "kernel" in self._rates and "milp" in self._rates:
+            return False
+        # Descents prove nothing, and what a MILP solver leaves of a closed gap is its tolerances.
+        within = "milp" not in self._rates and self.gap <= _TOLERANCES * abs(value)
+        return within or not self._rates.keys() & {"kernel", "milp"}
 
     @property
     def seconds(self) -> float:

@@ -16,7 +16,6 @@ from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.lp import LinearModel, LPStatus
 from pyomo_j3o.methods.own_rows import routing_model
-from pyomo_j3o.methods.params import LookParams
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, first_able, solve_checked
@@ -73,11 +72,17 @@ def is_for_look(problem: Problem, settings: Settings) -> bool:
     """Return whether a model is small or strange, and the settings leave the choice of steps to us."""
     if not settings.quick_look or settings.mip_solvers is None or not problem.n_onloading:
         return False
-    return problem.n_nonzeros <= settings.params.look.nonzeros or is_strange(problem, settings.params.look)
+    return problem.n_nonzeros <= settings.params.look.nonzeros or is_strange(problem, settings)
 
 
-def is_strange(problem: Problem, params: LookParams) -> bool:
-    """Return whether a model is mostly placement, and not too large for a MIP solver."""
+def is_strange(problem: Problem, settings: Settings) -> bool:
+    """Return whether a model is mostly placement, and not too large for a MIP solver.
+
+    Where a gap is pursued, the MIP solver gets it later, with all that is known by then.
+    """
+    params = settings.params.look
+    if settings.pursues:
+        return False
     few_flows = problem.n_offloading <= params.flows_per_onloading * problem.n_onloading
     return few_flows and problem.n_nonzeros <= params.strange_nonzeros
 
@@ -119,7 +124,7 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
     if not interrupted and not progress.is_closed(routing.objective):
         params = settings.params.look
         near = progress.gap(routing.objective) <= params.near
-        thorough = found.status is not LPStatus.TIME_LIMIT and is_strange(problem, params)
+        thorough = found.status is not LPStatus.TIME_LIMIT and is_strange(problem, settings)
         return Look(routing, near, found.bound, thorough=thorough)
     progress.add(Step("milp", np.inf, 0.0, context.timings.elapsed() - begin))
     routing = drop_idle(problem, routing, context.deadline.with_grace())
@@ -135,7 +140,7 @@ def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
     effort, seconds, share = params.strange_effort, np.inf, params.strange_share
-    if not is_strange(problem, params):
+    if not is_strange(problem, settings):
         effort, share = params.effort, 1.0 - settings.params.run.reserved
         seconds = params.seconds + params.seconds_per_nonzero * problem.n_nonzeros
     limits = Limits(

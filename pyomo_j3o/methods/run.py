@@ -331,6 +331,8 @@ class Run:
                     pursuits[k] = Pursuit(task, x, prices, tightened, float(self.parts.bounds[k]), k)
                     stack.callback(pursuits[k].close)
                 pursue(pursuits, driver, deadline, params.run.slice, self.parts.threads(context.backend))
+                if len(pursuits) == len(numbers) and not deadline.over:
+                    ending = Ending.TOLERANCES  # unless the gap is closed
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
         except OutOfTime:
