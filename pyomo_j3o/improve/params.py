@@ -239,6 +239,9 @@ class SearchParams:
             milp=replace(
                 self.milp,
                 first_effort=times(self.milp.first_effort),
+                proof=times(self.milp.proof),
+                proof_gap=self.milp.proof_gap / effort,
+                proof_close=self.milp.proof_close / effort,
                 proof_nodes=times(self.milp.proof_nodes),
                 nodes=times(self.milp.nodes),
             ),

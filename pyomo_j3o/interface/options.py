@@ -310,6 +310,13 @@ def chosen_algorithm(config: Any, windows: bool) -> str:
     return str(config.algorithm)
 
 
+def leaves_steps_to_us(config: Any) -> bool:
+    """Return whether no option asks for steps of the method, or for a look at them."""
+    own = (config.onloading_step, config.callback, config.stop)
+    usual = config.improve and config.bound == "cuts" and config.effort != "alternation"
+    return usual and all(one is None for one in own)
+
+
 def fall_back_on_highs(config: Any) -> bool:
     """Let HiGHS take the place of Gurobi where the choice was ours; return whether that changes anything."""
     chosen = [name for name in ("lp_solver", "mip_solver") if config[name] == "auto"]

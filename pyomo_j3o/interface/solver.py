@@ -21,7 +21,7 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log, counted
-from pyomo_j3o.core.problem import BoolArray, Problem
+from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
@@ -33,12 +33,14 @@ from pyomo_j3o.interface.options import (
     chosen_algorithm,
     fall_back_on_highs,
     is_given,
+    leaves_steps_to_us,
     option_errors,
     portable,
     preset,
     require_known,
 )
 from pyomo_j3o.interface.verdict import Ended, Solved
+from pyomo_j3o.interface.warm_start import no_worse, placement_held, plan_held
 from pyomo_j3o.lp import Backend, choose_backend, gurobi
 from pyomo_j3o.methods import baj3o, exact, j3o
 from pyomo_j3o.methods.instance import Instance
@@ -196,7 +198,8 @@ class J3O(SolverBase):
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
-            given = _start(compiled.inverse) if config.warm_start else None
+            given = placement_held(compiled.inverse) if config.warm_start else None
+            held = plan_held(compiled.problem, compiled.inverse) if config.warm_start else None
             context = Context(backend, deadline, timings, log)
             if exactly:
                 outcome, trace, proof = exact.solve(
@@ -210,7 +213,7 @@ class J3O(SolverBase):
                 settings = replace(
                     settings,
                     start=given,
-                    quick_look=linear.batches is None and given is None and _leaves_steps_to_us(config),
+                    quick_look=linear.batches is None and given is None and leaves_steps_to_us(config),
                 )
                 if linear.batches is None:  # then baj3o is j3o
                     outcome, trace = j3o.solve(linear, settings, context)
@@ -220,7 +223,7 @@ class J3O(SolverBase):
         return Solved(
             problem=compiled.problem,
             inverse=compiled.inverse,
-            outcome=_in_own_units(outcome, compiled, config),
+            outcome=no_worse(_in_own_units(outcome, compiled, config), held),
             trace=trace,
             lp_solver=backend.name,
             proof=proof,
@@ -393,14 +396,6 @@ def _settings(
     )
 
 
-def _leaves_steps_to_us(config: Any) -> bool:
-    """Return whether no option asks for steps of the method, or for a look at them."""
-    own = (config.onloading_step, config.callback, config.stop)
-    if config.effort == "alternation":
-        return False
-    return all(one is None for one in own) and config.improve and config.bound == "cuts"
-
-
 def _log_sizes(model: BlockData, problem: Problem, backend: Backend, log: Log) -> None:
     """Begin the log: version, sizes, and the LP solver."""
     named = "" if model.name == "unknown" else f" on '{model.name}'"
@@ -413,12 +408,6 @@ def _log_sizes(model: BlockData, problem: Problem, backend: Backend, log: Log) -
         windows = len(np.unique(problem.batches.row))
         log.line(f"Batching windows: {windows}, with {counted(len(problem.batches), 'batch', 'batches')}")
     log.line(f"LP solver: {backend.description}")
-
-
-def _start(inverse: Inverse) -> BoolArray | None:
-    """Return the placement that the variables hold; None without any value."""
-    x, _ = inverse.warm_start()
-    return None if x is None else np.nan_to_num(x, nan=0.0) > 0.5
 
 
 def _in_own_rows(

@@ -262,7 +262,21 @@ def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
     cause = f"ended by: {outcome.ending.value}"
     if outcome.steps and outcome.ending.phase is Phase.LOOP:
         cause = f"{Phase.LOOP.value} {cause}; the improvement by its limit of effort"
-    return f"Feasible plan: {value}, {certainty}; {cause}."
+    return f"Feasible plan: {value}, {certainty}; {cause}.{_to_go_on(ended, config)}"
+
+
+def _to_go_on(ended: Ended, config: Any) -> str:
+    """Return one sentence on what makes the next solve search on, if anything does."""
+    outcome = ended.outcome
+    if outcome.ending is Ending.TIME and config.time_limit is not None:
+        return " To search on, raise time_limit."
+    if outcome.ending.phase is not Phase.LOOP or ended.proof is not None:
+        return ""
+    if config.effort == "alternation":
+        return " To search on, leave out effort='alternation'."
+    if not config.improve or config.bound != "cuts":
+        return " To search on, leave improve and bound at their defaults."
+    return "" if config.effort == "full" else " To search on, set effort='full', or the rel_gap you need."
 
 
 def _within(gap: float, distance: float, config: Any) -> str:

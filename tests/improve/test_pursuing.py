@@ -1,0 +1,93 @@
+"""A part is searched on until its gap is closed: the bound is one at every moment, and no step is lost."""
+
+import numpy as np
+import pytest
+from block_problems import clients
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_problems import tighten
+from small_problems import best_routing, brute_force, highs_first, linear_problems, placements
+
+from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.improve.pursuing import Pursuit
+from pyomo_j3o.improve.task import Task
+from pyomo_j3o.lp import HighsBackend
+
+
+def pursuit_of(problem, rel_gap=1e-6, mip_solvers=highs_first, deadline=NEVER):
+    """Return the pursuit of a problem from its worst feasible placement, and its optimum; or None twice."""
+    structure, tightened = tighten(problem)
+    values = [(best_routing(problem, x), x) for x in placements(problem)]
+    feasible = [(value, x) for value, x in values if np.isfinite(value)]
+    if tightened is None or not feasible or len(feasible) < sum(v > -np.inf for v, _ in values):
+        return None, None
+    worst = min(feasible, key=lambda one: one[0])[1]
+    task = Task(structure, HighsBackend(), rel_gap, deadline, mip_solvers)
+    prices = [np.zeros(problem.n_rows)]
+    optimum = max(value for value, _ in feasible) - problem.objective_constant
+    return Pursuit(task, worst, prices, tightened, tightened.bound, 0), optimum
+
+
+def run_to_the_end(pursuit, optimum, most=60):
+    """Advance until it is over; check each moment."""
+    slack = 1e-6 * max(1.0, abs(optimum))
+    try:
+        before = -np.inf
+        for _ in range(most):
+            if pursuit.is_over:
+                break
+            for found in pursuit.advance(0.0):
+                assert found.bound >= optimum - slack
+                assert found.routing.objective <= optimum + slack
+                assert found.routing.objective >= before - slack
+                before = found.routing.objective
+        assert pursuit.is_over
+        return pursuit.best.objective, pursuit.bound
+    finally:
+        pursuit.close()
+
+
+@pytest.mark.parametrize("mip_solvers", [highs_first, None], ids=["all steps", "own steps"])
+@settings(max_examples=25, deadline=None)
+@given(problem=linear_problems(most_x=4, most_y=4, bounded=True))
+def test_any_problem_is_solved(problem, mip_solvers):
+    """The pursuit ends, at the optimum, with a bound that meets it."""
+    problem = type(problem)(
+        **{**{f: getattr(problem, f) for f in problem.__slots__}, "objective_constant": 0.0}
+    )
+    pursuit, optimum = pursuit_of(problem, mip_solvers=mip_solvers)
+    if pursuit is None:
+        return
+    best, bound = run_to_the_end(pursuit, optimum)
+    size = max(1.0, abs(optimum))
+    assert best == pytest.approx(optimum, abs=2e-5 * size)
+    assert bound == pytest.approx(optimum, abs=3e-5 * size)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), serve=st.booleans())
+def test_blocks_are_solved(seed, serve):
+    """The same on problems in blocks, whose cuts the MILP solver gets."""
+    problem, _ = clients(np.random.default_rng(seed), serve=serve)
+    pursuit, optimum = pursuit_of(problem)
+    if pursuit is None:
+        return
+    assert optimum == pytest.approx(brute_force(problem))
+    best, _ = run_to_the_end(pursuit, optimum)
+    assert best == pytest.approx(optimum, abs=1e-5 * max(1.0, abs(optimum)))
+
+
+def test_a_deadline_that_is_over_leaves_what_is_known():
+    """No step works without time, and the bound stays what it was."""
+    problem, _ = clients(np.random.default_rng(11), 4, 3, 2)
+    deadline = Deadline(3600.0)
+    pursuit, _ = pursuit_of(problem, deadline=deadline)
+    bound, best = pursuit.bound, pursuit.best
+    deadline.stop()
+    try:
+        for _ in pursuit.advance(0.0):
+            pass
+        assert pursuit.bound <= bound
+        assert pursuit.best.objective >= best.objective
+    finally:
+        pursuit.close()

@@ -1,0 +1,161 @@
+"""How long a solve searches on: alternation alone, as usual, until the gap is closed, or a multiple."""
+
+import time
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from pyomo.contrib.solver.common.factory import SolverFactory
+
+from pyomo_j3o import library
+from pyomo_j3o.errors import OptionError
+from pyomo_j3o.improve import feasibility
+from pyomo_j3o.mip import HighsMIP
+
+QUIET = {
+    "lp_solver": "highs",
+    "mip_solver": "highs",
+    "load_solutions": False,
+    "raise_exception_on_nonoptimal_result": False,
+}
+
+
+def hard(seed=901):
+    """Return a model that the usual effort leaves a gap of."""
+    return library.taskonomy(10, 2, seed, droppable=True)
+
+
+def solve(model, **options):
+    """Solve it by j3o on HiGHS."""
+    return SolverFactory("j3o").solve(model, **QUIET | options)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    """Return the results of the usual effort."""
+    return solve(hard())
+
+
+def gap(results):
+    """Return the relative gap."""
+    return results.extra_info.relative_gap
+
+
+@pytest.mark.parametrize(
+    "options", [{"rel_gap": 1e-3}, {"abs_gap": 7e-4}, {"effort": "full", "rel_gap": 1e-3}]
+)
+def test_a_gap_that_is_asked_for_is_reached(usual, options):
+    """An explicit gap, smaller than the usual one, is pursued until it is proven."""
+    found = solve(hard(), **options)
+    assert gap(usual) > 1e-3 >= gap(found)
+    assert found.solution_status.name == "optimal"
+    assert found.incumbent_objective >= usual.incumbent_objective - 1e-9
+    assert found.objective_bound <= usual.objective_bound + 1e-9
+
+
+def test_the_options_of_the_solver_ask_for_a_gap_too(usual):
+    """A gap that is set on the solver counts as one that is given to the call; its default does not."""
+    solver = SolverFactory("j3o")
+    solver.config.rel_gap = 1e-3
+    assert gap(solver.solve(hard(), **QUIET)) <= 1e-3
+    assert gap(solve(hard(), effort="default", rel_gap=1e-3)) == pytest.approx(gap(usual))
+
+
+def test_the_time_limit_ends_the_pursuit():
+    """A gap that cannot be reached in time ends at the limit, with what is known, and the message says so."""
+    begin = time.perf_counter()
+    found = solve(library.taskonomy(60, 2, 953, droppable=True), rel_gap=0.0, time_limit=6)
+    assert time.perf_counter() - begin < 9
+    assert found.termination_condition.name == "maxTimeLimit"
+    assert np.isfinite(found.objective_bound)
+    assert "raise time_limit" in found.extra_info.message
+
+
+def test_alternation_alone_never_branches(monkeypatch):
+    """No MIP solver is called, and no step but the loop leaves a trace."""
+
+    def fail(*_, **__):
+        raise AssertionError("a MIP solver was called")
+
+    monkeypatch.setattr(HighsMIP, "solve", fail)
+    monkeypatch.setattr(feasibility, "first_plan", fail)
+    monkeypatch.setattr("pyomo_j3o.methods.run.first_plan", fail)
+    monkeypatch.setattr("pyomo_j3o.methods.run.nearest_placement", fail)
+    found = solve(hard(), effort="alternation")
+    assert found.incumbent_objective is not None
+    assert not found.extra_info.improvement
+    assert found.extra_info.trace[-1].incumbent == pytest.approx(found.incumbent_objective)
+    assert "leave out effort='alternation'" in found.extra_info.message
+
+
+def test_alternation_alone_may_find_nothing(monkeypatch):
+    """Where greedy breaks a row over x, there is no plan: no MIP solver mends it."""
+
+    def fail(*_, **__):
+        raise AssertionError("a MIP solver was called")
+
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(4), domain=pyo.Binary)
+    m.y = pyo.Var(range(4), bounds=(0, 1))
+    m.link = pyo.Constraint(range(4), rule=lambda m, i: m.y[i] <= m.x[i])
+    m.odd = pyo.Constraint(expr=2 * m.x[0] + 3 * m.x[1] + 5 * m.x[2] + 7 * m.x[3] == 9)
+    m.worth = pyo.Objective(expr=sum(m.y[i] - 0.1 * m.x[i] for i in range(4)), sense=pyo.maximize)
+    monkeypatch.setattr("pyomo_j3o.methods.run.first_plan", fail)
+    monkeypatch.setattr("pyomo_j3o.methods.run.nearest_placement", fail)
+    found = solve(m, effort="alternation")
+    if found.incumbent_objective is not None:
+        assert found.incumbent_objective <= 2.8 + 1e-9
+
+
+def test_more_effort_is_never_worse(usual):
+    """Four times the effort brings a smaller gap; a quarter, no better a bound than the usual."""
+    more, less = solve(hard(), effort=4), solve(hard(), effort=0.25)
+    assert gap(more) <= gap(usual) <= gap(less) + 1e-9
+    assert more.objective_bound <= usual.objective_bound + 1e-9
+
+
+@pytest.mark.parametrize("effort", ["much", 0, -1, float("inf"), float("nan"), True, None, [1]])
+def test_an_effort_that_is_none_is_an_error_where_it_is_given(effort):
+    """The error names the option and what it takes."""
+    with pytest.raises(
+        OptionError, match=r"effort=.*choose one of 'default', 'alternation', 'full', or a number"
+    ):
+        solve(hard(), effort=effort)
+    solver = SolverFactory("j3o")
+    with pytest.raises(OptionError, match="effort"):
+        solver.config.effort = effort
+
+
+def test_two_threads_close_the_same_gap():
+    """Parts that are pursued side by side end within the gap as well."""
+    assert gap(solve(hard(), rel_gap=1e-3, threads=2)) <= 1e-3
+
+
+def test_the_closing_line_says_what_would_go_on(usual):
+    """A plan that is not proven optimal comes with the option that searches on."""
+    assert usual.extra_info.message.endswith("To search on, set effort='full', or the rel_gap you need.")
+
+
+@pytest.mark.parametrize("time_limit", [None, 0.3])
+def test_a_warm_start_is_never_worse_than_its_plan(time_limit):
+    """The plan that the variables hold is kept where nothing better is found in time."""
+    m = hard()
+    best = SolverFactory("j3o").solve(m, lp_solver="highs", mip_solver="highs", rel_gap=1e-3)
+    found = solve(m, warm_start=True, time_limit=time_limit)
+    assert found.incumbent_objective >= best.incumbent_objective - 1e-9
+    assert found.objective_bound >= best.incumbent_objective - 1e-9
+    found = solve(m, warm_start=True, effort="alternation", time_limit=time_limit)
+    assert found.incumbent_objective >= best.incumbent_objective - 1e-9
+
+
+def test_a_warm_start_that_misses_a_row_is_not_a_plan():
+    """Values that break a row are where the search starts, and nothing more."""
+    m = hard()
+    SolverFactory("j3o").solve(
+        m, lp_solver="highs", mip_solver="highs", raise_exception_on_nonoptimal_result=False
+    )
+    for variable in m.component_data_objects(pyo.Var):
+        if not variable.fixed:
+            variable.set_value(1.0, skip_validation=True)
+    usual = solve(hard())
+    assert solve(m, warm_start=True).incumbent_objective <= usual.objective_bound + 1e-9
