@@ -38,7 +38,7 @@ LINEAR = [shape for shape in SHAPES if shape != "products"]
 
 @pytest.fixture(params=["quick look", "MILP solver first", "own search"])
 def closes_small_parts(request, monkeypatch):
-    """Small models are closed by a look, small parts by a MILP solver, or, as large ones, by our own search."""
+    """Small models are closed by a look, small parts by a MILP solver, or both by our own search."""
     if request.param == "MILP solver first":
         change_params(monkeypatch, without_look)
     elif request.param == "own search":
