@@ -217,7 +217,7 @@ class HighsMIP:
             highs.setSolution(known)
         silent = self._own.get("output_flag") is False
         monitor = Monitor(None if silent else write, limits.stop)
-        run = _Run(highs, model, monitor, self._params, progress)
+        run = _Run(highs, model, monitor, self._params, progress, limits.checks)
         with run.listening():
             found = run.solution(min(limits.time, float(self._own.get("time_limit", np.inf))))
             return None if start is not None and run.contradicts(found) else found
@@ -252,12 +252,14 @@ class _Run:
         monitor: Monitor,
         params: HighsParams,
         progress: _Progress | None = None,
+        checks: int | None = None,
     ) -> None:
         self._highs = highs
         self._model = model
         self._monitor = monitor
         self._params = params
         self._progress = progress
+        self._checks_left = np.inf if checks is None else checks
         self._interrupted = threading.Event()
         #: What ended it, once it was interrupted.
         self._ended_by = _MODEL_STATUS.kInterrupt
@@ -378,14 +380,19 @@ class _Run:
             return self._ended_by
         finally:
             self._monitor.flush()
-        return highs.getModelStatus()
+        spent = self._checks_left < 0 and highs.getModelStatus() == _MODEL_STATUS.kInterrupt
+        return _MODEL_STATUS.kSolutionLimit if spent else highs.getModelStatus()
 
     def _take_text(self, event: highspy.highs.HighsCallbackEvent) -> None:
         self._monitor.put(event.message)
 
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
-        if self._interrupted.is_set() or self._is_stuck(event):
+        if self._interrupted.is_set() or self._is_spent(event) or self._is_stuck(event):
             event.interrupt()
+
+    def _is_spent(self, event: highspy.highs.HighsCallbackEvent) -> bool:
+        self._checks_left -= event.callback_type == _MIP_INTERRUPT
+        return self._checks_left < 0
 
     def _is_stuck(self, event: highspy.highs.HighsCallbackEvent) -> bool:
         if self._progress is None or event.callback_type != _MIP_INTERRUPT:
