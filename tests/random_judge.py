@@ -25,7 +25,7 @@ from random_models import random_case
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 from small_problems import INF
-from solver_models import OWN_SEARCH_FIRST, change_params, objective_value
+from solver_models import change_params, objective_value, own_search_first
 
 from pyomo_j3o.core.problem import OBJECTIVE
 from pyomo_j3o.errors import TriviallyInfeasibleError
@@ -443,9 +443,9 @@ def _judge(case):
 
 @contextmanager
 def _own_search():
-    """Let no part count as small enough to go to a MILP solver before branch and bound on its kernel."""
+    """Let nothing count as small enough to go to a MILP solver before branch and bound on its kernel."""
     with pytest.MonkeyPatch.context() as patch:
-        change_params(patch, OWN_SEARCH_FIRST)
+        change_params(patch, own_search_first)
         yield
 
 

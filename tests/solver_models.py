@@ -49,8 +49,14 @@ def start_params(**changes):
     return change
 
 
-#: Branch and bound on the kernel gets every part before a MILP solver does.
-OWN_SEARCH_FIRST = milp_params(first=-1, first_mixed=-1)
+def without_look(params):
+    """Return parameters with which no model gets a quick look."""
+    return replace(params, look=replace(params.look, nonzeros=-1, strange_nonzeros=-1))
+
+
+def own_search_first(params):
+    """Return parameters with which branch and bound on the kernel gets every part before a MILP solver."""
+    return milp_params(first=-1, first_mixed=-1)(without_look(params))
 
 
 def two_servers(sense=pyo.maximize, form="linear"):

@@ -143,15 +143,18 @@ class PartSearch:
         self.bound = min(self.bound, tree.bound)
 
     def _is_for_proof(self, tree: Tree) -> bool:
-        """Return whether the tree left a gap that a MILP solver can close from the root's block cuts."""
+        """Return whether the tree left a gap that a MILP solver can close from the root's block cuts.
+
+        A strange part gets a MILP solver for longer at the end.
+        """
         task, params = self._task, self._task.params.milp
-        gap = self.bound - self.best.objective
+        gap, scale = self.bound - self.best.objective, abs(self.best.objective)
         return (
             task.mip_solvers is not None
             and tree.root is not None
             and self.best.feasible
             and tree.root[0].matrix.nnz <= params.proof
-            and gap > max(task.rel_gap, params.proof_gap) * abs(self.best.objective)
+            and max(task.rel_gap, params.proof_gap) * scale < gap <= params.strange * scale
             and not task.deadline.over
         )
 

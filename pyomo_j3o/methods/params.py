@@ -106,8 +106,9 @@ class LookParams:
         A model with no more is small.
     effort : int
         Nodes times nonzeros that the MIP solver gets; it gets one node in any case.
-    seconds, seconds_per_nonzero : float
-        Seconds that it gets, and more of them for each nonzero: its root alone may take long.
+    checks : int
+        Nonzeros times looks of HiGHS at its limits, about one for each LP: its root alone may take long. A
+        limit in seconds would let the answer depend on the machine.
     near : float
         Relative gap. A plan that is closer to the bound than this is where the search starts.
     flows_per_onloading : float
@@ -125,8 +126,7 @@ class LookParams:
 
     nonzeros: int = 3_000
     effort: int = 100_000
-    seconds: float = 0.1
-    seconds_per_nonzero: float = 2e-5
+    checks: int = 75_000
     near: float = 0.05
     flows_per_onloading: float = 3.0
     strange_nonzeros: int = 12_000

@@ -139,15 +139,17 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
 def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
-    effort, seconds, share = params.strange_effort, np.inf, params.strange_share
-    if not is_strange(problem, settings):
+    strange = is_strange(problem, settings)
+    effort, share = params.strange_effort, params.strange_share
+    if not strange:
         effort, share = params.effort, 1.0 - settings.params.run.reserved
-        seconds = params.seconds + params.seconds_per_nonzero * problem.n_nonzeros
+    size = max(problem.n_nonzeros, 1)
     limits = Limits(
-        min(seconds, context.deadline.share(share).left()),
+        context.deadline.share(share).left(),
         params.within * settings.rel_gap,
         params.within * settings.abs_gap,
-        max(1, effort // max(problem.n_nonzeros, 1)),
+        max(1, effort // size),
+        None if strange else max(1, params.checks // size),
         threads=1,
     )
     model = MIPModel(_with_constant(problem))

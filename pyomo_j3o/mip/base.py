@@ -72,6 +72,9 @@ class Limits:
         Gap of incumbent and bound; either is enough. None leaves the solver its own default.
     nodes
         Of the search tree; None for no limit.
+    checks
+        Times that the solver looks at its limits, about once for each LP at the root; None for no limit. A
+        limit that is the same on every machine, for HiGHS alone.
     first_incumbent
         At the first feasible point.
     stop
@@ -94,6 +97,7 @@ class Limits:
     rel_gap: float | None = None
     abs_gap: float | None = None
     nodes: int | None = None
+    checks: int | None = None
     first_incumbent: bool = False
     stop: Callable[[], bool] | None = None
     threads: int | None = None

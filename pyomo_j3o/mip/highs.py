@@ -20,7 +20,7 @@ from pyomo_j3o.lp.highs import LARGE, name_and_version, new_highs, pass_model
 from pyomo_j3o.lp.highs_options import refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Worker
-from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Watch, Write
+from pyomo_j3o.mip.base import Limits, MIPModel, MIPSolution, Start, Write
 from pyomo_j3o.mip.monitor import Monitor
 from pyomo_j3o.mip.params import HighsParams
 
@@ -217,7 +217,7 @@ class HighsMIP:
             highs.setSolution(known)
         silent = self._own.get("output_flag") is False
         monitor = Monitor(None if silent else write, limits.stop)
-        run = _Run(highs, model, monitor, self._params, progress, limits.watch)
+        run = _Run(highs, model, monitor, self._params, progress, limits)
         with run.listening():
             found = run.solution(min(limits.time, float(self._own.get("time_limit", np.inf))))
             return None if start is not None and run.contradicts(found) else found
@@ -251,15 +251,16 @@ class _Run:
         model: MIPModel,
         monitor: Monitor,
         params: HighsParams,
-        progress: _Progress | None = None,
-        watch: Watch | None = None,
+        progress: _Progress | None,
+        limits: Limits,
     ) -> None:
-        self._watch = watch
+        self._watch = limits.watch
         self._highs = highs
         self._model = model
         self._monitor = monitor
         self._params = params
         self._progress = progress
+        self._checks_left = np.inf if limits.checks is None else limits.checks
         self._interrupted = threading.Event()
         #: What ended it, once it was interrupted.
         self._ended_by = _MODEL_STATUS.kInterrupt
@@ -384,7 +385,8 @@ class _Run:
             return self._ended_by
         finally:
             self._monitor.flush()
-        return highs.getModelStatus()
+        spent = self._checks_left < 0 and highs.getModelStatus() == _MODEL_STATUS.kInterrupt
+        return _MODEL_STATUS.kSolutionLimit if spent else highs.getModelStatus()
 
     def _take_text(self, event: highspy.highs.HighsCallbackEvent) -> None:
         self._monitor.put(event.message)
@@ -397,8 +399,12 @@ class _Run:
         if self._watch is not None and event.callback_type == _MIP_INTERRUPT:
             bound = event.data_out.mip_dual_bound
             self._watch.look(self._model.sign * bound if abs(bound) < highspy.kHighsInf else np.inf)
-        if self._interrupted.is_set() or self._is_stuck(event):
+        if self._interrupted.is_set() or self._is_spent(event) or self._is_stuck(event):
             event.interrupt()
+
+    def _is_spent(self, event: highspy.highs.HighsCallbackEvent) -> bool:
+        self._checks_left -= event.callback_type == _MIP_INTERRUPT
+        return self._checks_left < 0
 
     def _is_stuck(self, event: highspy.highs.HighsCallbackEvent) -> bool:
         if self._progress is None or event.callback_type != _MIP_INTERRUPT:

@@ -161,8 +161,8 @@ def _assemble(model: BlockData, rows: Rows, columns: Columns) -> tuple[Problem, 
     constant, linear, products = figures.constant, figures.linear, figures.products
     n_owners = len(constant)
     objective = n_owners - 1
-    onloading = _matrix(linear, columns.onloading, n_owners, len(columns.variables))
-    offloading = _matrix(linear, columns.offloading, n_owners, len(columns.variables))
+    onloading = _matrix(linear, columns.onloading, n_owners, columns)
+    offloading = _matrix(linear, columns.offloading, n_owners, columns)
     entries = np.diff(onloading.indptr) + np.diff(offloading.indptr)
     entries += np.bincount(products.row, minlength=n_owners)
     keep = np.flatnonzero(entries[:objective])
@@ -171,14 +171,11 @@ def _assemble(model: BlockData, rows: Rows, columns: Columns) -> tuple[Problem, 
     # The last entry is the objective's new row number, and so OBJECTIVE.
     new_row = np.full(n_owners, OBJECTIVE, dtype=np.int64)
     new_row[keep] = np.arange(len(keep))
-    column = np.zeros(len(columns.variables), dtype=np.int64)
-    column[columns.onloading] = np.arange(len(columns.onloading))
-    column[columns.offloading] = np.arange(len(columns.offloading))
     onloading_lower, onloading_upper = columns.onloading_bounds(columns.onloading)
     offloading_lower, offloading_upper = columns.offloading_bounds(columns.offloading)
     problem = Problem(
-        onloading_objective=_dense_row(onloading, objective),
-        offloading_objective=_dense_row(offloading, objective),
+        onloading_objective=onloading[[objective]].toarray()[0],
+        offloading_objective=offloading[[objective]].toarray()[0],
         objective_constant=float(constant[objective]),
         onloading_rows=onloading[keep],
         offloading_rows=offloading[keep],
@@ -190,8 +187,8 @@ def _assemble(model: BlockData, rows: Rows, columns: Columns) -> tuple[Problem, 
         offloading_upper=offloading_upper,
         products=Products(
             new_row[products.row],
-            column[products.onloading],
-            column[products.offloading],
+            _numbered(columns.onloading, columns)[products.onloading],
+            _numbered(columns.offloading, columns)[products.offloading],
             products.coefficient,
         ),
         sense=rows.sense,
@@ -217,9 +214,7 @@ def _inverse(model: BlockData, rows: Rows, columns: Columns, entries: IntArray) 
 
 def _in_order_of_rows(columns: Columns) -> IntArray:
     """Return the columns of (x, y) in the order of their first linear term."""
-    place = np.full(len(columns.variables), -1, dtype=np.int64)
-    place[columns.onloading] = np.arange(len(columns.onloading))
-    place[columns.offloading] = len(columns.onloading) + np.arange(len(columns.offloading))
+    place = _numbered(np.concatenate([columns.onloading, columns.offloading]), columns)
     positions, first = np.unique(columns.linear, return_index=True)
     met = place[positions[np.argsort(first)]]
     return met[met >= 0]
@@ -330,11 +325,16 @@ def _merged(row: IntArray, first: IntArray, second: IntArray, coefficient: Float
     return Products(row[there], first[there], second[there], coefficient[there])
 
 
-def _matrix(linear: _Linear, positions: IntArray, n_rows: int, n_variables: int) -> sparse.csr_array:
+def _numbered(positions: IntArray, columns: Columns) -> IntArray:
+    """Return the place of each variable among `positions`, -1 for the others."""
+    place = np.full(len(columns.variables), -1, dtype=np.int64)
+    place[positions] = np.arange(len(positions))
+    return place
+
+
+def _matrix(linear: _Linear, positions: IntArray, n_rows: int, columns: Columns) -> sparse.csr_array:
     """Return the terms in the variables at `positions` as a matrix without duplicates and zeros."""
-    column = np.full(n_variables, -1, dtype=np.int64)
-    column[positions] = np.arange(len(positions))
-    column = column[linear.column]
+    column = _numbered(positions, columns)[linear.column]
     mine = column >= 0
     small = np.int32 if max(n_rows, len(column)) < 2**31 else np.int64
     coordinates = linear.row[mine].astype(small), column[mine].astype(small)
@@ -342,13 +342,6 @@ def _matrix(linear: _Linear, positions: IntArray, n_rows: int, n_variables: int)
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
-
-
-def _dense_row(matrix: sparse.csr_array, row: int) -> FloatArray:
-    dense = np.zeros(matrix.shape[1])
-    here = slice(matrix.indptr[row], matrix.indptr[row + 1])
-    dense[matrix.indices[here]] = matrix.data[here]
-    return dense
 
 
 def _bounds_without_constants(

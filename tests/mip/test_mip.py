@@ -221,6 +221,19 @@ def test_limits_of_gap_nodes_and_points(solver):
         assert found.objective <= best.bound + 1e-6
 
 
+@pytest.mark.parametrize("checks", [0, 1, 5, 40])
+def test_a_limit_of_checks_is_the_same_every_time(checks):
+    """HiGHS stops where it did before, and the bound holds: this limit is no clock, and no Ctrl-C."""
+    model = knapsack(60, 5)
+    best = HighsMIP().solve(model, Limits(rel_gap=2e-3))
+    one, again = (HighsMIP().solve(model, Limits(rel_gap=0.0, checks=checks, threads=1)) for _ in range(2))
+    assert one.status is again.status is LPStatus.STOPPED
+    assert (one.objective, one.bound, one.nodes) == (again.objective, again.bound, again.nodes)
+    assert np.array_equal(one.values, again.values)
+    assert one.bound >= best.objective - 1e-6
+    assert one.objective <= best.bound + 1e-6
+
+
 @pytest.mark.timed
 def test_the_time_limit_binds(solver):
     """Half a second is half a second, with or without an incumbent, and none at all is none."""
