@@ -149,8 +149,8 @@ class MILPParams:
     proof : int
         Nonzeros. A part with no more, in which the tree leaves a gap, goes to a MILP solver with the block
         cuts of the root.
-    proof_gap : float
-        Relative gap above which that is done.
+    proof_gap, proof_widest : float
+        Relative gaps between which that is done.
     proof_close, proof_nodes : float, int
         Relative gap and number of nodes at which that ends.
     pursued : int
@@ -173,6 +173,7 @@ class MILPParams:
     first_effort: int = 6_000_000
     proof: int = 9_000
     proof_gap: float = 3e-3
+    proof_widest: float = 0.012
     proof_close: float = 2e-3
     proof_nodes: int = 20
     pursued: int = 30_000

@@ -143,10 +143,7 @@ class PartSearch:
         self.bound = min(self.bound, tree.bound)
 
     def _is_for_proof(self, tree: Tree) -> bool:
-        """Return whether the tree left a gap that a MILP solver can close from the root's block cuts.
-
-        A strange part gets a MILP solver for longer at the end.
-        """
+        """Return whether the tree left a gap that a MILP solver can close from the root's block cuts."""
         task, params = self._task, self._task.params.milp
         gap, scale = self.bound - self.best.objective, abs(self.best.objective)
         return (
@@ -154,7 +151,7 @@ class PartSearch:
             and tree.root is not None
             and self.best.feasible
             and tree.root[0].matrix.nnz <= params.proof
-            and max(task.rel_gap, params.proof_gap) * scale < gap <= params.strange * scale
+            and max(task.rel_gap, params.proof_gap) * scale < gap <= params.proof_widest * scale
             and not task.deadline.over
         )
 
