@@ -113,10 +113,10 @@ class TreeParams:
     lookahead: int = 2
     probe: int = 40
     reliable: int = 2
-    at_gap: float = 0.0045
+    at_gap: float = 0.006
     least_effort: int = 1500
     largest_effort: int = 4000
-    power: float = 3
+    power: float = 4
     least_factor: float = 0.1
     largest_factor: float = 16.0
     hopeless: float = 0.12

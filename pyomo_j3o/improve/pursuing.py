@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -39,6 +38,10 @@ _SHAKEN, _KEPT = 0.3, 0.7
 
 #: Relative gap that a MILP solver may leave, by the margins of its bound, once it is done.
 _TOLERANCES = 1e-5
+
+#: What counts as a second: work of the kernel; looks of the MILP solver at its limits, and restarts, each
+#: times the nonzeros of the part.
+_WORK_PER_SECOND, _LOOKS_PER_SECOND, _RESTARTS_PER_SECOND = 6e3, 7.5e5, 5e5
 
 #: Every such slice goes to the step that had least time.
 _BY_TIME = 4
@@ -102,6 +105,7 @@ class Pursuit:
         self._mip: _PausedMIP | None = None
         self._slices = 0
         self._seconds = {"kernel": 0.0, "milp": 0.0, "swaps": 0.0}
+        self._size = max(tightened.model.matrix.nnz, 1)
         self._is_small = tightened.model.matrix.nnz <= task.params.milp.pursued
         self._rates = {"kernel": np.inf, "milp": np.inf, "swaps": 0.0}
         if task.mip_solvers is None:
@@ -149,20 +153,23 @@ class Pursuit:
         self._step.close()
 
     def advance(self, seconds: float) -> Iterator[Found]:
-        """Let the most promising step work for some seconds at least, and yield what it finds."""
+        """Let the most promising step work for some seconds at least, and yield what it finds.
+
+        Seconds are counted in work: the answer does not depend on the machine, or on how busy it is.
+        """
         self._slices += 1
         by_time = self._slices % _BY_TIME == 0
         name = min(self._rates, key=lambda one: (0.0 if by_time else -self._rates[one], self._seconds[one]))
         if self._is_small and "milp" in self._rates and not by_time:
             name = "milp"  # measured: there it is the sooner way to a small gap
-        begin, gap, plan, bound = time.perf_counter(), self.gap, self.best.objective, self._own_bound(name)
-        until = begin + max(seconds, self._seconds[name])
+        gap, plan, bound = self.gap, self.best.objective, self._own_bound(name)
+        before = self._seconds[name]
         work = {"kernel": self._branch, "milp": self._solve, "swaps": self._restart}[name]
         try:
-            yield from self._search.timed(name, work(until))
+            yield from self._search.timed(name, work(max(seconds, before)))
         finally:
-            spent = max(time.perf_counter() - begin, 1e-3)
-            self._seconds[name] += spent
+            spent = max(self._seconds[name] - before, 1e-3)
+            self._seconds[name] = before + spent
             self.rate = (gap - self.gap) / spent
             if name in self._rates:
                 # A bound of its own that falls will count once it is below the one that is known.
@@ -177,7 +184,7 @@ class Pursuit:
             return self._tree.bound
         return self._mip.bound if name == "milp" and self._mip is not None else np.inf
 
-    def _branch(self, until: float) -> Iterator[Routing]:
+    def _branch(self, seconds: float) -> Iterator[Routing]:
         """Search on in the tree."""
         if self._tree is None:
             params = replace(
@@ -187,16 +194,19 @@ class Pursuit:
             self._candidates = self._search.search_tree(self._tree)
         assert self._candidates is not None
         self._tree.best = self.best
+        before, kernel = self._seconds["kernel"], self._tree.kernel
+        at_begin = kernel.work
         try:
             for routing in self._candidates:
                 yield routing
-                if time.perf_counter() >= until:
+                if (kernel.work - at_begin) / _WORK_PER_SECOND >= seconds:
                     return
             del self._rates["kernel"]
         finally:
+            self._seconds["kernel"] = before + (kernel.work - at_begin) / _WORK_PER_SECOND
             self._search.bound = min(self.bound, self._tree.bound)
 
-    def _solve(self, until: float) -> Iterator[Routing]:
+    def _solve(self, seconds: float) -> Iterator[Routing]:
         """Let the MILP solver go on, or begin anew if a better plan rules out much more."""
         if self._tree is None or self._tree.root is None:
             # The tree's root comes first: its block cuts are what the solver is to have.
@@ -211,7 +221,9 @@ class Pursuit:
             self._mip = _PausedMIP(self._task, self._tree, self.best)
         n_x = self._task.structure.problem.n_onloading
         try:
-            is_over = self._mip.advance(until)
+            looks = max(1, round(seconds * _LOOKS_PER_SECOND / self._size))
+            self._seconds["milp"] += looks * self._size / _LOOKS_PER_SECOND
+            is_over = self._mip.advance(looks)
         except BackendError as error:
             logger.debug("A part is left without a MILP solver: %s", error)
             del self._rates["milp"]
@@ -224,10 +236,14 @@ class Pursuit:
         if is_over:
             del self._rates["milp"]
 
-    def _restart(self, until: float) -> Iterator[Routing]:
+    def _restart(self, seconds: float) -> Iterator[Routing]:
         """Descend from greedy placements at prices that are shaken, one after the other."""
         task, random = self._task, self._random
-        while time.perf_counter() < until and not task.deadline.over:
+        number = max(1, round(seconds * _RESTARTS_PER_SECOND / self._size))
+        self._seconds["swaps"] += number * self._size / _RESTARTS_PER_SECOND
+        for _ in range(number):
+            if task.deadline.over:
+                return
             prices = self._prices[int(random.integers(len(self._prices)))]
             shaken = prices * np.exp(_SHAKEN * random.standard_normal(len(prices)))
             lagrangian = price(task.structure, shaken)
@@ -270,10 +286,10 @@ class _PausedMIP:
         """End the search."""
         self._search.close()
 
-    def advance(self, until: float) -> bool:
-        """Let it go on; return whether it is over."""
+    def advance(self, looks: int) -> bool:
+        """Let it go on; return whether it is over; see `PausedSearch`."""
         search, constant = self._search, self._shrunk.constant
-        is_over = search.advance(until - time.perf_counter())
+        is_over = search.advance(looks)
         found = search.solution
         if found is None:
             told = MIPSolution(LPStatus.STOPPED, np.zeros(0), -np.inf, search.bound)

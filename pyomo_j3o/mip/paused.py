@@ -1,9 +1,8 @@
-"""A MIP search that can be paused: it runs for some seconds, waits, and goes on where it was."""
+"""A MIP search that can be paused: it does a piece of work, waits, and goes on where it was."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -42,7 +41,7 @@ class PausedSearch:
         self.solution: MIPSolution | None = None
         self._work = work
         self._error: BaseException | None = None
-        self._until = 0.0
+        self._left = 0
         self._may_go = threading.Event()
         self._waits = threading.Event()
         self._stopped = threading.Event()
@@ -53,9 +52,10 @@ class PausedSearch:
         return self._stopped.is_set()
 
     def look(self, bound: float) -> None:
-        """Take the bound, and hold the search up if its time is over; see `Watch`."""
+        """Take the bound, and hold the search up if its piece of work is done; see `Watch`."""
         self.bound = min(self.bound, bound)
-        while time.perf_counter() >= self._until and not self.stopped():
+        self._left -= 1
+        while self._left < 0 and not self.stopped():
             self._may_go.clear()
             self._waits.set()
             self._may_go.wait()
@@ -64,20 +64,21 @@ class PausedSearch:
         """Take a better point; see `Watch`."""
         self.point = values
 
-    def advance(self, seconds: float) -> bool:
-        """Let the search run for some seconds; return whether it is over.
+    def advance(self, looks: int) -> bool:
+        """Let the search run for a piece of work; return whether it is over.
 
         Parameters
         ----------
-        seconds
-            The search may take longer: a solver looks at its callback between two of its steps.
+        looks
+            Number of times that the solver comes by: a measure that does not depend on the machine, unlike
+            seconds.
 
         Raises
         ------
         Exception
             What the call raised.
         """
-        self._until = time.perf_counter() + seconds
+        self._left = looks
         self._waits.clear()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="j3o-paused", daemon=True)
