@@ -28,7 +28,7 @@ from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import evaluate, violations
 from pyomo_j3o.core.results import Timings
 from pyomo_j3o.core.structure import analyse
-from pyomo_j3o.improve import branching, improving
+from pyomo_j3o.improve import branching, part_search
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.improve.improving import improve
 from pyomo_j3o.improve.task import Task
@@ -166,7 +166,7 @@ def test_the_problems_reach_branching_dives_and_proposals(monkeypatch):
         return found
 
     dive = branching.dive
-    monkeypatch.setattr(improving, "Tree", CountedTree)
+    monkeypatch.setattr(part_search, "Tree", CountedTree)
     monkeypatch.setattr(branching, "dive", counted_dive)
     for seed in range(20):
         listener = Listener()

@@ -12,6 +12,7 @@ from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondi
 from pyomo.contrib.solver.common.util import NoOptimalSolutionError
 from solver_models import infeasible, new, two_servers
 
+from pyomo_j3o import library
 from pyomo_j3o.errors import BackendError, ModelError
 
 #: What keeps a solve short, silent about its ending, and in HiGHS.
@@ -121,6 +122,12 @@ CASES = [
         lambda: "j3o",
         lambda run, _: run.results.extra_info.mip_start_objective is not None,
         beside=EXACT,
+    ),
+    Case(
+        "effort",
+        lambda: "alternation",
+        lambda run, _: not run.results.extra_info.improvement,
+        model=lambda: library.taskonomy(5, 1, 1, droppable=True),
     ),
     Case("max_iterations", lambda: 1, lambda run, _: len(run.results.extra_info.trace) == 1),
     Case("seed", lambda: 4, set_in_highs("random_seed", 4)),

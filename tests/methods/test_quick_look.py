@@ -9,6 +9,7 @@ from pyomo_j3o.core.results import Ending, Outcome
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.methods import quick_look
 from pyomo_j3o.methods.params import LookParams, Params
+from pyomo_j3o.methods.settings import Settings
 from pyomo_j3o.mip import HighsMIP
 
 HIGHS = {"lp_solver": "highs", "mip_solver": "highs"}
@@ -137,5 +138,12 @@ def test_a_solver_that_fails_is_left_out(monkeypatch):
 def test_a_strange_model_is_mostly_placement(flows):
     """With few offloading variables per onloading one, and no more nonzeros than the limit."""
     problem = family_case(0, "portfolio").problem
-    assert quick_look.is_strange(problem, LookParams(flows_per_onloading=flows)) == (flows > 0)
-    assert not quick_look.is_strange(problem, LookParams(flows_per_onloading=flows, strange_nonzeros=0))
+
+    def is_strange(pursues=False, **changed):
+        look = LookParams(flows_per_onloading=flows, **changed)
+        settings = Settings(lambda trace: None, 1e-4, 0.0, 50, pursues=pursues, params=Params(look=look))
+        return quick_look.is_strange(problem, settings)
+
+    assert is_strange() == (flows > 0)
+    assert not is_strange(strange_nonzeros=0)
+    assert not is_strange(pursues=True)

@@ -12,7 +12,7 @@ from small_problems import INF, problem_of
 from pyomo_j3o import annotate
 from pyomo_j3o.certify.relaxation import improving_ray, relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.errors import BackendError
-from pyomo_j3o.improve import improving
+from pyomo_j3o.improve import part_search
 from pyomo_j3o.interface import solver, verdict
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel, LPStatus
@@ -255,7 +255,7 @@ def test_where_gurobi_s_plan_misses_a_row_highs_takes_its_place(monkeypatch):
 
 def test_what_is_infeasible_by_the_integers_is_not_searched_for_long(monkeypatch):
     """The relaxation is feasible, no plan is: a MILP solver says so before our own branch and bound."""
-    monkeypatch.setattr(improving.Tree, "search", lambda self: pytest.fail("searched"))
+    monkeypatch.setattr(part_search.Tree, "search", lambda self: pytest.fail("searched"))
     m = pyo.ConcreteModel()
     m.x = pyo.Var(range(6), domain=pyo.Binary)
     m.y = pyo.Var(range(6), bounds=(0, 3.0))
