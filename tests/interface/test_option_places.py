@@ -128,6 +128,7 @@ CASES = [
         lambda: "alternation",
         lambda run, _: not run.results.extra_info.improvement,
         model=lambda: library.taskonomy(5, 1, 1, droppable=True),
+        beside={"improve": None, "bound": None},
     ),
     Case("max_iterations", lambda: 1, lambda run, _: len(run.results.extra_info.trace) == 1),
     Case("seed", lambda: 4, set_in_highs("random_seed", 4)),
