@@ -7,6 +7,9 @@ import numpy as np
 from pyomo_j3o.core.results import Record, Step, relative_gap
 from pyomo_j3o.methods.settings import Context, Settings
 
+#: Seconds after which a line is logged without news.
+_SILENCE = 5.0
+
 
 class Progress:
     """The bound, the trace, and the steps after the loop.
@@ -32,6 +35,8 @@ class Progress:
         self.bound = np.inf
         self.trace: list[Record] = []
         self.steps: list[Step] = []
+        #: Incumbent and bound of the last line of the log, and its time.
+        self._told: tuple[tuple[float, float], float] = ((np.nan, np.nan), 0.0)
         self._sense = sense
         self._settings = settings
         self._context = context
@@ -74,8 +79,12 @@ class Progress:
             self._settings.callback(record)
 
     def tell_improvement(self, step: str, incumbent: float) -> None:
-        """Log where a step after the loop stands."""
+        """Log where a step after the loop stands, if that is news, or the last line is some seconds old."""
         elapsed = self._context.timings.elapsed()
+        known, since = self._told
+        if known == (incumbent, self.bound) and elapsed - since < _SILENCE:
+            return
+        self._told = (incumbent, self.bound), elapsed
         self._context.log.improvement(step, self._sense * incumbent, self._sense * self.bound, elapsed)
 
     def amend(self, incumbent: float) -> None:
