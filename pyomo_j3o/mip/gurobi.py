@@ -221,17 +221,23 @@ def _run(grb: Any, limits: Limits, write: Write | None) -> LPStatus | None:
     code = gurobipy.GRB
     monitor = Monitor(write, limits.stop)
 
-    def take_text(_: Any, where: int) -> None:
-        if where == code.Callback.MESSAGE:
+    def listen(_: Any, where: int) -> None:
+        if where == code.Callback.MESSAGE and monitor.listens:
             monitor.put(grb.cbGet(code.Callback.MSG_STRING))
+        elif where == code.Callback.MIP and limits.watch is not None:
+            bound = grb.cbGet(code.Callback.MIP_OBJBND)
+            limits.watch.look(-grb.ModelSense * bound if abs(bound) < code.INFINITY else np.inf)
+        elif where == code.Callback.MIPSOL and limits.watch is not None:
+            limits.watch.take(np.array(grb.cbGetSolution(grb.getVars()), dtype=float))
 
     grb.setParam("TimeLimit", min(max(limits.time, 0.0), code.INFINITY))
     if monitor.listens:
         grb.setParam("LogToConsole", 0)
         grb.setParam("OutputFlag", 1)
+    listens = monitor.listens or limits.watch is not None
     worker = Worker()
     try:
-        worker.run(lambda: grb.optimize(take_text if monitor.listens else None), grb.terminate, monitor)
+        worker.run(lambda: grb.optimize(listen if listens else None), grb.terminate, monitor)
     except KeyboardInterrupt:
         return LPStatus.INTERRUPTED
     except OutOfTime:

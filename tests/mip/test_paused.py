@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from pyomo_j3o.lp import gurobi
 from pyomo_j3o.lp.base import LinearModel, LPStatus
-from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, PausedSearch, solve_checked
+from pyomo_j3o.mip import GurobiMIP, HighsMIP, Limits, MIPModel, PausedSearch, solve_checked
 
 
 def knapsacks(seed=3, n=60, m=12):
@@ -25,12 +26,12 @@ def knapsacks(seed=3, n=60, m=12):
     )
 
 
-def paused(model, nodes=2000):
+def paused(model, nodes=2000, solver=HighsMIP):
     """Return a paused search of a model."""
 
     def work(search):
         limits = Limits(nodes=nodes, stop=search.stopped, threads=1, rel_gap=0.0, watch=search)
-        return solve_checked(HighsMIP(), model, limits)
+        return solve_checked(solver(), model, limits)
 
     return PausedSearch(work)
 
@@ -51,6 +52,25 @@ def test_slices_end_where_one_run_does():
     assert search.solution.nodes == alone.nodes
     assert bounds == sorted(bounds, reverse=True)
     assert all(bound >= alone.objective - 1e-6 for bound in bounds)
+
+
+def test_gurobi_is_paused_as_well():
+    """Its callback tells bounds and points, and holds it up."""
+    pytest.importorskip("gurobipy")
+    if gurobi.unavailable(100, 100):
+        pytest.skip("no licence of Gurobi")
+    model = knapsacks()
+    alone = solve_checked(GurobiMIP(), model, Limits(rel_gap=0.0, threads=1))
+    search, slices = paused(model, None, GurobiMIP), 0
+    try:
+        while not search.advance(2):
+            slices += 1
+            assert search.bound >= alone.objective - 1e-6
+    finally:
+        search.close()
+    assert slices > 0
+    assert search.solution.objective == pytest.approx(alone.objective)
+    assert len(search.point) == model.linear.n_columns
 
 
 def test_nothing_is_done_between_slices():
