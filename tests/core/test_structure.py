@@ -175,8 +175,9 @@ def test_a_column_with_a_closed_gate_is_closed(problem):
             column = structure.opener_column[mine][0]
             if link < len(structure.link_rows):
                 row = structure.link_rows[link]
-                sides = problem.row_lower[row], problem.row_upper[row]
-                if 0.0 in sides and len(problem.onloading_rows[[row]].data) == mine.sum():
+                # The side that holds the column down; the other one may be anything.
+                side = problem.row_upper[row] if structure.link_scale[link] > 0 else problem.row_lower[row]
+                if side == 0.0 and len(problem.onloading_rows[[row]].data) == mine.sum():
                     assert x[structure.opener_x[mine]].any() or upper[column] <= 0
 
 
