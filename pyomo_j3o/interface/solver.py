@@ -42,7 +42,6 @@ from pyomo_j3o.interface.options import (
 from pyomo_j3o.interface.verdict import Ended, Solved
 from pyomo_j3o.interface.warm_start import no_worse, placement_held, plan_held
 from pyomo_j3o.lp import Backend, choose_backend, gurobi
-from pyomo_j3o.lp.gurobi import restore_ctrl_c
 from pyomo_j3o.methods import baj3o, exact, j3o
 from pyomo_j3o.methods.instance import Instance
 from pyomo_j3o.methods.own_rows import OwnRows
@@ -184,7 +183,7 @@ class J3O(SolverBase):
         """Compile, choose the solvers, and run the method on arrays."""
         limit = math.inf if config.time_limit is None else config.time_limit
         deadline = Deadline(limit - timings.elapsed())
-        restore_ctrl_c()  # whoever has used Gurobi before
+        gurobi.restore_ctrl_c()  # whoever has used Gurobi before
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
             compiled = _compile(model, config, deadline, self.params.own_rows)
