@@ -278,10 +278,11 @@ class Tree:
         yield self._candidate(point, node.lower, node.upper)
         if self._pricer is not None and node.bound > self._cutoff():
             self._price(self._pricer, node)
+        if node.variable < 0:
+            self.root = self.kernel.model, node.point
+        if self._pricer is not None and node.point is not point:
             point = node.point
             yield self._candidate(point, node.lower, node.upper)
-        if node.variable < 0:
-            self.root = self.kernel.model, point
         if node.bound <= self._cutoff():
             node.point = None
             self._push(node)

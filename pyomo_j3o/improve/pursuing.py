@@ -208,11 +208,14 @@ class Pursuit:
 
     def _solve(self, seconds: float) -> Iterator[Routing]:
         """Let the MILP solver go on, or begin anew if a better plan rules out much more."""
-        if self._tree is None or self._tree.root is None:
+        while "kernel" in self._rates and (self._tree is None or self._tree.root is None):
             # The tree's root comes first: its block cuts are what the solver is to have.
             yield from self._branch(0.0)
+            if self._task.deadline.over:
+                return
         assert self._tree is not None
         if self._tree.root is None:
+            del self._rates["milp"]  # a root that was not solved has nothing to hand over
             return
         if self._mip is not None and self.best.objective - self._mip.known > 0.5 * self._mip.gap:
             self._mip.close()
