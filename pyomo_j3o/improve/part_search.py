@@ -306,14 +306,8 @@ class PartSearch:
             start = Start(np.concatenate([best.x, best.y]).astype(float), near_optimal)
         limits = replace(limits, time=deadline.left(), stop=lambda: deadline.over, threads=1)
 
-        def use(solver: MIPSolver) -> MIPSolution:
-            return solve_checked(solver, MIPModel(tightened.model), limits, start)
-
-        assert task.mip_solvers is not None
-        try:
-            found = first_able(task.mip_solvers(), use)
-        except BackendError as error:
-            logger.debug("A part is left without a MILP solver: %s", error)
+        found = self._solved(MIPModel(tightened.model), start, limits)
+        if found is None:
             return
         self._asked = True
         if found.found:

@@ -296,10 +296,7 @@ class _PausedMIP:
         found = search.solution
         if found is None:
             told = MIPSolution(LPStatus.STOPPED, np.zeros(0), -np.inf, search.bound)
-            tolerance = self._solver.dual_tolerance(False)
-            bound = (
-                believable(self._model, told, self._start, tolerance) if np.isfinite(search.bound) else np.inf
-            )
+            bound = believable(self._model, told, self._start, self._solver.dual_tolerance(False))
             values = search.point
         else:
             bound, values = found.bound, found.values

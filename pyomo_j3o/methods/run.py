@@ -295,12 +295,7 @@ class Run:
             ending = Ending.INTERRUPTED
         except OutOfTime:
             ending = Ending.TIME
-        if driver.closed and ending is not Ending.INTERRUPTED:
-            ending = Ending.GAP
-        context.log.flush()
-        driver.prove()
-        self._take_over(driver)
-        return ending
+        return self._take_over(driver, ending)
 
     def pursue(self, ending: Ending) -> Ending:
         """Search on until the gap that was asked for is closed, or the time is over."""
@@ -339,12 +334,7 @@ class Run:
             ending = Ending.TIME
         if context.deadline.over:
             ending = Ending.TIME
-        if driver.closed and ending is not Ending.INTERRUPTED:
-            ending = Ending.GAP
-        context.log.flush()
-        driver.prove()
-        self._take_over(driver)
-        return ending
+        return self._take_over(driver, ending)
 
     def _search_part(
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
@@ -360,8 +350,12 @@ class Run:
         )
         yield from self.parts.search(k, begin, deadline)
 
-    def _take_over(self, driver: PartsDriver) -> None:
-        """Keep the plan that the search of the parts has found, even if time is over by now."""
+    def _take_over(self, driver: PartsDriver, ending: Ending) -> Ending:
+        """Keep the plan and the bound that the search of the parts has found; return how it ended."""
+        if driver.closed and ending is not Ending.INTERRUPTED:
+            ending = Ending.GAP
+        self.context.log.flush()
+        driver.prove()
         if driver.changed:
             if self.context.deadline.left() > GRACE:
                 self.keep(self.step(driver.x, self.context.deadline.left()))
@@ -370,6 +364,7 @@ class Run:
             if self.step.best is not None:
                 self.keep(self.step.best)
         self._amend_trace()
+        return ending
 
     def _close_idle(self, best: Routing) -> Routing:
         """Return the plan without what costs and serves nobody, and note what that gains."""
