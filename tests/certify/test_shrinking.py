@@ -8,9 +8,11 @@ from block_problems import clients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_problems import tighten
-from small_problems import brute_force, linear_problems
+from scipy import sparse
+from small_problems import INF, brute_force, linear_problems
 
 from pyomo_j3o.certify.shrinking import shrink
+from pyomo_j3o.lp import LinearModel
 from pyomo_j3o.mip import Limits, MIPModel, solve_checked
 from pyomo_j3o.mip.highs import HighsMIP
 
@@ -18,6 +20,19 @@ from pyomo_j3o.mip.highs import HighsMIP
 def optimum_of(model):
     """Return the optimum of a model by HiGHS; -inf if it is infeasible."""
     return solve_checked(HighsMIP(), MIPModel(model), Limits(rel_gap=0.0)).objective
+
+
+def either_of(first, second, integer):
+    """Return a model of two columns between 0 and 1 that share one unit, with these objectives."""
+    return LinearModel(
+        np.array([first, second]),
+        sparse.csr_array([[1.0, 1.0]]),
+        np.array([-INF]),
+        np.array([1.0]),
+        np.zeros(2),
+        np.ones(2),
+        np.array([integer, integer]),
+    )
 
 
 def check(problem, below):
@@ -68,3 +83,27 @@ def test_rows_that_are_not_kept_are_left_out():
     model = replace(tightened.model)
     none = np.zeros(model.n_rows, dtype=bool)
     assert shrink(model, np.zeros(model.n_columns), 1.0, none).model.n_rows == 0
+
+
+@pytest.mark.parametrize(("gap", "stays"), [(1.5, True), (1.01, True), (0.99, False)])
+def test_a_column_stays_as_long_as_its_cost_is_within_the_gap(gap, stays):
+    """The second of two binaries costs 1 more than the first: it goes once the gap is smaller."""
+    ones = np.ones(2)
+    binary = np.array([True, True])
+    model = LinearModel(
+        np.array([10.0, 9.0]),
+        sparse.csr_array([[1.0, 1.0]]),
+        -INF * ones[:1],
+        ones[:1],
+        0 * ones,
+        ones,
+        binary,
+    )
+    shrunk = shrink(model, np.array([0.0, -1.0]), gap)
+    assert (1 in shrunk.free) is stays
+
+
+def test_a_flow_keeps_what_the_gap_pays_for():
+    """A continuous column at a cost of 2 per unit keeps half a unit of a gap of 1."""
+    shrunk = shrink(either_of(10.0, 8.0, integer=False), np.array([0.0, -2.0]), 1.0)
+    assert shrunk.model.upper.tolist() == [1.0, pytest.approx(0.5)]

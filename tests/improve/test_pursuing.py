@@ -1,17 +1,30 @@
 """A part is searched on until its gap is closed: the bound is one at every moment, and no step is lost."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from block_problems import clients
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_problems import tighten
-from small_problems import best_routing, brute_force, highs_first, linear_problems, placements
+from random_problems import by_placement, tighten
+from small_problems import (
+    best_routing,
+    brute_force,
+    highs_first,
+    linear_problems,
+    placements,
+    tight_knapsacks,
+)
 
+from pyomo_j3o.alternate.offloading import OffloadingStep
+from pyomo_j3o.certify.kernel import Point
 from pyomo_j3o.core.deadline import NEVER, Deadline
-from pyomo_j3o.improve.pursuing import Pursuit
+from pyomo_j3o.improve.branching import Tree
+from pyomo_j3o.improve.pursuing import Pursuit, _PausedMIP
 from pyomo_j3o.improve.task import Task
-from pyomo_j3o.lp import HighsBackend
+from pyomo_j3o.lp import HighsBackend, LPStatus
 
 
 def pursuit_of(problem, rel_gap=1e-6, mip_solvers=highs_first, deadline=NEVER):
@@ -89,5 +102,45 @@ def test_a_deadline_that_is_over_leaves_what_is_known():
             pass
         assert pursuit.bound <= bound
         assert pursuit.best.objective >= best.objective
+    finally:
+        pursuit.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_paused_solver_proves_no_more_than_there_is(seed):
+    """From a poor plan, its bound is one after every slice, and meets the optimum in the end."""
+    problem = tight_knapsacks(seed, n_x=10, n_y=6)
+    problem = replace(problem, objective_constant=0.0)
+    structure, tightened = tighten(problem)
+    model, duals = tightened.model, tightened.solution.row_duals
+    costs = model.objective - model.matrix.T @ duals
+    point = Point(LPStatus.OPTIMAL, tightened.bound, tightened.solution.values, duals, costs, None)
+    step = OffloadingStep(structure, HighsBackend())
+    poor = step(np.zeros(problem.n_onloading, dtype=bool))
+    step.close()
+    assert poor.feasible
+    optimum = by_placement(problem)[1].max()
+    assert poor.objective < optimum - 1e-3
+    task = Task(structure, HighsBackend(), 0.0, NEVER, highs_first)
+    search, is_over = _PausedMIP(task, SimpleNamespace(root=(model, point)), poor), False
+    try:
+        while not is_over:
+            is_over = search.advance(1)
+            assert search.bound >= optimum - 1e-6 * max(1.0, abs(optimum))
+    finally:
+        search.close()
+    assert search.bound == pytest.approx(optimum, rel=1e-5)
+
+
+def test_a_root_that_is_not_solved_leaves_nothing_to_do(monkeypatch):
+    """Where the tree ends without a root, the pursuit ends too: no step waits for it forever."""
+    problem, _ = clients(np.random.default_rng(12), 4, 3, 2)
+    pursuit, _ = pursuit_of(problem)
+    monkeypatch.setattr(Tree, "search", lambda self: iter(()))
+    try:
+        for _ in range(4):
+            for _ in pursuit.advance(0.0):
+                pass
+        assert pursuit.is_over
     finally:
         pursuit.close()
