@@ -376,6 +376,14 @@ class Links:
     scale: FloatArray
     opening: FloatArray
 
+    def close(self, upper: FloatArray, row_upper: FloatArray) -> None:
+        """Lower the bounds `upper`, (n,) in place, of y behind an x that can only be 0.
+
+        `row_upper` are the sides, (m,), of all rows.
+        """
+        shut = upper[self.x] <= 0.0
+        np.minimum.at(upper, self.y[shut], row_upper[self.row[shut]] / self.scale[shut])
+
     @staticmethod
     def of(model: LinearModel, n_onloading: int) -> Links:
         """Find the links of a model over (x, y)."""

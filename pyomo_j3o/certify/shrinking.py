@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.certify.kernel import Links
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.lp.base import LinearModel
 
@@ -54,7 +55,7 @@ def shrink(model: LinearModel, reduced: FloatArray, gap: float, rows: BoolArray 
     Parameters
     ----------
     model
-        With `integer` set.
+        With `integer` set; its integer columns come first.
     reduced
         (n,) reduced costs of the relaxation's optimum, at the duals that prove its bound.
     gap
@@ -102,11 +103,5 @@ def _within_gap(model: LinearModel, reduced: FloatArray, gap: float) -> tuple[Fl
     assert integer is not None
     upper[integer] = np.floor(upper[integer] + 1e-9)
     lower[integer] = np.ceil(lower[integer] - 1e-9)
-    matrix = sparse.csr_array(model.matrix)
-    two = np.flatnonzero((np.diff(matrix.indptr) == 2) & (model.row_upper == 0.0))
-    first = matrix.indptr[two]
-    for x, y in ((first, first + 1), (first + 1, first)):
-        column_x, column_y = matrix.indices[x], matrix.indices[y]
-        shut = integer[column_x] & (upper[column_x] <= 0.0) & (matrix.data[x] < 0) & (matrix.data[y] > 0)
-        upper[column_y[shut]] = np.minimum(upper[column_y[shut]], 0.0)
+    Links.of(model, int(integer.sum())).close(upper, model.row_upper)
     return np.minimum(lower, upper), upper

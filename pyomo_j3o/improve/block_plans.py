@@ -60,9 +60,7 @@ def block_placements(
     gap = point.bound - plan.objective
     if not point.solved or gap <= 0.0:
         return []
-    links = kernel.links
-    shut = links.y[high[links.x] <= 0.0]
-    high[shut] = np.minimum(high[shut], 0.0)
+    kernel.links.close(high, model.row_upper)
     known = np.concatenate([plan.x.astype(float), plan.y])
     priced = pricer.price(kernel.model, point.values, point.duals, known, gap, deadline, (low, high))
     found = []
