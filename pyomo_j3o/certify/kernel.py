@@ -88,7 +88,7 @@ class Kernel:
         self.iterations, self.work = 0, 0.0
         self._backend = backend
         self._rows = sparse.csr_array(self.model.matrix)
-        self._sizes = abs(self._rows)
+        self._transpose()
         self.links = Links.of(self.model, n_onloading)
         self._reach = reach(self.model)
         self._columns = np.zeros(0, dtype=np.int64)
@@ -124,7 +124,7 @@ class Kernel:
         nothing = np.full(len(upper), -np.inf)
         first = self.model.n_rows
         self._rows = sparse.csr_array(sparse.vstack([self._rows, rows], format="csr"))
-        self._sizes = abs(self._rows)
+        self._transpose()
         self.model = replace(
             self.model,
             matrix=self._rows,
@@ -138,6 +138,11 @@ class Kernel:
             self._whole = None
         assert self._program is not None
         self._program.add_rows(sparse.csr_array(rows[:, self._columns]), nothing, upper)
+
+    def _transpose(self) -> None:
+        """Keep the transposed matrix and its sizes, which every solve needs."""
+        self._columns_by_rows = self._rows.T
+        self._sizes = abs(self._rows).T
 
     def probe(
         self,
@@ -250,7 +255,7 @@ class Kernel:
     ) -> tuple[FloatArray, BoolArray]:
         """Give absent links the duals that suit the bound best; return reduced costs, and what raises it."""
         links, inside = self.links, self._inside
-        costs = objective - self._rows.T @ duals
+        costs = objective - self._columns_by_rows @ duals
         worth = costs * self._reach
         absent = np.flatnonzero(~self._row_inside[links.row] & (costs[links.y] > 0))
         # One link per y carries its worth over to the x.

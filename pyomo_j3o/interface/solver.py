@@ -361,11 +361,6 @@ def _settings(
     """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
     limit = math.inf if config.time_limit is None else config.time_limit
     abs_gap = config.abs_gap or 0.0
-    pursues = (
-        config.effort == "full" and config.improve and config.bound == "cuts" and mip_solvers is not None
-    )
-    if pursues:
-        params = replace(params, search=params.search.before_pursuit())
     if isinstance(config.effort, float):
         params = replace(params, search=params.search.scaled(config.effort))
     return Settings(

@@ -50,7 +50,7 @@ def bound_at(
     costs: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    sizes: sparse.csr_array | None = None,
+    sizes: sparse.csc_array | None = None,
 ) -> float:
     """Return what usable `duals`, with the reduced `costs` that they leave, prove within column bounds.
 
@@ -71,7 +71,7 @@ def bound_at(
     lower, upper
         (n,) each, in place of the bounds of `model`; where they have no end, its bounds for proofs count.
     sizes
-        ``abs(model.matrix)``, if it is at hand.
+        ``abs(model.matrix).T``, if it is at hand.
 
     Returns
     -------
@@ -79,11 +79,11 @@ def bound_at(
         +inf if nothing is proven.
     """
     lower, upper = model.ends(lower, upper)
-    sizes = abs(model.matrix) if sizes is None else sizes
+    sizes = abs(model.matrix).T if sizes is None else sizes
     used = np.flatnonzero(duals)
     paid = duals[used] * np.where(duals > 0, model.row_upper, model.row_lower)[used]
     # Each reduced cost is a sum of at most m + 1 terms, and each of its terms a product.
-    error = UNIT * (len(used) + 4.0) * (sizes.T @ np.abs(duals) + np.abs(model.objective))
+    error = UNIT * (len(used) + 4.0) * (sizes @ np.abs(duals) + np.abs(model.objective))
     with np.errstate(invalid="ignore"):
         worth = np.maximum(costs * lower + error * np.abs(lower), costs * upper + error * np.abs(upper))
     open_below, open_above = np.isinf(lower), np.isinf(upper)

@@ -59,8 +59,18 @@ _PROOF_ONLY = {
     "mip_allow_restart": False,
 }
 
-#: For a MIP of some hundred columns.
-_PLAIN = {**_PROOF_ONLY, "presolve": "off", "mip_heuristic_run_feasibility_jump": False}
+#: For a MIP of some hundred columns. What is learnt there of branching, or of symmetry, pays on larger ones.
+_PLAIN = {
+    **_PROOF_ONLY,
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_root_presolve_only": True,
+    "mip_pscost_minreliable": 0,
+    "mip_detect_symmetry": False,
+}
+
+#: Nonzeros. A plain MIP with no more is over before anybody could interrupt it: asking whether somebody did
+#: takes a sixth of its time.
+_AT_ONCE = 2_000
 
 #: Tolerances of integrality and of rows, and of duals in presolve.
 _TIGHT = {
@@ -255,6 +265,7 @@ class _Run:
         limits: Limits,
     ) -> None:
         self._watch = limits.watch
+        self._at_once = limits.plain and model.linear.matrix.nnz <= _AT_ONCE and limits.checks is None
         self._highs = highs
         self._model = model
         self._monitor = monitor
@@ -279,7 +290,7 @@ class _Run:
     def listening(self) -> Iterator[None]:
         """Subscribe to HiGHS's callbacks, and free everything at the end."""
         highs, linear = self._highs, self._model.linear
-        asks = [highs.cbMipInterrupt]
+        asks = [] if self._at_once else [highs.cbMipInterrupt]
         if linear.n_columns + linear.n_rows > LARGE:
             asks.append(highs.cbSimplexInterrupt)
         try:
