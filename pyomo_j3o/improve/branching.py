@@ -127,6 +127,8 @@ class Tree:
         #: The relaxation at the root with its block cuts, and the optimum; None before it is solved.
         self.root: tuple[LinearModel, Point] | None = None
         self._next_price = 0
+        #: The shared x at which the blocks have said what they would place.
+        self._asked: set[bytes] = set()
         self._params, self._deadline, self._rel_gap = limits.params, limits.deadline, limits.rel_gap
         self._next_dive = self._params.dive_after
         self._n_x = structure.problem.n_onloading
@@ -333,9 +335,16 @@ class Tree:
         return bool(np.any((x > INTEGRAL) & (x < 1.0 - INTEGRAL)))
 
     def block_placements(self) -> list[BlockPlacement]:
-        """Return what the blocks would place at the shared x of the best plan; see `block_placements`."""
+        """Return what the blocks would place at the shared x of the best plan; nothing if that is known.
+
+        See `block_placements`.
+        """
         if self._pricer is None or not self.best.feasible or self._deadline.over:
             return []
+        shared = self.best.x[self._pricer.blocks.shared].tobytes()
+        if shared in self._asked:
+            return []
+        self._asked.add(shared)
         slack = self._params.slack * self._gap
         found = block_placements(self.kernel, self._pricer, self.best, slack, self._deadline)
         self.kernel.work += self._params.per_mip * len(found)

@@ -109,16 +109,16 @@ class TreeParams:
     widest_gap: float = 0.02
     kernel: float = 0.01
     slack: float = 0.05
-    candidates: int = 3
-    lookahead: int = 2
+    candidates: int = 2
+    lookahead: int = 1
     probe: int = 40
     reliable: int = 2
-    at_gap: float = 0.006
+    at_gap: float = 0.003
     least_effort: int = 1500
     largest_effort: int = 4000
-    power: float = 4
+    power: float = 2
     least_factor: float = 0.1
-    largest_factor: float = 16.0
+    largest_factor: float = 8.0
     hopeless: float = 0.12
     narrowed: float = 0.9
     dive_after: int = 2
@@ -129,7 +129,7 @@ class TreeParams:
     per_mip: float = 30.0
     least_cut: float = 1e-3
     worth_pricing: float = 0.1
-    lp: KernelParams = field(default_factory=KernelParams)
+    lp: KernelParams = field(default_factory=lambda: KernelParams(growth=200, growth_of_size=0.3))
     dive: DiveParams = field(default_factory=DiveParams)
 
 

@@ -126,15 +126,11 @@ class PartSearch:
 
     def search_tree(self, tree: Tree) -> Iterator[Routing]:
         """Make plans of what a tree finds, to its end; the best one is yielded at every node."""
-        asked: Routing | None = None
         for candidate in tree.search():
             yield from self._from_candidate(candidate)
             tree.best = self.best
-            if self.best is not asked:
-                # Another plan: the blocks may know better at its shared x.
-                asked = self.best
-                yield from self._from_blocks(tree.block_placements())
-                tree.best = self.best
+            yield from self._from_blocks(tree.block_placements())
+            tree.best = self.best
             yield self.best
         self.bound = min(self.bound, tree.bound)
 
