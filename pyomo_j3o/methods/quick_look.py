@@ -10,6 +10,7 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.relaxation import whole_model
+from pyomo_j3o.core.demand_groups import demand_groups
 from pyomo_j3o.core.problem import Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Step
 from pyomo_j3o.errors import BackendError
@@ -76,15 +77,27 @@ def is_for_look(problem: Problem, settings: Settings) -> bool:
 
 
 def is_strange(problem: Problem, settings: Settings) -> bool:
-    """Return whether a model is mostly placement, and not too large for a MIP solver.
+    """Return whether a model is not too large for a MIP solver, and its structure promises little.
 
-    Where a gap is pursued, the MIP solver gets it later, with all that is known by then.
+    That is one that is mostly placement; where a gap is pursued, also one whose flows serve no demand.
     """
     params = settings.params.look
-    if settings.pursues:
+    if problem.n_nonzeros > params.strange_nonzeros:
         return False
     few_flows = problem.n_offloading <= params.flows_per_onloading * problem.n_onloading
-    return few_flows and problem.n_nonzeros <= params.strange_nonzeros
+    return few_flows or (settings.pursues and _share_that_serves(problem) < params.least_serving)
+
+
+def _share_that_serves(problem: Problem) -> float:
+    """Return the share of the offloading variables that are in demand groups."""
+    rows = np.flatnonzero(np.diff(problem.onloading_rows.indptr) == 0)
+    group = demand_groups(problem, rows)[0]
+    return float(np.mean(group >= 0)) if len(group) else 0.0
+
+
+def _is_thorough(problem: Problem, settings: Settings) -> bool:
+    """Return whether the look is a search of its own: so it is where a gap is pursued."""
+    return settings.pursues or is_strange(problem, settings)
 
 
 def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
@@ -124,7 +137,7 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
     if not interrupted and not progress.is_closed(routing.objective):
         params = settings.params.look
         near = progress.gap(routing.objective) <= params.near
-        thorough = found.status is not LPStatus.TIME_LIMIT and is_strange(problem, settings)
+        thorough = found.status is not LPStatus.TIME_LIMIT and _is_thorough(problem, settings)
         return Look(routing, near, found.bound, thorough=thorough)
     progress.add(Step("milp", np.inf, 0.0, context.timings.elapsed() - begin))
     routing = drop_idle(problem, routing, context.deadline.with_grace())
@@ -139,9 +152,9 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
 def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
-    strange = is_strange(problem, settings)
+    thorough = _is_thorough(problem, settings)
     effort, share = params.strange_effort, params.strange_share
-    if not strange:
+    if not thorough:
         effort, share = params.effort, 1.0 - settings.params.run.reserved
     size = max(problem.n_nonzeros, 1)
     limits = Limits(
@@ -149,7 +162,7 @@ def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
         params.within * settings.rel_gap,
         params.within * settings.abs_gap,
         max(1, effort // size),
-        None if strange else max(1, params.checks // size),
+        None if thorough else max(1, params.checks // size),
         threads=1,
     )
     model = MIPModel(_with_constant(problem))
