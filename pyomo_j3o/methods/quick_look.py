@@ -164,6 +164,7 @@ def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
         max(1, effort // size),
         None if thorough else max(1, params.checks // size),
         threads=1,
+        lean=thorough,
     )
     model = MIPModel(_with_constant(problem))
 
