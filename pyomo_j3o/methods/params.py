@@ -121,8 +121,10 @@ class LookParams:
         A strange model with no more goes to the MIP solver, however large it is otherwise.
     strange_effort : int
         Nodes times nonzeros that the MIP solver gets there.
+    pursued_effort : int
+        Nodes times nonzeros that the MIP solver gets in small and strange models where a gap is pursued.
     strange_share : float
-        Fraction of a time limit that it may take there.
+        Fraction of a time limit that it may take in either.
     within : float
         Fraction of the gap asked for at which it ends: its bound counts with a margin for rounding.
     """
@@ -135,6 +137,7 @@ class LookParams:
     least_serving: float = 0.5
     strange_nonzeros: int = 12_000
     strange_effort: int = 6_000_000
+    pursued_effort: int = 60_000_000
     strange_share: float = 0.8
     within: float = 0.9
 

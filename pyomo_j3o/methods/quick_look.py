@@ -16,6 +16,7 @@ from pyomo_j3o.core.results import Ending, Outcome, Record, Step
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.methods.mip_parts import allowance
 from pyomo_j3o.methods.own_rows import routing_model
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
@@ -134,7 +135,10 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
         return Look(bound=found.bound, outcome=stopped)
     progress = Progress(problem.sense, settings, context)
     progress.prove(found.bound)
-    if not interrupted and not progress.is_closed(routing.objective):
+    # A gap that the solver has closed but for its tolerances is as good as closed.
+    all_but_tolerances = found.bound - routing.objective <= allowance(routing.objective)
+    proven = found.status is LPStatus.OPTIMAL and all_but_tolerances
+    if not (interrupted or proven or progress.is_closed(routing.objective)):
         params = settings.params.look
         near = progress.gap(routing.objective) <= params.near
         thorough = found.status is not LPStatus.TIME_LIMIT and _is_thorough(problem, settings)
@@ -153,9 +157,10 @@ def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
     thorough = _is_thorough(problem, settings)
-    effort, share = params.strange_effort, params.strange_share
-    if not thorough:
-        effort, share = params.effort, 1.0 - settings.params.run.reserved
+    effort, share = params.effort, 1.0 - settings.params.run.reserved
+    if thorough:
+        effort = params.pursued_effort if settings.pursues else params.strange_effort
+        share = params.strange_share
     size = max(problem.n_nonzeros, 1)
     limits = Limits(
         context.deadline.share(share).left(),
