@@ -113,7 +113,7 @@ def line(row: dict[str, Any]) -> str:
     for who in ("j3o", "highs"):
         mark = "" if is_closed(row, who) else ">"
         gap = gap_of(row, who)
-        cells += [f"{mark}{row[f'{who}_seconds']:.2f}", f"{100 * gap:.2f} %" if gap < math.inf else "none"]
+        cells += [f"{mark}{row[f'{who}_seconds']:.2f}", f"{100 * gap:z.2f} %" if gap < math.inf else "none"]
     return f"| {' | '.join(cells)} | {ratio(row):.2f} |"
 
 
@@ -161,7 +161,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             "",
             summary(rows),
             "",
-            f"Limit {' or '.join(f'{limit:g}' for limit in limits)} s. j3o {pyomo_j3o.__version__}, HiGHS "
+            f"Limit {' or '.join(f'{limit:g}' for limit in limits)} s of wall time. j3o {pyomo_j3o.__version__}, HiGHS "
             f"{highspy.Highs().version()}, Pyomo {pyomo_version}, Python {platform.python_version()}, "
             f"{platform.machine()}; seconds of the processor, one thread.",
             "",
