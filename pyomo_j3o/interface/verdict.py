@@ -189,7 +189,8 @@ def results_of(ended: Ended, config: Any) -> Results:
     results.objective_bound = sense * bound + 0.0
     closed = gap <= config.rel_gap or bound - value <= (config.abs_gap or 0.0)
     # The proof of a MIP solver is worth its tolerances, and no more.
-    allowed = rounding if ended.proof is None else allowance
+    by_mip_solver = ended.proof is not None or outcome.ending is Ending.GAP
+    allowed = allowance if by_mip_solver else rounding
     closed = closed or bound - value <= ended.unit * allowed(value / ended.unit)
     results.solution_status = SolutionStatus.optimal if closed else SolutionStatus.feasible
     results.extra_info.relative_gap = gap

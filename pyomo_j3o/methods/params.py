@@ -114,12 +114,17 @@ class LookParams:
     flows_per_onloading : float
         Offloading variables per onloading one. A model with no more is strange: the placement is most of it,
         and J3O prices placements by what they route.
+    least_serving : float
+        Where a gap is pursued, a model is strange, too, if a smaller share of its offloading variables are in
+        demand groups.
     strange_nonzeros : int
         A strange model with no more goes to the MIP solver, however large it is otherwise.
     strange_effort : int
         Nodes times nonzeros that the MIP solver gets there.
+    pursued_effort : int
+        Nodes times nonzeros that the MIP solver gets in small and strange models where a gap is pursued.
     strange_share : float
-        Fraction of a time limit that it may take there.
+        Fraction of a time limit that it may take in either.
     within : float
         Fraction of the gap asked for at which it ends: its bound counts with a margin for rounding.
     """
@@ -129,8 +134,10 @@ class LookParams:
     checks: int = 75_000
     near: float = 0.05
     flows_per_onloading: float = 3.0
+    least_serving: float = 0.5
     strange_nonzeros: int = 12_000
     strange_effort: int = 6_000_000
+    pursued_effort: int = 60_000_000
     strange_share: float = 0.8
     within: float = 0.9
 

@@ -10,11 +10,13 @@ from scipy import sparse
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.relaxation import whole_model
+from pyomo_j3o.core.demand_groups import demand_groups
 from pyomo_j3o.core.problem import Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Step
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.lp import LinearModel, LPStatus
+from pyomo_j3o.methods.mip_parts import allowance
 from pyomo_j3o.methods.own_rows import routing_model
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
@@ -76,15 +78,27 @@ def is_for_look(problem: Problem, settings: Settings) -> bool:
 
 
 def is_strange(problem: Problem, settings: Settings) -> bool:
-    """Return whether a model is mostly placement, and not too large for a MIP solver.
+    """Return whether a model is not too large for a MIP solver, and its structure promises little.
 
-    Where a gap is pursued, the MIP solver gets it later, with all that is known by then.
+    That is one that is mostly placement; where a gap is pursued, also one whose flows serve no demand.
     """
     params = settings.params.look
-    if settings.pursues:
+    if problem.n_nonzeros > params.strange_nonzeros:
         return False
     few_flows = problem.n_offloading <= params.flows_per_onloading * problem.n_onloading
-    return few_flows and problem.n_nonzeros <= params.strange_nonzeros
+    return few_flows or (settings.pursues and _share_that_serves(problem) < params.least_serving)
+
+
+def _share_that_serves(problem: Problem) -> float:
+    """Return the share of the offloading variables that are in demand groups."""
+    rows = np.flatnonzero(np.diff(problem.onloading_rows.indptr) == 0)
+    group = demand_groups(problem, rows)[0]
+    return float(np.mean(group >= 0)) if len(group) else 0.0
+
+
+def _is_thorough(problem: Problem, settings: Settings) -> bool:
+    """Return whether the look is a search of its own: so it is where a gap is pursued."""
+    return settings.pursues or is_strange(problem, settings)
 
 
 def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
@@ -121,10 +135,13 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
         return Look(bound=found.bound, outcome=stopped)
     progress = Progress(problem.sense, settings, context)
     progress.prove(found.bound)
-    if not interrupted and not progress.is_closed(routing.objective):
+    # A gap that the solver has closed but for its tolerances is as good as closed.
+    all_but_tolerances = found.bound - routing.objective <= allowance(routing.objective)
+    proven = found.status is LPStatus.OPTIMAL and all_but_tolerances
+    if not (interrupted or proven or progress.is_closed(routing.objective)):
         params = settings.params.look
         near = progress.gap(routing.objective) <= params.near
-        thorough = found.status is not LPStatus.TIME_LIMIT and is_strange(problem, settings)
+        thorough = found.status is not LPStatus.TIME_LIMIT and _is_thorough(problem, settings)
         return Look(routing, near, found.bound, thorough=thorough)
     progress.add(Step("milp", np.inf, 0.0, context.timings.elapsed() - begin))
     routing = drop_idle(problem, routing, context.deadline.with_grace())
@@ -139,18 +156,20 @@ def take_look(problem: Problem, settings: Settings, context: Context) -> Look:
 def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
     """Let a MIP solver look at the model for a few nodes."""
     params = settings.params.look
-    strange = is_strange(problem, settings)
-    effort, share = params.strange_effort, params.strange_share
-    if not strange:
-        effort, share = params.effort, 1.0 - settings.params.run.reserved
+    thorough = _is_thorough(problem, settings)
+    effort, share = params.effort, 1.0 - settings.params.run.reserved
+    if thorough:
+        effort = params.pursued_effort if settings.pursues else params.strange_effort
+        share = params.strange_share
     size = max(problem.n_nonzeros, 1)
     limits = Limits(
         context.deadline.share(share).left(),
         params.within * settings.rel_gap,
         params.within * settings.abs_gap,
         max(1, effort // size),
-        None if strange else max(1, params.checks // size),
+        None if thorough else max(1, params.checks // size),
         threads=1,
+        lean=thorough,
     )
     model = MIPModel(_with_constant(problem))
 

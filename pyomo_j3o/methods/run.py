@@ -26,6 +26,7 @@ from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.improve.pursuing import Pursuit
 from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.mip_parts import allowance
 from pyomo_j3o.methods.part_work import Start
 from pyomo_j3o.methods.parts import Parts
 from pyomo_j3o.methods.parts_driver import PartsDriver
@@ -334,7 +335,10 @@ class Run:
             ending = Ending.TIME
         if context.deadline.over:
             ending = Ending.TIME
-        return self._take_over(driver, ending)
+        ending = self._take_over(driver, ending)
+        left = self.progress.bound - self.known.objective
+        all_but_tolerances = left <= allowance(self.known.objective)
+        return Ending.GAP if ending is Ending.TOLERANCES and all_but_tolerances else ending
 
     def _search_part(
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline

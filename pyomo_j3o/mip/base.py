@@ -86,8 +86,11 @@ class Limits:
         as 0 opens what a huge M holds, or in which gains are small beside other costs. SCIP has no other
         tolerance of rows that it keeps.
     plain
-        Without presolve and without a search for plans by heuristics: the quickest way to the bound of a
-        MIP of some hundred columns. A solver may do without it.
+        Without a search for plans by heuristics: the quickest way to the bound of a MIP of some hundred
+        columns. A solver may do without it.
+    lean
+        Without the heuristics that solve MIPs of their own in the tree: in small models they often cost more
+        than they find. A solver may give them back, and do without this.
     watch
         Is told where the search is, from the solver's own thread, and may hold it up. A solver may do
         without it.
@@ -103,6 +106,7 @@ class Limits:
     threads: int | None = None
     tight: bool = False
     plain: bool = False
+    lean: bool = False
     watch: Watch | None = None
 
     def as_options(self, rel_gap: str, abs_gap: str, nodes: str, solutions: str) -> dict[str, Any]:

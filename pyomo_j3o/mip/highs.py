@@ -59,6 +59,14 @@ _PROOF_ONLY = {
     "mip_allow_restart": False,
 }
 
+#: Without a start, HiGHS keeps what finds a plan at its root. In small models of many kinds, what is left out
+#: takes a quarter to a half of the time to a small gap.
+_LEAN = {
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+    "mip_allow_restart": False,
+}
+
 #: For a MIP of some hundred columns. What is learnt there of branching, or of symmetry, pays on larger ones.
 _PLAIN = {
     **_PROOF_ONLY,
@@ -176,14 +184,15 @@ class HighsMIP:
             limits.as_options("mip_rel_gap", "mip_abs_gap", "mip_max_nodes", "mip_max_improving_sols")
         )
         begin, before = time.perf_counter(), None
-        if start is not None and start.near_optimal:
-            before, stuck = self._proof(model, limits, {**options, **_PROOF_ONLY, **self._own}, start, write)
+        sparing = _PROOF_ONLY if start is not None and start.near_optimal else _LEAN if limits.lean else None
+        if sparing is not None:
+            before, stuck = self._proof(model, limits, {**options, **sparing, **self._own}, start, write)
             if before is not None and not stuck:
                 return before
             if before is not None:
                 if write is not None:
                     write("The proof is stuck: once more, with HiGHS's own search for plans")
-                if before.objective > model.objective_at(start.values):
+                if before.found and (start is None or before.objective > model.objective_at(start.values)):
                     start = Start(before.values)
                 limits = replace(limits, time=limits.time - (time.perf_counter() - begin))
         found = self._attempt(model, limits, {**options, **self._own}, start, write)
@@ -202,9 +211,14 @@ class HighsMIP:
         )
 
     def _proof(
-        self, model: MIPModel, limits: Limits, options: SolverOptions, start: Start, write: Write | None
+        self,
+        model: MIPModel,
+        limits: Limits,
+        options: SolverOptions,
+        start: Start | None,
+        write: Write | None,
     ) -> tuple[MIPSolution | None, bool]:
-        """Solve without HiGHS's own search for plans; return also whether that was given up."""
+        """Solve without most of HiGHS's own search for plans; return also whether that was given up."""
         progress = _Progress(self._params)
         found = self._attempt(model, limits, options, start, write, progress)
         return found, progress.stuck and found is not None and found.status is LPStatus.INTERRUPTED

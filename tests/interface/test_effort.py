@@ -1,7 +1,9 @@
 """How long a solve searches on: alternation alone, as usual, until the gap is closed, or a multiple."""
 
 import time
+from dataclasses import replace
 
+import exact_models
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -59,6 +61,43 @@ def test_the_options_of_the_solver_ask_for_a_gap_too(usual):
     solver.config.rel_gap = 1e-3
     assert gap(solver.solve(hard(), **QUIET)) <= 1e-3
     assert gap(solve(hard(), effort="default", rel_gap=1e-3)) == pytest.approx(gap(usual))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: exact_models.unit_commitment(4, 8, 951),
+        lambda: exact_models.lot_sizing(3, 6, 951),
+        lambda: exact_models.assignment_with_overflow(4, 12, 951),
+        lambda: library.fixed_charge_network(10, 951),
+        lambda: library.facility_location(16, 50, 951),
+    ],
+    ids=["commitment", "lots", "assignment", "network", "parts"],
+)
+def test_no_gap_at_all_is_optimal_as_it_is_for_highs(build):
+    """With rel_gap=0 a plan is optimal if only tolerances are left; it is as good as that of HiGHS."""
+    found = solve(build(), rel_gap=0.0)
+    assert found.solution_status.name == "optimal"
+    assert found.extra_info.message.startswith("Optimal")
+    best = SolverFactory("highs").solve(build(), rel_gap=0.0, threads=1, load_solutions=False)
+    assert best.solution_status.name == "optimal"
+    assert found.incumbent_objective == pytest.approx(best.incumbent_objective, rel=2e-6)
+    assert found.objective_bound == pytest.approx(best.incumbent_objective, rel=2e-6)
+
+
+def test_a_gap_beyond_tolerances_is_never_optimal(monkeypatch):
+    """What a MIP solver leaves between its plan and its bound is not called optimal by its word alone."""
+    solve_mip = HighsMIP.solve
+
+    def loose(self, model, *rest):
+        found = solve_mip(self, model, *rest)
+        return replace(found, bound=found.bound + 1e-4 * abs(found.bound))
+
+    monkeypatch.setattr(HighsMIP, "solve", loose)
+    m = exact_models.lot_sizing(3, 6, 951)
+    found = solve(m, rel_gap=0.0, time_limit=5)
+    closed = gap(found) <= 2e-6
+    assert (found.solution_status.name == "optimal") == closed
 
 
 def test_the_time_limit_ends_the_pursuit():

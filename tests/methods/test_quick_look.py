@@ -1,16 +1,19 @@
 """The quick look: a small model that it closes is solved, and what it leaves open loses nothing by it."""
 
+import exact_models
 import numpy as np
 import pytest
 from random_families import family_case
 from solver_models import new, two_servers
 
+from pyomo_j3o import library
 from pyomo_j3o.core.results import Ending, Outcome
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.methods import quick_look
 from pyomo_j3o.methods.params import LookParams, Params
 from pyomo_j3o.methods.settings import Settings
 from pyomo_j3o.mip import HighsMIP
+from pyomo_j3o.modeling.compiler import compile_model
 
 HIGHS = {"lp_solver": "highs", "mip_solver": "highs"}
 
@@ -146,4 +149,37 @@ def test_a_strange_model_is_mostly_placement(flows):
 
     assert is_strange() == (flows > 0)
     assert not is_strange(strange_nonzeros=0)
-    assert not is_strange(pursues=True)
+
+
+def test_a_model_whose_flows_serve_no_demand_is_strange_where_a_gap_is_pursued():
+    """Balances of flows are no demand; the customers of a location model are one."""
+
+    def is_strange(model, **changed):
+        look = LookParams(**changed)
+        settings = Settings(lambda trace: None, 1e-4, 0.0, 50, pursues=True, params=Params(look=look))
+        return quick_look.is_strange(compile_model(model)[0], settings)
+
+    flows = exact_models.multicommodity(8, 5, 0)
+    assert is_strange(flows)
+    assert not is_strange(flows, least_serving=0.0)
+    assert not is_strange(flows, strange_nonzeros=0)
+    assert not is_strange(library.facility_location(8, 20, 0))
+
+
+@pytest.mark.parametrize("pursues", [False, True])
+def test_a_pursued_look_is_a_search_of_its_own(monkeypatch, pursues):
+    """Without a goal, a small model with a structure gets a few nodes; with one, as many as it takes."""
+    given, solve = [], quick_look.solve_checked
+
+    def keep(solver, model, limits, *rest):
+        given.append(limits)
+        return solve(solver, model, limits, *rest)
+
+    monkeypatch.setattr(quick_look, "solve_checked", keep)
+    solved(library.facility_location(6, 15, 3), **({"rel_gap": 1e-3} if pursues else {}))
+    (limits,) = given
+    assert limits.lean is pursues
+    assert (limits.checks is None) is pursues
+    nonzeros = compile_model(library.facility_location(6, 15, 3))[0].n_nonzeros
+    params = LookParams()
+    assert limits.nodes == (params.pursued_effort if pursues else params.effort) // nonzeros

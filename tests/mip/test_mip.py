@@ -534,6 +534,29 @@ def test_highs_gets_its_search_back_where_the_proof_is_stuck(monkeypatch, maximi
     assert best.objective <= found.bound + 1e-6
 
 
+def test_a_lean_search_gets_all_heuristics_back_where_it_is_stuck(monkeypatch):
+    """First HiGHS does without some; once stuck, it runs as it does by default, from the plan it has."""
+    model = knapsack(60, 5)
+    best = HighsMIP().solve(model, Limits(rel_gap=2e-2))
+    runs, new = [], highs.new_highs
+
+    def keep(options):
+        runs.append({name for name in highs._LEAN if name in options})
+        return new(options)
+
+    monkeypatch.setattr(highs, "new_highs", keep)
+    moves = HighsMIP(params=HighsParams(stuck_after=10**6))
+    stuck = HighsMIP(params=HighsParams(stuck=-1.0, stuck_after=1, stuck_factor=1))
+    for solver, expected in ((moves, [set(highs._LEAN)]), (stuck, [set(highs._LEAN), set()])):
+        del runs[:]
+        found = solver.solve(model, Limits(rel_gap=2e-2, lean=True))
+        assert runs == expected
+        assert found.status is LPStatus.OPTIMAL
+        assert found.objective >= best.objective * (1 - 2e-2)
+        assert found.objective <= best.bound + 1e-6
+        assert best.objective <= found.bound + 1e-6
+
+
 def test_a_limit_that_is_short_for_the_size_leaves_out_what_has_no_clock(monkeypatch):
     """HiGHS's presolve and feasibility jump are off then; the optimum is the same, and an own option wins."""
     model = knapsack(15)
