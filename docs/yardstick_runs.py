@@ -3,26 +3,26 @@
 `make_yardsticks.py` starts each in a process of its own.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
+import multiprocessing
 import time
 
-#: Deadlines and log of j3o read this clock, some of them from the import on.
-time.perf_counter = time.process_time
+if multiprocessing.parent_process() is not None:
+    # Deadlines and log of j3o read this clock, some of them from the import on.
+    time.perf_counter = time.process_time
 
 import io
 import logging
 import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import highspy
+import make_shapes_table as shapes
 import numpy as np
 from pyomo.contrib.solver.common.factory import SolverFactory
 from scipy import sparse
@@ -37,11 +37,6 @@ from pyomo_j3o.mip.highs import HighsMIP
 from pyomo_j3o.mip.paused import PausedSearch
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.presolve.decomposing import split
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-import make_shapes_table as shapes
 
 #: The gap that every solver is asked for.
 GOAL = 1e-3
