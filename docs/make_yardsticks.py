@@ -42,6 +42,8 @@ KEPT = HERE / "yardsticks.jsonl"
 DECADES = -math.log10(GOAL)
 #: Relative: by so much a bound may miss a plan.
 TOLERANCE = 1e-6
+#: Of the curve that runs close to another one.
+DASHED = (0, (3.5, 1.2))
 #: What j3o is held against.
 OTHERS = [name for name in SOLVERS if not name.startswith("j3o")]
 
@@ -158,8 +160,10 @@ def table(lines: Sequence[tuple[str, str | None, dict[str, float]]], first: str,
     for name in OTHERS:
         lost = [f"{model} ({ratio:.2f})" for ratio, model in sorted(ratios[name], reverse=True) if ratio > 1]
         if ratios[name]:
-            slower = ", ".join(lost) or "none"
-            text.append(f"- j3o needs more than {name} on {len(lost)} of {len(ratios[name])}: {slower}.")
+            where = f": {', '.join(lost)}" if lost else ""
+            text.append(
+                f"- j3o's figure is above that of {name} on {len(lost)} of {len(ratios[name])}{where}."
+            )
     return text
 
 
@@ -221,6 +225,7 @@ def draw_curve(ax: Any, row: dict[str, Any], colour: str, limit: float) -> None:
     ours = row["solver"] == "j3o"
     after = ([], []) if closed else ([limit], [gaps[-1]])
     line = {"color": colour, "lw": 2.0 if ours else 1.2, "zorder": 3 if ours else 2}
+    line["ls"] = DASHED if row["solver"] == "HiGHS on parts" else "-"
     ax.step([*times, *after[0]], [*gaps, *after[1]], where="post", **line)
     if closed:
         ax.plot(times[-1], gaps[-1], "o", color=colour, ms=5, clip_on=False, zorder=4)
@@ -265,7 +270,10 @@ def draw(results: dict[str, Rows], limit: float) -> None:
             below[-1].tick_params(labelbottom=True)
     figure.supxlabel("processor time since the call of solve, s (logarithmic)", fontsize=9)
     figure.supylabel("certified gap (logarithmic)", fontsize=9)
-    lines = [plt.Line2D([], [], color=colours[name], lw=2) for name in names]
+    lines = [
+        plt.Line2D([], [], color=colours[name], lw=2, ls=DASHED if name == "HiGHS on parts" else "-")
+        for name in names
+    ]
     lines += [
         plt.Line2D([], [], marker="o", color=GREY, ls=""),
         plt.Line2D([], [], marker="D", mfc="white", mec=colours["j3o"], ls=""),

@@ -71,4 +71,4 @@ def test_no_time_counts_as_more_than_the_limit():
     text = "\n".join(make_yardsticks.table(lines, "", 10.0))
     assert "| model | 5.00 | \\>10 | – | **2.00** | – |" in text
     assert "| *j3o over it, geometric mean* |  | 0.50 | – | 2.50 | – |" in text
-    assert "- j3o needs more than SCIP on 1 of 1: model (2.50)." in text
+    assert "- j3o's figure is above that of SCIP on 1 of 1: model (2.50)." in text
