@@ -309,24 +309,29 @@ def by_scip(model: Any, curve: Curve) -> None:
     import pyscipopt
 
     kinds = pyscipopt.SCIP_EVENTTYPE
+    running: list[bool] = []
 
     class Watch(pyscipopt.Eventhdlr):
         def eventinit(self) -> None:
-            for kind in (kinds.BESTSOLFOUND, kinds.LPSOLVED, kinds.NODESOLVED):
+            for kind in (kinds.BESTSOLFOUND, kinds.DUALBOUNDIMPROVED, kinds.FIRSTLPSOLVED):
                 self.model.catchEvent(kind, self)
 
         def eventexit(self) -> None:
-            for kind in (kinds.BESTSOLFOUND, kinds.LPSOLVED, kinds.NODESOLVED):
+            for kind in (kinds.BESTSOLFOUND, kinds.DUALBOUNDIMPROVED, kinds.FIRSTLPSOLVED):
                 self.model.dropEvent(kind, self)
 
         def eventexec(self, event: Any) -> None:
-            curve.note(self.model.getPrimalbound(), self.model.getDualbound())
+            if running:
+                curve.note(self.model.getPrimalbound(), self.model.getDualbound())
 
     class Watched(pyscipopt.Model):
         def optimize(self) -> None:
             self.includeEventhdlr(Watch(), "watch", "notes plan and bound")
             self.setParam("limits/time", max(curve.limit - curve.seconds, 0.0))
+            running.append(True)
             super().optimize()
+            # While its memory is freed, SCIP tells of bounds that it has not proven.
+            running.clear()
 
     original, pyscipopt.Model = pyscipopt.Model, Watched
     try:
