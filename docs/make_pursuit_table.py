@@ -161,9 +161,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             "",
             summary(rows),
             "",
-            f"Limit {' or '.join(f'{limit:g}' for limit in limits)} s of wall time. j3o {pyomo_j3o.__version__}, HiGHS "
-            f"{highspy.Highs().version()}, Pyomo {pyomo_version}, Python {platform.python_version()}, "
-            f"{platform.machine()}; seconds of the processor, one thread.",
+            f"Limit {' or '.join(f'{limit:g}' for limit in limits)} s of wall time. j3o "
+            f"{pyomo_j3o.__version__}, HiGHS {highspy.Highs().version()}, Pyomo {pyomo_version}, "
+            f"Python {platform.python_version()}, {platform.machine()}; seconds of "
+            "the processor, one thread.",
             "",
         ]
     )

@@ -79,7 +79,7 @@ def test_no_gap_at_all_is_optimal_as_it_is_for_highs(build):
     found = solve(build(), rel_gap=0.0)
     assert found.solution_status.name == "optimal"
     assert found.extra_info.message.startswith("Optimal")
-    best = SolverFactory("highs").solve(build(), rel_gap=0.0, threads=1, load_solutions=False)
+    best = SolverFactory("highs").solve(build(), rel_gap=0.0, load_solutions=False)
     assert best.solution_status.name == "optimal"
     assert found.incumbent_objective == pytest.approx(best.incumbent_objective, rel=2e-6)
     assert found.objective_bound == pytest.approx(best.incumbent_objective, rel=2e-6)

@@ -546,7 +546,7 @@ def test_a_lean_search_gets_all_heuristics_back_where_it_is_stuck(monkeypatch):
 
     monkeypatch.setattr(highs, "new_highs", keep)
     moves = HighsMIP(params=HighsParams(stuck_after=10**6))
-    stuck = HighsMIP(params=HighsParams(stuck=-1.0, stuck_after=1, stuck_factor=1))
+    stuck = HighsMIP(params=HighsParams(stuck=-1.0, stuck_after=0, stuck_factor=0))
     for solver, expected in ((moves, [set(highs._LEAN)]), (stuck, [set(highs._LEAN), set()])):
         del runs[:]
         found = solver.solve(model, Limits(rel_gap=2e-2, lean=True))
