@@ -190,8 +190,8 @@ class BlockPricer:
             return None
         if found.status is LPStatus.INTERRUPTED:
             raise KeyboardInterrupt
-        if not np.isfinite(found.bound) and found.status is not LPStatus.INFEASIBLE:
-            return None
+        if not np.isfinite(found.bound):
+            return None  # infeasible it is not: what is known says otherwise
         # Whatever the reduced costs rule out is no better than what is known.
         bound = max(found.bound * unit + shrunk.constant, at_known)
         bound += len(columns) * UNIT * (abs(bound) + float(np.abs(block.objective) @ np.abs(known)))

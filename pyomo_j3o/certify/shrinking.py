@@ -57,7 +57,8 @@ def shrink(model: LinearModel, reduced: FloatArray, gap: float, rows: BoolArray 
     model
         With `integer` set; its integer columns come first.
     reduced
-        (n,) reduced costs of the relaxation's optimum, at the duals that prove its bound.
+        (n,) reduced costs of the relaxation's optimum, at the duals that prove its bound within the bounds of
+        `model`: those of a narrower box say nothing here.
     gap
         Of that bound to the known point. Whatever costs more is ruled out.
     rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,8 @@ class Tree:
         self.best = best
         self._pricer = pricer
         self.nodes = 0
-        #: The relaxation at the root with its block cuts, and the optimum; None before it is solved.
+        #: The relaxation at the root with its block cuts, within the box that its optimum and its reduced
+        #: costs are of, and this optimum; None before it is solved.
         self.root: tuple[LinearModel, Point] | None = None
         self._next_price = 0
         #: The shared x at which the blocks have said what they would place.
@@ -281,7 +282,7 @@ class Tree:
         if self._pricer is not None and node.bound > self._cutoff():
             self._price(self._pricer, node)
         if node.variable < 0:
-            self.root = self.kernel.model, node.point
+            self.root = self._within(node), node.point
         if self._pricer is not None and node.point is not point:
             point = node.point
             yield self._candidate(point, node.lower, node.upper)
@@ -293,6 +294,13 @@ class Tree:
         if fix_by_reduced_cost(node.lower, node.upper, point.costs[: self._n_x], point.bound, settled):
             self._given_up = max(self._given_up, settled)
         return True
+
+    def _within(self, node: _Node) -> LinearModel:
+        """Return the relaxation within the box of a node."""
+        model = self.kernel.model
+        lower, upper = model.lower.copy(), model.upper.copy()
+        lower[: self._n_x], upper[: self._n_x] = node.lower, node.upper
+        return replace(model, lower=lower, upper=upper)
 
     def _price(self, pricer: BlockPricer, node: _Node) -> None:
         """Add the block cuts at a node's prices, and solve it once more.

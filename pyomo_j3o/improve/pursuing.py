@@ -278,8 +278,13 @@ class _PausedMIP:
         self.bound = np.inf
         self.values: FloatArray = np.zeros(0)
         self._task = task
+        values = np.concatenate([plan.x.astype(float), plan.y])
         self._shrunk: Shrunk = shrink(relaxation, point.costs, self.gap)
-        known = self._shrunk.reduce(np.concatenate([plan.x.astype(float), plan.y]))
+        known = self._shrunk.reduce(values)
+        if known is None:
+            # No reduced cost rules the plan out but by rounding: then none is to be trusted.
+            self._shrunk = shrink(relaxation, np.zeros(len(values)), np.inf)
+            known = self._shrunk.reduce(values)
         self._start = None if known is None else Start(known, True)
         self._model = MIPModel(self._shrunk.model)
         self._solver: MIPSolver = next(iter(task.mip_solvers()))
@@ -300,7 +305,7 @@ class _PausedMIP:
             values = search.point
         else:
             bound, values = found.bound, found.values
-            if found.status is LPStatus.INFEASIBLE and self._start is not None:
+            if found.status is LPStatus.INFEASIBLE:
                 bound = np.inf  # the plan says otherwise
         # What was ruled out is no better than the plan that was known.
         self.bound = min(self.bound, max(bound + constant, self.known))

@@ -168,6 +168,12 @@ class J3O(SolverBase):
                 config.max_iterations = self.config.max_iterations  # a copy forgets what was set
             if not self._asked_for("effort", given) and self._asked_for_gap(given):
                 config.effort = "full"
+            if (
+                config.effort == "full"
+                and config.abs_gap is not None
+                and not self._asked_for("rel_gap", given)
+            ):
+                config.rel_gap = 0.0  # the usual one would end the search before the gap that was asked for
         return config
 
     def _asked_for(self, name: str, given: Mapping[str, Any]) -> bool:

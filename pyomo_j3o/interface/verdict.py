@@ -170,11 +170,18 @@ def _require_paid(solved: Solved, x: BoolArray, y: FloatArray) -> None:
         )
 
 
+def _condition(outcome: Outcome) -> TerminationCondition:
+    """Return Pyomo's word for how a solve ended; a search that ended without a plan has not converged."""
+    condition = _CONDITIONS[outcome.ending]
+    converged = condition is TerminationCondition.convergenceCriteriaSatisfied
+    return TerminationCondition.unknown if converged and outcome.plan is None else condition
+
+
 def results_of(ended: Ended, config: Any) -> Results:
     """Turn the outcome into Pyomo's results, in the user's own sense."""
     results = Results()
     outcome, sense = ended.outcome, ended.sense
-    results.termination_condition = _CONDITIONS[outcome.ending]
+    results.termination_condition = _condition(outcome)
     if outcome.ending is not Ending.INFEASIBLE:
         results.objective_bound = sense * outcome.bound
     results.extra_info.relative_gap = math.inf
@@ -240,6 +247,8 @@ def explanation(ended: Ended, config: Any, model: BlockData) -> str:
             "No plan was found within a limit set in solver_options, nor proven that there is none; "
             "raise that limit."
         )
+    if outcome.ending.phase is Phase.LOOP and config.effort == "alternation":
+        return "The alternation found no plan, which proves nothing; leave out effort='alternation'."
     limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
     return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
 
@@ -271,12 +280,16 @@ def _to_go_on(ended: Ended, config: Any) -> str:
     outcome = ended.outcome
     if outcome.ending is Ending.TIME and config.time_limit is not None:
         return " To search on, raise time_limit."
+    if outcome.ending is Ending.INTERRUPTED:
+        return " To go on from this plan, solve again with warm_start=True."
     if outcome.ending.phase is not Phase.LOOP or ended.proof is not None:
         return ""
     if config.effort == "alternation":
         return " To search on, leave out effort='alternation'."
     if not config.improve or config.bound != "cuts":
         return " To search on, leave improve and bound at their defaults."
+    if isinstance(config.effort, float):
+        return " To search on, set effort='full'."
     return "" if config.effort == "full" else " To search on, set effort='full', or the rel_gap you need."
 
 

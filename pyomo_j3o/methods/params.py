@@ -80,7 +80,7 @@ class RunParams:
     share_of_j3o : float
         Fraction of a time limit that J3O's search gets where it is one of its own within BAJ3O's.
     slice : float
-        Seconds of the first slice of each part where a gap is pursued.
+        Of the first slice of each part where a gap is pursued, in seconds as the work of a step counts.
     processes : int
         Parts of a problem with at least as many nonzeros are worked on side by side by processes, not by
         threads. Starting a process takes half a second.

@@ -58,7 +58,7 @@ def vetted(
     if plan is not None and own.accepts(plan.x, plan.y):
         return _best_of_few(outcome, own, settings, context)
     assert linear is not None
-    if plan is None and deadline.over:
+    if plan is None and (deadline.over or not settings.branches):
         return outcome
     with context.timings.phase("offload"):
         routed = Routed()
@@ -66,9 +66,8 @@ def vetted(
             routed = own.route_or_open(plan.x, plan.y * own.scaling.column, deadline.with_grace())
         closed = routed.plan is not None and settings.closed(routed.plan.objective, bound)
         if not closed and not deadline.over and ending is not Ending.INTERRUPTED:
-            context.log.line(
-                "What passes for a plan misses a row as written; once more, placement by placement"
-            )
+            why = "No plan was found" if plan is None else "What passes for a plan misses a row as written"
+            context.log.line(f"{why}; once more, placement by placement")
             found = own.search(linear, routed, settings.rel_gap, deadline)
             bound = min(bound, found.bound)
             routed = found if found.plan is not None else routed

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from block_problems import clients
 from hypothesis import given, settings
@@ -18,13 +19,16 @@ from small_problems import (
     tight_knapsacks,
 )
 
+import pyomo_j3o
 from pyomo_j3o.alternate.offloading import OffloadingStep
 from pyomo_j3o.certify.kernel import Point
 from pyomo_j3o.core.deadline import NEVER, Deadline
-from pyomo_j3o.improve.branching import Tree
+from pyomo_j3o.improve.branching import Tree, TreeLimits
+from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.pursuing import Pursuit, _PausedMIP
 from pyomo_j3o.improve.task import Task
 from pyomo_j3o.lp import HighsBackend, LPStatus
+from pyomo_j3o.modeling.compiler import compile_model
 
 
 def pursuit_of(problem, rel_gap=1e-6, mip_solvers=highs_first, deadline=NEVER):
@@ -130,6 +134,60 @@ def test_the_paused_solver_proves_no_more_than_there_is(seed):
     finally:
         search.close()
     assert search.bound == pytest.approx(optimum, rel=1e-5)
+
+
+def location_with_a_must(seed, n_sites=8, n_customers=6):
+    """Return a location problem whose first site a row over the sites demands, though it is the dearest."""
+    rng = np.random.default_rng(seed)
+    m = pyo.ConcreteModel()
+    m.open = pyo.Var(range(n_sites), domain=pyo.Binary)
+    m.serve = pyo.Var(range(n_sites), range(n_customers), bounds=(0, 1))
+    cost = rng.integers(1, 200, (n_sites, n_customers))
+    cost[0] = 200
+    rent = np.concatenate([[20_000], rng.integers(60, 120, n_sites - 1)])
+    m.demand = pyo.Constraint(range(n_customers), rule=lambda m, j: sum(m.serve[:, j]) == 1)
+    m.link = pyo.Constraint(
+        range(n_sites), range(n_customers), rule=lambda m, i, j: m.serve[i, j] <= m.open[i]
+    )
+    others = sum(m.open[i] for i in range(1, n_sites))
+    m.must = pyo.Constraint(expr=2 * n_sites * m.open[0] + others >= 2 * n_sites)
+    m.rent = pyo.Objective(
+        expr=sum(int(rent[i]) * m.open[i] for i in range(n_sites))
+        + sum(int(cost[i, j]) * m.serve[i, j] for i in range(n_sites) for j in range(n_customers))
+    )
+    pyomo_j3o.annotate(m, onloading=[m.open], offloading=[m.serve])
+    return replace(compile_model(m)[0], objective_constant=0.0)
+
+
+# Seeds whose relaxation is fractional: the root of others is not branched on.
+@pytest.mark.parametrize("seed", [1, 2, 10])
+def test_what_rows_settle_at_the_root_is_not_ruled_out(seed):
+    """A root whose box propagation has narrowed rules out no plan, and proves no more than there is."""
+    problem = location_with_a_must(seed)
+    structure, tightened = tighten(problem)
+    # The box of the relaxation is the whole one: what the row settles, propagation finds at the root.
+    model = replace(tightened.model, lower=np.zeros(tightened.model.n_columns))
+    values = by_placement(problem)[1]
+    optimum = values.max()
+    step = OffloadingStep(structure, HighsBackend())
+    poor = step(np.ones(problem.n_onloading, dtype=bool))
+    step.close()
+    assert poor.feasible
+    assert poor.objective < optimum - 1.0
+    limits = TreeLimits(NEVER, 0.0, TreeParams())
+    tree = Tree(structure, HighsBackend(), replace(tightened, model=model), poor, limits)
+    candidates = tree.search()
+    while tree.root is None:
+        next(candidates)
+    task = Task(structure, HighsBackend(), 0.0, NEVER, highs_first)
+    search = _PausedMIP(task, tree, poor)
+    try:
+        while not search.advance(1):
+            assert search.bound >= optimum - 1e-6 * abs(optimum)
+        assert search.bound == pytest.approx(optimum, rel=1e-5)
+    finally:
+        search.close()
+        tree.close()
 
 
 def test_a_root_that_is_not_solved_leaves_nothing_to_do(monkeypatch):
