@@ -146,6 +146,13 @@ class MILPParams:
         better cuts for them.
     first_effort : int
         Nodes times nonzeros that the MILP solver gets then.
+    proof : int
+        Nonzeros. A part with no more, in which the tree leaves a gap, goes to a MILP solver with the block
+        cuts of the root.
+    proof_gap, proof_widest : float
+        Relative gaps between which that is done.
+    proof_close, proof_nodes : float, int
+        Relative gap and number of nodes at which that ends.
     pursued : int
         Nonzeros. Where a gap is pursued in a part with no more, a MILP solver begins.
     last : tuple of (float, int)
@@ -164,6 +171,11 @@ class MILPParams:
     first: int = 3_500
     first_mixed: int = 12_000
     first_effort: int = 6_000_000
+    proof: int = 9_000
+    proof_gap: float = 3e-3
+    proof_widest: float = 0.012
+    proof_close: float = 2e-3
+    proof_nodes: int = 20
     pursued: int = 30_000
     last: tuple[tuple[float, int], ...] = ((0.0125, 8_000), (0.025, 20_000))
     close: float = 5e-3
@@ -207,6 +219,10 @@ class SearchParams:
     tree: TreeParams = field(default_factory=TreeParams)
     milp: MILPParams = field(default_factory=MILPParams)
 
+    def before_pursuit(self) -> SearchParams:
+        """Return the parameters of a search that leaves proofs to a longer one after it."""
+        return replace(self, milp=replace(self.milp, proof=0))
+
     def scaled(self, effort: float) -> SearchParams:
         """Return the parameters of a search that may take so many times the usual effort."""
 
@@ -224,6 +240,10 @@ class SearchParams:
             milp=replace(
                 self.milp,
                 first_effort=times(self.milp.first_effort),
+                proof=times(self.milp.proof),
+                proof_gap=self.milp.proof_gap / effort,
+                proof_close=self.milp.proof_close / effort,
+                proof_nodes=times(self.milp.proof_nodes),
                 nodes=times(self.milp.nodes),
             ),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from pyomo_j3o.improve.block_plans import BlockPlacement
 from pyomo_j3o.improve.branching import Candidate, Tree, TreeLimits
 from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.params import TreeParams
+from pyomo_j3o.improve.proving import search_within_gap
 from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp.base import LPStatus
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, first_able, solve_checked
@@ -114,6 +116,8 @@ class PartSearch:
         tree = self.tree(tightened, self._task.params.tree)
         try:
             yield from self.search_tree(tree)
+            if self._is_for_proof(tree):
+                yield from self._prove(tree)
         finally:
             self.bound = min(self.bound, tree.bound)
             tree.close()
@@ -134,15 +138,53 @@ class PartSearch:
             yield self.best
         self.bound = min(self.bound, tree.bound)
 
-    def _solved(self, model: MIPModel, start: Start | None, limits: Limits) -> MIPSolution | None:
-        """Solve by the first MILP solver that is able to; None if none is."""
+    def _is_for_proof(self, tree: Tree) -> bool:
+        """Return whether the tree left a gap that a MILP solver can close from the root's block cuts."""
+        task, params = self._task, self._task.params.milp
+        gap, scale = self.bound - self.best.objective, abs(self.best.objective)
+        return (
+            task.mip_solvers is not None
+            and tree.root is not None
+            and self.best.feasible
+            and tree.root[0].matrix.nnz <= params.proof
+            and max(task.rel_gap, params.proof_gap) * scale < gap <= params.proof_widest * scale
+            and not task.deadline.over
+        )
 
-        def use(solver: MIPSolver) -> MIPSolution:
-            return solve_checked(solver, model, limits, start)
+    def _prove(self, tree: Tree) -> Iterator[Routing]:
+        """Let HiGHS search the part without what the root's reduced costs rule out.
 
+        It is HiGHS whatever solver is asked for: Gurobi spends the few nodes before its bound has moved.
+        """
+        task, params, best = self._task, self._task.params.milp, self.best
+        assert tree.root is not None
+        deadline, close = task.deadline, max(task.rel_gap, params.proof_close)
+        limits = Limits(
+            deadline.left(),
+            abs_gap=close * abs(best.objective),
+            nodes=params.proof_nodes,
+            stop=lambda: deadline.over,
+            threads=1,
+        )
+        found = search_within_gap(*tree.root, best, partial(self._solved, limits=limits, only=HighsMIP()))
+        if found is None:
+            return
+        if found.found:
+            routing = self._step(found.values[: len(best.x)] > 0.5, deadline.last_work())
+            if routing.solved:
+                yield routing
+        self.bound = min(self.bound, found.bound)
+        if found.status is LPStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+
+    def _solved(
+        self, model: MIPModel, start: Start | None, limits: Limits, only: MIPSolver | None = None
+    ) -> MIPSolution | None:
+        """Solve by the first MILP solver that is able to, or by only one; None if none is."""
         assert self._task.mip_solvers is not None
+        solvers = self._task.mip_solvers() if only is None else iter((only,))
         try:
-            return first_able(self._task.mip_solvers(), use)
+            return first_able(solvers, lambda solver: solve_checked(solver, model, limits, start))
         except BackendError as error:
             logger.debug("A part is left without a MILP solver: %s", error)
             return None

@@ -12,12 +12,12 @@ from pyomo_j3o.alternate.lagrangian import price
 from pyomo_j3o.alternate.offloading import OffloadingStep, Routing
 from pyomo_j3o.alternate.onloading import greedy
 from pyomo_j3o.certify.relaxation import TightRelaxation
-from pyomo_j3o.certify.shrinking import Shrunk, shrink
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.results import rounding
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.branching import Tree
 from pyomo_j3o.improve.part_search import PartSearch
+from pyomo_j3o.improve.proving import shrunk_around
 from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp.base import LPStatus
 from pyomo_j3o.mip import (
@@ -26,7 +26,6 @@ from pyomo_j3o.mip import (
     MIPSolution,
     MIPSolver,
     PausedSearch,
-    Start,
     believable,
     solve_checked,
 )
@@ -278,14 +277,7 @@ class _PausedMIP:
         self.bound = np.inf
         self.values: FloatArray = np.zeros(0)
         self._task = task
-        values = np.concatenate([plan.x.astype(float), plan.y])
-        self._shrunk: Shrunk = shrink(relaxation, point.costs, self.gap)
-        known = self._shrunk.reduce(values)
-        if known is None:
-            # No reduced cost rules the plan out but by rounding: then none is to be trusted.
-            self._shrunk = shrink(relaxation, np.zeros(len(values)), np.inf)
-            known = self._shrunk.reduce(values)
-        self._start = None if known is None else Start(known, True)
+        self._shrunk, self._start = shrunk_around(relaxation, point, plan)
         self._model = MIPModel(self._shrunk.model)
         self._solver: MIPSolver = next(iter(task.mip_solvers()))
         self._search = PausedSearch(self._work)

@@ -367,6 +367,11 @@ def _settings(
     """Return the settings of the method in the units of the scaled objective, `factor` times the user's."""
     limit = math.inf if config.time_limit is None else config.time_limit
     abs_gap = config.abs_gap or 0.0
+    pursues = (
+        config.effort == "full" and config.improve and config.bound == "cuts" and mip_solvers is not None
+    )
+    if pursues:
+        params = replace(params, search=params.search.before_pursuit())
     if isinstance(config.effort, float):
         params = replace(params, search=params.search.scaled(config.effort))
     return Settings(
@@ -384,10 +389,7 @@ def _settings(
         abs_gap=abs_gap * factor,
         improve=config.improve,
         branches=config.effort != "alternation",
-        pursues=config.effort == "full"
-        and config.improve
-        and config.bound == "cuts"
-        and mip_solvers is not None,
+        pursues=pursues,
         bound=config.bound,
         onloading_step=config.onloading_step,
         callback=config.callback,
