@@ -173,7 +173,7 @@ class MILPParams:
     first_effort: int = 6_000_000
     proof: int = 9_000
     proof_gap: float = 3e-3
-    proof_widest: float = 0.012
+    proof_widest: float = 0.0125
     proof_close: float = 2e-3
     proof_nodes: int = 20
     pursued: int = 30_000
