@@ -49,12 +49,8 @@ def search_within_gap(
 
     Parameters
     ----------
-    model
-        The relaxation with its cuts, within the box that `point` is the optimum of.
-    point
-        Its optimum.
-    plan
-        A feasible one.
+    model, point, plan
+        As for `shrunk_around`.
     solve
         Returns what the solver says of a model and a start, checked; None if it failed.
 

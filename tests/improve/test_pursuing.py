@@ -25,9 +25,11 @@ from pyomo_j3o.certify.kernel import Point
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.improve.branching import Tree, TreeLimits
 from pyomo_j3o.improve.params import TreeParams
+from pyomo_j3o.improve.proving import search_within_gap, shrunk_around
 from pyomo_j3o.improve.pursuing import Pursuit, _PausedMIP
 from pyomo_j3o.improve.task import Task
 from pyomo_j3o.lp import HighsBackend, LPStatus
+from pyomo_j3o.mip import HighsMIP, Limits, solve_checked
 from pyomo_j3o.modeling.compiler import compile_model
 
 
@@ -179,6 +181,9 @@ def test_what_rows_settle_at_the_root_is_not_ruled_out(seed):
     candidates = tree.search()
     while tree.root is None:
         next(candidates)
+    shrunk, start = shrunk_around(*tree.root, poor)
+    assert start is not None
+    assert len(shrunk.free) < model.n_columns  # the box is used: the site that must open is no choice
     task = Task(structure, HighsBackend(), 0.0, NEVER, highs_first)
     search = _PausedMIP(task, tree, poor)
     try:
@@ -188,6 +193,9 @@ def test_what_rows_settle_at_the_root_is_not_ruled_out(seed):
     finally:
         search.close()
         tree.close()
+    found = search_within_gap(*tree.root, poor, lambda *of: solve_checked(HighsMIP(), of[0], Limits(), of[1]))
+    assert found.objective == pytest.approx(optimum, rel=1e-5)
+    assert found.bound == pytest.approx(optimum, rel=1e-5)
 
 
 def test_a_root_that_is_not_solved_leaves_nothing_to_do(monkeypatch):

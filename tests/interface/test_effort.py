@@ -179,8 +179,8 @@ def test_alternation_alone_may_find_nothing(monkeypatch):
     assert "leave out effort='alternation'" in found.extra_info.message
 
 
-def test_more_effort_is_never_worse(usual):
-    """Four times the effort brings a smaller gap; a tenth, a wider one than the usual."""
+def test_more_effort_brings_more_here(usual):
+    """Four times the effort brings a smaller gap of this model, a tenth a wider one."""
     more, less = solve(hard(), effort=4), solve(hard(), effort=0.1)
     assert gap(more) <= gap(usual) <= gap(less) + 1e-9
     assert more.objective_bound <= usual.objective_bound + 1e-9
