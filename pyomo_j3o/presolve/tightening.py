@@ -8,9 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.matrices import entry_rows, side_by_side
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, largest_entries
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, larger_end, largest_entries
 from pyomo_j3o.core.results import Outcome
-from pyomo_j3o.core.tolerances import rounding_of
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.presolve.params import PropagationParams
 from pyomo_j3o.presolve.reduction import PlansStay
@@ -49,6 +48,7 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         return problem
     entry = x_rows.indptr[single]
     low, high = row_ends(problem.offloading_rows, bounds)
+    sizes = abs(problem.offloading_rows)[single] @ larger_end(*bounds)
     least = _LEAST * largest_entries(problem.offloading_rows)[single]
     data, row_lower, row_upper = x_rows.data.copy(), problem.row_lower.copy(), problem.row_upper.copy()
     for side, other, sign, reach in (
@@ -59,8 +59,9 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         one_sided = np.isfinite(side[single]) & ~np.isfinite(other[single])
         # As a row that is below its side.
         coefficient, limit = sign * x_rows.data[entry], sign * np.where(one_sided, side[single], 0.0)
-        # A grain more than needed, so that rounding takes no plan away.
-        needed = reach + rounding_of(reach)
+        # A grain more than needed, so that rounding takes no plan away. It is far below the tolerances of a
+        # solver: from y <= (M + 1e-9) x, where another row says y <= M, HiGHS 1.16 derives x = 0 (probing).
+        needed = reach + 10.0 * _GRAIN * np.maximum(1.0, sizes)
         # y <= 1e-9 x, where y can only be 0, is a row that presolve of a MILP solver takes for another.
         needed = np.where(coefficient < 0, np.maximum(needed, limit + least), needed)
         excess = limit + np.maximum(-coefficient, 0.0) - needed

@@ -3,13 +3,16 @@
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pyomo.contrib.solver.common.factory import SolverFactory
 from random_models import random_case
-from small_problems import INF, linear_problems, problem_of
+from small_problems import INF, brute_force, linear_problems, problem_of
 
 from pyomo_j3o import annotate
+from pyomo_j3o.certify.relaxation import relaxation_model
 from pyomo_j3o.core.problem import violations
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel
 from pyomo_j3o.presolve.scaling import scale
 from pyomo_j3o.presolve.tightening import implied_bounds, tighten_links
 
@@ -105,3 +108,23 @@ def test_a_tiny_coefficient_implies_no_bound_beyond_rounding():
     )
     scaled = scale(problem).problem
     assert implied_bounds(scaled)[1][1] == pytest.approx(scaled.offloading_upper[1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6))
+@example(seed=8)
+@example(seed=87)
+@example(seed=118)
+def test_a_mip_solver_finds_the_optimum_of_the_tightened_problem(seed):
+    """Links whose M another row implies, to many digits: presolve of HiGHS leaves no plan out."""
+    rng = np.random.default_rng(seed)
+    x = {name: -rng.integers(0, 5) / 8 for name in "ab"}
+    y = {name: (rng.uniform(0.1, 2.0), 0, 1) for name in "cd"}
+    links = [({of: 1, opens: -1}, -INF, 0) for opens, of in ("ac", "bd")]
+    memory = ({"a": rng.integers(1, 7), "b": rng.integers(1, 7)}, -INF, rng.integers(3, 9))
+    load = rng.integers(1, 6, 2)
+    compute = ({"c": load[0], "d": load[1]}, -INF, load.max() * rng.uniform(0.3, 1.0))
+    problem = problem_of(x, y, [*links, memory, compute])
+    tight = tighten_links(problem, implied_bounds(problem))
+    solution = HighsMIP().solve(MIPModel(relaxation_model(tight)), Limits(rel_gap=0.0))
+    assert solution.objective == pytest.approx(brute_force(problem), abs=1e-6)
