@@ -14,6 +14,7 @@ from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray
 from pyomo_j3o.core.results import Record, Timings, relative_gap, rounding
 from pyomo_j3o.lp import Backend
+from pyomo_j3o.methods.memory import Memory
 from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip import MIPSolver
 from pyomo_j3o.presolve.charged import Charged
@@ -82,6 +83,8 @@ class Settings:
     quick_look
         A small model goes to a MIP solver first, for a few nodes. What the user wants to see, step by step,
         is then not there to be seen.
+    memory
+        Of the solve before, if there was one of nearly the same problem; updated by this one.
     worth_improving
         Lowest and highest relative gap after the alternation at which the improvement is worth its time.
     """
@@ -104,6 +107,7 @@ class Settings:
     proven: float | None = None
     iterations_before: int = 0
     quick_look: bool = False
+    memory: Memory | None = None
     worth_improving: tuple[float, float] = (0.0, np.inf)
 
     def closed(self, objective: float, bound: float) -> bool:
