@@ -22,6 +22,7 @@ from pyomo_j3o.certify.relaxation import (
 )
 from pyomo_j3o.certify.setup_cuts import setup_cuts
 from pyomo_j3o.certify.sifting import cheapest_columns, sift
+from pyomo_j3o.certify.trail import Trail
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
@@ -39,6 +40,7 @@ def relax(
     cuts: bool,
     deadline: Deadline,
     params: CutParams = CutParams(),
+    trail: Trail | None = None,
 ) -> Relaxation:
     """Solve the LP relaxation, and tighten it by cuts while that pays.
 
@@ -55,16 +57,25 @@ def relax(
         When to end.
     params
         Which cuts, and how many rounds of them.
+    trail
+        Of a relaxation of nearly the same problem: it begins with its columns and with cuts at its points.
     """
     problem = structure.problem
     model = relaxation_model(problem)
     n_x = problem.n_onloading
-    ascent = _ascent(structure, model, deadline, params)
-    sifted = None if ascent is None else sift(structure, model, ascent, backend, deadline, params)
-    kernel, tightened = (None, _at_once(model, ascent, backend, deadline)) if sifted is None else sifted
+    tightens = cuts and n_x > 0
+    ascent, again = None, None
+    if trail is not None and tightens and trail.fits(model.n_columns, model.n_rows):
+        again = _again(model, n_x, trail, backend, deadline, params)
+    if again is None:
+        ascent = _ascent(structure, model, deadline, params)
+        again = None if ascent is None else sift(structure, model, ascent, backend, deadline, params)
+        trail = None
+    kernel, tightened = (None, _at_once(model, ascent, backend, deadline)) if again is None else again
     try:
-        if tightened.solution.status is LPStatus.OPTIMAL and cuts and n_x:
-            tightened = _tighten(structure, backend, tightened, kernel, deadline, params)
+        if tightened.solution.status is LPStatus.OPTIMAL and tightens and not deadline.over:
+            separator = Separator(structure, params)
+            tightened = _tighten(separator, backend, tightened, kernel, deadline, trail)
     finally:
         if kernel is not None:
             kernel.close()
@@ -132,28 +143,47 @@ def _bound_in_time(model: LinearModel, solution: LPSolution, ascent: Ascent | No
     return best
 
 
+def _again(
+    model: LinearModel, n_x: int, trail: Trail, backend: Backend, deadline: Deadline, params: CutParams
+) -> tuple[Kernel, TightRelaxation] | None:
+    """Return the optimum of the LP from a trail on, and the kernel that has it; None if that fails."""
+    lower, upper = model.ends(model.lower, model.upper)
+    if np.any(np.isinf(lower) | np.isinf(upper)):
+        return None  # the ends that are wanted for a proof depend on the LP's optimum
+    kernel = Kernel(model, backend, n_x, trail.columns, params.lp, (trail.values, trail.duals))
+    slack = params.sifting.slack * float(np.abs(model.objective).max(initial=1e-9))
+    try:
+        point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, deadline)
+    except BaseException:
+        kernel.close()
+        raise
+    if not point.solved:
+        kernel.close()
+        return None
+    solution = point.solution(model, kernel.iterations)
+    return kernel, TightRelaxation(model, solution, point.bound, kernel.iterations)
+
+
 def _tighten(
-    structure: Structure,
+    separator: Separator,
     backend: Backend,
     start: TightRelaxation,
-    sifted: Kernel | None,
+    kernel: Kernel | None,
     deadline: Deadline,
-    params: CutParams,
+    trail: Trail | None,
 ) -> TightRelaxation:
-    """Add violated cuts round by round; return the LP with those that bind at its last optimum."""
-    if deadline.over:
-        return start
-    knapsacks, base = Knapsacks.of(structure), BaseRows.of(structure, params.rounding)
-    setups = setup_cuts(base, structure.problem.offloading_upper)
-    n_x, n_rows = structure.problem.n_onloading, structure.problem.n_rows
+    """Add violated cuts round by round; return the LP with those that bind at its last optimum.
+
+    A kernel that is given stays open. From a trail on, few rounds do.
+    """
+    params, n_x, n_rows = separator.params, separator.n_x, separator.n_rows
     scale = abs(start.bound)
     lower, upper = start.model.lower[:n_x], start.model.upper[:n_x]
-    values, best = start.solution.values, start
-    kernel = sifted
-    before = 0 if sifted is None else sifted.iterations
+    best, given = start, kernel
+    before = 0 if kernel is None else kernel.iterations
     try:
-        for _ in range(params.rounds):
-            cuts, limit = _separate(knapsacks, base, setups, values[:n_x], values[n_x:], deadline, params)
+        for _ in range(params.rounds if trail is None else params.rounds_again):
+            cuts, limit = separator.cuts(best.solution.values, deadline)
             if not len(limit) or deadline.over:
                 break
             if kernel is None:
@@ -167,7 +197,6 @@ def _tighten(
                 return TightRelaxation(kernel.model, empty, -np.inf, iterations)
             if not point.solved:
                 break
-            values = point.values
             solution = point.solution(kernel.model, iterations)
             gained = best.bound - point.bound
             # By rounding, duals may prove less than those before; the last LP is the tightest all the same.
@@ -178,37 +207,50 @@ def _tighten(
         # More rows than its licence takes, or more than its numerics: what is proven stays proven.
         logger.debug("Cuts end early: %s", error)
     finally:
-        if kernel is not None and kernel is not sifted:
+        columns = kernel_columns(best, params.kernel * scale) if kernel is None else kernel.inside
+        if kernel is not None and kernel is not given:
             kernel.close()
-    return _binding(best, n_rows)
+    left = Trail(columns, best.solution.values, best.solution.row_duals[:n_rows])
+    return replace(_binding(best, n_rows), trail=left)
 
 
-def _separate(
-    knapsacks: Knapsacks,
-    base: BaseRows,
-    setups: sparse.csr_array,
-    x: FloatArray,
-    y: FloatArray,
-    deadline: Deadline,
-    params: CutParams,
-) -> tuple[sparse.csr_array, FloatArray]:
-    """Return all cuts of one round over the columns (x, y), or those that are found in time."""
-    of_setups = setups[np.flatnonzero(setups @ np.concatenate([x, y]) > params.setup_violation)]
-    covers, cover_limit = separate(knapsacks, x, deadline, params.covers)
-    rounded, rounded_limit = separate_rounding(base, x, y, deadline, params.rounding)
-    wide = sparse.csr_array(
-        (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(x) + len(y))
-    )
-    cuts = sparse.csr_array(sparse.vstack([wide, rounded, of_setups], format="csr"))
-    row = entry_rows(cuts)
-    largest = np.zeros(cuts.shape[0])
-    np.maximum.at(largest, row, np.abs(cuts.data))
-    smallest = np.full(cuts.shape[0], np.inf)
-    np.minimum.at(smallest, row, np.abs(cuts.data))
-    # Cuts whose coefficients are farther apart are left to nobody's tolerances.
-    fine = np.flatnonzero((largest <= params.widest * smallest) & (largest <= params.widest))
-    limit = np.concatenate([cover_limit, rounded_limit, np.zeros(of_setups.shape[0])])
-    return cuts[fine], limit[fine]
+class Separator:
+    """Finds cuts that a point violates, of all families.
+
+    Parameters
+    ----------
+    structure
+        Of a linear problem with onloading variables.
+    params
+        Which cuts.
+    """
+
+    def __init__(self, structure: Structure, params: CutParams) -> None:
+        self.params = params
+        self.n_x, self.n_rows = structure.problem.n_onloading, structure.problem.n_rows
+        self._knapsacks = Knapsacks.of(structure)
+        self._base = BaseRows.of(structure, params.rounding)
+        self._setups = setup_cuts(self._base, structure.problem.offloading_upper)
+
+    def cuts(self, point: FloatArray, deadline: Deadline) -> tuple[sparse.csr_array, FloatArray]:
+        """Return all cuts of one round at a point (x, y), or those that are found in time."""
+        params, x, y = self.params, point[: self.n_x], point[self.n_x :]
+        of_setups = self._setups[np.flatnonzero(self._setups @ point > params.setup_violation)]
+        covers, cover_limit = separate(self._knapsacks, x, deadline, params.covers)
+        rounded, rounded_limit = separate_rounding(self._base, x, y, deadline, params.rounding)
+        wide = sparse.csr_array(
+            (covers.data, covers.indices, covers.indptr), shape=(len(cover_limit), len(point))
+        )
+        cuts = sparse.csr_array(sparse.vstack([wide, rounded, of_setups], format="csr"))
+        row = entry_rows(cuts)
+        largest = np.zeros(cuts.shape[0])
+        np.maximum.at(largest, row, np.abs(cuts.data))
+        smallest = np.full(cuts.shape[0], np.inf)
+        np.minimum.at(smallest, row, np.abs(cuts.data))
+        # Cuts whose coefficients are farther apart are left to nobody's tolerances.
+        fine = np.flatnonzero((largest <= params.widest * smallest) & (largest <= params.widest))
+        limit = np.concatenate([cover_limit, rounded_limit, np.zeros(of_setups.shape[0])])
+        return cuts[fine], limit[fine]
 
 
 def _binding(tightened: TightRelaxation, n_rows: int) -> TightRelaxation:

@@ -71,6 +71,8 @@ class Kernel:
         (n,) bool, those to begin with.
     params
         How fast it grows, and what its work costs.
+    near
+        Values (n,), and duals of the first rows, of an LP whose optimum is near the first one here.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class Kernel:
         n_onloading: int,
         columns: BoolArray,
         params: KernelParams = KernelParams(),
+        near: tuple[FloatArray, FloatArray] | None = None,
     ) -> None:
         self.model = model
+        self._near = near
         self._params = params
         self.n_onloading = n_onloading
         #: Simplex iterations so far, and the work in units of one in a large LP.
@@ -118,6 +122,11 @@ class Kernel:
     def size(self) -> int:
         """Number of columns inside."""
         return len(self._columns)
+
+    @property
+    def inside(self) -> BoolArray:
+        """Which columns are inside, (n,)."""
+        return self._inside.copy()
 
     def add_rows(self, rows: sparse.csr_array, upper: FloatArray) -> None:
         """Append rows ``rows @ (x, y) <= upper`` to the whole LP, (k, n) and (k,)."""
@@ -345,6 +354,12 @@ class Kernel:
                 model.upper[self._columns],
             )
         )
+        if self._near is not None:
+            # Of the first LP alone: the next ones start from its basis.
+            (values, known), self._near = self._near, None
+            duals = np.zeros(max(self.model.n_rows, len(known)))
+            duals[: len(known)] = known
+            self._program.start_near(values[self._columns], duals[self._row_numbers])
         return True
 
 

@@ -191,6 +191,8 @@ class CutParams:
     ----------
     rounds : int
         Most rounds of cuts.
+    rounds_again : int
+        The same where the relaxation starts from the optimum of one of nearly the same problem.
     worth : float
         Fraction of what all rounds have lowered the bound by. A round that lowers it by less is the last one.
     widest : float
@@ -209,6 +211,7 @@ class CutParams:
     """
 
     rounds: int = 20
+    rounds_again: int = 2
     worth: float = 5e-3
     widest: float = 1e6
     setup_violation: float = 1e-2

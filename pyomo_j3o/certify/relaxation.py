@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyomo_j3o.certify.trail import Trail
 from pyomo_j3o.core.matrices import side_by_side
 from pyomo_j3o.core.problem import FloatArray, Problem
 from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
@@ -71,12 +72,15 @@ class TightRelaxation:
         Proven: no plan is better.
     iterations : int
         Simplex iterations of all its LPs.
+    trail : Trail or None
+        What it leaves to a relaxation of nearly the same problem; None if it was not tightened.
     """
 
     model: LinearModel
     solution: LPSolution
     bound: float
     iterations: int
+    trail: Trail | None = None
 
 
 def whole_model(problem: Problem) -> LinearModel:

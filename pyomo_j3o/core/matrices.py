@@ -63,3 +63,13 @@ def among(values: IntArray, known: IntArray) -> BoolArray:
         return np.zeros(len(values), dtype=bool)
     known = np.sort(known)
     return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+
+
+def same_matrix(one: sparse.csr_array, other: sparse.csr_array) -> bool:
+    """Return whether two matrices have the same entries, in the same order."""
+    return (
+        one.shape == other.shape
+        and np.array_equal(one.indptr, other.indptr)
+        and np.array_equal(one.indices, other.indices)
+        and np.array_equal(one.data, other.data)
+    )

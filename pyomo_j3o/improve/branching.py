@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from pyomo_j3o.certify.kernel import Kernel, Point, kernel_columns
 from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray, IntArray
+from pyomo_j3o.core.results import relative_gap
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.improve.block_plans import BlockPlacement, block_placements
+from pyomo_j3o.improve.boxes import Explored, Node, Path, box_of
 from pyomo_j3o.improve.diving import dive
 from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
@@ -43,23 +45,6 @@ class Candidate:
     duals: FloatArray
     lower: FloatArray
     upper: FloatArray
-
-
-@dataclass(slots=True, order=True)
-class _Node:
-    """A box of x. Its LP is solved when its turn comes: until then `bound` is what is known of it."""
-
-    key: float
-    number: int
-    lower: FloatArray = field(compare=False)
-    upper: FloatArray = field(compare=False)
-    bound: float = field(compare=False)
-    basis: Any = field(compare=False, default=None)
-    point: Point | None = field(compare=False, default=None)
-    #: The variable branched on, how far it moved, and the bound before; -1 at the root.
-    variable: int = field(compare=False, default=-1)
-    distance: float = field(compare=False, default=1.0)
-    before: float = field(compare=False, default=np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +84,10 @@ class Tree:
         The best routing known; its placement is in the kernel whatever it costs.
     limits
         When the search ends.
-
     pricer
         Of the blocks; None if the part has none.
+    explored
+        By a search of nearly the same part: after the root, this one goes on at its leaves.
 
     Attributes
     ----------
@@ -119,6 +105,7 @@ class Tree:
         best: Routing,
         limits: TreeLimits,
         pricer: BlockPricer | None = None,
+        explored: Explored | None = None,
     ) -> None:
         self.structure = structure
         self.best = best
@@ -140,17 +127,28 @@ class Tree:
         self._effort = float(np.clip(tightened.iterations, least, largest))
         columns = kernel_columns(tightened, self._params.kernel * self._gap)
         columns[: self._n_x] |= best.x
-        self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp)
-        self._number = itertools.count()
+        self._leaves: list[Path] = []
+        self._branched: dict[Path, int] = {}
+        self._most_work = np.inf
         self._costs = PseudoCosts(self._n_x)
-        self._margin = self._params.margin
+        if explored is not None:
+            columns |= explored.columns
+            self._leaves = explored.leaves(self._params.leaves)
+            self._costs = deepcopy(explored.costs)
+            self._branched = dict(explored.branched)
+            self._most_work = self._params.again * explored.work
+        near = tightened.solution.values, tightened.solution.row_duals
+        self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp, near)
+        self._number = itertools.count()
+        # What is within the gap asked for is settled, however far below.
+        self._margin = max(self._params.margin, self._params.within * self._rel_gap)
         # Bounds of boxes that were given up: unsolved in time, or no better than the incumbent.
         self._given_up = -np.inf
         n_x, model = self._n_x, tightened.model
-        first = _Node(0.0, next(self._number), model.lower[:n_x].copy(), model.upper[:n_x].copy(), root)
-        self._open: list[_Node] = [first]
-        self._parked: list[_Node] = []
-        self._at_work: list[_Node] = []
+        first = Node(0.0, next(self._number), model.lower[:n_x].copy(), model.upper[:n_x].copy(), root)
+        self._open: list[Node] = [first]
+        self._parked: list[Node] = []
+        self._at_work: list[Node] = []
 
     def close(self) -> None:
         """Free the LPs."""
@@ -168,6 +166,12 @@ class Tree:
         bounds += [node.bound for node in self._open[:1]]
         bounds += [node.bound for node in (*self._parked, *self._at_work)]
         return max(bounds)
+
+    def explored(self) -> Explored:
+        """Return what the search leaves to the next one."""
+        root = np.inf if self.root is None else relative_gap(self.incumbent, self.root[1].bound)
+        blocks = None if self._pricer is None else self._pricer.blocks
+        return Explored(self._branched, self._costs, self.kernel.inside, self.kernel.work, blocks, root)
 
     def search(self) -> Iterator[Candidate]:
         """Branch until the gap is closed, or the effort is spent, which is more the wider the gap is.
@@ -188,7 +192,7 @@ class Tree:
                 return
             gap = self.bound - self.incumbent
             spent = self.kernel.work
-            if self._is_closed(gap) or spent > self._effort_at(gap):
+            if self._is_closed(gap) or spent > min(self._effort_at(gap), self._most_work):
                 return
             if spent > checkpoint:
                 if gap > max(params.narrowed * gap_before, params.hopeless * self._scale):
@@ -209,7 +213,7 @@ class Tree:
         factor = (gap / self._scale / params.at_gap) ** params.power
         return float(np.clip(factor, params.least_factor, params.largest_factor)) * self._effort
 
-    def _work(self, node: _Node) -> Iterator[Candidate]:
+    def _work(self, node: Node) -> Iterator[Candidate]:
         """Solve a box unless that was done, put it back if others are better now, or branch on it."""
         if node.point is None:
             worth_branching = yield from self._solve(node)
@@ -239,7 +243,7 @@ class Tree:
             return -np.inf
         return self.incumbent + min(self._params.settled * self._rel_gap, self._margin) * abs(self.incumbent)
 
-    def _push(self, node: _Node) -> None:
+    def _push(self, node: Node) -> None:
         node.key = -node.bound
         if node.bound <= self._settled():
             self._given_up = max(self._given_up, node.bound)
@@ -255,7 +259,7 @@ class Tree:
         for node in waiting:
             self._push(node)
 
-    def _solve(self, node: _Node) -> Generator[Candidate, None, bool]:
+    def _solve(self, node: Node) -> Generator[Candidate, None, bool]:
         """Solve a node's LP; return whether there is something to branch on."""
         if not propagate(self.structure, node.lower, node.upper):
             return False
@@ -278,10 +282,11 @@ class Tree:
             self._costs.learn(
                 node.variable, node.lower[node.variable] > 0.5, node.before - node.bound, node.distance
             )
-        yield self._candidate(point, node.lower, node.upper)
+        if node.is_root or node.variable >= 0 or self._is_integral(point):
+            yield self._candidate(point, node.lower, node.upper)
         if self._pricer is not None and node.bound > self._cutoff():
             self._price(self._pricer, node)
-        if node.variable < 0:
+        if node.is_root:
             self.root = self._within(node), node.point
         if self._pricer is not None and node.point is not point:
             point = node.point
@@ -295,14 +300,14 @@ class Tree:
             self._given_up = max(self._given_up, settled)
         return True
 
-    def _within(self, node: _Node) -> LinearModel:
+    def _within(self, node: Node) -> LinearModel:
         """Return the relaxation within the box of a node."""
         model = self.kernel.model
         lower, upper = model.lower.copy(), model.upper.copy()
         lower[: self._n_x], upper[: self._n_x] = node.lower, node.upper
         return replace(model, lower=lower, upper=upper)
 
-    def _price(self, pricer: BlockPricer, node: _Node) -> None:
+    def _price(self, pricer: BlockPricer, node: Node) -> None:
         """Add the block cuts at a node's prices, and solve it once more.
 
         At the root this comes first. Below it, the prices are worth it once the shared x are settled; after a
@@ -310,9 +315,10 @@ class Tree:
         """
         params, point, best = self._params, node.point, self.best
         assert point is not None
-        below = node.variable >= 0
+        below, at_old_leaf = not node.is_root, node.variable < 0 and not node.is_root
         if (
             not best.feasible
+            or at_old_leaf
             or self.nodes < self._next_price
             or (below and self._shared_is_open(pricer, point))
         ):
@@ -336,6 +342,10 @@ class Tree:
             node.point = again
         in_vain = before - node.bound < params.worth_pricing * gap
         self._next_price = 2 * (self.nodes + 1) if in_vain else self.nodes
+
+    def _is_integral(self, point: Point) -> bool:
+        x = point.values[: self._n_x]
+        return not np.any((x > INTEGRAL) & (x < 1.0 - INTEGRAL))
 
     def _shared_is_open(self, pricer: BlockPricer, point: Point) -> bool:
         """Return whether a shared x is fractional."""
@@ -361,7 +371,7 @@ class Tree:
     def _candidate(self, point: Point, lower: FloatArray, upper: FloatArray) -> Candidate:
         return Candidate(point.values[: self._n_x], point.duals, lower, upper)
 
-    def _dive(self, node: _Node) -> Iterator[Candidate]:
+    def _dive(self, node: Node) -> Iterator[Candidate]:
         assert node.point is not None
         found = dive(
             self.structure,
@@ -375,9 +385,12 @@ class Tree:
         if found is not None:
             yield self._candidate(*found)
 
-    def _branch(self, node: _Node) -> None:
+    def _branch(self, node: Node) -> None:
         """Replace a node by two, or by one if a variable has no choice."""
         assert node.point is not None
+        if node.is_root and self._leaves:
+            self._go_on(node)
+            return
         x = node.point.values[: self._n_x]
         fractional = np.flatnonzero((x > INTEGRAL) & (x < 1.0 - INTEGRAL) & (node.lower < node.upper))
         if not len(fractional):
@@ -386,12 +399,20 @@ class Tree:
             return
         scores = self._costs.scores(x, fractional, self._influence(node.point)[fractional], 1e-6 * self._gap)
         for child in self._children(node, fractional, scores):
+            self._branched[node.path] = child.variable
             self._push(child)
 
-    def _children(self, node: _Node, fractional: IntArray, scores: FloatArray) -> list[_Node]:
+    def _go_on(self, root: Node) -> None:
+        """Replace the root by the leaves of the search before."""
+        for path in self._leaves:
+            lower, upper = box_of(path, root.lower, root.upper)
+            if np.all(lower <= upper):
+                self._push(Node(0.0, next(self._number), lower, upper, root.bound, path=path))
+
+    def _children(self, node: Node, fractional: IntArray, scores: FloatArray) -> list[Node]:
         """Return the boxes that replace a node: two, or at most one if a variable has no choice."""
         params = self._params
-        best: list[_Node] = []
+        best: list[Node] = []
         best_score, tried, failed = -np.inf, 0, 0
         for place in np.argsort(-scores, kind="stable"):
             if best and (tried >= params.candidates or failed >= params.lookahead):
@@ -414,7 +435,7 @@ class Tree:
                 best, best_score, failed = alive, score, 0
         return best
 
-    def _child(self, node: _Node, k: int, value: float, probe: bool) -> _Node | None:
+    def _child(self, node: Node, k: int, value: float, probe: bool) -> Node | None:
         """Return the box of x_k = `value`, its bound lowered by a few iterations; None if it is empty."""
         assert node.point is not None
         lower, upper = node.lower.copy(), node.upper.copy()
@@ -422,8 +443,9 @@ class Tree:
         if not propagate(self.structure, lower, upper):
             return None
         distance = abs(node.point.values[k] - value)
-        child = _Node(
-            0.0, next(self._number), lower, upper, node.bound, node.basis, None, k, distance, node.bound
+        child = Node(
+            *(0.0, next(self._number), lower, upper, node.bound, node.basis, None),
+            *(k, distance, node.bound, (*node.path, (k, value))),
         )
         if probe:
             iterations, seconds = self._params.probe, self._deadline.left()

@@ -49,15 +49,23 @@ def improve(
         yield Found("", start, np.inf)
         lagrangians = [price(task.structure, vector) for vector in prices]
         search = PartSearch(task, step, start, lagrangians)
-        if tightened is not None and not task.deadline.over:
-            yield from search.near(tightened)
-            if search.closed:
-                return
-        yield from search.timed("swaps", search.descend())
-        for other in others:
-            if not task.deadline.over and not np.array_equal(other, search.best.x):
-                yield from search.timed("swaps", search.descend_from(other))
-        if tightened is not None and not task.deadline.over and search.is_for_milp_at_last(tightened):
-            yield from search.timed("milp", search.solve_at_last(tightened))
+        yield from _steps(search, task, tightened, others)
+        yield Found("", search.best, search.bound, ends=not task.deadline.over, explored=search.explored())
     finally:
         step.close()
+
+
+def _steps(
+    search: PartSearch, task: Task, tightened: TightRelaxation | None, others: Sequence[BoolArray]
+) -> Iterator[Found]:
+    """Yield what the steps find, one after the other."""
+    if tightened is not None and not task.deadline.over:
+        yield from search.near(tightened)
+        if search.closed:
+            return
+    yield from search.timed("swaps", search.descend())
+    for other in others:
+        if not task.deadline.over and not np.array_equal(other, search.best.x):
+            yield from search.timed("swaps", search.descend_from(other))
+    if tightened is not None and not task.deadline.over and search.is_for_milp_at_last(tightened):
+        yield from search.timed("milp", search.solve_at_last(tightened))

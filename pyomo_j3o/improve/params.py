@@ -91,6 +91,8 @@ class TreeParams:
         After another dive, the next one waits until the number of nodes has grown by this factor.
     margin : float
         Fraction of the incumbent. Nodes closer to it wait until all others are done.
+    within : float
+        Fraction of the relative gap asked for. Where that is more than `margin`, it is the margin.
     margin_factor : float
         When all others are done, the margin is multiplied by it, and the nodes beyond it are searched.
     settled : float
@@ -102,6 +104,10 @@ class TreeParams:
         Fraction of the gap. A block cut that lowers the bound of its block by less is left out.
     worth_pricing : float
         Fraction of the gap. A round of block cuts that lowers the bound by less is in vain.
+    leaves : int
+        Most leaves of a search before that this one goes on at.
+    again : float
+        Fraction of the work that the first search took. One that goes on at leaves takes no more.
     lp : KernelParams
     dive : DiveParams
     """
@@ -124,11 +130,14 @@ class TreeParams:
     dive_after: int = 2
     wait: int = 2
     margin: float = 1e-3
+    within: float = 0.9
     margin_factor: float = 0.1
     settled: float = 0.5
     per_mip: float = 30.0
     least_cut: float = 1e-3
     worth_pricing: float = 0.1
+    leaves: int = 100
+    again: float = 0.5
     lp: KernelParams = field(default_factory=lambda: KernelParams(growth=200, growth_of_size=0.3))
     dive: DiveParams = field(default_factory=DiveParams)
 
@@ -202,6 +211,9 @@ class SearchParams:
         Fraction of the incumbent that `in_gaps` may not exceed.
     in_vain : float
         `in_gaps` falls by this factor with each such descent that found nothing.
+    near_again : float
+        Multiple of the gap at the root in a search before. With a wider one, a better plan comes before the
+        leaves of that search.
     blocks : BlockParams
     descent : DescentParams
     tree : TreeParams
@@ -214,6 +226,7 @@ class SearchParams:
     in_gaps: float = 2.0
     farthest: float = 0.06
     in_vain: float = 0.7
+    near_again: float = 1.25
     blocks: BlockParams = field(default_factory=BlockParams)
     descent: DescentParams = field(default_factory=DescentParams)
     tree: TreeParams = field(default_factory=TreeParams)

@@ -16,10 +16,11 @@ from pyomo_j3o.certify.block_cuts import BlockPricer
 from pyomo_j3o.certify.blocks import find_blocks
 from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.problem import BoolArray
-from pyomo_j3o.core.results import rounding
+from pyomo_j3o.core.results import relative_gap, rounding
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.block_plans import BlockPlacement
+from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.branching import Candidate, Tree, TreeLimits
 from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.params import TreeParams
@@ -42,7 +43,7 @@ class PartSearch:
         self, task: Task, step: OffloadingStep, start: Routing, lagrangians: list[Lagrangian]
     ) -> None:
         self.best = start
-        self.bound = np.inf
+        self.bound = self._first_bound = np.inf
         #: Whether a MILP solver has closed the gap.
         self.closed = False
         #: Whether one has searched this part: what it leaves open, the other steps would not close sooner.
@@ -52,10 +53,11 @@ class PartSearch:
         self._lagrangians = lagrangians
         self._tried: set[bytes] = set()
         self._in_gaps = task.params.in_gaps
+        self._explored: Explored | None = None
 
     def near(self, tightened: TightRelaxation) -> Iterator[Found]:
         """Use the relaxation: come near the bound, then search by a MILP solver or by the tree."""
-        self.bound = tightened.bound
+        self.bound = self._first_bound = tightened.bound
         if self._is_far():
             yield from self.timed("swaps", self._approach(tightened))
         if self._is_for_milp_at_first(tightened):
@@ -75,7 +77,10 @@ class PartSearch:
     # --- local search -------------------------------------------------------------------------------------
 
     def _is_far(self) -> bool:
-        far = self._task.params.far * max(abs(self.bound), 1e-9)
+        params, explored = self._task.params, self._task.explored
+        # A relaxation that proved little before proves as little now.
+        usual = 0.0 if explored is None else params.near_again * explored.first_gap
+        far = max(params.far, usual) * max(abs(self.bound), 1e-9)
         return not self.best.feasible or self.bound - self.best.objective > far
 
     def _approach(self, tightened: TightRelaxation) -> Iterator[Routing]:
@@ -95,8 +100,9 @@ class PartSearch:
 
     def descend(self) -> Iterator[Routing]:
         """Descend from the best routing."""
-        params = self._task.params.descent
-        yield from self._descent(self.best, Descent(params, params.patience, double=True))
+        params, again = self._task.params.descent, self._task.explored is not None
+        patience = params.patience_nearby if again else params.patience
+        yield from self._descent(self.best, Descent(params, patience, double=not again))
 
     def descend_from(self, x: BoolArray) -> Iterator[Routing]:
         """Descend from a placement that something else has found, if it is near the best."""
@@ -120,23 +126,54 @@ class PartSearch:
                 yield from self._prove(tree)
         finally:
             self.bound = min(self.bound, tree.bound)
+            self._explored = tree.explored()
             tree.close()
+
+    def explored(self) -> Explored | None:
+        """Return what this search leaves to the next one; None if it did not branch."""
+        found, before = self._explored, self._task.explored
+        if found is None or not self.best.feasible:
+            return before
+        if before is not None:
+            return replace(
+                found,
+                work=before.work,
+                gap=before.gap,
+                root_gap=before.root_gap,
+                first_gap=before.first_gap,
+            )
+        value = self.best.objective
+        first = relative_gap(value, self._first_bound)
+        return replace(found, gap=relative_gap(value, self.bound), first_gap=first)
 
     def tree(self, tightened: TightRelaxation, params: TreeParams) -> Tree:
         """Return a tree over the part, with what it is worth to search it; the caller closes it."""
         task = self._task
         limits = TreeLimits(task.deadline, task.rel_gap, params)
-        return Tree(task.structure, task.backend, tightened, self.best, limits, self._pricer(tightened))
+        pricer = self._pricer(tightened)
+        return Tree(task.structure, task.backend, tightened, self.best, limits, pricer, task.explored)
 
     def search_tree(self, tree: Tree) -> Iterator[Routing]:
         """Make plans of what a tree finds, to its end; the best one is yielded at every node."""
         for candidate in tree.search():
             yield from self._from_candidate(candidate)
             tree.best = self.best
-            yield from self._from_blocks(tree.block_placements())
-            tree.best = self.best
+            if tree.nodes or not self._is_near_again(tree):
+                yield from self._from_blocks(tree.block_placements())
+                tree.best = self.best
             yield self.best
         self.bound = min(self.bound, tree.bound)
+
+    def _is_near_again(self, tree: Tree) -> bool:
+        """Return whether the plan is about as near the root's bound as that of the search before was.
+
+        The leaves of that search are worth more then than a better plan.
+        """
+        explored = self._task.explored
+        if explored is None or tree.root is None:
+            return False
+        gap = relative_gap(self.best.objective, tree.root[1].bound)
+        return gap <= self._task.params.near_again * explored.root_gap
 
     def _is_for_proof(self, tree: Tree) -> bool:
         """Return whether the tree left a gap that a MILP solver can close from the root's block cuts."""
@@ -221,7 +258,14 @@ class PartSearch:
     def _pricer(self, tightened: TightRelaxation) -> BlockPricer | None:
         """Return what prices the blocks of the part; None if it has none."""
         problem, params = self._task.structure.problem, self._task.params.blocks
-        n_x, model = problem.n_onloading, tightened.model
+        n_x, model, explored = problem.n_onloading, tightened.model, self._task.explored
+        if explored is not None:
+            # What couples the columns is looked up anew whenever blocks are priced.
+            return (
+                None
+                if explored.blocks is None
+                else BlockPricer(explored.blocks, model.n_rows, HighsMIP(), params)
+            )
         blocks = find_blocks(model, n_x, problem.n_rows, tightened.solution.values[:n_x], params)
         return None if blocks is None else BlockPricer(blocks, model.n_rows, HighsMIP(), params)
 

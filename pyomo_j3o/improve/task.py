@@ -9,6 +9,7 @@ from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.alternate.params import GreedyParams
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.params import SearchParams
 from pyomo_j3o.lp.base import Backend
 from pyomo_j3o.mip import MIPSolver
@@ -32,6 +33,8 @@ class Task:
     params : SearchParams
     greedy : GreedyParams
         Of the greedy step that completes rounded placements.
+    explored : Explored or None
+        By a search of nearly the same part.
     """
 
     structure: Structure
@@ -41,6 +44,7 @@ class Task:
     mip_solvers: Callable[[], Iterable[MIPSolver]] | None = None
     params: SearchParams = field(default_factory=SearchParams)
     greedy: GreedyParams = field(default_factory=GreedyParams)
+    explored: Explored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,15 @@ class Found:
         No plan of the part is better: +inf if nothing was proven.
     begins : bool
         The step begins here, and has found nothing yet.
+    ends : bool
+        The search is over.
+    explored : Explored or None
+        What it leaves to one of nearly the same part.
     """
 
     step: str
     routing: Routing
     bound: float
     begins: bool = False
+    ends: bool = False
+    explored: Explored | None = None

@@ -138,6 +138,13 @@ class LinearProgram(Protocol):
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; the rows must be those it was taken with."""
 
+    def start_near(self, values: FloatArray, duals: FloatArray) -> None:
+        """Start the next solve near a point, (n,) and (m,), that some other LP has for an optimum.
+
+        Columns between their bounds, and rows without a dual, are in the basis; what is too much or missing
+        the solver mends. It may do without.
+        """
+
     def farkas(self) -> FloatArray | None:
         """Return multipliers of the rows, (m,), that show that the last LP was infeasible; None if unknown.
 

@@ -195,6 +195,9 @@ class GurobiProgram:
             status[int(sense == ">"), numbers] = constraints.CBasis
         return np.array(self._columns.VBasis), status
 
+    def start_near(self, values: FloatArray, duals: FloatArray) -> None:
+        """Do without: Gurobi takes a point only beside a crossover."""
+
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; what it does not know yet starts out of it."""
         columns, rows = basis

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from pyomo_j3o.core.problem import FloatArray
+from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import (
     LinearModel,
@@ -205,6 +205,20 @@ class HighsProgram:
             self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1)
         _check(self._highs.setBasis(basis.statuses))
 
+    def start_near(self, values: FloatArray, duals: FloatArray) -> None:
+        """Start the next solve near a point; HiGHS mends the basis."""
+        grain = 1e-9 * np.maximum(1.0, np.abs(values))
+        between = (values > self._lower + grain) & (values < self._upper - grain)
+        high = np.isfinite(self._upper) & (values >= self._upper - grain)
+        none = np.isinf(self._lower) & np.isinf(self._upper)
+        basis = highspy.HighsBasis()
+        basis.col_status = _statuses(between, high, none)
+        # A dual > 0 is that of an upper side.
+        at_upper = np.isfinite(self._row_upper) & ((duals > 0.0) | np.isinf(self._row_lower))
+        basis.row_status = _statuses(duals == 0.0, at_upper, np.zeros(len(duals), dtype=bool))
+        basis.valid = basis.alien = True
+        _check(self._highs.setBasis(basis))
+
     def farkas(self) -> FloatArray | None:
         """Return multipliers of the rows that show that the last LP was infeasible, if they are known."""
         # The methods are missing in the stubs of highspy.
@@ -334,6 +348,14 @@ class HighsProgram:
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._interrupted.is_set():
             event.interrupt()
+
+
+def _statuses(basic: BoolArray, high: BoolArray, free: BoolArray) -> list[highspy.HighsBasisStatus]:
+    """Return basis statuses: in the basis, at the upper end, at none, or else at the lower end."""
+    kinds = highspy.HighsBasisStatus
+    of_code = (kinds.kLower, kinds.kUpper, kinds.kZero, kinds.kBasic)
+    codes = np.select([basic, high, free], [3, 1, 2], 0)
+    return [of_code[code] for code in codes.tolist()]
 
 
 @dataclass(slots=True)

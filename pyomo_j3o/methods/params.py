@@ -71,6 +71,8 @@ class RunParams:
     most_fractional : float
         Fraction of the positive onloading variables of the relaxation. If more are fractional, the rounded
         relaxation is no placement to start from.
+    iterations_again : int
+        Iterations of the alternation where the solve before has left a placement.
     without : float
         Without a plan, the search after the loop may take this multiple of the time before it.
     least_without : float
@@ -87,6 +89,7 @@ class RunParams:
     """
 
     reserved: float = 0.5
+    iterations_again: int = 2
     most_fractional: float = 0.5
     without: float = 4.0
     least_without: float = 2.0

@@ -9,11 +9,13 @@ from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.alternate.onloading import greedy_onloading
 from pyomo_j3o.certify.cutting import relax
 from pyomo_j3o.certify.relaxation import Relaxation, TightRelaxation
+from pyomo_j3o.certify.trail import Trail
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.processes import can_start
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
+from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.improving import improve
 from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp import Backend
@@ -81,6 +83,8 @@ class Start:
         Further placements.
     relaxes : bool
         The search begins with the relaxation.
+    explored : Explored or None
+        By a search of nearly the same part.
     """
 
     x: BoolArray
@@ -88,15 +92,14 @@ class Start:
     tightened: TightRelaxation | None
     others: Sequence[BoolArray] = ()
     relaxes: bool = False
+    explored: Explored | None = None
 
 
-#: What a search has found, without a routing that has been sent already.
-Sent = tuple[str, Routing | None, float, bool]
-
-
-def relax_part(tools: Tools, deadline: Deadline, structure: Structure, with_cuts: bool) -> Relaxation:
+def relax_part(
+    tools: Tools, deadline: Deadline, structure: Structure, with_cuts: bool, trail: Trail | None = None
+) -> Relaxation:
     """Relax a part."""
-    return relax(structure, tools.backend, with_cuts, deadline, tools.params.cuts)
+    return relax(structure, tools.backend, with_cuts, deadline, tools.params.cuts, trail)
 
 
 def onload_part(tools: Tools, deadline: Deadline, structure: Structure, prices: FloatArray) -> BoolArray:
@@ -112,27 +115,29 @@ def search_part(tools: Tools, deadline: Deadline, structure: Structure, start: S
     task = Task(
         structure,
         tools.backend,
-        tools.rel_gap,
+        tools.rel_gap if start.explored is None else max(tools.rel_gap, start.explored.gap),
         deadline,
         tools.mip_solvers,
         params.search,
         params.loop.greedy,
+        start.explored,
     )
     yield from improve(task, start.x, start.prices, tightened, start.others)
 
 
-def sent(tools: Tools, deadline: Deadline, structure: Structure, start: Start) -> Iterator[Sent]:
+def sent(tools: Tools, deadline: Deadline, structure: Structure, start: Start) -> Iterator[Found]:
     """Search a part, for another process: a routing that stays is sent once."""
     last = None
     for found in search_part(tools, deadline, structure, start):
-        yield found.step, None if found.routing is last else found.routing, found.bound, found.begins
+        known = found.routing is last
         last = found.routing
+        yield replace(found, routing=None) if known else found  # type: ignore[arg-type]
 
 
-def received(stream: Iterator[Sent]) -> Iterator[Found]:
+def received(stream: Iterator[Found]) -> Iterator[Found]:
     """Yield what a search in another process has found: a routing that is sent once is one object."""
     last: Routing | None = None
-    for step, routing, bound, begins in stream:
-        last = last if routing is None else routing
+    for found in stream:
+        last = last if found.routing is None else found.routing
         assert last is not None
-        yield Found(step, last, bound, begins)
+        yield replace(found, routing=last)

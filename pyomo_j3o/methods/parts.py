@@ -18,10 +18,12 @@ from pyomo_j3o.core.results import Cuts
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.core.whole_numbers import rounded_bound, unit_of_objective
 from pyomo_j3o.errors import BackendError
+from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.task import Found
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
 from pyomo_j3o.methods.kept import KeptRelaxation
+from pyomo_j3o.methods.memory import Memory, PartMemory
 from pyomo_j3o.methods.part_work import (
     Start,
     Tools,
@@ -71,6 +73,13 @@ class Parts:
         self.bounds = np.full(len(self.parts), np.inf)
         self._units = [unit_of_objective(part.problem) for part in self.parts]
         self._kept: list[KeptRelaxation | TightRelaxation | None] = [None] * len(self.parts)
+        memory = settings.memory
+        self.remembered = [None if memory is None else memory.of(part) for part in self.parts]
+        self.unchanged = [
+            None if one is None or settings.pursues else one.of(part.problem)
+            for one, part in zip(self.remembered, self.parts, strict=True)
+        ]
+        self._relaxations: list[Relaxation] = []
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -136,7 +145,11 @@ class Parts:
         context, processes = self._context, self._processes
 
         def work(k: int, deadline: Deadline) -> Relaxation:
-            task = self.structures[k], with_cuts
+            unchanged, remembered = self.unchanged[k], self.remembered[k]
+            if unchanged is not None:
+                return unchanged.relaxation
+            trail = None if remembered is None else remembered.trail
+            task = self.structures[k], with_cuts, trail
             try:
                 relaxation = None
                 with suppress(ProcessLost):
@@ -145,7 +158,7 @@ class Parts:
                 relaxation = relaxation or relax_part(self.tools, deadline, *task)
             except BackendError as error:
                 context.log.line(f"The relaxation proves no bound: {error}")
-                relaxation = relax_part(self.tools, Deadline(0.0), *task)
+                relaxation = relax_part(self.tools, Deadline(0.0), self.structures[k], with_cuts)
             if with_cuts:
                 self._keep(k, relaxation.tightened)
             return replace(relaxation, tightened=None)
@@ -153,6 +166,7 @@ class Parts:
         every = range(len(self.parts))
         found = in_parts(work, self.weights(every), deadline, self.threads(context.backend))
         self.bounds = np.array([relaxation.bound for relaxation in found])
+        self._relaxations = found
         relaxations = [replace(one, bound=bound) for one, bound in zip(found, self._rounded(), strict=True)]
         return together(self.whole, relaxations)
 
@@ -161,6 +175,32 @@ class Parts:
             self._kept[k] = tightened
         else:
             self._kept[k] = KeptRelaxation.of(self.parts[k].problem, tightened) or tightened
+
+    def settle(self, k: int) -> None:
+        """Take over what is proven of part `k`, which is as it was."""
+        unchanged = self.unchanged[k]
+        assert unchanged is not None
+        self.bounds[k] = min(self.bounds[k], unchanged.bound)
+
+    def remember(
+        self, memory: Memory, k: int, x: BoolArray, explored: Explored | None, complete: bool
+    ) -> None:
+        """Keep what is left of part `k`: the placement (N,) found for it, and what its search left."""
+        if self.unchanged[k] is not None or not self._relaxations:
+            return
+        tightened = self.tightened(k)
+        memory.keep(
+            self.parts[k],
+            PartMemory(
+                self.parts[k].problem,
+                x,
+                self._relaxations[k],
+                float(self.bounds[k]),
+                None if tightened is None else tightened.trail,
+                explored,
+                complete,
+            ),
+        )
 
     def tightened(self, k: int) -> TightRelaxation | None:
         """Return the relaxation of part `k` with its cuts; None where there is none."""

@@ -110,6 +110,14 @@ class Settings:
     memory: Memory | None = None
     worth_improving: tuple[float, float] = (0.0, np.inf)
 
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What of the settings decides how far a search goes."""
+        return (
+            *(self.rel_gap, self.abs_gap, self.improve, self.bound, self.branches, self.pursues),
+            *(self.params, self.onloading_step, self.charged is None),
+        )
+
     def closed(self, objective: float, bound: float) -> bool:
         """Return whether a plan of this objective is within the gap asked for."""
         close = bound - objective <= max(self.abs_gap, rounding(objective))
