@@ -28,7 +28,7 @@ from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
-from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus, Statuses
 from pyomo_j3o.lp.duality import dual_bound, summed
 
 logger = logging.getLogger("pyomo_j3o")
@@ -150,7 +150,7 @@ def _again(
     lower, upper = model.ends(model.lower, model.upper)
     if np.any(np.isinf(lower) | np.isinf(upper)):
         return None  # the ends that are wanted for a proof depend on the LP's optimum
-    kernel = Kernel(model, backend, n_x, trail.columns, params.lp, (trail.values, trail.duals))
+    kernel = Kernel(model, backend, n_x, trail.columns, params.lp, trail.basis)
     slack = params.sifting.slack * float(np.abs(model.objective).max(initial=1e-9))
     try:
         point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, deadline)
@@ -207,11 +207,16 @@ def _tighten(
         # More rows than its licence takes, or more than its numerics: what is proven stays proven.
         logger.debug("Cuts end early: %s", error)
     finally:
-        columns = kernel_columns(best, params.kernel * scale) if kernel is None else kernel.inside
+        columns, basis = start.solution.values > 0.0, None
+        if kernel is not None:
+            columns, basis = kernel.inside, kernel.statuses()
         if kernel is not None and kernel is not given:
             kernel.close()
-    left = Trail(columns, best.solution.values, best.solution.row_duals[:n_rows])
-    return replace(_binding(best, n_rows), trail=left)
+    bound_rows = None if basis is None else Statuses(basis.columns, basis.rows[:n_rows])
+    best = replace(best, trail=Trail(columns, bound_rows))
+    if basis is not None and len(basis.rows) == best.model.n_rows:
+        best = replace(best, basis=basis)
+    return _binding(best, n_rows)
 
 
 class Separator:
@@ -264,4 +269,8 @@ def _binding(tightened: TightRelaxation, n_rows: int) -> TightRelaxation:
     model = replace(
         model, matrix=model.matrix[keep], row_lower=model.row_lower[keep], row_upper=model.row_upper[keep]
     )
-    return replace(tightened, model=model, solution=replace(solution, row_duals=solution.row_duals[keep]))
+    basis = tightened.basis
+    if basis is not None:
+        basis = Statuses(basis.columns, basis.rows[keep])
+    solution = replace(solution, row_duals=solution.row_duals[keep])
+    return replace(tightened, model=model, solution=solution, basis=basis)

@@ -12,7 +12,7 @@ from pyomo_j3o.certify.params import KernelParams
 from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
-from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LinearProgram, LPSolution, LPStatus, Statuses
 from pyomo_j3o.lp.duality import bound_at, usable_duals
 
 
@@ -72,7 +72,7 @@ class Kernel:
     params
         How fast it grows, and what its work costs.
     near
-        Values (n,), and duals of the first rows, of an LP whose optimum is near the first one here.
+        A basis of the whole LP, or of its first rows, near the optimum.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Kernel:
         n_onloading: int,
         columns: BoolArray,
         params: KernelParams = KernelParams(),
-        near: tuple[FloatArray, FloatArray] | None = None,
+        near: Statuses | None = None,
     ) -> None:
         self.model = model
         self._near = near
@@ -127,6 +127,17 @@ class Kernel:
     def inside(self) -> BoolArray:
         """Which columns are inside, (n,)."""
         return self._inside.copy()
+
+    def statuses(self) -> Statuses | None:
+        """Return the basis of the last LP as one of the whole; None if the solver does not tell."""
+        assert self._program is not None
+        found = self._program.statuses()
+        if found is None:
+            return None
+        columns = np.full(self.model.n_columns, Statuses.LOWER)
+        rows = np.full(self.model.n_rows, Statuses.BASIC)
+        columns[self._columns], rows[self._row_numbers] = found.columns, found.rows
+        return Statuses(columns, rows)
 
     def add_rows(self, rows: sparse.csr_array, upper: FloatArray) -> None:
         """Append rows ``rows @ (x, y) <= upper`` to the whole LP, (k, n) and (k,)."""
@@ -356,10 +367,10 @@ class Kernel:
         )
         if self._near is not None:
             # Of the first LP alone: the next ones start from its basis.
-            (values, known), self._near = self._near, None
-            duals = np.zeros(max(self.model.n_rows, len(known)))
-            duals[: len(known)] = known
-            self._program.start_near(values[self._columns], duals[self._row_numbers])
+            near, self._near = self._near, None
+            rows = np.full(self.model.n_rows, Statuses.BASIC)
+            rows[: len(near.rows)] = near.rows
+            self._program.start_from(Statuses(near.columns[self._columns], rows[self._row_numbers]))
         return True
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_j3o.certify.trail import Trail
 from pyomo_j3o.core.matrices import side_by_side
 from pyomo_j3o.core.problem import FloatArray, Problem
-from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus
+from pyomo_j3o.lp.base import Backend, LinearModel, LPSolution, LPStatus, Statuses
 from pyomo_j3o.lp.duality import dual_bound, summed
 from pyomo_j3o.presolve.decomposing import Split
 from pyomo_j3o.presolve.tightening import (
@@ -74,6 +74,8 @@ class TightRelaxation:
         Simplex iterations of all its LPs.
     trail : Trail or None
         What it leaves to a relaxation of nearly the same problem; None if it was not tightened.
+    basis : Statuses or None
+        Of its optimum, over all columns and rows; None if it is not known.
     """
 
     model: LinearModel
@@ -81,6 +83,7 @@ class TightRelaxation:
     bound: float
     iterations: int
     trail: Trail | None = None
+    basis: Statuses | None = None
 
 
 def whole_model(problem: Problem) -> LinearModel:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyomo_j3o.core.problem import BoolArray, FloatArray
+from pyomo_j3o.core.problem import BoolArray
+from pyomo_j3o.lp.base import Statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +19,14 @@ class Trail:
     ----------
     columns : (n,) bool
         Those in the kernel at the end.
-    values : (n,)
-    duals : (m,)
-        Of the rows that are no cuts.
+    basis : Statuses or None
+        Of the last optimum, over the columns and the rows that are no cuts.
     """
 
     columns: BoolArray
-    values: FloatArray
-    duals: FloatArray
+    basis: Statuses | None
 
     def fits(self, n_columns: int, n_rows: int) -> bool:
         """Return whether it is of a relaxation of this size, before cuts."""
-        return (len(self.columns), len(self.duals)) == (n_columns, n_rows)
+        same_rows = self.basis is None or len(self.basis.rows) == n_rows
+        return len(self.columns) == n_columns and same_rows

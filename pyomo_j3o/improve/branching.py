@@ -137,8 +137,7 @@ class Tree:
             self._costs = deepcopy(explored.costs)
             self._branched = dict(explored.branched)
             self._most_work = self._params.again * explored.work
-        near = tightened.solution.values, tightened.solution.row_duals
-        self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp, near)
+        self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp, tightened.basis)
         self._number = itertools.count()
         # What is within the gap asked for is settled, however far below.
         self._margin = max(self._params.margin, self._params.within * self._rel_gap)

@@ -169,11 +169,14 @@ class PartSearch:
 
         The leaves of that search are worth more then than a better plan.
         """
-        explored = self._task.explored
-        if explored is None or tree.root is None:
+        explored, value = self._task.explored, self.best.objective
+        if explored is None:
             return False
-        gap = relative_gap(self.best.objective, tree.root[1].bound)
-        return gap <= self._task.params.near_again * explored.root_gap
+        if tree.root is None:
+            gap, usual = relative_gap(value, self._first_bound), explored.first_gap
+        else:
+            gap, usual = relative_gap(value, tree.root[1].bound), explored.root_gap
+        return gap <= self._task.params.near_again * usual
 
     def _is_for_proof(self, tree: Tree) -> bool:
         """Return whether the tree left a gap that a MILP solver can close from the root's block cuts."""

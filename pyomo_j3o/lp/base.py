@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -111,6 +111,28 @@ class LPSolution:
         return LPSolution(status, objective, empty, empty, empty, iterations)
 
 
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """A basis as arrays: it can be cut to some columns and rows, and be of use to another LP.
+
+    Attributes
+    ----------
+    columns : (n,)
+        `LOWER`, `BASIC`, `UPPER` or `FREE`.
+    rows : (m,)
+        The same of their slacks.
+    """
+
+    columns: IntArray
+    rows: IntArray
+
+    #: Out of the basis at the lower end, in the basis, out of it at the upper end, and at no end.
+    LOWER: ClassVar[int] = 0
+    BASIC: ClassVar[int] = 1
+    UPPER: ClassVar[int] = 2
+    FREE: ClassVar[int] = 3
+
+
 class LinearProgram(Protocol):
     """One LP that is solved again and again while only bounds move; keeps its basis between solves."""
 
@@ -138,11 +160,13 @@ class LinearProgram(Protocol):
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; the rows must be those it was taken with."""
 
-    def start_near(self, values: FloatArray, duals: FloatArray) -> None:
-        """Start the next solve near a point, (n,) and (m,), that some other LP has for an optimum.
+    def statuses(self) -> Statuses | None:
+        """Return the basis of the last optimum as arrays; None if the solver does not tell."""
 
-        Columns between their bounds, and rows without a dual, are in the basis; what is too much or missing
-        the solver mends. It may do without.
+    def start_from(self, statuses: Statuses) -> None:
+        """Start the next solve from a basis that is nearly one of this LP, or from nothing.
+
+        What is too much in it, or missing, the solver mends.
         """
 
     def farkas(self) -> FloatArray | None:

@@ -17,6 +17,7 @@ from pyomo_j3o.lp.base import (
     LPSolution,
     LPStatus,
     SolverOptions,
+    Statuses,
     refuse_limits_of_objective,
     refuse_loose_tolerances,
     refuse_other_models,
@@ -195,8 +196,11 @@ class GurobiProgram:
             status[int(sense == ">"), numbers] = constraints.CBasis
         return np.array(self._columns.VBasis), status
 
-    def start_near(self, values: FloatArray, duals: FloatArray) -> None:
-        """Do without: Gurobi takes a point only beside a crossover."""
+    def statuses(self) -> None:
+        """Tell nothing: Gurobi does not mend a basis of another LP."""
+
+    def start_from(self, statuses: Statuses) -> None:
+        """Start from nothing."""
 
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; what it does not know yet starts out of it."""

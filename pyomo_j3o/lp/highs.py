@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from pyomo_j3o.core.problem import BoolArray, FloatArray
+from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.errors import BackendError, OptionError
 from pyomo_j3o.lp.base import (
     LinearModel,
     LPSolution,
     LPStatus,
     SolverOptions,
+    Statuses,
 )
 from pyomo_j3o.lp.highs_options import refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
@@ -64,6 +65,17 @@ _STATUS = {
     highspy.HighsModelStatus.kUnbounded: LPStatus.UNBOUNDED,
     highspy.HighsModelStatus.kTimeLimit: LPStatus.TIME_LIMIT,
 }
+
+
+_STATUS_KINDS = highspy.HighsBasisStatus
+_CODES = {
+    _STATUS_KINDS.kLower: Statuses.LOWER,
+    _STATUS_KINDS.kBasic: Statuses.BASIC,
+    _STATUS_KINDS.kUpper: Statuses.UPPER,
+    _STATUS_KINDS.kZero: Statuses.FREE,
+    _STATUS_KINDS.kNonbasic: Statuses.LOWER,
+}
+_KINDS = (_STATUS_KINDS.kLower, _STATUS_KINDS.kBasic, _STATUS_KINDS.kUpper, _STATUS_KINDS.kZero)
 
 
 @functools.cache
@@ -205,17 +217,20 @@ class HighsProgram:
             self._highs.setOptionValue("simplex_dual_edge_weight_strategy", 1)
         _check(self._highs.setBasis(basis.statuses))
 
-    def start_near(self, values: FloatArray, duals: FloatArray) -> None:
-        """Start the next solve near a point; HiGHS mends the basis."""
-        grain = 1e-9 * np.maximum(1.0, np.abs(values))
-        between = (values > self._lower + grain) & (values < self._upper - grain)
-        high = np.isfinite(self._upper) & (values >= self._upper - grain)
-        none = np.isinf(self._lower) & np.isinf(self._upper)
+    def statuses(self) -> Statuses:
+        """Return the basis of the last optimum as arrays."""
+        basis = self._highs.getBasis()
+        columns, rows = (
+            np.fromiter((_CODES[status] for status in statuses), dtype=np.int64)
+            for statuses in (basis.col_status, basis.row_status)
+        )
+        return Statuses(columns, rows)
+
+    def start_from(self, statuses: Statuses) -> None:
+        """Start the next solve from a basis that HiGHS mends."""
         basis = highspy.HighsBasis()
-        basis.col_status = _statuses(between, high, none)
-        # A dual > 0 is that of an upper side.
-        at_upper = np.isfinite(self._row_upper) & ((duals > 0.0) | np.isinf(self._row_lower))
-        basis.row_status = _statuses(duals == 0.0, at_upper, np.zeros(len(duals), dtype=bool))
+        basis.col_status = [_KINDS[code] for code in statuses.columns.tolist()]
+        basis.row_status = [_KINDS[code] for code in statuses.rows.tolist()]
         basis.valid = basis.alien = True
         _check(self._highs.setBasis(basis))
 
@@ -348,14 +363,6 @@ class HighsProgram:
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._interrupted.is_set():
             event.interrupt()
-
-
-def _statuses(basic: BoolArray, high: BoolArray, free: BoolArray) -> list[highspy.HighsBasisStatus]:
-    """Return basis statuses: in the basis, at the upper end, at none, or else at the lower end."""
-    kinds = highspy.HighsBasisStatus
-    of_code = (kinds.kLower, kinds.kUpper, kinds.kZero, kinds.kBasic)
-    codes = np.select([basic, high, free], [3, 1, 2], 0)
-    return [of_code[code] for code in codes.tolist()]
 
 
 @dataclass(slots=True)
