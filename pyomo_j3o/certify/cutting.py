@@ -21,7 +21,7 @@ from pyomo_j3o.certify.relaxation import (
     with_ends,
 )
 from pyomo_j3o.certify.setup_cuts import setup_cuts
-from pyomo_j3o.certify.sifting import cheapest_columns, sift
+from pyomo_j3o.certify.sifting import cheapest_columns, first_optimum, sift
 from pyomo_j3o.certify.trail import Trail
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.matrices import entry_rows
@@ -66,7 +66,7 @@ def relax(
     tightens = cuts and n_x > 0
     ascent, again = None, None
     if trail is not None and tightens and trail.fits(model.n_columns, model.n_rows):
-        again = _again(model, n_x, trail, backend, deadline, params)
+        again = first_optimum(model, n_x, trail.columns, trail.basis, backend, deadline, params)
     if again is None:
         ascent = _ascent(structure, model, deadline, params)
         again = None if ascent is None else sift(structure, model, ascent, backend, deadline, params)
@@ -141,27 +141,6 @@ def _bound_in_time(model: LinearModel, solution: LPSolution, ascent: Ascent | No
         ended = with_ends(model, best if np.isfinite(best) else -np.inf)
         best = min(best, dual_bound(ended, duals, ended.lower, ended.upper))
     return best
-
-
-def _again(
-    model: LinearModel, n_x: int, trail: Trail, backend: Backend, deadline: Deadline, params: CutParams
-) -> tuple[Kernel, TightRelaxation] | None:
-    """Return the optimum of the LP from a trail on, and the kernel that has it; None if that fails."""
-    lower, upper = model.ends(model.lower, model.upper)
-    if np.any(np.isinf(lower) | np.isinf(upper)):
-        return None  # the ends that are wanted for a proof depend on the LP's optimum
-    kernel = Kernel(model, backend, n_x, trail.columns, params.lp, trail.basis)
-    slack = params.sifting.slack * float(np.abs(model.objective).max(initial=1e-9))
-    try:
-        point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, deadline)
-    except BaseException:
-        kernel.close()
-        raise
-    if not point.solved:
-        kernel.close()
-        return None
-    solution = point.solution(model, kernel.iterations)
-    return kernel, TightRelaxation(model, solution, point.bound, kernel.iterations)
 
 
 def _tighten(

@@ -211,7 +211,7 @@ class CutParams:
     """
 
     rounds: int = 20
-    rounds_again: int = 2
+    rounds_again: int = 4
     worth: float = 5e-3
     widest: float = 1e6
     setup_violation: float = 1e-2

@@ -11,7 +11,7 @@ from pyomo_j3o.certify.relaxation import TightRelaxation
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.core.structure import Structure
-from pyomo_j3o.lp.base import Backend, LinearModel
+from pyomo_j3o.lp.base import Backend, LinearModel, Statuses
 
 
 def sift(
@@ -54,16 +54,32 @@ def sift(
     n_x = problem.n_onloading
     if problem.n_offloading < params.sifting.large or _competes(structure):
         return None
-    lower, upper = model.ends(model.lower, model.upper)
-    if np.any(np.isinf(lower) | np.isinf(upper)):
-        return None  # the ends that are wanted for a proof depend on the LP's optimum
     worth = ascent.worth[n_x:] * reach(model)[n_x:]
     # As good as one that pays is what costs a small part of what the demand of a group is worth.
     near = params.sifting.near * abs(ascent.bound) / max(1, len(structure.demand_rows))
     columns = first_of_groups(structure, worth, params.sifting.first, 0.0, -near)
     if columns.sum() > params.sifting.most * len(columns):
         return None
-    kernel = Kernel(model, backend, n_x, columns, params.lp)
+    return first_optimum(model, n_x, columns, None, backend, deadline, params)
+
+
+def first_optimum(
+    model: LinearModel,
+    n_x: int,
+    columns: BoolArray,
+    basis: Statuses | None,
+    backend: Backend,
+    deadline: Deadline,
+    params: CutParams,
+) -> tuple[Kernel, TightRelaxation] | None:
+    """Return a kernel that begins with these columns and this basis, and its optimum.
+
+    None is returned if a column has no end, or the optimum was not found in time: a bound then needs more.
+    """
+    lower, upper = model.ends(model.lower, model.upper)
+    if np.any(np.isinf(lower) | np.isinf(upper)):
+        return None  # the ends that are wanted for a proof depend on the LP's optimum
+    kernel = Kernel(model, backend, n_x, columns, params.lp, basis)
     slack = params.sifting.slack * float(np.abs(model.objective).max(initial=1e-9))
     try:
         point = kernel.solve(model.lower[:n_x], model.upper[:n_x], None, slack, -np.inf, deadline)
@@ -73,9 +89,8 @@ def sift(
     if not point.solved:
         kernel.close()
         return None
-    return kernel, TightRelaxation(
-        model, point.solution(model, kernel.iterations), point.bound, kernel.iterations
-    )
+    solution = point.solution(model, kernel.iterations)
+    return kernel, TightRelaxation(model, solution, point.bound, kernel.iterations)
 
 
 def cheapest_columns(structure: Structure, params: AscentParams) -> BoolArray:

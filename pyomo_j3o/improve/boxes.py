@@ -11,10 +11,30 @@ import numpy as np
 from pyomo_j3o.certify.blocks import Blocks
 from pyomo_j3o.certify.kernel import Point
 from pyomo_j3o.core.problem import BoolArray, FloatArray
+from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.improve.pseudo_costs import PseudoCosts
 
 #: Variables that were branched on, and their values, from the root on.
 Path = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A fractional placement that a plan may be made from.
+
+    Attributes
+    ----------
+    x : (N,), fractional
+    duals : (m,)
+        Of the rows of the relaxation.
+    lower, upper : (N,)
+        Bounds of x.
+    """
+
+    x: FloatArray
+    duals: FloatArray
+    lower: FloatArray
+    upper: FloatArray
 
 
 @dataclass(slots=True, order=True)
@@ -33,6 +53,11 @@ class Node:
     distance: float = field(compare=False, default=1.0)
     before: float = field(compare=False, default=np.inf)
     path: Path = field(compare=False, default=())
+
+    @property
+    def is_old_leaf(self) -> bool:
+        """Whether it is a leaf of a search before."""
+        return self.variable < 0 and not self.is_root
 
     @property
     def is_root(self) -> bool:
@@ -91,3 +116,8 @@ def box_of(path: Path, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray
         low[k] = max(low[k], value)
         high[k] = min(high[k], value)
     return low, high
+
+
+def fractional_in(x: FloatArray) -> BoolArray:
+    """Return which values of x are neither 0 nor 1, but for tolerances."""
+    return np.asarray((x > INTEGRAL) & (x < 1.0 - INTEGRAL))

@@ -18,33 +18,13 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.core.results import relative_gap
 from pyomo_j3o.core.structure import Structure
-from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.improve.block_plans import BlockPlacement, block_placements
-from pyomo_j3o.improve.boxes import Explored, Node, Path, box_of
+from pyomo_j3o.improve.boxes import Candidate, Explored, Node, Path, box_of, fractional_in
 from pyomo_j3o.improve.diving import dive
 from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.propagation import fix_by_reduced_cost, propagate
 from pyomo_j3o.improve.pseudo_costs import PseudoCosts
 from pyomo_j3o.lp.base import Backend, LinearModel, LPStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A fractional placement that a plan may be made from.
-
-    Attributes
-    ----------
-    x : (N,), fractional
-    duals : (m,)
-        Of the rows of the relaxation.
-    lower, upper : (N,)
-        Bounds of x.
-    """
-
-    x: FloatArray
-    duals: FloatArray
-    lower: FloatArray
-    upper: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +171,8 @@ class Tree:
                 return
             gap = self.bound - self.incumbent
             spent = self.kernel.work
-            if self._is_closed(gap) or spent > min(self._effort_at(gap), self._most_work):
+            effort = min(self._effort_at(gap), self._most_work)
+            if self._is_closed(gap) or (spent > effort and not self._at_old_leaves):
                 return
             if spent > checkpoint:
                 if gap > max(params.narrowed * gap_before, params.hopeless * self._scale):
@@ -202,6 +183,11 @@ class Tree:
             self._at_work = [node]
             yield from self._work(node)
             self._at_work = []
+
+    @property
+    def _at_old_leaves(self) -> bool:
+        """Whether a leaf of the search before, whose turn has not come, sets the bound."""
+        return self._open[0].is_old_leaf and self._open[0].basis is None
 
     def _is_closed(self, gap: float) -> bool:
         return bool(np.isfinite(gap) and gap <= self._rel_gap * abs(self.incumbent))
@@ -281,7 +267,7 @@ class Tree:
             self._costs.learn(
                 node.variable, node.lower[node.variable] > 0.5, node.before - node.bound, node.distance
             )
-        if node.is_root or node.variable >= 0 or self._is_integral(point):
+        if not node.is_old_leaf or not fractional_in(point.values[: self._n_x]).any():
             yield self._candidate(point, node.lower, node.upper)
         if self._pricer is not None and node.bound > self._cutoff():
             self._price(self._pricer, node)
@@ -314,12 +300,12 @@ class Tree:
         """
         params, point, best = self._params, node.point, self.best
         assert point is not None
-        below, at_old_leaf = not node.is_root, node.variable < 0 and not node.is_root
+        below = not node.is_root
         if (
             not best.feasible
-            or at_old_leaf
+            or node.is_old_leaf
             or self.nodes < self._next_price
-            or (below and self._shared_is_open(pricer, point))
+            or (below and fractional_in(point.values[: self._n_x][pricer.blocks.shared]).any())
         ):
             return
         gap, model = node.bound - best.objective, self.kernel.model
@@ -341,15 +327,6 @@ class Tree:
             node.point = again
         in_vain = before - node.bound < params.worth_pricing * gap
         self._next_price = 2 * (self.nodes + 1) if in_vain else self.nodes
-
-    def _is_integral(self, point: Point) -> bool:
-        x = point.values[: self._n_x]
-        return not np.any((x > INTEGRAL) & (x < 1.0 - INTEGRAL))
-
-    def _shared_is_open(self, pricer: BlockPricer, point: Point) -> bool:
-        """Return whether a shared x is fractional."""
-        x = point.values[: self._n_x][pricer.blocks.shared]
-        return bool(np.any((x > INTEGRAL) & (x < 1.0 - INTEGRAL)))
 
     def block_placements(self) -> list[BlockPlacement]:
         """Return what the blocks would place at the shared x of the best plan; nothing if that is known.
@@ -391,7 +368,7 @@ class Tree:
             self._go_on(node)
             return
         x = node.point.values[: self._n_x]
-        fractional = np.flatnonzero((x > INTEGRAL) & (x < 1.0 - INTEGRAL) & (node.lower < node.upper))
+        fractional = np.flatnonzero(fractional_in(x) & (node.lower < node.upper))
         if not len(fractional):
             # An integral relaxation: its plan is known, and nothing in the box is better than its bound.
             self._given_up = max(self._given_up, node.bound)

@@ -137,7 +137,7 @@ class TreeParams:
     least_cut: float = 1e-3
     worth_pricing: float = 0.1
     leaves: int = 100
-    again: float = 0.5
+    again: float = 0.1
     lp: KernelParams = field(default_factory=lambda: KernelParams(growth=200, growth_of_size=0.3))
     dive: DiveParams = field(default_factory=DiveParams)
 

@@ -20,8 +20,8 @@ from pyomo_j3o.core.results import relative_gap, rounding
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.block_plans import BlockPlacement
-from pyomo_j3o.improve.boxes import Explored
-from pyomo_j3o.improve.branching import Candidate, Tree, TreeLimits
+from pyomo_j3o.improve.boxes import Candidate, Explored
+from pyomo_j3o.improve.branching import Tree, TreeLimits
 from pyomo_j3o.improve.local_search import Descent, descend
 from pyomo_j3o.improve.params import TreeParams
 from pyomo_j3o.improve.proving import search_within_gap

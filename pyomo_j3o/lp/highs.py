@@ -6,7 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import highspy
@@ -23,6 +23,7 @@ from pyomo_j3o.lp.base import (
     SolverOptions,
     Statuses,
 )
+from pyomo_j3o.lp.highs_basis import Basis, basis_from, statuses_of
 from pyomo_j3o.lp.highs_options import refuse_options
 from pyomo_j3o.lp.known_case import KNOWN_CASE, require_right
 from pyomo_j3o.lp.worker import Workers
@@ -65,17 +66,6 @@ _STATUS = {
     highspy.HighsModelStatus.kUnbounded: LPStatus.UNBOUNDED,
     highspy.HighsModelStatus.kTimeLimit: LPStatus.TIME_LIMIT,
 }
-
-
-_STATUS_KINDS = highspy.HighsBasisStatus
-_CODES = {
-    _STATUS_KINDS.kLower: Statuses.LOWER,
-    _STATUS_KINDS.kBasic: Statuses.BASIC,
-    _STATUS_KINDS.kUpper: Statuses.UPPER,
-    _STATUS_KINDS.kZero: Statuses.FREE,
-    _STATUS_KINDS.kNonbasic: Statuses.LOWER,
-}
-_KINDS = (_STATUS_KINDS.kLower, _STATUS_KINDS.kBasic, _STATUS_KINDS.kUpper, _STATUS_KINDS.kZero)
 
 
 @functools.cache
@@ -206,7 +196,7 @@ class HighsProgram:
 
     def basis(self) -> Any:
         """Return the basis of the last optimum."""
-        return _Basis(self._highs.getBasis(), len(self._lower), len(self._row_lower))
+        return Basis(self._highs.getBasis(), len(self._lower), len(self._row_lower))
 
     def set_basis(self, basis: Any) -> None:
         """Start the next solve from `basis`; what it does not know yet starts out of it."""
@@ -219,20 +209,11 @@ class HighsProgram:
 
     def statuses(self) -> Statuses:
         """Return the basis of the last optimum as arrays."""
-        basis = self._highs.getBasis()
-        columns, rows = (
-            np.fromiter((_CODES[status] for status in statuses), dtype=np.int64)
-            for statuses in (basis.col_status, basis.row_status)
-        )
-        return Statuses(columns, rows)
+        return statuses_of(self._highs.getBasis())
 
     def start_from(self, statuses: Statuses) -> None:
         """Start the next solve from a basis that HiGHS mends."""
-        basis = highspy.HighsBasis()
-        basis.col_status = [_KINDS[code] for code in statuses.columns.tolist()]
-        basis.row_status = [_KINDS[code] for code in statuses.rows.tolist()]
-        basis.valid = basis.alien = True
-        _check(self._highs.setBasis(basis))
+        _check(self._highs.setBasis(basis_from(statuses)))
 
     def farkas(self) -> FloatArray | None:
         """Return multipliers of the rows that show that the last LP was infeasible, if they are known."""
@@ -363,23 +344,6 @@ class HighsProgram:
     def _check_interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._interrupted.is_set():
             event.interrupt()
-
-
-@dataclass(slots=True)
-class _Basis:
-    """A basis and its size, kept beside it since reading a status list of HiGHS copies it."""
-
-    statuses: highspy.HighsBasis
-    columns: int
-    rows: int
-
-    def extend(self, columns: int, rows: int) -> None:
-        """Extend a basis by n columns and m rows that are out of it."""
-        wider = highspy.HighsBasis()
-        wider.col_status = [*self.statuses.col_status, *[highspy.HighsBasisStatus.kLower] * columns]
-        wider.row_status = [*self.statuses.row_status, *[highspy.HighsBasisStatus.kBasic] * rows]
-        wider.valid = True
-        self.statuses, self.columns, self.rows = wider, self.columns + columns, self.rows + rows
 
 
 class QuietHighs(highspy.Highs):

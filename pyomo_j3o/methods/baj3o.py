@@ -52,6 +52,8 @@ def solve(
     """
     if problem.batches is None or context.deadline.over:
         return j3o.solve(problem, settings, context)
+    # What is left of one of its alternations is of no use to the other.
+    settings = replace(settings, memory=None)
     # Who asks for a tiny gap wants the set-ups that hardly count, too.
     negligible = settings.params.presolve.negligible
     if settings.rel_gap < negligible:

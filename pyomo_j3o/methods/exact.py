@@ -61,7 +61,7 @@ def solve(
         Those of the start, and one more.
     Proof
     """
-    run = _Run(instance, settings, context)
+    run = _Run(instance, replace(settings, memory=None), context)
     solver = next(solvers)
     if context.deadline.over:
         return Outcome(None, np.inf, Ending.TIME), [], Proof(solver.name, solver.description, 0, -np.inf)

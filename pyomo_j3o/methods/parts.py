@@ -23,7 +23,7 @@ from pyomo_j3o.improve.task import Found
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.lp.duality import summed
 from pyomo_j3o.methods.kept import KeptRelaxation
-from pyomo_j3o.methods.memory import Memory, PartMemory
+from pyomo_j3o.methods.memory import PartMemory
 from pyomo_j3o.methods.part_work import (
     Start,
     Tools,
@@ -73,13 +73,17 @@ class Parts:
         self.bounds = np.full(len(self.parts), np.inf)
         self._units = [unit_of_objective(part.problem) for part in self.parts]
         self._kept: list[KeptRelaxation | TightRelaxation | None] = [None] * len(self.parts)
-        memory = settings.memory
+        memory = self._memory = settings.memory
+        if memory is not None:
+            memory.begin(settings.asked)
         self.remembered = [None if memory is None else memory.of(part) for part in self.parts]
         self.unchanged = [
             None if one is None or settings.pursues else one.of(part.problem)
             for one, part in zip(self.remembered, self.parts, strict=True)
         ]
         self._relaxations: list[Relaxation] = []
+        #: By part, what each search that ended by itself has left.
+        self.explored: dict[int, Explored | None] = {}
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -176,31 +180,37 @@ class Parts:
         else:
             self._kept[k] = KeptRelaxation.of(self.parts[k].problem, tightened) or tightened
 
-    def settle(self, k: int) -> None:
-        """Take over what is proven of part `k`, which is as it was."""
-        unchanged = self.unchanged[k]
-        assert unchanged is not None
-        self.bounds[k] = min(self.bounds[k], unchanged.bound)
+    @property
+    def any_remembered(self) -> bool:
+        """Whether something is left of a solve before."""
+        return any(one is not None for one in self.remembered)
 
-    def remember(
-        self, memory: Memory, k: int, x: BoolArray, explored: Explored | None, complete: bool
-    ) -> None:
-        """Keep what is left of part `k`: the placement (N,) found for it, and what its search left."""
-        if self.unchanged[k] is not None or not self._relaxations:
-            return
-        tightened = self.tightened(k)
-        memory.keep(
-            self.parts[k],
-            PartMemory(
-                self.parts[k].problem,
-                x,
-                self._relaxations[k],
-                float(self.bounds[k]),
-                None if tightened is None else tightened.trail,
-                explored,
-                complete,
-            ),
-        )
+    def settled(self, k: int, x: BoolArray) -> bool:
+        """Return whether part `k` is as it was, and placed so in `x`, (N,): its bound is taken over then."""
+        unchanged = self.unchanged[k]
+        if unchanged is None or not np.array_equal(x[self.parts[k].onloading], unchanged.x):
+            return False
+        self.bounds[k] = min(self.bounds[k], unchanged.bound)
+        return True
+
+    def remember(self, x: BoolArray) -> None:
+        """Leave to the next solve, if there is to be one, what this one has found: (N,) its placement."""
+        for k, part in enumerate(self.parts):
+            if self._memory is None or self.unchanged[k] is not None or not self._relaxations:
+                continue
+            before, tightened = self.remembered[k], self.tightened(k)
+            self._memory.keep(
+                part,
+                PartMemory(
+                    part.problem,
+                    x[part.onloading],
+                    self._relaxations[k],
+                    float(self.bounds[k]),
+                    None if tightened is None else tightened.trail,
+                    self.explored.get(k) or (before and before.explored),
+                    complete=k in self.explored or not part.problem.n_onloading,
+                ),
+            )
 
     def tightened(self, k: int) -> TightRelaxation | None:
         """Return the relaxation of part `k` with its cuts; None where there is none."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.core.results import Step
-from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.task import Found
 from pyomo_j3o.methods.parts import Parts
 from pyomo_j3o.methods.progress import Progress
@@ -39,8 +38,6 @@ class PartsDriver:
         The placements found, of all parts.
     found : dict
         The last routing found, by part.
-    explored : dict
-        What each search that ended by itself has left, by part.
     """
 
     def __init__(
@@ -53,7 +50,6 @@ class PartsDriver:
     ) -> None:
         self.x = start.x.copy()
         self.found: dict[int, Routing] = {}
-        self.explored: dict[int, Explored | None] = {}
         #: Whether the gap is closed.
         self.closed = False
         self._parts = parts
@@ -90,7 +86,7 @@ class PartsDriver:
             self.x[self._parts.parts[k].onloading] = routing.x
             self.found[k] = routing
             if found.ends:
-                self.explored[k] = found.explored
+                self._parts.explored[k] = found.explored
             self._gained[k] = routing.merit - self._first.setdefault(k, routing.merit)
             if self._start.feasible and found.step and not found.begins and not self.closed:
                 objective = max(self._start.objective + sum(self._gained.values()), self._incumbent)

@@ -74,6 +74,8 @@ def is_for_look(problem: Problem, settings: Settings) -> bool:
     """Return whether a model is small or strange, and the settings leave the choice of steps to us."""
     if not settings.quick_look or settings.mip_solvers is None or not problem.n_onloading:
         return False
+    if settings.memory is not None and settings.memory.parts:
+        return False  # the solve before left more than a look would find
     return problem.n_nonzeros <= settings.params.look.nonzeros or is_strange(problem, settings)
 
 

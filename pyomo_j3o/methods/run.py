@@ -21,7 +21,6 @@ from pyomo_j3o.core.results import Ending, Outcome, Step
 from pyomo_j3o.core.structure import PlacementRows, Structure, analyse
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.errors import BackendError, OptionError
-from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
 from pyomo_j3o.improve.idle import drop_idle
 from pyomo_j3o.improve.pursuing import Pursuit
@@ -68,10 +67,7 @@ class Run:
             self.progress.prove(settings.proven)
         elif settings.bound != "none":
             self.progress.prove(bound_of_columns(placement.problem))
-        if settings.memory is not None:
-            settings.memory.begin(settings.asked)
         self.parts = Parts(placement.problem, settings, context)
-        self._explored: dict[int, Explored | None] = {}
         self.prices: list[FloatArray] = [np.zeros(placement.problem.n_rows)]
         self.best: Routing | None = None
         self._step: OffloadingByParts | None = None
@@ -126,20 +122,10 @@ class Run:
     def outcome(self, ending: Ending) -> Outcome:
         """Return what the search that ended so has found, in the columns and rows of the problem given."""
         found = self._found(ending)
-        self._remember(found)
+        if found.plan is not None:
+            self.parts.remember(found.plan.x)
         cuts = None if self.settings.charged is not None else self.parts.cuts(self.reduction.n_rows)
         return self.reduction.restore(replace(found, steps=tuple(self.progress.steps), cuts=cuts))
-
-    def _remember(self, found: Outcome) -> None:
-        """Leave to the next solve what this one has found."""
-        memory = self.settings.memory
-        if memory is None or found.plan is None:
-            return
-        for k, part in enumerate(self.parts.parts):
-            complete = k in self._explored or not part.problem.n_onloading
-            before = self.parts.remembered[k]
-            explored = self._explored.get(k) or (None if before is None else before.explored)
-            self.parts.remember(memory, k, found.plan.x[part.onloading], explored, complete)
 
     def _found(self, ending: Ending) -> Outcome:
         bound, best = self.progress.bound, self.best
@@ -252,15 +238,8 @@ class Run:
         ending = self.settings.stop(tuple(trace[since:]))
         if ending is None and len(trace) >= self.settings.max_iterations:
             return Ending.ITERATIONS
-        if ending is None and best.feasible and len(trace) - since >= self._most_iterations:
-            return Ending.STALLED
-        return ending
-
-    @property
-    def _most_iterations(self) -> float:
-        """How many iterations the loop has: few where a placement is known of a solve before."""
-        again = any(one is not None for one in self.parts.remembered)
-        return self.params.run.iterations_again if again else np.inf
+        again = ending is None and self.parts.any_remembered and best.feasible
+        return Ending.STALLED if again and len(trace) - since >= self.params.run.iterations_again else ending
 
     @property
     def known(self) -> Routing:
@@ -304,9 +283,7 @@ class Run:
 
         def work(number: int, deadline_of_part: Deadline) -> bool:
             k = numbers[number]
-            if self._is_settled(k, start):
-                self.parts.settle(k)
-            elif not deadline_of_part.over:
+            if not self.parts.settled(k, start.x) and not deadline_of_part.over:
                 with closing(self._search_part(k, start, others, deadline_of_part)) as search:
                     if driver.follow(k, search):
                         deadline.stop()
@@ -323,11 +300,6 @@ class Run:
         except OutOfTime:
             ending = Ending.TIME
         return self._take_over(driver, ending)
-
-    def _is_settled(self, k: int, start: Routing) -> bool:
-        """Return whether part k is as it was at the end of the solve before, and has that placement."""
-        unchanged = self.parts.unchanged[k]
-        return unchanged is not None and np.array_equal(start.x[self.parts.parts[k].onloading], unchanged.x)
 
     def pursue(self, ending: Ending) -> Ending:
         """Search on until the gap that was asked for is closed, or the time is over."""
@@ -382,7 +354,7 @@ class Run:
             tightened,
             [x[part.onloading] for x in others],
             relaxes=tightened is None and self.settings.bound != "cuts",
-            explored=None if remembered is None else remembered.explored,
+            explored=remembered and remembered.explored,
         )
         yield from self.parts.search(k, begin, deadline)
 
@@ -392,7 +364,6 @@ class Run:
             ending = Ending.GAP
         self.context.log.flush()
         driver.prove()
-        self._explored |= driver.explored
         if driver.changed:
             if self.context.deadline.left() > GRACE:
                 self.keep(self.step(driver.x, self.context.deadline.left()))
