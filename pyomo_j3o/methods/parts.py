@@ -180,6 +180,11 @@ class Parts:
         else:
             self._kept[k] = KeptRelaxation.of(self.parts[k].problem, tightened) or tightened
 
+    def explored_before(self, k: int) -> Explored | None:
+        """Return what the search of part `k` in a solve before has left."""
+        before = self.remembered[k]
+        return None if before is None else before.explored
+
     @property
     def any_remembered(self) -> bool:
         """Whether something is left of a solve before."""
@@ -198,7 +203,7 @@ class Parts:
         for k, part in enumerate(self.parts):
             if self._memory is None or self.unchanged[k] is not None or not self._relaxations:
                 continue
-            before, tightened = self.remembered[k], self.tightened(k)
+            tightened = self.tightened(k)
             self._memory.keep(
                 part,
                 PartMemory(
@@ -207,7 +212,7 @@ class Parts:
                     self._relaxations[k],
                     float(self.bounds[k]),
                     None if tightened is None else tightened.trail,
-                    self.explored.get(k) or (before and before.explored),
+                    self.explored.get(k) or self.explored_before(k),
                     complete=k in self.explored or not part.problem.n_onloading,
                 ),
             )

@@ -9,11 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_j3o.alternate.offloading import OffloadingByParts, Routing
-from pyomo_j3o.certify.relaxation import (
-    Relaxation,
-    bound_of_columns,
-    unbounded_columns,
-)
+from pyomo_j3o.certify.relaxation import Relaxation, bound_of_columns, unbounded_columns
 from pyomo_j3o.core.deadline import GRACE, Deadline, OutOfTime
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, missed
@@ -238,8 +234,8 @@ class Run:
         ending = self.settings.stop(tuple(trace[since:]))
         if ending is None and len(trace) >= self.settings.max_iterations:
             return Ending.ITERATIONS
-        again = ending is None and self.parts.any_remembered and best.feasible
-        return Ending.STALLED if again and len(trace) - since >= self.params.run.iterations_again else ending
+        few = self.parts.any_remembered and len(trace) - since >= self.params.run.iterations_again
+        return Ending.STALLED if ending is None and few and best.feasible else ending
 
     @property
     def known(self) -> Routing:
@@ -347,14 +343,14 @@ class Run:
         self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
     ) -> Generator[Found, None, None]:
         """Search part k by itself."""
-        part, tightened, remembered = self.parts.parts[k], self.parts.tightened(k), self.parts.remembered[k]
+        part, tightened = self.parts.parts[k], self.parts.tightened(k)
         begin = Start(
             start.x[part.onloading],
             [vector[part.rows] for vector in self.prices],
             tightened,
             [x[part.onloading] for x in others],
             relaxes=tightened is None and self.settings.bound != "cuts",
-            explored=remembered and remembered.explored,
+            explored=self.parts.explored_before(k),
         )
         yield from self.parts.search(k, begin, deadline)
 
