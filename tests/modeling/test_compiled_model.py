@@ -1,0 +1,371 @@
+"""A model that stays compiled: after any edits its arrays are those of a compilation from scratch, bit by bit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyomo_j3o import BatchingWindow, OffloadingBlock, annotate
+from pyomo_j3o.core.problem import Problem
+from pyomo_j3o.errors import J3OError, RebuildError
+from pyomo_j3o.modeling.changes import Checks
+from pyomo_j3o.modeling.compiled_model import COMPILED, NOTHING, PATCHED, CompiledModel
+from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.inverse import Inverse
+
+NODES = [1, 2, 3]
+
+
+def mutable_model() -> pyo.ConcreteModel:
+    """Return a small model in which everything may change: Params stand wherever Pyomo takes them."""
+    m = pyo.ConcreteModel("mutable")
+    m.x = pyo.Var(NODES, domain=pyo.Binary)
+    m.y = pyo.Var(NODES, bounds=(0, 1))
+    m.z = pyo.Var(bounds=(0, 5))
+    m.idle = pyo.Var(bounds=(0, 5))
+    m.p = pyo.Param(NODES, initialize={1: 1.5, 2: 0.3, 3: 2.0}, mutable=True)
+    m.cap = pyo.Param(initialize=2.0, mutable=True, within=pyo.Any)
+    m.q = pyo.Param(initialize=1.0, mutable=True)
+    m.y[3].setub(m.q)
+    m.load = None
+    m.work = pyo.Expression(NODES)
+    for i in NODES:
+        m.work[i] = m.p[i] * m.y[i] + 0.1 * m.z
+    m.total = pyo.Expression(expr=sum(m.work[i] for i in NODES) + m.q)
+    m.link = pyo.Constraint(NODES)
+    for i in NODES:
+        m.link[i] = m.y[i] <= m.x[i]
+    m.memory = pyo.Constraint(expr=sum(m.p[i] * m.x[i] for i in NODES) <= m.cap)
+    m.compute = pyo.Constraint(expr=m.total <= 4 * m.cap)
+    m.products = pyo.Constraint(expr=m.x[1] * (m.p[2] * m.y[1] + m.y[2]) + m.z <= m.cap + 3)
+    m.bilinear = pyo.Constraint(expr=0.3 * (m.x[2] * m.y[2]) + m.q * (m.x[3] * m.y[3]) <= m.z + 7)
+    m.range = pyo.Constraint(expr=pyo.inequality(-m.cap, m.y[1] - m.y[2] + 0.1, m.cap))
+    m.sub = pyo.Block()
+    m.sub.row = pyo.Constraint(expr=m.total * 0.5 + m.x[1] >= -3)
+    m.gain = pyo.Objective(expr=m.total + sum(m.y[i] for i in NODES) - m.q * m.z, sense=pyo.maximize)
+    m.other = pyo.Objective(expr=m.p[1] * m.z + m.x[1] * m.y[1], sense=pyo.minimize)
+    m.other.deactivate()
+    annotate(m, onloading=m.x, offloading=[m.y, m.z, m.idle])
+    return m
+
+
+_figures = st.sampled_from([0.0, 0.1, 1.0, 1.0 / 3.0, 2.0, 1e-3, 7.7])
+_nodes = st.sampled_from(NODES)
+
+
+def _swap_objectives(m: pyo.ConcreteModel) -> None:
+    for objective in (m.gain, m.other):
+        if objective.active:
+            objective.deactivate()
+        else:
+            objective.activate()
+
+
+def _toggle_row(m: pyo.ConcreteModel, name: str) -> None:
+    row = m.component(name)
+    if row.active:
+        row.deactivate()
+    else:
+        row.activate()
+
+
+def _extra_row(m: pyo.ConcreteModel, i: int, number: float) -> None:
+    if m.component("extra") is None:
+        m.extra = pyo.Constraint(expr=m.p[i] * m.y[i] + number * m.z <= 9)
+    else:
+        m.del_component(m.extra)
+
+
+def _extra_variable(m: pyo.ConcreteModel, number: float) -> None:
+    if m.component("late") is None:
+        m.late = pyo.Var(bounds=(0, 1))
+        m.j3o_role[m.late] = "offloading"
+        m.late_row = pyo.Constraint(expr=m.late + m.y[1] <= 1 + number)
+    else:
+        m.del_component(m.late_row)
+        del m.j3o_role[m.late]
+        m.del_component(m.late)
+
+
+def _remark(m: pyo.ConcreteModel) -> None:
+    """Say of z that it is onloading, which it cannot be, or take that back."""
+    m.j3o_role[m.z] = "offloading" if m.j3o_role[m.z] == "onloading" else "onloading"
+
+
+def _fix(variable: pyo.Var, number: float) -> None:
+    variable.fix(number, skip_validation=True)
+
+
+#: Edits by name: what is done to the model with a node and a number.
+EDITS = {
+    "parameter": lambda m, i, a: m.p[i].set_value(a),
+    "side": lambda m, i, a: m.cap.set_value(a),
+    "side infinite": lambda m, i, a: m.cap.set_value(float("inf")),
+    "side of an expression": lambda m, i, a: m.cap.set_value(m.q + a),
+    "bound by Param": lambda m, i, a: m.q.set_value(a),
+    "fix x": lambda m, i, a: _fix(m.x[i], float(a > 0.5)),
+    "unfix x": lambda m, i, a: m.x[i].unfix(),
+    "fix y": lambda m, i, a: _fix(m.y[i], a),
+    "unfix y": lambda m, i, a: m.y[i].unfix(),
+    "value of a free variable": lambda m, i, a: m.y[i].set_value(a, skip_validation=True),
+    "bounds": lambda m, i, a: m.y[i].setub(a),
+    "crossing bounds": lambda m, i, a: m.z.setlb(a),
+    "domain": lambda m, i, a: setattr(m.idle, "domain", pyo.NonNegativeIntegers if a > 1 else pyo.Reals),
+    "domain of z": lambda m, i, a: setattr(m.z, "domain", pyo.Integers if a > 2 else pyo.Reals),
+    "sense": lambda m, i, a: m.gain.set_sense(-m.gain.sense),
+    "objective swapped": lambda m, i, a: _swap_objectives(m),
+    "objective expression": lambda m, i, a: m.gain.set_value(m.total * a + m.y[i]),
+    "two objectives": lambda m, i, a: m.other.activate(),
+    "named expression": lambda m, i, a: m.work[i].set_value(a * m.y[i] + 0.2 * m.z),
+    "named, other variables": lambda m, i, a: m.work[i].set_value(a * m.y[1] + m.y[2]),
+    "row deactivated": lambda m, i, a: _toggle_row(m, "compute"),
+    "product row deactivated": lambda m, i, a: _toggle_row(m, "products"),
+    "row's expression": lambda m, i, a: m.link[i].set_value(2 * m.y[i] <= (2 + a) * m.x[i]),
+    "row's variables": lambda m, i, a: m.link[i].set_value(m.y[1] + a * m.y[i] <= 9 * m.x[i]),
+    "row added": _extra_row,
+    "variable added": lambda m, i, a: _extra_variable(m, a),
+    "block": lambda m, i, a: _toggle_row(m, "sub"),
+    "marks": lambda m, i, a: _remark(m),
+    "nan": lambda m, i, a: m.p[i].set_value(float("nan")),
+}
+
+
+def assert_same(ours: Problem, theirs: Problem) -> None:
+    """All arrays are equal bit by bit."""
+    for part in dataclasses.fields(Problem):
+        one, other = getattr(ours, part.name), getattr(theirs, part.name)
+        for a, b in zip(_arrays(one), _arrays(other), strict=True):
+            assert a.dtype == b.dtype, part.name
+            assert a.tobytes() == b.tobytes(), part.name
+
+
+def _arrays(part) -> list[np.ndarray]:
+    if part is None:
+        return []
+    if hasattr(part, "indptr"):
+        return [part.indptr, part.indices, part.data, np.array(part.shape)]
+    if dataclasses.is_dataclass(part):
+        return [array for f in dataclasses.fields(part) for array in _arrays(getattr(part, f.name))]
+    return [np.asarray(part)]
+
+
+def assert_same_way_back(ours: Inverse, theirs: Inverse) -> None:
+    """Both lead to the same components, in the same order."""
+    for name in ("onloading", "offloading", "rows", "constant_rows", "idle"):
+        assert list(map(id, getattr(ours, name))) == list(map(id, getattr(theirs, name))), name
+    assert ours.idle_values == theirs.idle_values
+    assert ours.met.tolist() == theirs.met.tolist()
+    assert (ours.model, ours.sense) == (theirs.model, theirs.sense)
+
+
+def refreshed_as_cold(compiled: CompiledModel):
+    """Refresh, and hold the result against a compilation from scratch; errors are the same, too."""
+    model = compiled.read.model
+    try:
+        problem, inverse = compile_model(model)
+    except J3OError as error:
+        with pytest.raises(type(error)) as caught:
+            compiled.refreshed()
+        assert str(caught.value) == str(error)
+        return compiled, None
+    again, update = compiled.refreshed()
+    assert_same(again.problem, problem)
+    assert_same_way_back(again.inverse, inverse)
+    return again, update
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(EDITS)), _nodes, _figures), min_size=1, max_size=8))
+def test_a_refreshed_model_is_one_compiled_from_scratch(edits):
+    """Whatever is edited, several edits at once included, and after errors as well."""
+    m = mutable_model()
+    compiled = CompiledModel.of(m)
+    for number, (edit, i, a) in enumerate(edits):
+        EDITS[edit](m, i, a)
+        if number % 3 != 1:
+            compiled, _ = refreshed_as_cold(compiled)
+    compiled, update = refreshed_as_cold(compiled)
+    if update is not None:
+        assert compiled.refreshed()[1].outcome == NOTHING
+        assert compiled.refreshed()[0] is compiled
+
+
+#: What each edit is called in the report, and what is done.
+KINDS = {
+    "parameter": ("parameters", PATCHED),
+    "side": ("parameters", PATCHED),
+    "bound by Param": ("parameters", PATCHED),
+    "fix x": ("fixed", PATCHED),
+    "bounds": ("bounds", PATCHED),
+    "domain": ("domains", PATCHED),
+    "sense": ("sense", PATCHED),
+    "objective swapped": ("objective", PATCHED),
+    "objective expression": ("objective expression", PATCHED),
+    "named expression": ("named expressions", PATCHED),
+    "named, other variables": ("named expressions", COMPILED),
+    "row deactivated": ("constraints removed", COMPILED),
+    "row's expression": ("constraint expressions", PATCHED),
+    "row's variables": ("constraint expressions", COMPILED),
+    "row added": ("constraints added", COMPILED),
+    "variable added": ("variables added", COMPILED),
+    "block": ("constraints removed", COMPILED),
+    "side infinite": ("parameters", PATCHED),
+}
+
+
+@pytest.mark.parametrize("edit", sorted(KINDS))
+def test_what_changed_is_told(edit):
+    """Each edit is one kind of change, patched where the structure stays; the first names are given."""
+    m = mutable_model()
+    compiled = CompiledModel.of(m)
+    EDITS[edit](m, 2, 0.7)
+    kind, outcome = KINDS[edit]
+    _, update = refreshed_as_cold(compiled)
+    summary = update.summary()
+    assert summary["outcome"] == outcome
+    assert summary["changes"][kind]["count"] >= 1
+    assert all(isinstance(name, str) for name in summary["changes"][kind]["first"])
+    assert bool(summary["reason"]) == (outcome == COMPILED)
+
+
+@pytest.mark.parametrize("edit", sorted(name for name, (_, outcome) in KINDS.items() if outcome == COMPILED))
+def test_a_rebuild_can_be_refused(edit):
+    """The error names what changed, says it in data, and comes again until the model is as it was."""
+    m = mutable_model()
+    compiled = CompiledModel.of(m)
+    EDITS[edit](m, 2, 0.7)
+    for _ in range(2):
+        with pytest.raises(
+            RebuildError, match="^allow_rebuild=False, but the structure of model 'mutable'"
+        ) as e:
+            compiled.refreshed(allow_rebuild=False)
+        assert e.value.reason["outcome"] == COMPILED
+        assert KINDS[edit][0] in e.value.reason["changes"]
+        assert e.value.reason["reason"] in str(e.value)
+
+
+def test_values_are_patched_where_a_rebuild_is_refused():
+    """A change of numbers is none of the structure."""
+    m = mutable_model()
+    compiled = CompiledModel.of(m)
+    m.p[1] = 5.0
+    again, update = compiled.refreshed(allow_rebuild=False)
+    assert update.outcome == PATCHED
+    assert_same(again.problem, compile_model(m)[0])
+
+
+#: An edit, and the check that looks for it.
+LOOKED_FOR_BY = {
+    "parameter": "update_parameters",
+    "fix x": "update_vars",
+    "bounds": "update_vars",
+    "sense": "update_objectives",
+    "objective expression": "update_objectives",
+    "objective swapped": "check_for_new_or_removed_objectives",
+    "named expression": "update_named_expressions",
+    "row's expression": "update_constraints",
+    "row deactivated": "check_for_new_or_removed_constraints",
+}
+
+
+@pytest.mark.parametrize("edit", sorted(LOOKED_FOR_BY))
+def test_a_check_that_is_off_does_not_look(edit):
+    """The change is found by the next look that has the check on."""
+    m = mutable_model()
+    compiled = CompiledModel.of(m)
+    EDITS[edit](m, 2, 0.7)
+    again, update = compiled.refreshed(checks=Checks(**{LOOKED_FOR_BY[edit]: False}))
+    assert (again is compiled) and update.outcome == NOTHING
+    assert compiled.refreshed()[1].outcome != NOTHING
+
+
+def window_model() -> pyo.ConcreteModel:
+    """Return an edge server with a window, of which all figures are Params."""
+    m = pyo.ConcreteModel()
+    m.rate = pyo.Param(["a", "b"], initialize={"a": 3.0, "b": 5.0}, mutable=True)
+    m.length = pyo.Param(initialize=0.5, mutable=True)
+    m.setup = pyo.Param(initialize=0.05, mutable=True)
+    m.route = OffloadingBlock()
+    m.route.y = pyo.Var(["a", "b"], bounds=(0, 1))
+    m.batch = BatchingWindow(["edge"])
+    set_batches(m)
+    m.gain = pyo.Objective(expr=m.route.y["a"] + 2 * m.route.y["b"], sense=pyo.maximize)
+    return m
+
+
+def set_batches(m: pyo.ConcreteModel) -> None:
+    """Fill the window of `window_model`."""
+    m.batch["edge"].set_batches(
+        length=m.length,
+        arrivals={"vit": sum(m.rate[k] * m.route.y[k] for k in ("a", "b"))},
+        setup={"vit": m.setup},
+        per_query={"vit": 0.1},
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "outcome"),
+    [
+        (lambda m: m.rate["a"].set_value(4.0), PATCHED),
+        (lambda m: m.length.set_value(0.25), PATCHED),
+        (lambda m: m.length.set_value(-1.0), None),
+        (lambda m: m.route.y["a"].fix(0.5), PATCHED),
+        (lambda m: m.route.y["a"].setub(0.5), PATCHED),
+        (lambda m: m.route.y["a"].setub(2.0), None),
+        (lambda m: m.batch["edge"].used["vit"].fix(1), PATCHED),
+        (set_batches, COMPILED),
+        (lambda m: m.batch["edge"].deactivate(), COMPILED),
+    ],
+)
+def test_windows_are_read_again(edit, outcome):
+    """Arrivals follow Params and bounds; a window that is filled again is another structure."""
+    m = window_model()
+    compiled = CompiledModel.of(m)
+    assert compiled.problem.batches is not None
+    edit(m)
+    _, update = refreshed_as_cold(compiled)
+    assert (None if update is None else update.outcome) == outcome
+
+
+def test_rows_of_a_matrix_and_picked_members_are_compiled_each_time():
+    """What cannot be watched is read anew: a Param picked by the value of a variable, for one."""
+    m = mutable_model()
+    m.which = pyo.Var(initialize=1)
+    m.which.fix()
+    m.picked = pyo.Constraint(expr=m.p[m.which] * m.y[1] <= 3)
+    compiled = CompiledModel.of(m)
+    m.p[1] = 0.25
+    compiled, update = refreshed_as_cold(compiled)
+    m.which.fix(2)
+    compiled, update = refreshed_as_cold(compiled)
+    compiled, update = refreshed_as_cold(compiled)
+    assert update.outcome == COMPILED and "cannot be watched" in update.reason
+    assert compiled.refreshed(allow_rebuild=False)[1].outcome == COMPILED
+
+
+def test_variables_outside_of_the_block_are_watched():
+    """A block is compiled by itself; its rows hold variables of the model around it."""
+    m = pyo.ConcreteModel()
+    m.out = pyo.Var([1, 2], bounds=(0, 1))
+    m.b = pyo.Block()
+    m.b.x = pyo.Var(domain=pyo.Binary)
+    m.b.p = pyo.Param(initialize=1.0, mutable=True)
+    m.b.row = pyo.Constraint(expr=m.b.p * m.out[2] + m.out[1] <= m.b.x)
+    m.b.gain = pyo.Objective(expr=m.out[1] + m.out[2], sense=pyo.maximize)
+    annotate(m, onloading=m.b.x, offloading=m.out)
+    compiled = CompiledModel.of(m.b)
+    for edit in (
+        lambda: m.b.p.set_value(2.0),
+        lambda: m.out[1].fix(0.5),
+        lambda: m.out[2].setub(0.25),
+        lambda: m.out[1].unfix(),
+        lambda: m.j3o_role.__setitem__(m.out[1], "offloading"),
+    ):
+        edit()
+        compiled, update = refreshed_as_cold(compiled)
+        assert update.outcome != NOTHING
