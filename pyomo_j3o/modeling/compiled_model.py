@@ -1,4 +1,4 @@
-"""A Pyomo model that stays compiled while it changes: numbers are patched, other structures compiled again."""
+"""A Pyomo model that stays compiled while it changes: numbers are patched, others compiled again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyomo_j3o.errors import RebuildError
 from pyomo_j3o.modeling.batching_window import filled_windows
 from pyomo_j3o.modeling.changes import ALL_CHECKS, Changes, Checks
 from pyomo_j3o.modeling.compiler import Read, assemble, rates_of_windows, read_model
-from pyomo_j3o.modeling.dependencies import NO_ROW, Dependencies
+from pyomo_j3o.modeling.dependencies import NO_ROW, NO_SIDES, Dependencies
 from pyomo_j3o.modeling.figures import Figures
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.naming import listed
@@ -188,7 +188,7 @@ class CompiledModel:
         if strict != self.strict:
             return f"strict={strict}"
         if not self.depends.whole:
-            return "an expression picks a member of an indexed component, which cannot be watched"
+            return "rows that Pyomo keeps in a matrix, or without sides, cannot be watched"
         return ""
 
     def _patched(
@@ -230,6 +230,8 @@ class CompiledModel:
         n_rows = len(rows.constraints)
         number = {id(parameter): i for i, parameter in enumerate(self.depends.parameters)}
         again = self.depends.rows_of(number[id(p)] for p in found.get("parameters", ()))
+        if again is None:
+            raise _OtherStructure("constraints without sides may have them now")
         if any(kind in found for kind in ("objective", "objective expression", "sense")):
             again[n_rows] = True
         if "constraint expressions" in found:
@@ -279,7 +281,7 @@ def _dependencies(read: Read, selection: Selection) -> Dependencies:
         if expression is None:  # a row that Pyomo keeps in a matrix
             depends.whole = False
         depends.add(expression, row)
-    depends.add(rows.objective.expr, len(rows.constraints))
+    depends.add(rows.owner(len(rows.constraints)).expr, len(rows.constraints))
     for variable in read.columns.variables:
         for bound in (variable._lb, variable._ub):
             if bound.__class__ is not float and bound is not None:
@@ -293,11 +295,7 @@ def _dependencies(read: Read, selection: Selection) -> Dependencies:
     counted = set(map(id, rows.constraints))
     for constraint in selection.constraints(read.model):
         if id(constraint) not in counted:
-            # A row without sides, which it may get by a Param.
-            before = len(depends.parameters), len(depends.named)
-            depends.add(getattr(constraint, "_expr", None), NO_ROW)
-            if (len(depends.parameters), len(depends.named)) != before:
-                depends.whole = False
+            depends.add(getattr(constraint, "_expr", None), NO_SIDES)
     return depends
 
 

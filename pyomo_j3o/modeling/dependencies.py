@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.component import ComponentBase, ComponentData
 from pyomo.core.base.expression import NamedExpressionData
 from pyomo.core.base.param import ParamData
 from pyomo.core.base.var import VarData
@@ -26,6 +25,9 @@ from pyomo_j3o.core.problem import BoolArray, IntArray
 
 #: The row of what is in no row: bounds of variables, and windows.
 NO_ROW = -1
+
+#: The row of a constraint without sides, which is none; it may get sides by a Param.
+NO_SIDES = -2
 
 # What a node of an expression is to us.
 _LEAF, _SUM, _MONOMIAL, _PASSED, _PARAMETER, _NAMED, _PRODUCT, _DIVISION, _RANGE, _OTHER = range(10)
@@ -56,7 +58,7 @@ class Dependencies:
         Rows that hold a named Expression, or that Pyomo may have to expand. How one of them is read may
         depend on those before it, and on what is fixed.
     whole
-        Whether that is all; otherwise something is in the rows whose changes cannot be seen.
+        Whether that is all; otherwise there are rows whose changes cannot be seen.
     """
 
     def __init__(self, n_owners: int) -> None:
@@ -72,11 +74,16 @@ class Dependencies:
         self._shared = n_owners
         self._kinds = dict(_KINDS)
 
-    def rows_of(self, parameters: Iterable[int]) -> BoolArray:
-        """Return the mask, (R + 1,), of the rows that hold one of some parameters."""
+    def rows_of(self, parameters: Iterable[int]) -> BoolArray | None:
+        """Return the mask, (R + 1,), of the rows that hold one of some parameters.
+
+        None is returned if one of these is in a constraint without sides.
+        """
         changed = np.zeros(len(self.parameters), dtype=bool)
         changed[list(parameters)] = True
         holder: IntArray = np.array(self._holder, dtype=np.int64)[changed[self._held]]
+        if (holder == NO_SIDES).any():
+            return None
         rows = np.zeros(len(self.together), dtype=bool)
         rows[holder[(holder >= 0) & (holder < self._shared)]] = True
         return rows | self.together if (holder == self._shared).any() else rows
@@ -89,7 +96,7 @@ class Dependencies:
         expression
             Of Pyomo, or a number.
         row
-            The row that holds it; `NO_ROW` for none.
+            The row that holds it; `NO_ROW` or `NO_SIDES` for none.
         """
         numbers, kinds = native_numeric_types, self._kinds
         pending = [expression]
@@ -130,7 +137,7 @@ class Dependencies:
             or (kind == _DIVISION and constant[1])
             or (kind == _RANGE and constant[0] and constant[2])
         )
-        if not plain and row != NO_ROW and row != self._shared:
+        if not plain and 0 <= row < self._shared:
             self.together[row] = True
         pending += args
 
@@ -144,7 +151,9 @@ class Dependencies:
         self._holder.append(row)
 
     def _add_named(self, named: NamedExpressionData, row: int) -> None:
-        if row not in (NO_ROW, self._shared):
+        if row == NO_SIDES:
+            self.whole = False
+        elif 0 <= row < self._shared:
             self.together[row] = True
         if id(named) not in self._named_met:
             self._named_met.add(id(named))
@@ -160,9 +169,6 @@ class Dependencies:
             kind = _LEAF
         elif isinstance(node, NamedExpressionData):
             kind = _NAMED
-        elif isinstance(node, (ComponentBase, ComponentData)):
-            # A whole indexed Param, say, of which an expression picks a member when it is evaluated.
-            self.whole, kind = False, _LEAF
         elif isinstance(node, NPV_Mixin):
             kind = _PASSED
         else:

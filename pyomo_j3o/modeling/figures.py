@@ -132,7 +132,8 @@ class Figures:
 
 def _owners(end: Sequence[int]) -> IntArray:
     """Return the owner of every term, given where the terms of each owner end."""
-    return np.repeat(np.arange(len(end)), np.diff(np.array([0, *end], dtype=np.int64)))
+    ends: IntArray = np.array(end, dtype=np.int64)
+    return np.repeat(np.arange(len(end)), ends - np.append(0, ends[:-1]))
 
 
 def _without_fixed(

@@ -131,7 +131,7 @@ class Snapshot:
         changes = Changes()
         _note_members(changes, "constraints", before.constraints, self.constraints)
         _note_members(changes, "variables", before.declared, self.declared)
-        alive = dict((id(container), is_alive) for container, is_alive in before.containers)
+        alive = {id(container): is_alive for container, is_alive in before.containers}
         changes.note("blocks switched", (c for c, live in self.containers if alive.get(id(c), live) != live))
         if len(self.marks) != len(before.marks) or not all(map(_same_mark, before.marks, self.marks)):
             _note_marks(changes, before.marks, self.marks)
