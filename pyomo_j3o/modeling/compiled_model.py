@@ -10,6 +10,7 @@ import numpy as np
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.objective import maximize
+from pyomo.core.base.var import VarData
 
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, IntArray, Problem
@@ -24,7 +25,9 @@ from pyomo_j3o.modeling.naming import listed
 from pyomo_j3o.modeling.rows import WHOLE, Selection, active_objective, read_rows, require_understood
 from pyomo_j3o.modeling.snapshot import Snapshot
 
-NOTHING, PATCHED, COMPILED = "nothing", "patched", "compiled again"
+#: Outcomes of a look, from the least work to the most.
+NOTHING, PATCHED, FIRST, COMPILED = "nothing", "patched", "compiled", "compiled again"
+_OUTCOMES = (NOTHING, PATCHED, FIRST, COMPILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Update:
     Attributes
     ----------
     outcome : str
-        ``"nothing"`` changed, numbers were ``"patched"``, or the model was ``"compiled again"``.
+        ``"nothing"`` changed, numbers were ``"patched"``, or the model was ``"compiled"`` for the first time
+        or ``"compiled again"``.
     changes : Changes
         What was found.
     reason : str
@@ -44,6 +48,25 @@ class Update:
     outcome: str
     changes: Changes
     reason: str = ""
+
+    def followed_by(self, later: Update) -> Update:
+        """Return this update and a later one as one."""
+        if later.outcome == NOTHING:
+            return self
+        if self.outcome == NOTHING:
+            return later
+        changes = Changes()
+        for one in (self, later):
+            for kind, components in one.changes.found.items():
+                known = set(map(id, changes.found.get(kind, ())))
+                changes.note(kind, (c for c in components if id(c) not in known))
+        reason = "; ".join(reason for reason in (self.reason, later.reason) if reason)
+        return Update(max(self.outcome, later.outcome, key=_OUTCOMES.index), changes, reason)
+
+    def in_words(self) -> str:
+        """Return the outcome and what it is for: ``patched (parameters: 90)``."""
+        kinds = (f"{kind}: {entry['count']}" for kind, entry in self.changes.summary().items())
+        return f"{self.outcome} ({self.reason or ', '.join(kinds)})"
 
     def summary(self) -> dict[str, Any]:
         """Return it in plain data: outcome, reason, and per kind of change its number and first names."""
@@ -145,7 +168,7 @@ class CompiledModel:
             require_understood(model)
             outside = _outside(self.read)
             # Another selection is a change that the user has asked for.
-            look = checks if selection == self.selection else ALL_CHECKS
+            look = checks if selection.same(self.selection) else ALL_CHECKS
             now = Snapshot.of(model, selection, outside, self.depends, self.snapshot, look)
             changes = now.changes_since(self.snapshot, self.depends)
             if changes and look != ALL_CHECKS:
@@ -172,6 +195,12 @@ class CompiledModel:
                 )
             again = CompiledModel.of(model, strict, deadline, selection)
             return again, Update(COMPILED, changes, reason)
+
+    def holds(self, variable: VarData) -> bool:
+        """Return whether a row, or the objective, holds a variable, fixed or not."""
+        columns = self.read.columns
+        number = next((i for i, other in enumerate(columns.variables) if other is variable), None)
+        return number is not None and any((part == number).any() for part in columns.positions)
 
     def _objective(self, selection: Selection) -> Any:
         """Return the objective that counts, without a look at the model if that is as it was."""

@@ -75,7 +75,8 @@ def require_understood(model: BlockData) -> None:
                 raise ModelError(f"{called(strange)} is active, but j3o does not know it; {remedy}")
 
 
-@dataclass(frozen=True, slots=True)
+# Not compared field by field: Pyomo makes an expression of two objectives that are compared.
+@dataclass(frozen=True, slots=True, eq=False)
 class Selection:
     """Which rows and which objective of a model count.
 
@@ -89,6 +90,10 @@ class Selection:
 
     without: Mapping[int, ConstraintData] = field(default_factory=dict)
     objective: ObjectiveData | None = None
+
+    def same(self, other: Selection) -> bool:
+        """Return whether another selection leaves out the same and prefers the same."""
+        return self.without.keys() == other.without.keys() and self.objective is other.objective
 
     def constraints(self, model: BlockData) -> Iterable[ConstraintData]:
         """Return the active constraints in the order of the model."""
