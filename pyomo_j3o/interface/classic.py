@@ -44,6 +44,15 @@ def _log_file(path: Any) -> Iterator[TextIO]:
 _WITHOUT_EFFECT = ("keepfiles", "solnfile", "report_timing", "file_determinism", "writer_config", "suffixes")
 
 
+class _AllTrue(LegacySolverWrapper._all_true):
+    """Says of every capability that it is there; copies and pickles."""
+
+    def __getattr__(self, name: str) -> bool:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return True
+
+
 class LegacyJ3O(LegacySolverWrapper, J3O):
     """`J3O` behind Pyomo's classic interface: options by `options` or by name, classic results."""
 
@@ -55,7 +64,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         # The wrapper's own methods come before those of the solver.
         super(LegacySolverWrapper, self).__init__(**given)
         object.__setattr__(self, "options", Options(self.config))
-        self._capabilities = LegacySolverWrapper._all_true()
+        self._capabilities = _AllTrue()
         self.options.update(options)
 
     def __setattr__(self, name: str, value: Any) -> None:

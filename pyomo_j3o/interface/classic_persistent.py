@@ -32,6 +32,10 @@ class LegacyPersistentJ3O(LegacyJ3O, PersistentJ3O, PersistentSolver):
     name = PersistentJ3O.name
     _removals_stay = True
 
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()
+
     def has_instance(self) -> bool:
         """Return whether the solver has a model."""
         return self._held is not None

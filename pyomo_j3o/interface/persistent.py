@@ -28,7 +28,7 @@ from pyomo_j3o.interface.held_model import HeldModel
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.interface.verdict import Solved
 from pyomo_j3o.methods.memory import Memory
-from pyomo_j3o.modeling.compiled_model import NOTHING
+from pyomo_j3o.modeling.compiled_model import COMPILED, PATCHED
 from pyomo_j3o.modeling.inverse import Inverse
 
 
@@ -190,7 +190,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         if answer is not None:
             log.line("Nothing has changed since the last solve, whose plan stands")
             return answer
-        if held.update is not None and held.update.outcome != NOTHING:
+        if held.update is not None and held.update.outcome in (PATCHED, COMPILED):
             log.line(f"The model was {held.update.in_words()}")
         solved = super()._solve(model, config, timings, log)
         held.remember(solved, config)
