@@ -16,7 +16,7 @@ def mutable_model() -> pyo.ConcreteModel:
     m.y = pyo.Var(NODES, bounds=(0, 1))
     m.z = pyo.Var(bounds=(0, 5))
     m.idle = pyo.Var(bounds=(0, 5))
-    m.p = pyo.Param(NODES, initialize={1: 1.5, 2: 0.3, 3: 2.0}, mutable=True)
+    m.p = pyo.Param(NODES, initialize={1: 1.5, 2: 0.3, 3: 2.0}, mutable=True, within=pyo.Any)
     m.cap = pyo.Param(initialize=2.0, mutable=True, within=pyo.Any)
     m.q = pyo.Param(initialize=1.0, mutable=True)
     m.y[3].setub(m.q)
@@ -32,6 +32,8 @@ def mutable_model() -> pyo.ConcreteModel:
     m.products = pyo.Constraint(expr=m.x[1] * (m.p[2] * m.y[1] + m.y[2]) + m.z <= m.cap + 3)
     m.bilinear = pyo.Constraint(expr=0.3 * (m.x[2] * m.y[2]) + m.q * (m.x[3] * m.y[3]) <= m.z + 7)
     m.range = pyo.Constraint(expr=pyo.inequality(-m.cap, m.y[1] - m.y[2] + 0.1, m.cap))
+    m.need = pyo.Param(initialize=0.0, mutable=True)
+    m.demand = pyo.Constraint(expr=m.y[1] + m.y[2] >= m.need)
     m.sub = pyo.Block()
     m.sub.row = pyo.Constraint(expr=m.total * 0.5 + m.x[1] >= -3)
     m.gain = pyo.Objective(expr=m.total + sum(m.y[i] for i in NODES) - m.q * m.z, sense=pyo.maximize)
@@ -91,6 +93,7 @@ EDITS = {
     "side infinite": lambda m, i, a: m.cap.set_value(float("inf")),
     "side of an expression": lambda m, i, a: m.cap.set_value(m.q + a),
     "bound by Param": lambda m, i, a: m.q.set_value(a),
+    "demand": lambda m, i, a: m.need.set_value(a),
     "fix x": lambda m, i, a: _fix(m.x[i], float(a > 0.5)),
     "unfix x": lambda m, i, a: m.x[i].unfix(),
     "fix y": lambda m, i, a: _fix(m.y[i], a),
@@ -116,3 +119,15 @@ EDITS = {
     "marks": lambda m, i, a: _remark(m),
     "nan": lambda m, i, a: m.p[i].set_value(float("nan")),
 }
+
+
+def mend(m: pyo.ConcreteModel) -> None:
+    """Take back what makes a model one that no solver takes."""
+    for i in NODES:
+        m.p[i] = 1.0 + 0.25 * i
+    m.q, m.cap = 1.0, 2.0
+    m.other.deactivate()
+    m.gain.activate()
+    m.j3o_role[m.z] = "offloading"
+    m.z.domain = pyo.Reals
+    m.z.setlb(0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from mutable_models import EDITS, NODES, mutable_model
+from mutable_models import EDITS, NODES, mend, mutable_model
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import TerminationCondition
 
@@ -23,7 +23,7 @@ def status_of(results) -> tuple[TerminationCondition, bool]:
 
 
 def assert_agree(kept, truth, sense: float) -> None:
-    """The truth is optimal: it is no better than the bound, and no worse than the plan, within its gap."""
+    """Require that the truth, an optimum, lies between plan and bound, and these within the gap."""
     assert status_of(kept) == status_of(truth)
     if truth.incumbent_objective is None:
         return
@@ -64,6 +64,13 @@ class Edits(RuleBasedStateMachine):
         """Edit the model without a solve."""
         EDITS[edit](self.model, i, a)
 
+    @rule(a=st.sampled_from([0.0, 1.0, 1.5]))
+    def mend(self, a):
+        """Make it a model that can be solved; often one with a plan."""
+        mend(self.model)
+        self.model.need = a
+        self.solve()
+
     @rule()
     def again(self):
         """Solve what has not changed."""
@@ -90,7 +97,7 @@ class Edits(RuleBasedStateMachine):
 
 TestEdits = Edits.TestCase
 TestEdits.settings = settings(
-    max_examples=12,
+    max_examples=20,
     stateful_step_count=18,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
