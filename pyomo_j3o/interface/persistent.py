@@ -213,14 +213,16 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         """Return the last placement and plan, unless the user has said what to start from."""
         if config.warm_start:
             return super()._start(compiled, config)
+        if _shows_its_steps(config):
+            return None, None
         placement, plan = self._instance.start(compiled.problem)
-        own_steps = config.effort == "alternation" or config.onloading_step is not None
-        without = compiled.algorithm == "exact" and config.mip_start == "none"
-        if own_steps or without:
-            return None, None if own_steps else plan
-        return placement, plan
+        from_nothing = compiled.algorithm == "exact" and config.mip_start == "none"
+        return None if from_nothing else placement, plan
 
-    def _memory(self, compiled: Compiled) -> Memory | None:
+    def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
+        """Return what earlier solves have left of a problem of this shape."""
+        if _shows_its_steps(config):
+            return None
         return self._instance.memory(compiled.problem, compiled.algorithm)
 
     def _complete(self, results: Results) -> None:
@@ -234,6 +236,11 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         if self._results is not None:
             self._results.solution_loader.invalidate()
             self._results = None
+
+
+def _shows_its_steps(config: Any) -> bool:
+    """Return whether the options ask for the steps of the method as they are without an earlier solve."""
+    return config.effort == "alternation" or config.onloading_step is not None
 
 
 def _members(components: Iterable[Any]) -> list[Any]:

@@ -204,7 +204,7 @@ class J3O(SolverBase):
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
-            settings = replace(settings, memory=self._memory(compiled))
+            settings = replace(settings, memory=self._memory(compiled, config))
             given, held = self._start(compiled, config)
             asked_for = config.warm_start and given is not None
             context = Context(backend, deadline, timings, log)
@@ -252,7 +252,7 @@ class J3O(SolverBase):
             return None, None
         return placement_held(compiled.inverse), plan_held(compiled.problem, compiled.inverse)
 
-    def _memory(self, compiled: Compiled) -> Memory | None:
+    def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
         """Return what earlier solves have left for this one."""
         return None
 

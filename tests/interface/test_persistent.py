@@ -304,6 +304,27 @@ def test_the_last_plan_survives_fixing_and_compilation():
     }
 
 
+def test_an_error_loses_no_change(resolve, monkeypatch):
+    """What a look has found when it fails, or is interrupted, is found by the next one again."""
+    m = served()
+    resolve(m)
+    m.worth["small"], m.memory = 20.0, float("nan")
+    with pytest.raises(ModelError, match="'room'"):
+        resolve(m)
+    m.memory = 5.0
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyomo_j3o.modeling.compiled_model.assemble", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            resolve(m)
+    results = resolve(m)
+    assert results.incumbent_objective == pytest.approx(29)
+    assert results.extra_info.update["changes"]["parameters"]["count"] == 2
+
+
 # --- nothing has changed --------------------------------------------------------------------------------
 
 

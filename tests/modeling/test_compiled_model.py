@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mutable_models import EDITS, NODES, mutable_model
 from pyomo.repn.beta.matrix import compile_block_linear_constraints
 
-from pyomo_j3o import BatchingWindow, OffloadingBlock, annotate
+from pyomo_j3o import BatchingWindow, OffloadingBlock, annotate, library
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.errors import J3OError, RebuildError
 from pyomo_j3o.modeling.changes import Checks
@@ -225,6 +225,29 @@ def test_windows_are_read_again(edit, outcome):
     edit(m)
     _, update = refreshed_as_cold(compiled)
     assert (None if update is None else update.outcome) == outcome
+
+
+@pytest.mark.parametrize(
+    ("form", "window"),
+    [("linear", None), ("product", None), ("linear", 0.2)],
+    ids=["linear", "product", "windows"],
+)
+def test_library_models_are_patched(form, window):
+    """Loads that move, placements that are fixed and freed, and both at once."""
+    data = library.taskonomy_data(4, 2, window=window)
+    m = library.build_model(data, form=form, mutable=True)
+    compiled = CompiledModel.of(m)
+    generator = np.random.default_rng(3)
+    for number in range(4):
+        for key in m.loads if number != 2 else list(m.loads)[:1]:
+            m.loads[key] = pyo.value(m.loads[key]) * generator.uniform(0.9, 1.1)
+        for x in m.place.x.values():
+            if number == 1 and generator.random() < 0.3:
+                x.fix(0)
+            elif number == 3:
+                x.unfix()
+        compiled, update = refreshed_as_cold(compiled)
+        assert update.outcome == PATCHED
 
 
 def test_rows_of_a_matrix_are_compiled_each_time():
