@@ -58,7 +58,7 @@ def served() -> pyo.ConcreteModel:
     m.route.y = pyo.Var(["small", "large"], bounds=(0, 1))
     m.worth = pyo.Param(["small", "large"], initialize={"small": 6.0, "large": 9.0}, mutable=True)
     m.size = pyo.Param(["small", "large"], initialize={"small": 2.0, "large": 3.0}, mutable=True)
-    m.memory = pyo.Param(initialize=3.0, mutable=True)
+    m.memory = pyo.Param(initialize=3.0, mutable=True, within=pyo.Any)
     m.top = pyo.Param(initialize=1.0, mutable=True)
     for k in m.route.y:
         m.route.y[k].setub(m.top)
@@ -309,7 +309,7 @@ def test_an_error_loses_no_change(resolve, monkeypatch):
     m = served()
     resolve(m)
     m.worth["small"], m.memory = 20.0, float("nan")
-    with pytest.raises(ModelError, match="'room'"):
+    with pytest.raises(ModelError, match="'memory' is nan"):
         resolve(m)
     m.memory = 5.0
 
@@ -323,6 +323,22 @@ def test_an_error_loses_no_change(resolve, monkeypatch):
     results = resolve(m)
     assert results.incumbent_objective == pytest.approx(29)
     assert results.extra_info.update["changes"]["parameters"]["count"] == 2
+
+
+def test_a_variable_that_was_deleted_but_is_in_a_row(resolve):
+    """The error is that of a solver that sees the model for the first time."""
+    m = served()
+    m.spare = pyo.Var(bounds=(0, 1))
+    annotate(m, offloading=m.spare)
+    m.extra = pyo.Constraint(expr=m.spare + m.route.y["large"] <= 1.5)
+    resolve(m)
+    del m.j3o_role[m.spare]
+    m.del_component(m.spare)
+    for solve in (cold, resolve):
+        with pytest.raises(ModelError, match=r"^'spare': free in an active constraint"):
+            solve(m)
+    m.del_component(m.extra)
+    assert resolve(m).incumbent_objective == pytest.approx(9)
 
 
 # --- nothing has changed --------------------------------------------------------------------------------
