@@ -178,7 +178,8 @@ class CompiledModel:
             if not same_objective and "objective" not in changes.found:
                 changes.note("objective", [self._objective(selection)])
             if not changes and strict == self.strict and self.depends.whole:
-                return self, Update(NOTHING, changes)
+                same = self if selection.same(self.selection) else replace(self, selection=selection)
+                return same, Update(NOTHING, changes)
             try:
                 reason = self._reason_to_compile(changes, strict)
                 if reason:

@@ -1,4 +1,7 @@
-"""A solver that keeps its model: what it finds of changes, what users of such solvers have reported."""
+"""A solver that keeps its model: what it finds of changes, what users of such solvers have reported.
+
+A number in a docstring is that of a report in the project that is named.
+"""
 
 from __future__ import annotations
 
