@@ -1,8 +1,9 @@
-"""Joint onloading and offloading in Pyomo; importing this package registers the solver ``j3o``."""
+"""Joint onloading and offloading in Pyomo; importing this package registers ``j3o`` and its variants."""
 
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import explain_infeasibility
 from pyomo_j3o.diagnosis.sensitivity import budget_worth
+from pyomo_j3o.interface.persistent import PersistentJ3O
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.modeling.batching_window import BatchingWindow
@@ -16,6 +17,7 @@ __all__ = [
     "LinearizeProducts",
     "OffloadingBlock",
     "OnloadingBlock",
+    "PersistentJ3O",
     "__version__",
     "annotate",
     "budget_worth",

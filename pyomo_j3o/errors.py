@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class J3OError(Exception):
     """Base class of the errors raised by pyomo_j3o."""
@@ -25,6 +27,23 @@ class TriviallyInfeasibleError(ModelError):
 
 class OptionError(J3OError, ValueError):
     """An option, or the value given to it, is unknown."""
+
+
+class RebuildError(J3OError, RuntimeError):
+    """A model that stays in a solver has changed in a way that it must not be compiled again for.
+
+    Attributes
+    ----------
+    reason
+        What changed, in plain data: as ``results.extra_info.update`` of a solve that may compile again.
+    """
+
+    def __init__(self, message: str, reason: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> Any:
+        return RebuildError, (str(self), self.reason)
 
 
 class BackendError(J3OError, RuntimeError):

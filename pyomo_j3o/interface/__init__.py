@@ -1,13 +1,19 @@
-"""The solver as Pyomo sees it; importing this room registers j3o, j3o.baj3o and j3o.exact.
+"""The solver as Pyomo sees it; importing this room registers j3o, j3o.baj3o, j3o.exact and j3o_persistent.
 
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
-given, `warm_start` is what the variables hold by then, and `verdict` says how a solve ended: the checks of
-its plan, Pyomo's results, and the message.
+given, `compiled` brings the model into the forms of solvers, `warm_start` is what the variables hold by
+then, and `verdict` says how a solve ended: the checks of its plan, Pyomo's results, and the message.
+
+`persistent` and `classic_persistent` are the solver that keeps its model. `held_model` is what it keeps,
+`auto_updates` says which changes are looked for, and `expiring` ends results that no longer belong to the
+model.
 """
 
 from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, LegacyJ3O, for_factory
+from pyomo_j3o.interface.classic_persistent import LegacyPersistentJ3O
+from pyomo_j3o.interface.persistent import PersistentJ3O
 from pyomo_j3o.interface.solver import J3O, BatchingJ3O, ExactJ3O
 
 # Each registration enters both factories of Pyomo.
@@ -21,3 +27,7 @@ SolverFactory.register(
     "j3o.exact",
     doc="The model of J3O as a MILP or MIQCP, by Gurobi, HiGHS or SCIP, with J3O's plan as a start",
 )(ExactJ3O, for_factory(LegacyExactJ3O))
+SolverFactory.register(
+    "j3o_persistent",
+    doc="J3O that keeps its model: it finds what has changed, and starts from the last solve",
+)(PersistentJ3O, for_factory(LegacyPersistentJ3O))

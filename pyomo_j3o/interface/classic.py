@@ -44,6 +44,15 @@ def _log_file(path: Any) -> Iterator[TextIO]:
 _WITHOUT_EFFECT = ("keepfiles", "solnfile", "report_timing", "file_determinism", "writer_config", "suffixes")
 
 
+class _AllTrue(LegacySolverWrapper._all_true):
+    """Says of every capability that it is there; copies and pickles."""
+
+    def __getattr__(self, name: str) -> bool:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return True
+
+
 class LegacyJ3O(LegacySolverWrapper, J3O):
     """`J3O` behind Pyomo's classic interface: options by `options` or by name, classic results."""
 
@@ -52,9 +61,10 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         given = {CLASSIC_NAMES.get(name, name): value for name, value in kwds.items()}
         options = _as_mapping(given.pop("options", None))
         given.pop("executable", None)  # the `pyomo` command may name one; there is none to run
-        J3O.__init__(self, **given)
+        # The wrapper's own methods come before those of the solver.
+        super(LegacySolverWrapper, self).__init__(**given)
         object.__setattr__(self, "options", Options(self.config))
-        self._capabilities = LegacySolverWrapper._all_true()
+        self._capabilities = _AllTrue()
         self.options.update(options)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -92,7 +102,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
                 streams = call.get("tee", self.config.tee)
                 streams = list(streams) if isinstance(streams, (list, tuple)) else [streams]
                 call["tee"] = [*streams, stack.enter_context(_log_file(logfile))]
-            results = J3O.solve(self, model, **call)
+            results: Results = super(LegacySolverWrapper, self).solve(model, **call)
         classic, solution = self._map_results(model, results)
         for number in ("number_of_variables", "number_of_constraints"):
             if number in results.extra_info:

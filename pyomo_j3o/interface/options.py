@@ -34,7 +34,7 @@ _ELSEWHERE = {
 CLASSIC_NAMES = {"timelimit": "time_limit", "warmstart": "warm_start"}
 
 
-class _Option(ConfigValue):
+class Option(ConfigValue):
     """A `ConfigValue` whose domain speaks for itself: its error reaches the user as it is."""
 
     __slots__ = ()
@@ -44,7 +44,7 @@ class _Option(ConfigValue):
 
 
 # Pyomo sets its default lazily, and wants such a companion for every class of values.
-_Option._UninitializedClass = type("_UninitializedOption", (UninitializedMixin, _Option), {"__slots__": ()})
+Option._UninitializedClass = type("_UninitializedOption", (UninitializedMixin, Option), {"__slots__": ()})
 
 
 @dataclass(frozen=True)
@@ -233,11 +233,11 @@ class J3OConfig(BranchAndBoundConfig):
     ) -> None:
         super().__init__(description, doc, implicit, implicit_domain, visibility)
         for name, default, domain, text in _DECLARED:
-            self.declare(name, _Option(default=default, domain=domain, description=text))
+            self.declare(name, Option(default=default, domain=domain, description=text))
         for name, default, domain in _REDECLARED:
             text = self.get(name)._description
             del self[name]
-            self.declare(name, _Option(default=default, domain=domain, description=text))
+            self.declare(name, Option(default=default, domain=domain, description=text))
         text = self.get("solver_options")._description
         del self["solver_options"]
         self.declare("solver_options", _SolverOptions(implicit=True, description=text))

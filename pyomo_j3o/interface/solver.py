@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,14 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log, counted
-from pyomo_j3o.core.problem import Problem
+from pyomo_j3o.core.problem import BoolArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface import verdict
+from pyomo_j3o.interface.compiled import Compiled, backend_for, compiled_forms, mip_solvers_for
 from pyomo_j3o.interface.options import (
-    MIP_SOLVERS,
     J3OConfig,
     chosen_algorithm,
     fall_back_on_highs,
@@ -41,20 +41,16 @@ from pyomo_j3o.interface.options import (
 )
 from pyomo_j3o.interface.verdict import Ended, Solved
 from pyomo_j3o.interface.warm_start import no_worse, placement_held, plan_held
-from pyomo_j3o.lp import Backend, choose_backend, gurobi
+from pyomo_j3o.lp import Backend, gurobi
 from pyomo_j3o.methods import baj3o, exact, j3o
-from pyomo_j3o.methods.instance import Instance
-from pyomo_j3o.methods.own_rows import OwnRows
-from pyomo_j3o.methods.params import OwnRowsParams, Params
+from pyomo_j3o.methods.memory import Memory
+from pyomo_j3o.methods.params import Params
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.methods.vetting import vetted
-from pyomo_j3o.mip import MIPSolver, Size, require_right_highs, scip
-from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
+from pyomo_j3o.mip import MIPSolver, require_right_highs, scip
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import NoPlanLoader
-from pyomo_j3o.presolve.forms import forms_of
-from pyomo_j3o.presolve.scaling import Scaling
 
 #: Seconds at most that go into naming a conflict in the log.
 _SECONDS_OF_CONFLICT = 2.0
@@ -149,6 +145,7 @@ class J3O(SolverBase):
         log.line()
         results.solver_name, results.solver_version = self.name, self.version()
         verdict.fill_extra_info(results.extra_info, ended, message)
+        self._complete(results)
         self._finish(results, config, timings, message)
         results.timing_info.start_timestamp = started
         results.timing_info.wall_time = timings.elapsed()
@@ -192,21 +189,24 @@ class J3O(SolverBase):
         gurobi.restore_ctrl_c()  # whoever has used Gurobi before
         require_right_highs()  # whatever is chosen, the last resort for a placement is HiGHS
         with timings.phase("compile"):
-            compiled = _compile(model, config, deadline, self.params.own_rows)
+            problem, inverse = self._compile(model, config, deadline)
+            deadline.require()
+            compiled = compiled_forms(problem, inverse, config, deadline, self.params.own_rows)
         deadline.require()
         instance, linear = compiled.instance, compiled.linear
         exactly = compiled.algorithm == "exact"
         proof = None
-        with closing(_choose_backend(compiled, config)) as backend:
-            mip_solvers = partial(_choose_mip_solvers, compiled, config, backend.name)
+        with closing(backend_for(compiled, config)) as backend:
+            mip_solvers = partial(mip_solvers_for, compiled, config, backend.name)
             if config.mip_solver != "auto" and not exactly:
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             _log_sizes(model, compiled.problem, backend, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
-            given = placement_held(compiled.inverse) if config.warm_start else None
-            held = plan_held(compiled.problem, compiled.inverse) if config.warm_start else None
+            settings = replace(settings, memory=self._memory(compiled, config))
+            given, held = self._start(compiled, config)
+            asked_for = config.warm_start and given is not None
             context = Context(backend, deadline, timings, log)
             if exactly:
                 outcome, trace, proof = exact.solve(
@@ -220,7 +220,7 @@ class J3O(SolverBase):
                 settings = replace(
                     settings,
                     start=given,
-                    quick_look=linear.batches is None and given is None and leaves_steps_to_us(config),
+                    quick_look=linear.batches is None and not asked_for and leaves_steps_to_us(config),
                 )
                 if linear.batches is None:  # then baj3o is j3o
                     outcome, trace = j3o.solve(linear, settings, context)
@@ -239,6 +239,25 @@ class J3O(SolverBase):
             unit=1.0 / compiled.scaling.objective,
             missed=compiled.own.missed,
         )
+
+    # --- what a solver that keeps its model does otherwise ------------------------------------------------
+
+    def _compile(self, model: BlockData, config: Any, deadline: Deadline) -> tuple[Problem, Inverse]:
+        """Return the arrays of a model, and the way back."""
+        return compile_model(model, config.strict, deadline)
+
+    def _start(self, compiled: Compiled, config: Any) -> tuple[BoolArray | None, Plan | None]:
+        """Return the placement to start from, and the plan that is not to be lost."""
+        if not config.warm_start:
+            return None, None
+        return placement_held(compiled.inverse), plan_held(compiled.problem, compiled.inverse)
+
+    def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
+        """Return what earlier solves have left for this one."""
+        return None
+
+    def _complete(self, results: Results) -> None:
+        """Put into the results what is known of them besides the search."""
 
     def _finish(self, results: Results, config: Any, timings: Timings, message: str) -> None:
         """Raise or load, as the options say."""
@@ -276,86 +295,6 @@ class ExactJ3O(J3O):
 
     CONFIG = preset("exact")
     name = "j3o.exact"
-
-
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """One model in the forms that the solvers take.
-
-    Attributes
-    ----------
-    problem, inverse
-        As compiled, in the user's units.
-    algorithm : str
-        The one to use; never ``"auto"``.
-    own : OwnRows
-        The rows as the user wrote them.
-    instance : Instance
-        The problem in its forms.
-    not_linear : str
-        Why the products cannot be linearised; empty if they can.
-    """
-
-    problem: Problem
-    inverse: Inverse
-    algorithm: str
-    own: OwnRows
-    instance: Instance
-    not_linear: str = ""
-
-    @property
-    def scaling(self) -> Scaling:
-        """The reduction from `problem` to ``instance.problem``."""
-        return self.instance.forms.scaling
-
-    @property
-    def linear(self) -> Problem:
-        """The scaled problem without products; with them if they cannot be linearised."""
-        return self.instance.forms.last
-
-
-def _compile(model: BlockData, config: Any, deadline: Deadline, params: OwnRowsParams) -> _Compiled:
-    """Read the model, and bring it into the forms that the solvers take."""
-    problem, inverse = compile_model(model, config.strict, deadline)
-    deadline.require()
-    algorithm = chosen_algorithm(config, problem.batches is not None)
-    forms, not_linear = forms_of(problem, deadline), ""
-    verdict.require_possible(forms.scaling, inverse)
-    if forms.not_linear is not None:
-        variable = inverse.offloading[forms.not_linear.offloading].name
-        if algorithm != "exact" or config.mip_solver == "highs":
-            raise forms.not_linear.named(variable)
-        not_linear = forms.not_linear.reason(variable)
-    own = OwnRows(problem, forms.scaling, params=params)
-    instance = Instance(forms, inverse.met, own)
-    return _Compiled(problem, inverse, algorithm, own, instance, not_linear)
-
-
-def _choose_backend(compiled: _Compiled, config: Any) -> Backend:
-    """Return the LP solver that the options ask for; those in `solver_options` are its own unless exact."""
-    linear, exactly = compiled.linear, compiled.algorithm == "exact"
-    return choose_backend(
-        config.lp_solver,
-        linear.n_onloading + linear.n_offloading,
-        linear.n_rows,
-        options=None if exactly else dict(config.solver_options.value()),
-        threads=config.threads,
-        seed=config.seed,
-    )
-
-
-def _choose_mip_solvers(compiled: _Compiled, config: Any, lp_solver: str) -> Iterator[MIPSolver]:
-    """Yield the MIP solvers that the options ask for; `lp_solver` has its options in common with its own."""
-    exactly = compiled.algorithm == "exact"
-    products = bool(len(compiled.problem.products)) and exactly
-    problem = compiled.problem if products else compiled.linear
-    options = dict(config.solver_options.value())
-    return choose_mip_solvers(
-        config.mip_solver,
-        Size(problem.n_onloading + problem.n_offloading, problem.n_rows, products, compiled.not_linear),
-        dict.fromkeys(MIP_SOLVERS if exactly else (lp_solver,), options),
-        config.seed,
-    )
 
 
 def _settings(
@@ -415,7 +354,7 @@ def _log_sizes(model: BlockData, problem: Problem, backend: Backend, log: Log) -
 
 
 def _in_own_rows(
-    found: Outcome, trace: list[Record], compiled: _Compiled, settings: Settings, context: Context
+    found: Outcome, trace: list[Record], compiled: Compiled, settings: Settings, context: Context
 ) -> Outcome:
     """Return the outcome of the linear problem in the columns of the one with products, its plan vetted.
 
@@ -429,7 +368,7 @@ def _in_own_rows(
     return outcome
 
 
-def _in_own_units(outcome: Outcome, compiled: _Compiled, config: Any) -> Outcome:
+def _in_own_units(outcome: Outcome, compiled: Compiled, config: Any) -> Outcome:
     """Return the outcome of the scaled problem as that of the user's."""
     outcome, problem = compiled.scaling.restore(outcome), compiled.problem
     if outcome.plan is not None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyomo_j3o.core.problem import BoolArray, Plan, Problem, evaluate, missed
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, evaluate, missed
 from pyomo_j3o.core.results import Ending, Outcome
 from pyomo_j3o.core.tolerances import INTEGRAL
 from pyomo_j3o.modeling.inverse import Inverse
@@ -31,7 +31,20 @@ def plan_held(problem: Problem, inverse: Inverse) -> Plan | None:
     x, y = inverse.warm_start()
     x = np.zeros(0) if x is None and not problem.n_onloading else x
     y = np.zeros(0) if y is None and not problem.n_offloading else y
-    if x is None or y is None or np.isnan(x).any() or np.isnan(y).any():
+    return None if x is None or y is None else plan_of(problem, x, y)
+
+
+def plan_of(problem: Problem, x: FloatArray, y: FloatArray) -> Plan | None:
+    """Return the plan of some values; None if one is missing or broken, or a row or bound is missed.
+
+    Parameters
+    ----------
+    problem
+        In the user's units.
+    x, y
+        (N,) and (K,), NaN for a missing value.
+    """
+    if np.isnan(x).any() or np.isnan(y).any():
         return None
     whole = np.round(x)
     if np.any(np.abs(x - whole) > INTEGRAL) or missed(problem, whole, y):

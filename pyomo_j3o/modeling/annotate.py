@@ -185,6 +185,18 @@ def annotated(model: BlockData) -> bool:
     return Roles(model).any
 
 
+def marks_written(within: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """Return component and role of every mark in the models that some blocks and variables belong to."""
+    roots = {id(root): root for root in (one.model() for one in within) if root is not None}
+    marks: list[tuple[Any, Any]] = []
+    for root in roots.values():
+        for block in _blocks(root):
+            suffix = block.component(SUFFIX)
+            if suffix is not None and suffix.ctype is Suffix:
+                marks.extend(suffix.items())
+    return marks
+
+
 class Roles:
     """The role of every variable, read off the marks in force when the object is made.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import weakref
+from copy import copy
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pyomo.core.base.block import Block, BlockData
@@ -38,13 +39,48 @@ _CODES = {None: _UNMARKED, ONLOADING: _ONLOADING, OFFLOADING: _OFFLOADING}
 _OTHER, _INTEGER, _CONTINUOUS = 0, 1, 2
 
 
+class Positions(NamedTuple):
+    """Positions of the variables of linear terms, and of the factors of products, in `Columns.variables`."""
+
+    linear: IntArray
+    first: IntArray
+    second: IntArray
+
+
+def declared_variables(model: BlockData) -> tuple[list[tuple[Var, int, int, bool]], list[VarData]]:
+    """Return every variable of the model, those of inactive blocks included.
+
+    Returns
+    -------
+    list of tuple
+        Each Var, the range of its members among the variables, and whether its block is active.
+    list of VarData
+    """
+    containers: list[tuple[Var, int, int, bool]] = []
+    variables: list[VarData] = []
+    live: dict[int, bool] = {}
+    for block in model.block_data_objects(active=None, descend_into=(Block, Disjunct)):
+        # Parents come before what is in them.
+        alive = live[id(block)] = block.active and live.get(id(block.parent_block()), True)
+        for container in block.component_map(Var).values():
+            start = len(variables)
+            if not container.is_indexed():
+                variables.append(container)
+            elif not container.is_reference():
+                variables.extend(container.values())
+            containers.append((container, start, len(variables), alive))
+    return containers, variables
+
+
 class Columns:
     """Every variable of the model with what is known of it; positions are those in `variables`.
 
     Attributes
     ----------
-    linear, first, second
-        Positions of the variables of the terms.
+    declared
+        Number of the variables that belong to the model; those after them live outside of it.
+    positions
+        Of the variables of the terms.
     fixed : (V,) bool
         Of the variables that occur.
     value : (V,)
@@ -54,18 +90,34 @@ class Columns:
     """
 
     def __init__(self, model: BlockData, terms: Terms, strict: bool, deadline: Deadline) -> None:
-        self._containers: list[tuple[Var, int, int, bool]] = []
-        self.variables: list[VarData] = []
-        self._declare(model)
+        self._containers, self.variables = declared_variables(model)
+        self.declared = len(self.variables)
         deadline.require()
-        position = dict(zip(map(id, self.variables), range(len(self.variables)), strict=True))
-        self.linear = self._positions(terms.variable, position)
-        self.first = self._positions(terms.first, position)
-        self.second = self._positions(terms.second, position)
+        self._position = dict(zip(map(id, self.variables), range(len(self.variables)), strict=True))
+        self.positions = Positions(
+            self._found(terms.variable), self._found(terms.first), self._found(terms.second)
+        )
         deadline.require()
+        self._settle(model, strict)
 
+    def known(self, terms: Terms) -> Positions | None:
+        """Return the positions of the variables of some terms; None if one is not among the variables."""
+        try:
+            return Positions(self._at(terms.variable), self._at(terms.first), self._at(terms.second))
+        except KeyError:
+            return None
+
+    def with_positions(self, model: BlockData, strict: bool, positions: Positions) -> Columns:
+        """Return the columns of the same variables, as they are now, in other terms."""
+        other = copy(self)
+        other.positions = positions
+        other._settle(model, strict)
+        return other
+
+    def _settle(self, model: BlockData, strict: bool) -> None:
+        """Find out which variables occur, which are fixed, and which role each has."""
         occurs = np.zeros(len(self.variables), dtype=bool)
-        for part in (self.linear, self.first, self.second):
+        for part in self.positions:
             occurs[part] = True
         fixed = np.array([variable.fixed for variable in self.variables], dtype=bool)
         self.fixed = fixed & occurs
@@ -84,31 +136,20 @@ class Columns:
             self.idle = self.idle[:0]
         self.is_onloading = role == _ONLOADING
 
-    def _declare(self, model: BlockData) -> None:
-        """List every variable of the model, those of inactive blocks included."""
-        live: dict[int, bool] = {}
-        for block in model.block_data_objects(active=None, descend_into=(Block, Disjunct)):
-            # Parents come before what is in them.
-            alive = live[id(block)] = block.active and live.get(id(block.parent_block()), True)
-            for container in block.component_map(Var).values():
-                start = len(self.variables)
-                if not container.is_indexed():
-                    self.variables.append(container)
-                elif not container.is_reference():
-                    self.variables.extend(container.values())
-                self._containers.append((container, start, len(self.variables), alive))
+    def _at(self, variables: list[VarData]) -> IntArray:
+        found = map(self._position.__getitem__, map(id, variables))
+        return np.fromiter(found, dtype=np.int64, count=len(variables))
 
-    def _positions(self, variables: list[VarData], position: dict[int, int]) -> IntArray:
+    def _found(self, variables: list[VarData]) -> IntArray:
         try:
-            found = map(position.__getitem__, map(id, variables))
-            return np.fromiter(found, dtype=np.int64, count=len(variables))
+            return self._at(variables)
         except KeyError:
             # Some live outside of the block that is compiled; they come last.
             for variable in variables:
-                if id(variable) not in position:
-                    position[id(variable)] = len(self.variables)
+                if id(variable) not in self._position:
+                    self._position[id(variable)] = len(self.variables)
                     self.variables.append(variable)
-            return self._positions(variables, position)
+            return self._at(variables)
 
     @property
     def _live(self) -> BoolArray:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 
 import numpy as np
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
-from pyomo.core.expr.visitor import identify_mutable_parameters, identify_variables
 from pyomo.core.kernel.block import IBlock
 from scipy import sparse
 
@@ -30,17 +27,22 @@ from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles
 from pyomo_j3o.modeling.batching_window import BatchingWindowData, filled_windows
 from pyomo_j3o.modeling.columns import Columns, slack
 from pyomo_j3o.modeling.expressions import value_of_fixed
+from pyomo_j3o.modeling.figures import Figures, Linear
 from pyomo_j3o.modeling.inverse import Inverse
-from pyomo_j3o.modeling.naming import called, float_or_nan, require_number
+from pyomo_j3o.modeling.naming import called
 from pyomo_j3o.modeling.rates import Rate
-from pyomo_j3o.modeling.rows import LINEARITY, Rows, active_objective, read_rows, require_understood
+from pyomo_j3o.modeling.rows import (
+    LINEARITY,
+    WHOLE,
+    Rows,
+    Selection,
+    active_objective,
+    read_rows,
+    require_understood,
+)
 
 #: An objective that can be larger than this leaves no room for what is computed with it.
 _LARGEST_SUM = 1e305
-
-#: Rows are computed with where their figures are within these: what is divided by the smallest, and the
-#: product of three of the largest, are numbers still.
-_SMALLEST_FIGURE, _LARGEST_FIGURE = 1e-300, 1e100
 
 
 def compile_model(
@@ -88,76 +90,78 @@ def compile_model(
             f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
         )
     with PauseGC():
-        require_understood(model)
-        objective = active_objective(model)
-        # Before their rows are read: what is wrong with them is best said of the window.
-        windows = [(window, window.current_rates()) for window in filled_windows(model, warn_of_empty=True)]
-        rows = read_rows(model, objective, deadline)
-        columns = Columns(model, rows.terms, strict, deadline)
+        read = read_model(model, strict, deadline)
         deadline.require()
-        problem, inverse = _assemble(model, rows, columns)
-        return (_with_batches(problem, inverse, windows) if windows else problem), inverse
+        return assemble(read)
 
 
 @dataclass(frozen=True, slots=True)
-class _Linear:
-    """Terms ``coefficient * variable[column]`` of a row; all arrays of one length."""
-
-    row: IntArray
-    column: IntArray
-    coefficient: FloatArray
-
-    def where(self, mask: BoolArray) -> _Linear:
-        return _Linear(self.row[mask], self.column[mask], self.coefficient[mask])
-
-
-@dataclass(frozen=True, slots=True)
-class _Figures:
-    """The numbers of the R rows and, as the last owner of terms, of the objective.
+class Read:
+    """A Pyomo model, read: what its arrays are made from.
 
     Attributes
     ----------
-    constant : (R + 1,)
-    linear, products
-        Terms in positions of `Columns.variables`.
-    lower, upper : (R,)
-        Sides of the rows.
+    model
+        The model or block.
+    rows
+        Its rows; their terms are in `figures`.
+    columns
+        Its variables.
+    figures
+        The numbers of the rows, fixed variables still in.
+    windows
+        Each batching window, and the rates of its arrivals.
     """
 
-    constant: FloatArray
-    linear: _Linear
-    products: Products
-    lower: FloatArray
-    upper: FloatArray
+    model: BlockData
+    rows: Rows
+    columns: Columns
+    figures: Figures
+    windows: list[tuple[BatchingWindowData, dict[Any, Rate]]]
 
 
-def _read_figures(rows: Rows, columns: Columns) -> _Figures:
-    """Return the terms of the rows as arrays, without fixed variables; raise if a number is no use."""
-    terms = rows.terms
-    owners = np.arange(len(terms.constant))
-    linear = _Linear(
-        np.repeat(owners, np.diff(terms.linear_end, prepend=0)), columns.linear, _floats(terms.coefficient)
-    )
-    products = Products(
-        np.repeat(owners, np.diff(terms.product_end, prepend=0)),
-        columns.first,
-        columns.second,
-        _floats(terms.product_coefficient),
-    )
-    lower, upper = np.array(rows.lower, dtype=float), np.array(rows.upper, dtype=float)
-    figures = _Figures(_floats(terms.constant), linear, products, lower, upper)
-    terms.clear()  # the arrays say the same in less memory
-    _require_finite(rows, figures)
-    _require_sizes(rows, figures)
-    if columns.fixed.any():
-        constant, linear, products = _without_fixed(figures.constant, linear, products, columns)
-        figures = replace(figures, constant=constant, linear=linear, products=products)
-    return replace(figures, products=_as_onloading_times_offloading(figures.products, rows, columns))
+def read_model(
+    model: BlockData, strict: bool = False, deadline: Deadline = NEVER, selection: Selection = WHOLE
+) -> Read:
+    """Read a Pyomo model; parameters and errors are those of `compile_model`.
+
+    Parameters
+    ----------
+    selection
+        Which rows, and which objective.
+    """
+    require_model(model)
+    require_understood(model)
+    objective = active_objective(model, selection.objective)
+    # Before their rows are read: what is wrong with them is best said of the window.
+    windows = rates_of_windows(model)
+    rows = read_rows(selection.constraints(model), objective, deadline)
+    columns = Columns(model, rows.terms, strict, deadline)
+    return Read(model, rows, columns, Figures.of(rows, columns.positions), windows)
 
 
-def _assemble(model: BlockData, rows: Rows, columns: Columns) -> tuple[Problem, Inverse]:
-    """Make the Problem from the terms of the rows and what is known of the columns."""
-    figures = _read_figures(rows, columns)
+def require_model(model: Any) -> None:
+    """Raise a `ModelError` unless it is a model, or a block, of numbers."""
+    if not isinstance(model, BlockData):
+        kind = type(model).__name__ + (" of pyomo.kernel" if isinstance(model, IBlock) else "")
+        raise ModelError(f"a {kind} cannot be solved; pass a ConcreteModel or a member of a Block")
+    if not model.is_constructed():
+        raise ModelError(
+            f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
+        )
+
+
+def rates_of_windows(model: BlockData) -> list[tuple[BatchingWindowData, dict[Any, Rate]]]:
+    """Return each batching window of the model with the rates of its arrivals."""
+    return [(window, window.current_rates()) for window in filled_windows(model, warn_of_empty=True)]
+
+
+def assemble(read: Read) -> tuple[Problem, Inverse]:
+    """Make the Problem, and the way back, from a model that was read."""
+    model, rows, columns = read.model, read.rows, read.columns
+    read.figures.require_usable(rows)
+    figures = read.figures.without_fixed(columns)
+    figures = replace(figures, products=_as_onloading_times_offloading(figures.products, rows, columns))
     constant, linear, products = figures.constant, figures.linear, figures.products
     n_owners = len(constant)
     objective = n_owners - 1
@@ -194,7 +198,8 @@ def _assemble(model: BlockData, rows: Rows, columns: Columns) -> tuple[Problem, 
         sense=rows.sense,
     )
     _require_sums(problem, rows.owner(objective))
-    return problem, _inverse(model, rows, columns, entries[:objective])
+    inverse = _inverse(model, rows, columns, entries[:objective])
+    return (_with_batches(problem, inverse, read.windows) if read.windows else problem), inverse
 
 
 def _inverse(model: BlockData, rows: Rows, columns: Columns, entries: IntArray) -> Inverse:
@@ -215,7 +220,7 @@ def _inverse(model: BlockData, rows: Rows, columns: Columns, entries: IntArray) 
 def _in_order_of_rows(columns: Columns) -> IntArray:
     """Return the columns of (x, y) in the order of their first linear term."""
     place = _numbered(np.concatenate([columns.onloading, columns.offloading]), columns)
-    positions, first = np.unique(columns.linear, return_index=True)
+    positions, first = np.unique(columns.positions.linear, return_index=True)
     met = place[positions[np.argsort(first)]]
     return met[met >= 0]
 
@@ -261,27 +266,6 @@ def _with_batches(
         problem,
         batches=Batches(np.array(indicator), np.array(row), arrivals, np.array(constant, dtype=float)),
     )
-
-
-def _without_fixed(
-    constant: FloatArray, linear: _Linear, products: Products, columns: Columns
-) -> tuple[FloatArray, _Linear, Products]:
-    """Put in the values of fixed variables: products become linear terms, and these constants."""
-    if len(products):
-        swap = columns.fixed[products.offloading] & ~columns.fixed[products.onloading]
-        first = np.where(swap, products.offloading, products.onloading)
-        second = np.where(swap, products.onloading, products.offloading)
-        held = columns.fixed[first]
-        linear = _Linear(
-            np.concatenate([linear.row, products.row[held]]),
-            np.concatenate([linear.column, second[held]]),
-            np.concatenate([linear.coefficient, products.coefficient[held] * columns.value[first[held]]]),
-        )
-        products = Products(products.row[~held], first[~held], second[~held], products.coefficient[~held])
-    held = columns.fixed[linear.column]
-    known = linear.where(held)
-    sums = np.bincount(known.row, known.coefficient * columns.value[known.column], minlength=len(constant))
-    return constant + sums, linear.where(~held), products
 
 
 def _as_onloading_times_offloading(products: Products, rows: Rows, columns: Columns) -> Products:
@@ -332,7 +316,7 @@ def _numbered(positions: IntArray, columns: Columns) -> IntArray:
     return place
 
 
-def _matrix(linear: _Linear, positions: IntArray, n_rows: int, columns: Columns) -> sparse.csr_array:
+def _matrix(linear: Linear, positions: IntArray, n_rows: int, columns: Columns) -> sparse.csr_array:
     """Return the terms in the variables at `positions` as a matrix without duplicates and zeros."""
     column = _numbered(positions, columns)[linear.column]
     mine = column >= 0
@@ -345,7 +329,7 @@ def _matrix(linear: _Linear, positions: IntArray, n_rows: int, columns: Columns)
 
 
 def _bounds_without_constants(
-    rows: Rows, figures: _Figures, entries: IntArray
+    rows: Rows, figures: Figures, entries: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Move the constants from the bodies to the bounds; raise for a row that nothing can satisfy."""
     lower, upper, constant = figures.lower, figures.upper, figures.constant[:-1]
@@ -379,48 +363,6 @@ def _minus_constant(side: FloatArray, constant: FloatArray) -> FloatArray:
     return clean
 
 
-def _require_finite(rows: Rows, figures: _Figures) -> None:
-    """Raise if a number of the rows is NaN or infinite; open bounds may be."""
-    linear, products, lower, upper = figures.linear, figures.products, figures.lower, figures.upper
-    strange = np.concatenate(
-        [
-            np.flatnonzero(~np.isfinite(figures.constant)),
-            linear.row[~np.isfinite(linear.coefficient)],
-            products.row[~np.isfinite(products.coefficient)],
-            np.flatnonzero(np.isnan(lower) | np.isnan(upper) | (lower == inf) | (upper == -inf)),
-        ]
-    )
-    if not len(strange):
-        return
-    owner = rows.owner(strange.min())
-    expression = owner.expr if hasattr(owner, "expr") else owner.body
-    for variable in identify_variables(expression, include_fixed=True):
-        if variable.fixed:
-            require_number(variable, "is fixed at", "fix it at a number")
-    for parameter in identify_mutable_parameters(expression):
-        require_number(parameter, "is", "give it a finite value")
-    raise ModelError(
-        f"{called(owner)} holds a coefficient, a constant or a bound that is not finite; "
-        "look for nan and inf in it"
-    )
-
-
-def _require_sizes(rows: Rows, figures: _Figures) -> None:
-    """Raise if a figure of a constraint is too large or too small to compute with."""
-    linear, products, n_rows = figures.linear, figures.products, len(figures.lower)
-    row = np.concatenate([linear.row, products.row, np.tile(np.arange(n_rows), 3)])
-    sides = [figures.lower, figures.upper, figures.constant[:n_rows]]
-    figure = np.abs(np.concatenate([linear.coefficient, products.coefficient, *sides]))
-    known = np.isfinite(figure) & (figure > 0) & (row < n_rows)
-    strange = np.flatnonzero(known & ((figure > _LARGEST_FIGURE) | (figure < _SMALLEST_FIGURE)))
-    if len(strange):
-        raise ModelError(
-            f"{called(rows.owner(row[strange[0]]))} holds a figure of {figure[strange[0]]:.3g}, outside of "
-            f"{_SMALLEST_FIGURE:g} to {_LARGEST_FIGURE:g}, within which rows are computed; write it in other "
-            "units, or leave it out if it limits nothing"
-        )
-
-
 def _require_sums(problem: Problem, owner: Any) -> None:
     """Raise if the objective of some plan is larger than floating-point numbers are."""
     terms = problem.products
@@ -435,11 +377,3 @@ def _require_sums(problem: Problem, owner: Any) -> None:
             f"{called(owner)} can grow beyond what floating-point numbers hold; give its coefficients in a "
             "larger unit"
         )
-
-
-def _floats(numbers: Sequence[Any]) -> FloatArray:
-    """Return `numbers` as an array, NaN in place of what is too large or no real number."""
-    try:
-        return np.array(numbers, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        return np.array([float_or_nan(number) for number in numbers])

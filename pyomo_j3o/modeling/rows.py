@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -74,9 +75,41 @@ def require_understood(model: BlockData) -> None:
                 raise ModelError(f"{called(strange)} is active, but j3o does not know it; {remedy}")
 
 
-def active_objective(model: BlockData) -> ObjectiveData:
-    """Return the active objective; raise a `ModelError` unless there is exactly one."""
+# Not compared field by field: Pyomo makes an expression of two objectives that are compared.
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Which rows and which objective of a model count.
+
+    Attributes
+    ----------
+    without
+        Constraints that are left out, by their id.
+    objective
+        The one that counts if several are active; None where only one may be.
+    """
+
+    without: Mapping[int, ConstraintData] = field(default_factory=dict)
+    objective: ObjectiveData | None = None
+
+    def same(self, other: Selection) -> bool:
+        """Return whether another selection leaves out the same and prefers the same."""
+        return self.without.keys() == other.without.keys() and self.objective is other.objective
+
+    def constraints(self, model: BlockData) -> Iterable[ConstraintData]:
+        """Return the active constraints in the order of the model."""
+        active = model.component_data_objects(Constraint, active=True)
+        return (c for c in active if id(c) not in self.without) if self.without else active
+
+
+#: All of a model.
+WHOLE = Selection()
+
+
+def active_objective(model: BlockData, preferred: ObjectiveData | None = None) -> ObjectiveData:
+    """Return the active objective; raise a `ModelError` unless there is exactly one, or the preferred one."""
     objectives = list(model.component_data_objects(Objective, active=True))
+    if any(objective is preferred for objective in objectives):
+        return preferred
     if not objectives:
         raise ModelError(f"model '{model.name}' has no active objective; add one, or activate one")
     if len(objectives) > 1:
@@ -92,17 +125,28 @@ class Rows:
     constraints: list[ConstraintData]
     lower: list[float]
     upper: list[float]
-    objective: ObjectiveData
+    objective: ObjectiveData | None
     sense: int
     terms: Terms
 
-    def owner(self, row: int) -> ConstraintData | ObjectiveData:
+    def owner(self, row: int) -> Any:
         """Return the constraint of a row, or the objective for the last one."""
         return self.objective if row == len(self.constraints) else self.constraints[row]
 
 
-def read_rows(model: BlockData, objective: ObjectiveData, deadline: Deadline) -> Rows:
-    """Read the active constraints in the order of the model, and then the objective.
+def read_rows(
+    constraints: Iterable[ConstraintData], objective: ObjectiveData | None, deadline: Deadline
+) -> Rows:
+    """Read constraints, and then the objective.
+
+    Parameters
+    ----------
+    constraints
+        In their order.
+    objective
+        None if it is not to be read.
+    deadline
+        When to end.
 
     Raises
     ------
@@ -113,17 +157,18 @@ def read_rows(model: BlockData, objective: ObjectiveData, deadline: Deadline) ->
     OutOfTime
         If the time is over.
     """
-    sense = 1 if objective.sense == maximize else -1
+    sense = 1 if objective is None or objective.sense == maximize else -1
     rows = Rows([], [], [], objective, sense, Terms())
     owner: Any = objective
     try:
-        for number, owner in enumerate(model.component_data_objects(Constraint, active=True)):
+        for number, owner in enumerate(constraints):
             _read_row(owner, rows)
             if number % _ROWS_AT_A_TIME == 0:
                 deadline.require()
-        owner = objective
-        rows.terms.add(objective.expr, sense)
-        rows.terms.end_row()
+        if objective is not None:
+            owner = objective
+            rows.terms.add(objective.expr, sense)
+            rows.terms.end_row()
     except NonlinearTerm as error:
         raise UnsupportedTermError(_unsupported(owner, error.term)) from None
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""Pyomo's own battery for solvers behind its new interface, run on j3o, j3o.exact and j3o.baj3o alone.
+"""Pyomo's own battery for solvers behind its new interface, run on the solvers of j3o alone.
 
 The battery reads its lists of solvers while its classes are made, so the lists are put into its source before
 it is executed. j3o takes LPs and binary programs without annotation; what it cannot take is listed below with
@@ -8,7 +8,7 @@ the reason, and each such reason is a test of its own.
 import pytest
 from peer_code import cases_of, load
 
-from pyomo_j3o import J3O
+from pyomo_j3o import J3O, PersistentJ3O
 from pyomo_j3o.errors import AnnotationError, ModelError
 from pyomo_j3o.interface.solver import BatchingJ3O, ExactJ3O
 
@@ -17,7 +17,7 @@ pytest.importorskip("parameterized")
 #: What cannot apply to j3o: test → (what it raises, why).
 CANNOT = {
     f"{case}_{solver}": reason
-    for solver in ("0_j3o", "1_j3o_exact", "2_j3o_baj3o")
+    for solver in ("0_j3o", "1_j3o_exact", "2_j3o_baj3o", "3_j3o_persistent")
     for case, reason in (
         ("test_no_objective", (ModelError, "a model without an objective is an error in j3o")),
         ("test_domain_with_integers", (AnnotationError, "j3o has no general integer variables")),
@@ -46,7 +46,7 @@ class mark_parameterized(parameterized):
     expand = classmethod(lambda cls, input, **kwds: parameterized.expand(input, skip_on_empty=True, **kwds))
 
 all_solvers = mip_solvers = dual_solvers = [
-    ("j3o", J3O), ("j3o.exact", ExactJ3O), ("j3o.baj3o", BatchingJ3O)
+    ("j3o", J3O), ("j3o.exact", ExactJ3O), ("j3o.baj3o", BatchingJ3O), ("j3o_persistent", PersistentJ3O)
 ]
 {" = ".join(WITHOUT_J3O)} = []
 nl_solvers_set = set()
@@ -67,6 +67,7 @@ _module = load(
     J3O=J3O,
     ExactJ3O=ExactJ3O,
     BatchingJ3O=BatchingJ3O,
+    PersistentJ3O=PersistentJ3O,
 )
 _CLASSES = (_module.TestDualSignConvention, _module.TestSolvers, _module.TestLegacySolverInterface)
 _empty = {name for cls in _CLASSES for name in cases_of(cls) if "j3o" not in name}

@@ -13,7 +13,7 @@ from pyomo_j3o import annotate
 from pyomo_j3o.certify.relaxation import improving_ray, relaxation_model, unbounded_columns, whole_model
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve import part_search
-from pyomo_j3o.interface import solver, verdict
+from pyomo_j3o.interface import compiled, verdict
 from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.lp.base import LinearModel, LPStatus
 from pyomo_j3o.methods import exact
@@ -211,7 +211,7 @@ def sites():
 @pytest.mark.parametrize("start", ["j3o", "none"])
 def test_the_status_comes_from_the_plan_and_what_is_proven_of_it(monkeypatch, start):
     """A MIP solver that calls the worst plan optimal: j3o's own plan stands, or nothing is called optimal."""
-    monkeypatch.setattr(solver, "choose_mip_solvers", lambda *_: iter([Liar()]))
+    monkeypatch.setattr(compiled, "choose_mip_solvers", lambda *_: iter([Liar()]))
     results = SolverFactory("j3o.exact").solve(
         sites(), mip_start=start, lp_solver="highs", raise_exception_on_nonoptimal_result=False
     )
