@@ -53,6 +53,7 @@ class PartSearch:
         self._lagrangians = lagrangians
         self._tried: set[bytes] = set()
         self._in_gaps = task.params.in_gaps
+        self._tree: Tree | None = None
         self._explored: Explored | None = None
 
     def near(self, tightened: TightRelaxation) -> Iterator[Found]:
@@ -71,8 +72,12 @@ class PartSearch:
         for routing in work:
             if routing.better_than(self.best):
                 self.best = routing
-                yield Found(name, routing, self.bound)
-        yield Found(name, self.best, self.bound)
+                yield self._found(name)
+        yield self._found(name)
+
+    def _found(self, name: str) -> Found:
+        """Return where a step stands, with what has been explored where somebody will go on from there."""
+        return Found(name, self.best, self.bound, explored=self.explored() if self._task.keeps else None)
 
     # --- local search -------------------------------------------------------------------------------------
 
@@ -119,19 +124,21 @@ class PartSearch:
     # --- branch and bound on the kernel -------------------------------------------------------------------
 
     def _branch(self, tightened: TightRelaxation) -> Iterator[Routing]:
-        tree = self.tree(tightened, self._task.params.tree)
+        tree = self._tree = self.tree(tightened, self._task.params.tree)
         try:
             yield from self.search_tree(tree)
             if self._is_for_proof(tree):
                 yield from self._prove(tree)
         finally:
             self.bound = min(self.bound, tree.bound)
-            self._explored = tree.explored()
+            self._tree, self._explored = None, tree.explored()
             tree.close()
 
     def explored(self) -> Explored | None:
         """Return what this search leaves to the next one; None if it did not branch."""
         found, before = self._explored, self._task.explored
+        if self._tree is not None:
+            found = self._tree.explored()
         if found is None or not self.best.feasible:
             return before
         if before is not None:

@@ -35,6 +35,8 @@ class Task:
         Of the greedy step that completes rounded placements.
     explored : Explored or None
         By a search of nearly the same part.
+    keeps : bool
+        What this search explores is wanted.
     """
 
     structure: Structure
@@ -45,6 +47,7 @@ class Task:
     params: SearchParams = field(default_factory=SearchParams)
     greedy: GreedyParams = field(default_factory=GreedyParams)
     explored: Explored | None = None
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Found:
     ends : bool
         The search is over.
     explored : Explored or None
-        What it leaves to one of nearly the same part.
+        So far; None where it is not wanted.
     """
 
     step: str

@@ -85,6 +85,8 @@ class Start:
         The search begins with the relaxation.
     explored : Explored or None
         By a search of nearly the same part.
+    keeps : bool
+        What this search explores is wanted.
     """
 
     x: BoolArray
@@ -93,6 +95,7 @@ class Start:
     others: Sequence[BoolArray] = ()
     relaxes: bool = False
     explored: Explored | None = None
+    keeps: bool = False
 
 
 def relax_part(
@@ -121,6 +124,7 @@ def search_part(tools: Tools, deadline: Deadline, structure: Structure, start: S
         params.search,
         params.loop.greedy,
         start.explored,
+        start.keeps,
     )
     yield from improve(task, start.x, start.prices, tightened, start.others)
 

@@ -14,7 +14,7 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.parallel import in_parts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem
 from pyomo_j3o.core.processes import Processes, ProcessLost
-from pyomo_j3o.core.results import Cuts
+from pyomo_j3o.core.results import Cuts, relative_gap
 from pyomo_j3o.core.structure import Structure, analyse
 from pyomo_j3o.core.whole_numbers import rounded_bound, unit_of_objective
 from pyomo_j3o.errors import BackendError
@@ -82,8 +82,9 @@ class Parts:
             for one, part in zip(self.remembered, self.parts, strict=True)
         ]
         self._relaxations: list[Relaxation] = []
-        #: By part, what each search that ended by itself has left.
-        self.explored: dict[int, Explored | None] = {}
+        self._explored: dict[int, Explored] = {}
+        #: Parts whose search has ended by itself, or has closed the gap.
+        self._complete: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -190,13 +191,22 @@ class Parts:
         """Whether something is left of a solve before."""
         return any(one is not None for one in self.remembered)
 
-    def settled(self, k: int, x: BoolArray) -> bool:
-        """Return whether part `k` is as it was, and placed so in `x`, (N,): its bound is taken over then."""
+    def settle(self, k: int) -> BoolArray | None:
+        """Take over what is proven of part `k` if it is as it was; return its placement then."""
         unchanged = self.unchanged[k]
-        if unchanged is None or not np.array_equal(x[self.parts[k].onloading], unchanged.x):
-            return False
+        if unchanged is None:
+            return None
         self.bounds[k] = min(self.bounds[k], unchanged.bound)
-        return True
+        return unchanged.x
+
+    def note(self, k: int, found: Found) -> None:
+        """Take what the search of part `k` has proven and explored."""
+        self.bounds[k] = min(self.bounds[k], found.bound)
+        if found.explored is not None:
+            self._explored[k] = found.explored
+        gap = relative_gap(found.routing.objective, float(self.bounds[k]))
+        if found.ends or (found.routing.feasible and gap <= self.tools.rel_gap):
+            self._complete.add(k)
 
     def remember(self, x: BoolArray) -> None:
         """Leave to the next solve, if there is to be one, what this one has found: (N,) its placement."""
@@ -212,8 +222,8 @@ class Parts:
                     self._relaxations[k],
                     float(self.bounds[k]),
                     None if tightened is None else tightened.trail,
-                    self.explored.get(k) or self.explored_before(k),
-                    complete=k in self.explored or not part.problem.n_onloading,
+                    self._explored.get(k) or self.explored_before(k),
+                    complete=k in self._complete or not part.problem.n_onloading,
                 ),
             )
 

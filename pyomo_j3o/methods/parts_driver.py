@@ -82,11 +82,9 @@ class PartsDriver:
         with self._lock:
             routing = found.routing
             self._count(k, found)
-            self._parts.bounds[k] = min(self._parts.bounds[k], found.bound)
+            self._parts.note(k, found)
             self.x[self._parts.parts[k].onloading] = routing.x
             self.found[k] = routing
-            if found.ends:
-                self._parts.explored[k] = found.explored
             self._gained[k] = routing.merit - self._first.setdefault(k, routing.merit)
             if self._start.feasible and found.step and not found.begins and not self.closed:
                 objective = max(self._start.objective + sum(self._gained.values()), self._incumbent)

@@ -267,20 +267,19 @@ class Run:
         context, params, numbers = self.context, self.params.run, self.parts.with_x
         self.step.rest()
         # Without a plan, the MILP solver waits with the rest of the time.
-        allowed = (
-            np.inf
-            if start.feasible
-            else max(params.without * context.timings.elapsed(), params.least_without)
-        )
-        deadline = context.deadline.within(allowed)
+        allowed = max(params.without * context.timings.elapsed(), params.least_without)
+        deadline = context.deadline.within(np.inf if start.feasible else allowed)
         incumbent = self.known.objective if self.has_plan else -np.inf
         proves = self.settings.bound == "cuts" and self.settings.proven is None
         driver = PartsDriver(self.parts, start, incumbent, self.progress, proves)
 
         def work(number: int, deadline_of_part: Deadline) -> bool:
             k = numbers[number]
-            if not self.parts.settled(k, start.x) and not deadline_of_part.over:
-                with closing(self._search_part(k, start, others, deadline_of_part)) as search:
+            x = start.x[self.parts.parts[k].onloading]
+            settled = self.parts.settle(k)
+            if not (deadline_of_part.over or (settled is not None and np.array_equal(x, settled))):
+                x = x if settled is None else settled
+                with closing(self._search_part(k, x, others, deadline_of_part)) as search:
                     if driver.follow(k, search):
                         deadline.stop()
             return deadline_of_part.over
@@ -340,17 +339,18 @@ class Run:
         return Ending.GAP if ending is Ending.TOLERANCES and all_but_tolerances else ending
 
     def _search_part(
-        self, k: int, start: Routing, others: Sequence[BoolArray], deadline: Deadline
+        self, k: int, x: BoolArray, others: Sequence[BoolArray], deadline: Deadline
     ) -> Generator[Found, None, None]:
-        """Search part k by itself."""
+        """Search part k by itself, from a placement of its own."""
         part, tightened = self.parts.parts[k], self.parts.tightened(k)
         begin = Start(
-            start.x[part.onloading],
+            x,
             [vector[part.rows] for vector in self.prices],
             tightened,
             [x[part.onloading] for x in others],
             relaxes=tightened is None and self.settings.bound != "cuts",
             explored=self.parts.explored_before(k),
+            keeps=self.settings.memory is not None,
         )
         yield from self.parts.search(k, begin, deadline)
 
