@@ -226,7 +226,7 @@ class SearchParams:
     in_gaps: float = 2.0
     farthest: float = 0.06
     in_vain: float = 0.7
-    near_again: float = 1.25
+    near_again: float = 1.1
     blocks: BlockParams = field(default_factory=BlockParams)
     descent: DescentParams = field(default_factory=DescentParams)
     tree: TreeParams = field(default_factory=TreeParams)
