@@ -29,3 +29,11 @@ class OptionError(J3OError, ValueError):
 
 class BackendError(J3OError, RuntimeError):
     """An LP or MIP solver is missing, out of licence, or failed."""
+
+
+class EngineError(J3OError, RuntimeError):
+    """Work cannot be sent to an executor, or the executor failed."""
+
+
+class FleetError(J3OError, ValueError):
+    """A fleet has no plan, or cannot be planned as it was given."""
