@@ -29,15 +29,15 @@ class Fleet:
         Of the parts: how they are called, and what `build` gets.
     limits : dict
         Of the shared budgets.
-    options : dict
-        Of the parts' solves.
+    options : tuple of dict
+        Of the parts' solves, for each effort.
     """
 
     build: Callable[[Any], Any]
     names: Sequence[Name]
     arguments: Sequence[Any]
     limits: dict[str, float]
-    options: dict[str, Any]
+    options: tuple[dict[str, Any], ...]
 
 
 class Parts:
@@ -65,7 +65,8 @@ class Parts:
         self.sense = 0
         self.solved = 0
         self._first: Name = None
-        self._engine, self._folder, self._deadline, self._progress = engine, folder, deadline, progress
+        self._engine, self._folder, self._deadline = engine, folder, deadline
+        self.progress = progress
 
     def ask(self, tasks: Mapping[int, Sequence[Task]], what: str) -> None:
         """Have tasks solved; those that were solved before are not solved again.
@@ -89,7 +90,7 @@ class Parts:
             left = [task for task in new if not self._recall(k, task)]
             if left and not (self._tells_nothing(k, left)):
                 wanted[k] = left
-        with self._progress.of(len(wanted), what) as step:
+        with self.progress.of(len(wanted), what) as step:
             for k, result in self._visits(wanted):
                 self._take(k, result)
                 step()
@@ -97,7 +98,7 @@ class Parts:
     def look(self, parts: Iterable[int]) -> None:
         """Have models built, but not solved: for what their columns say."""
         unseen = [k for k in parts if self.known[k].look is None and not self.known[k].lost]
-        with self._progress.of(len(unseen), "building") as step:
+        with self.progress.of(len(unseen), "building") as step:
             for k, result in self._visits({k: [] for k in unseen}):
                 self._take(k, result)
                 step()
@@ -122,11 +123,9 @@ class Parts:
             for job, result in results:
                 yield positions[str(job.key)], result
 
-    def _options(self) -> dict[str, Any]:
-        options = dict(self.fleet.options)
-        if self._deadline.limited:
-            options["time_limit"] = max(0.0, min(options["time_limit"], self._deadline.left()))
-        return options
+    def _options(self) -> tuple[dict[str, Any], ...]:
+        left = max(0.0, self._deadline.left())
+        return tuple({**each, "time_limit": min(each["time_limit"], left)} for each in self.fleet.options)
 
     def _take(self, k: int, result: Report | Failure | Lost) -> None:
         known = self.known[k]

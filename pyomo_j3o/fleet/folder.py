@@ -84,7 +84,7 @@ class Folder:
         return Look(**look), Answer(**answer)
 
     def _file(self, name: Name, task: Task) -> Path:
-        told = repr((name, task.prices, task.weight, task.caps)).encode()
+        told = repr((name, task.prices, task.weight, task.caps, task.effort)).encode()
         return self.path / f"{hashlib.sha256(told).hexdigest()[:32]}.json.gz"
 
 
@@ -102,6 +102,6 @@ def identity_of(
         "build": where,
         "parts": f"{len(names)}, {digest(list(map(repr, names)))}, {each}",
         "shared budgets": repr(sorted(shared.items())),
-        "options": repr(sorted(options.items())),
+        "options": repr([sorted(each.items()) for each in options]),
         "version of pyomo_j3o": __version__,
     }

@@ -92,6 +92,11 @@ class Knowledge:
             best = min(best, bound + sum(max(_times(q - p, u), _times(q - p, v)) for q, p, u, v in moves))
         return best
 
+    def gap(self, prices: Sequence[float]) -> float:
+        """Return by how much the bound at these prices is above the best point; inf without a point."""
+        best = max((p.objective - float(np.dot(prices, p.uses)) for p in self.points), default=-math.inf)
+        return self.bound(prices) - best
+
     def least_use(self, prices: Sequence[float]) -> float:
         """Return below what ``prices @ uses`` cannot be."""
         if self.look is None:

@@ -23,10 +23,17 @@ class FleetParams:
         Rounds in a row that bring neither plan nor bound; then it ends.
     worth : float
         A smaller gain, as a fraction of the gap that is sought, is none.
-    part_gap : float
-        Gap of a part's solve, as a fraction of the gap that is sought for the fleet.
+    part_gaps : tuple of float
+        Gaps at which the solve of a part ends, as fractions of the gap that is sought for the fleet: while
+        prices are sought, in a round, and where the part's own gap is in the way.
+    brief : float
+        Effort of a solve while prices are sought.
     part_seconds : float
         Limit of one solve of a part, s.
+    blame : float
+        Parts are solved for long where their own gaps are at least this fraction of the fleet's.
+    sharpened : float
+        Sum of the gaps of those parts, as a multiple of what has to go.
     steepest : float
         First price that stands for "too dear", as a multiple of objective per use over all parts.
     steeper : float
@@ -53,9 +60,12 @@ class FleetParams:
     rounds: int = 30
     patience: int = 3
     worth: float = 0.02
-    part_gap: float = 0.5
+    part_gaps: tuple[float, float, float] = (1.0, 0.5, 0.25)
+    brief: float = 0.5
     part_seconds: float = 60.0
-    steepest: float = 1.0
+    blame: float = 0.5
+    sharpened: float = 2.0
+    steepest: float = 0.1
     steeper: float = 8.0
     steepenings: int = 4
     smoothing: float = 0.5

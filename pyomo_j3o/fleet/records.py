@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+#: How long a part is solved: while prices are sought, in a round, and where its own gap is in the way.
+BRIEF, USUAL, LONG = 0, 1, 2
+
 #: A part's name.
 Name = Hashable
 
@@ -21,11 +24,14 @@ class Task:
         1; 0 to find the least use alone.
     caps : tuple of float or None
         Limits on this part's uses. Such a solve proves nothing about the part without them.
+    effort : int
+        `BRIEF`, `USUAL` or `LONG`.
     """
 
     prices: tuple[float, ...]
     weight: float = 1.0
     caps: tuple[float, ...] | None = None
+    effort: int = USUAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from pyomo_j3o.errors import FleetError
 from pyomo_j3o.fleet.asking import Parts
 from pyomo_j3o.fleet.master import WITHIN, Columns, Mixture, Point, fleet_bound
 from pyomo_j3o.fleet.params import FleetParams
-from pyomo_j3o.fleet.records import Task
+from pyomo_j3o.fleet.records import BRIEF, LONG, USUAL, Task
 
 
 class Market:
@@ -52,9 +52,9 @@ class Market:
         self._steepest: FloatArray | None = None
         self._tried: list[FloatArray] = []
 
-    def ask(self, prices: FloatArray) -> None:
+    def ask(self, prices: FloatArray, effort: int) -> None:
         """Ask every member at these prices, and keep the bound if it is the best."""
-        task = Task(tuple(prices.tolist()))
+        task = Task(tuple(prices.tolist()), effort=effort)
         self._tried.append(prices)
         try:
             self.parts.ask({k: [task] for k in self.members}, "solving parts")
@@ -62,6 +62,15 @@ class Market:
             bound = fleet_bound(self.parts.known, self.members, self.limits, prices)
             if bound < self.bound or len(self._tried) == 1:
                 self.bound, self.prices = bound, prices
+
+    def sharpen(self, parts: Sequence[int]) -> None:
+        """Solve some members for longer at the best prices."""
+        task = Task(tuple(self.prices.tolist()), effort=LONG)
+        try:
+            self.parts.ask({k: [task] for k in parts}, "solving parts for longer")
+        finally:
+            bound = fleet_bound(self.parts.known, self.members, self.limits, self.prices)
+            self.bound = min(self.bound, bound)
 
     def columns(self) -> Columns:
         """Return the master problem as it stands."""
@@ -125,11 +134,13 @@ def sample_prices(parts: Parts, limits: FloatArray, params: FleetParams, gap: fl
     market = Market(parts, members, limits * len(members) / n, params)
     prices = np.zeros(len(limits))
     for _ in range(params.sample_rounds):
-        market.ask(prices)
+        market.ask(prices, BRIEF)
         mixture = market.mix()
         if mixture is None:
             break
         missing = market.bound - mixture.value
+        asked = ", ".join(f"{name} {p:.4g}" for name, p in zip(parts.fleet.limits, prices, strict=True))
+        parts.progress.line(f"{'sample':>6} {parts.solved:>8} prices: {asked}")
         if not mixture.excess.any() and missing <= 0.5 * gap * abs(mixture.value):
             break
         following = market.next_prices(mixture)
@@ -180,7 +191,8 @@ class Rounds:
     @property
     def uses(self) -> FloatArray:
         """Of the best plan, shape (B,)."""
-        return np.array([point.uses for point in self.chosen]).reshape(-1, len(self.limits)).sum(axis=0)
+        uses = np.array([point.uses for point in self.chosen])
+        return np.asarray(uses.reshape(len(self.choice), len(self.limits)).sum(axis=0))
 
     @property
     def bound(self) -> float:
@@ -197,7 +209,7 @@ class Rounds:
         idle = 0
         for number in range(self.params.rounds):
             before = self.objective, self.bound
-            self.market.ask(prices)
+            self.market.ask(prices, USUAL)
             if number == 0:
                 require_used(self.parts)
                 self._require_room()
@@ -256,8 +268,25 @@ class Rounds:
             self.choose()
         for attempt in range(self.params.repairs):
             if self.closed or not self._repair(attempt + 1):
-                return
+                break
             self.choose()
+        if not self.closed:
+            self._sharpen()
+
+    def _sharpen(self) -> None:
+        """Solve parts for longer where their own gaps are what is missing."""
+        if not self.choice:
+            return
+        gaps = np.array([known.gap(self.market.prices.tolist()) for known in self.parts.known])
+        if not np.isfinite(gaps).all() or gaps.sum() < self.params.blame * self._missing():
+            return
+        order = np.argsort(-gaps, kind="stable")
+        target = self.wanted * abs(self.objective)
+        enough = self.params.sharpened * (self._missing() - target)
+        count = int(np.searchsorted(np.cumsum(gaps[order]), enough)) + 1
+        members = [k for k in order[:count].tolist() if gaps[k] > 0.1 * target / len(gaps)]
+        self.market.sharpen(members)
+        self.choose()
 
     def _repair(self, attempt: int) -> bool:
         """Ask the parts that use most, or least, at dearer or cheaper prices; False if that is no help."""

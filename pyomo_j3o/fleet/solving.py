@@ -81,7 +81,8 @@ def solve_parts(
         Seconds for all of it.
     options
         For the solves of the parts, as for ``SolverFactory("j3o")``. By default ``rel_gap`` is half of the
-        fleet's, ``threads`` is 1, and ``time_limit`` is 60 s.
+        fleet's in a round, ``threads`` is 1, and ``time_limit`` is 60 s; a part whose own gap is in the way
+        is solved with ``effort="full"``.
     tee
         Whether to print a line for every round; or a text stream, or several, to write to.
 
@@ -147,7 +148,8 @@ class _FleetRun:
 
     def _observe(self, rounds: Rounds, prices: FloatArray) -> None:
         sense = self._parts.sense or 1
-        shares = [use / limit for use, limit in zip(rounds.uses, self._limits, strict=True) if limit]
+        uses = rounds.uses if rounds.choice else np.zeros(0)
+        shares = [use / limit for use, limit in zip(uses, self._limits, strict=False) if limit]
         found = Round(
             round=len(self._trace) + 1,
             prices=dict(zip(self._parts.fleet.limits, prices.tolist(), strict=True)),
@@ -256,14 +258,18 @@ def _checked(
     for budget, limit in shared.items():
         if not isinstance(budget, str) or not is_number(limit) or math.isnan(limit):
             raise FleetError(f"shared[{budget!r}]={limit!r}: give the limit of a named budget, a number")
-    given = {"rel_gap": FleetParams().part_gap * rel_gap, "threads": 1, "time_limit": _PARAMS.part_seconds}
-    given.update(options)
     for option in _OURS:
         if option in options:
             raise OptionError(f"option {option!r} is set by solve_parts itself; leave it out")
+    efforts = (_PARAMS.brief, "default", "full")
+    each = tuple(
+        {"rel_gap": part * rel_gap, "effort": effort, "threads": 1, "time_limit": _PARAMS.part_seconds}
+        | dict(options)
+        for part, effort in zip(_PARAMS.part_gaps, efforts, strict=True)
+    )
     with option_errors():
-        J3O(**given)
-    return Fleet(build, names, arguments, {name: float(limit) for name, limit in shared.items()}, given)
+        J3O(**each[0])
+    return Fleet(build, names, arguments, {name: float(limit) for name, limit in shared.items()}, each)
 
 
 def _names(name: Any) -> bool:

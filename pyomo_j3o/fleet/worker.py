@@ -32,7 +32,7 @@ def visit(
     argument: Any,
     budgets: Sequence[str],
     tasks: Sequence[Task],
-    options: Mapping[str, Any],
+    options: Sequence[Mapping[str, Any]],
 ) -> Report | Failure:
     """Build one part, and solve it once for every task.
 
@@ -47,7 +47,7 @@ def visit(
     tasks
         In this order; each starts from the plan of the one before it.
     options
-        Of the solver.
+        Of the solver, for each effort.
     """
     try:
         model = build(argument)
@@ -55,7 +55,7 @@ def visit(
         return _failure("build raised", error)
     try:
         part = _Part(model, budgets)
-        return Report(part.look(), tuple(part.solve(task, options) for task in tasks))
+        return Report(part.look(), tuple(part.solve(task, options[task.effort]) for task in tasks))
     except _Refused as refusal:
         return Failure(str(refusal))
     except Exception as error:
