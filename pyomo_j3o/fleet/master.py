@@ -94,8 +94,11 @@ class Knowledge:
 
     def gap(self, prices: Sequence[float]) -> float:
         """Return by how much the bound at these prices is above the best point; inf without a point."""
-        best = max((p.objective - float(np.dot(prices, p.uses)) for p in self.points), default=-math.inf)
-        return self.bound(prices) - best
+        return self.bound(prices) - self.best(prices)
+
+    def best(self, prices: Sequence[float]) -> float:
+        """Return what the best point is worth at these prices; -inf without a point."""
+        return max((p.objective - float(np.dot(prices, p.uses)) for p in self.points), default=-math.inf)
 
     def least_use(self, prices: Sequence[float]) -> float:
         """Return below what ``prices @ uses`` cannot be."""

@@ -17,6 +17,8 @@ class FleetParams:
         A fleet of fewer parts than this multiple of a sample does without one.
     sample_rounds : int
         Rounds at most on the sample.
+    sampled_gap : float
+        The sample agrees where prices are off by less than this fraction of the gap that is sought.
     rounds : int
         Rounds at most on the fleet.
     patience : int
@@ -57,6 +59,7 @@ class FleetParams:
     sample: int = 16
     worth_sampling: float = 3.0
     sample_rounds: int = 8
+    sampled_gap: float = 0.2
     rounds: int = 30
     patience: int = 3
     worth: float = 0.02

@@ -72,6 +72,14 @@ class Market:
             bound = fleet_bound(self.parts.known, self.members, self.limits, self.prices)
             self.bound = min(self.bound, bound)
 
+    def priced(self) -> float:
+        """Return what the points are worth at the best prices: the bound, but for the parts' own gaps."""
+        known = [self.parts.known[k] for k in self.members]
+        worth = [one.best(self.prices.tolist()) for one in known if one.points]
+        return (
+            math.fsum([*worth, float(self.prices @ self.limits)]) if self.prices.any() else math.fsum(worth)
+        )
+
     def columns(self) -> Columns:
         """Return the master problem as it stands."""
         return Columns(self.parts.known, self.members, self.limits)
@@ -138,10 +146,11 @@ def sample_prices(parts: Parts, limits: FloatArray, params: FleetParams, gap: fl
         mixture = market.mix()
         if mixture is None:
             break
-        missing = market.bound - mixture.value
+        # The parts' own gaps say nothing about prices.
+        missing = market.priced() - mixture.value
         asked = ", ".join(f"{name} {p:.4g}" for name, p in zip(parts.fleet.limits, prices, strict=True))
         parts.progress.line(f"{'sample':>6} {parts.solved:>8} prices: {asked}")
-        if not mixture.excess.any() and missing <= 0.5 * gap * abs(mixture.value):
+        if not mixture.excess.any() and missing <= params.sampled_gap * gap * abs(mixture.value):
             break
         following = market.next_prices(mixture)
         if following is None:
