@@ -145,7 +145,7 @@ def test_dask_gives_the_same_result_though_a_worker_dies(marks, expected):
     distributed = pytest.importorskip("distributed")
     parts = {seed: (seed, str(marks)) for seed in range(4)}
     with (
-        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         client.run(sys.path.insert, 0, str(HERE))
