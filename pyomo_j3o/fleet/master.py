@@ -247,6 +247,5 @@ def fleet_bound(
 ) -> float:
     """Return what no plan of these parts can be worth more than, by the prices given."""
     figures = [known[k].bound(prices.tolist()) for k in parts]
-    # An infinite limit, whose price is 0, adds nothing.
-    figures += [_times(p, c) for p, c in zip(prices.tolist(), limits.tolist(), strict=True)]
+    figures += (prices * limits).tolist()
     return math.fsum(figures) if all(map(math.isfinite, figures)) else math.inf

@@ -76,9 +76,7 @@ class Market:
         """Return what the points are worth at the best prices: the bound, but for the parts' own gaps."""
         known = [self.parts.known[k] for k in self.members]
         worth = [one.best(self.prices.tolist()) for one in known if one.points]
-        return (
-            math.fsum([*worth, float(self.prices @ self.limits)]) if self.prices.any() else math.fsum(worth)
-        )
+        return math.fsum([*worth, float(self.prices @ self.limits)])
 
     def columns(self) -> Columns:
         """Return the master problem as it stands."""

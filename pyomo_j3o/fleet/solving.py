@@ -256,8 +256,11 @@ def _checked(
             raise FleetError(f"two parts are called {name!r}; give every part a name of its own")
         seen.add(name)
     for budget, limit in shared.items():
-        if not isinstance(budget, str) or not is_number(limit) or math.isnan(limit):
-            raise FleetError(f"shared[{budget!r}]={limit!r}: give the limit of a named budget, a number")
+        if not isinstance(budget, str) or not is_number(limit) or not math.isfinite(limit):
+            raise FleetError(
+                f"shared[{budget!r}]={limit!r}: give the limit of a named budget, a finite number; leave the "
+                "budget out if it has none"
+            )
     for option in _OURS:
         if option in options:
             raise OptionError(f"option {option!r} is set by solve_parts itself; leave it out")

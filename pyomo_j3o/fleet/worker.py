@@ -51,7 +51,7 @@ def visit(
     """
     try:
         model = build(argument)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _failure("build raised", error)
     try:
         part = _Part(model, budgets)
@@ -62,7 +62,7 @@ def visit(
         return _failure("its model raised", error)
 
 
-def _failure(what: str, error: Exception) -> Failure:
+def _failure(what: str, error: BaseException) -> Failure:
     text = str(error).strip().splitlines()
     return Failure(
         f"{what} {type(error).__name__}" + (f": {text[0]}" if text else ""), traceback.format_exc()

@@ -245,6 +245,11 @@ def impossible(part):
     return m
 
 
+def leaves(part):
+    """Try to end the process that builds."""
+    raise SystemExit(3)
+
+
 def row_for_use(part):
     """Build a shop that calls a row what should be an expression."""
     m = shop(part)
@@ -268,6 +273,8 @@ BAD = {
     ),
     "limit": ((shop, [1, 2], {"van0": "much"}), {}, FleetError, "'van0'.*'much'"),
     "raises": ((broken_at_two, [1, 2]), {}, FleetError, "part 2: build raised ZeroDivisionError"),
+    "leaves": ((leaves, ["a"]), {}, FleetError, "part 'a': build raised SystemExit: 3"),
+    "endless": ((shop, [1, 2], {"van0": math.inf}), {}, FleetError, "'van0'.*a finite number"),
     "senses": ((either, [1, 2]), {}, FleetError, "part 2 is minimised, but part 1 is maximised"),
     "no model": ((no_model, [1]), {}, FleetError, "part 1: build returned NoneType"),
     "no marks": ((unmarked, [1]), {}, FleetError, "part 1: build returned a model without any mark"),
