@@ -33,9 +33,12 @@ def executor_of(engine: str, workers: int) -> Iterator[Executor | None]:
         return
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster:
-        with Client(cluster) as client, client.get_executor(pure=False) as executor:
-            yield executor
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        client.get_executor(pure=False) as executor,
+    ):
+        yield executor
 
 
 def row(parts: int, engine: str, workers: int) -> tuple[str, ...]:
