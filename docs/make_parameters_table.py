@@ -14,13 +14,14 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from pyomo_j3o.diagnosis.params import ConflictParams
+from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip.params import HighsParams
 from pyomo_j3o.presolve.params import PropagationParams
 
 HERE = Path(__file__).parent
 #: These are no part of `Params`: what they belong to has no settings.
-OTHERS = (PropagationParams(), HighsParams(), ConflictParams())
+OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), FleetParams())
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:

@@ -48,3 +48,11 @@ class RebuildError(J3OError, RuntimeError):
 
 class BackendError(J3OError, RuntimeError):
     """An LP or MIP solver is missing, out of licence, or failed."""
+
+
+class EngineError(J3OError, RuntimeError):
+    """Work cannot be sent to an executor, or the executor failed."""
+
+
+class FleetError(J3OError, ValueError):
+    """A fleet has no plan, or cannot be planned as it was given."""

@@ -33,6 +33,7 @@ examples:
   pyomo-j3o compare my_model.py --solvers j3o highs gurobi scip --time-limit 120 --csv runs.csv
   pyomo-j3o compare --clients 5 --solvers highs j3o exact
   pyomo-j3o compare --solvers j3o fast=j3o:improve=False highs:presolve=off --plot runs.png
+  pyomo-j3o compare --clients 10 20 --seeds 0 1 2 3 --workers 4
 """
 
 _PICTURES = (".pdf", ".png", ".svg")
@@ -116,6 +117,10 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     solvers.add_argument("--time-limit", type=_amount, default=60.0, metavar="SECONDS", help="per run (60)")
     solvers.add_argument("--gap", type=_amount, default=1e-4, metavar="GAP", help="relative (1e-4)")
     solvers.add_argument("--threads", type=_positive, default=1, metavar="N", help="per solver (1)")
+    engine = parser.add_argument_group("where runs go on (by default: here, one after the other)")
+    where = engine.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_positive, metavar="N", help="processes, one run in each at a time")
+    where.add_argument("--dask", metavar="ADDRESS", help="of the scheduler of a Dask cluster")
     output = parser.add_argument_group("output")
     output.add_argument("--csv", type=Path, metavar="FILE", help="one line per run")
     output.add_argument("--json", type=Path, metavar="FILE", help="settings, versions, runs, summary, faults")
@@ -130,6 +135,7 @@ def _compare(options: argparse.Namespace) -> int:
     from pyomo_j3o.compare.grammar import contestants_of
     from pyomo_j3o.compare.plot import write_plot
     from pyomo_j3o.compare.records import Settings
+    from pyomo_j3o.compare.side_by_side import compare_side_by_side, opened
 
     sources = _sources(options)
     _require_writable(options)
@@ -142,13 +148,14 @@ def _compare(options: argparse.Namespace) -> int:
         if json is not None:
             _write(json, lambda: report.write_json(comparison, json))
 
+    contestants = [contestant for text in options.solvers for contestant in contestants_of(text)]
+    settings = Settings(options.time_limit, options.gap, options.threads, side_by_side=_where(options))
     with report.TerminalReport(save=save) as terminal:
-        comparison = race.compare(
-            sources,
-            [contestant for text in options.solvers for contestant in contestants_of(text)],
-            Settings(options.time_limit, options.gap, options.threads),
-            terminal,
-        )
+        if settings.side_by_side:
+            with opened(options.workers, options.dask) as engine:
+                comparison = compare_side_by_side(sources, contestants, settings, terminal, engine)
+        else:
+            comparison = race.compare(sources, contestants, settings, terminal)
         terminal.end(comparison)
     save(comparison)
     if picture is not None and comparison.blocks:
@@ -158,6 +165,13 @@ def _compare(options: argparse.Namespace) -> int:
     if terminal.failure:
         return _misused(f"the table could not be written: {terminal.failure}")
     return INTERRUPTED if comparison.interrupted else FINE
+
+
+def _where(options: argparse.Namespace) -> str:
+    """Return where runs go on side by side; empty if they do not."""
+    if options.dask:
+        return f"the Dask cluster at {options.dask}"
+    return f"{options.workers} worker processes" if options.workers else ""
 
 
 def _sources(options: argparse.Namespace) -> list[Source]:

@@ -100,9 +100,7 @@ def compare(
     CompareError
         If a model cannot be built, or a solver does not take an option.
     """
-    label_apart(contestants)
-    entrants = [contestant.enter(settings, sources[0].seed) for contestant in contestants]
-    comparison = Comparison(settings, _reference(contestants), entrants)
+    comparison = entered(sources, contestants, settings)
     observer.begin(comparison, len(sources))
     with _noticing_interrupts() as interrupted:
         try:
@@ -116,6 +114,13 @@ def compare(
     return comparison
 
 
+def entered(sources: Sequence[Source], contestants: list[Contestant], settings: Settings) -> Comparison:
+    """Return a comparison before its first run: labels told apart, every solver found and warmed up."""
+    label_apart(contestants)
+    entrants = [contestant.enter(settings, sources[0].seed) for contestant in contestants]
+    return Comparison(settings, _reference(contestants), entrants)
+
+
 def _one_instance(
     source: Source,
     contestants: Sequence[Contestant],
@@ -127,7 +132,7 @@ def _one_instance(
     referee = Referee(source.build(), source.name, source.size, source.seed)
     for contestant in contestants:
         observer.running(source.name, contestant.label)
-        run = _one_run(contestant, settings, referee)
+        run = run_once(contestant, settings, referee)
         if run.condition == "interrupted":
             interrupted.set()  # some solvers take Ctrl-C themselves, and only say so
         if interrupted.is_set():
@@ -145,7 +150,7 @@ def _one_instance(
             return
 
 
-def _one_run(contestant: Contestant, settings: Settings, referee: Referee) -> Run:
+def run_once(contestant: Contestant, settings: Settings, referee: Referee) -> Run:
     """Solve one instance by one solver, and check the plan."""
     label = contestant.label
     if contestant.missing:

@@ -24,12 +24,15 @@ class Settings:
         Threads per solver.
     tolerance : float
         By how much a plan may miss a row, a bound or a whole number, relative to ``max(1, |side|)``.
+    side_by_side : str
+        Where several runs go on at a time; empty if they go on one after the other.
     """
 
     time_limit: float = 60.0
     gap: float = 1e-4
     threads: int = 1
     tolerance: float = 1e-5
+    side_by_side: str = ""
 
 
 @dataclass(frozen=True, slots=True)

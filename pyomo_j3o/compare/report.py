@@ -122,6 +122,10 @@ class TerminalReport:
             f"time limit {settings.time_limit:g} s, gap {settings.gap:g}, {settings.threads} "
             f"thread{_s(settings.threads)}; times are compared with those of {comparison.reference}"
         )
+        if settings.side_by_side:
+            self._console.print(
+                f"Runs side by side on {settings.side_by_side}: their times share the machine."
+            )
         table = Table.grid(padding=(0, 0, 0, 2), pad_edge=True)
         table.add_column(overflow="fold", max_width=30)
         table.add_column()  # a long line goes on below itself, and leaves the labels alone

@@ -3,7 +3,7 @@
 Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
 Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures` and
 `batch_latency` read published figures, and `drawing` draws systems from them. `folders` reads and writes
-systems. `plan_tables` shows what a solved model does.
+systems. `plan_tables` shows what a solved model does. `fleets` builds one edge server of many.
 
 Other models of the same form: `facilities`, `services` and `networks`. Builders share `building`.
 """
@@ -25,6 +25,7 @@ from pyomo_j3o.library.facilities import (
     p_median,
     two_stage,
 )
+from pyomo_j3o.library.fleets import edge_server
 from pyomo_j3o.library.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.library.hierarchical import (
     build_model,
@@ -60,6 +61,7 @@ __all__ = [
     "domainnet",
     "domainnet_data",
     "domainnet_models",
+    "edge_server",
     "facility_data",
     "facility_location",
     "fit_batch_latency",

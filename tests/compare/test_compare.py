@@ -240,7 +240,8 @@ def test_csv_and_json_say_the_same(bag_file, tmp_path, capsys):
     for row, one in zip(rows, content["runs"], strict=True):
         assert row == {name: "" if value is None else str(value) for name, value in one.items()}
     assert content["settings"] == {"time_limit": 60, "gap": 1e-4, "threads": 1, "tolerance": 1e-5} | {
-        "reference": "right"
+        "side_by_side": "",
+        "reference": "right",
     }
     assert [one["proven"] for one in content["summary"]] == [2, 0]
     assert [fault["solver"] for fault in content["faults"]] == ["low-bound"] * 2

@@ -1,0 +1,178 @@
+"""Asks the parts: what is known already comes from the folder, all else from the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.engine import Engine, Job, Lost
+from pyomo_j3o.errors import FleetError
+from pyomo_j3o.fleet.folder import Folder
+from pyomo_j3o.fleet.master import Knowledge
+from pyomo_j3o.fleet.progress import Progress
+from pyomo_j3o.fleet.records import Answer, Failure, Look, Name, Report, Task
+from pyomo_j3o.fleet.worker import visit
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What the user gave, checked.
+
+    Attributes
+    ----------
+    build : callable
+        Returns the model of one part.
+    names, arguments : sequence
+        Of the parts: how they are called, and what `build` gets.
+    limits : dict
+        Of the shared budgets.
+    options : tuple of dict
+        Of the parts' solves, for each effort.
+    """
+
+    build: Callable[[Any], Any]
+    names: Sequence[Name]
+    arguments: Sequence[Any]
+    limits: dict[str, float]
+    options: tuple[dict[str, Any], ...]
+
+
+class Parts:
+    """All parts of a fleet, and what they have answered.
+
+    Parameters
+    ----------
+    fleet
+        What to plan.
+    engine
+        Where workers run.
+    folder
+        Keeps the answers.
+    deadline
+        When asking ends.
+    progress
+        Is told of every part.
+    """
+
+    def __init__(
+        self, fleet: Fleet, engine: Engine, folder: Folder, deadline: Deadline, progress: Progress
+    ) -> None:
+        self.fleet = fleet
+        self.known = [Knowledge() for _ in fleet.names]
+        self.sense = 0
+        self.solved = 0
+        self._first: Name = None
+        self._engine, self._folder, self._deadline = engine, folder, deadline
+        self.progress = progress
+
+    def ask(self, tasks: Mapping[int, Sequence[Task]], what: str) -> None:
+        """Have tasks solved; those that were solved before are not solved again.
+
+        Parameters
+        ----------
+        tasks
+            By position of the part.
+        what
+            Shown with the progress.
+
+        Raises
+        ------
+        FleetError
+            A part cannot be planned; the message names it.
+        """
+        wanted: dict[int, list[Task]] = {}
+        for k, given in tasks.items():
+            known = self.known[k]
+            new = [] if known.lost else [task for task in given if task not in known.asked]
+            left = [task for task in new if not self._recall(k, task)]
+            if left and not (self._tells_nothing(k, left)):
+                wanted[k] = left
+        with self.progress.of(len(wanted), what) as step:
+            for k, result in self._visits(wanted):
+                self._take(k, result)
+                step()
+
+    def look(self, parts: Iterable[int]) -> None:
+        """Have models built, but not solved: for what their columns say."""
+        unseen = [k for k in parts if self.known[k].look is None and not self.known[k].lost]
+        with self.progress.of(len(unseen), "building") as step:
+            for k, result in self._visits({k: [] for k in unseen}):
+                self._take(k, result)
+                step()
+
+    def plan(self, k: int, task: Task) -> dict[str, float]:
+        """Return the plan that answered a task."""
+        held = self._folder.held(self.fleet.names[k], task)
+        if held is None:
+            raise FleetError(
+                f"the plan of {self._called(k)} is no longer in {self._folder.path}; solve the fleet again"
+            )
+        return held[1].plan
+
+    def _visits(self, wanted: Mapping[int, Sequence[Task]]) -> Iterable[tuple[int, Any]]:
+        budgets = tuple(self.fleet.limits)
+        positions = {self._called(k): k for k in wanted}
+        jobs = (
+            Job(name, (self.fleet.build, self.fleet.arguments[k], budgets, tuple(wanted[k]), self._options()))
+            for name, k in positions.items()
+        )
+        with closing(self._engine.run(visit, jobs, self._deadline)) as results:
+            for job, result in results:
+                yield positions[str(job.key)], result
+
+    def _options(self) -> tuple[dict[str, Any], ...]:
+        left = max(0.0, self._deadline.left())
+        return tuple({**each, "time_limit": min(each["time_limit"], left)} for each in self.fleet.options)
+
+    def _take(self, k: int, result: Report | Failure | Lost) -> None:
+        known = self.known[k]
+        if isinstance(result, Lost):
+            known.lost, known.note, known.status = True, result.reason, "lost"
+            self._look_at_lost(k)
+        elif isinstance(result, Failure):
+            cause = RuntimeError(f"in the worker\n{result.traceback}") if result.traceback else None
+            raise FleetError(f"{self._called(k)}: {result.sentence}") from cause
+        else:
+            self._see(k, result.look)
+            for answer in result.answers:
+                self._learn(k, answer)
+                self._folder.keep(self.fleet.names[k], result.look, answer)
+
+    def _look_at_lost(self, k: int) -> None:
+        """Try to get at least what the columns of a lost part say."""
+        for _, result in self._visits({k: []}):
+            if isinstance(result, Report):
+                self._see(k, result.look)
+
+    def _recall(self, k: int, task: Task) -> bool:
+        held = self._folder.held(self.fleet.names[k], task)
+        if held is not None:
+            self._see(k, held[0])
+            self._learn(k, held[1])
+        return held is not None
+
+    def _learn(self, k: int, answer: Answer) -> None:
+        self.known[k].learn(answer)
+        self.solved += 1
+
+    def _see(self, k: int, look: Look) -> None:
+        if not self.sense:
+            self.sense, self._first = look.sense, self.fleet.names[k]
+        if look.sense != self.sense:
+            words = {1: "maximised", -1: "minimised"}
+            raise FleetError(
+                f"{self._called(k)} is {words[look.sense]}, but part {self._first!r} is {words[self.sense]}; "
+                "give all parts the same sense"
+            )
+        self.known[k].look = look
+
+    def _tells_nothing(self, k: int, tasks: Sequence[Task]) -> bool:
+        """Whether other prices change nothing for a part that has been solved."""
+        known = self.known[k]
+        return known.insensitive() and bool(known.points) and all(task.weight for task in tasks)
+
+    def _called(self, k: int) -> str:
+        return f"part {self.fleet.names[k]!r}"

@@ -1,0 +1,158 @@
+"""What `solve_parts` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pyomo_j3o.core.results import relative_gap
+from pyomo_j3o.core.table import Table
+from pyomo_j3o.fleet.records import Name
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What is known of the fleet after one round. Figures are in the sense of the models.
+
+    Attributes
+    ----------
+    round : int
+        Counted from 1.
+    prices : dict
+        At which the parts were asked, by budget.
+    solved : int
+        Solves of a part so far.
+    objective : float
+        Of the best plan so far; the worst infinity before there is one.
+    bound : float
+        The best so far.
+    gap : float
+        Relative.
+    share : float
+        Use of the tightest budget by that plan, as a fraction of its limit; NaN without a plan.
+    time : float
+        Seconds since the call.
+    """
+
+    round: int
+    prices: dict[str, float]
+    solved: int
+    objective: float
+    bound: float
+    gap: float
+    share: float
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """One part in the plan of the fleet. Figures are in the sense of its model.
+
+    Attributes
+    ----------
+    objective : float or None
+        Of its plan; None if it has none.
+    uses : dict
+        Of its plan, by shared budget.
+    bound : float
+        Proven, at the prices of the fleet's bound: what ``objective - prices @ uses`` cannot beat (plus,
+        where models are minimised).
+    status : str
+        How its last solve ended.
+    note : str
+        Why its bound is loose, or why it has no plan; empty if all is well.
+    """
+
+    objective: float | None
+    uses: dict[str, float]
+    bound: float
+    status: str
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class FleetResult:
+    """A plan of the fleet, and what is proven about it; printing it gives a summary.
+
+    Attributes
+    ----------
+    status
+        ``"optimal"`` if every part has a plan and the gap is within the one that was asked for;
+        ``"feasible"`` if every part has a plan; else ``"no plan"``.
+    message
+        How the run ended.
+    objective
+        Sum over the parts; the worst infinity if there is no plan of the whole fleet.
+    bound
+        Proven: no plan of the fleet is better.
+    prices
+        At which the bound is proven, by shared budget: what one more unit of it is worth at most, in the long
+        run.
+    uses, limits
+        By shared budget; `uses` is empty without a plan.
+    rounds
+        The trace.
+    parts
+        By name.
+    seconds
+        Of process time that the workers solved, in all.
+    """
+
+    status: str
+    message: str
+    objective: float
+    bound: float
+    prices: dict[str, float]
+    uses: dict[str, float]
+    limits: dict[str, float]
+    rounds: list[Round]
+    parts: dict[Name, PartResult]
+    seconds: float
+    _plan: Callable[[Name], dict[str, float]] = field(repr=False)
+
+    @property
+    def gap(self) -> float:
+        """The relative gap between plan and bound."""
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def without_plan(self) -> list[Name]:
+        """The parts that no plan was found for."""
+        return [name for name, part in self.parts.items() if part.objective is None]
+
+    def plan(self, name: Name) -> dict[str, float]:
+        """Return the values of one part's variables, by name; those that are missing are 0.
+
+        Parameters
+        ----------
+        name
+            Of the part.
+        """
+        if name not in self.parts:
+            raise KeyError(f"no part is called {name!r}")
+        return self._plan(name)
+
+    @property
+    def table(self) -> Table:
+        """One row for every part."""
+        columns = ("part", "objective", "bound", *self.limits, "status", "note")
+        rows = [
+            {
+                "part": name,
+                "objective": part.objective,
+                "bound": part.bound,
+                **{budget: part.uses.get(budget) for budget in self.limits},
+                "status": part.status,
+                "note": part.note,
+            }
+            for name, part in self.parts.items()
+        ]
+        return Table(columns, rows)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        lines += [
+            f"{budget}: {self.uses.get(budget, float('nan')):g} of {limit:g}, price {self.prices[budget]:g}"
+            for budget, limit in self.limits.items()
+        ]
+        return "\n".join(lines)

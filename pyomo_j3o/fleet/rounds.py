@@ -1,0 +1,383 @@
+"""The rounds: prices, the parts' answers at these, a bound, a plan, and the next prices.
+
+::
+
+    prices of a sample of the parts, by the rounds below
+    until the gap is closed:
+        every part: the best plan and a bound at these prices          Parts.ask
+        the fleet's bound at these prices                              fleet_bound
+        the master LP over all points: its duals                       Columns.mix
+        parts that it mixes: a plan within their share of the budgets
+        one point for each part, within the budgets                    Columns.choose
+        a few parts at other prices, where use has to move
+        prices between the best ones and the duals
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pyomo_j3o.core.log import counted
+from pyomo_j3o.core.problem import FloatArray
+from pyomo_j3o.errors import FleetError
+from pyomo_j3o.fleet.asking import Parts
+from pyomo_j3o.fleet.master import WITHIN, Columns, Mixture, Point, fleet_bound
+from pyomo_j3o.fleet.params import FleetParams
+from pyomo_j3o.fleet.records import BRIEF, LONG, USUAL, Task
+
+
+class Market:
+    """Some parts, and limits on what they use together: prices are sought that both agree on.
+
+    Parameters
+    ----------
+    parts
+        All of the fleet.
+    members
+        Positions of those in this market.
+    limits
+        Shape (B,).
+    params
+        Of the coordination.
+    """
+
+    def __init__(self, parts: Parts, members: Sequence[int], limits: FloatArray, params: FleetParams) -> None:
+        self.parts, self.members, self.limits, self.params = parts, members, limits, params
+        self.prices = np.zeros(len(limits))
+        self.bound = math.inf
+        self.steepenings = 0
+        self._steepest: FloatArray | None = None
+        self._tried: list[FloatArray] = []
+
+    def ask(self, prices: FloatArray, effort: int) -> None:
+        """Ask every member at these prices, and keep the bound if it is the best."""
+        task = Task(tuple(prices.tolist()), effort=effort)
+        self._tried.append(prices)
+        try:
+            self.parts.ask({k: [task] for k in self.members}, "solving parts")
+        finally:  # after Ctrl-C, too
+            bound = fleet_bound(self.parts.known, self.members, self.limits, prices)
+            if bound < self.bound or len(self._tried) == 1:
+                self.bound, self.prices = bound, prices
+
+    def sharpen(self, parts: Sequence[int]) -> None:
+        """Solve some members for longer at the best prices."""
+        task = Task(tuple(self.prices.tolist()), effort=LONG)
+        try:
+            self.parts.ask({k: [task] for k in parts}, "solving parts for longer")
+        finally:
+            bound = fleet_bound(self.parts.known, self.members, self.limits, self.prices)
+            self.bound = min(self.bound, bound)
+
+    def priced(self) -> float:
+        """Return what the points are worth at the best prices: the bound, but for the parts' own gaps."""
+        known = [self.parts.known[k] for k in self.members]
+        worth = [one.best(self.prices.tolist()) for one in known if one.points]
+        return math.fsum([*worth, float(self.prices @ self.limits)])
+
+    def columns(self) -> Columns:
+        """Return the master problem as it stands."""
+        return Columns(self.parts.known, self.members, self.limits)
+
+    def mix(self) -> Mixture | None:
+        """Solve the master LP."""
+        columns = self.columns()
+        if self._steepest is None:
+            if not len(columns.worth):
+                return None
+            used = np.maximum(np.abs(columns.uses).sum(axis=0), np.abs(self.limits))
+            worth = max(float(np.abs(columns.worth).sum()), 1e-6)
+            self._steepest = np.where(
+                used > 0, self.params.steepest * worth / np.where(used > 0, used, 1), worth
+            )
+        return columns.mix(self._steepest)
+
+    def next_prices(self, mixture: Mixture) -> FloatArray | None:
+        """Return prices that were not tried yet; None if none are left to try."""
+        assert self._steepest is not None
+        beyond = mixture.excess > WITHIN * np.maximum(1.0, np.abs(self.limits))
+        weight = self.params.smoothing
+        for prices in (weight * self.prices + (1 - weight) * mixture.prices, mixture.prices):
+            if self._is_new(prices):
+                return np.asarray(prices)
+        if not beyond.any() or self.steepenings >= self.params.steepenings:
+            return None
+        self.steepenings += 1
+        self._steepest = np.where(beyond, self.params.steeper * self._steepest, self._steepest)
+        return np.where(beyond, self._steepest, mixture.prices)
+
+    def _is_new(self, prices: FloatArray) -> bool:
+        assert self._steepest is not None
+        close = 1e-4 * self._steepest + 0.0
+        near = 1e-3 * prices
+        return not any((np.abs(prices - tried) <= np.minimum(close, near)).all() for tried in self._tried)
+
+
+def sample_prices(parts: Parts, limits: FloatArray, params: FleetParams, gap: float) -> FloatArray:
+    """Return prices that a sample of the parts agrees on; 0 if the fleet is too small for one.
+
+    Parameters
+    ----------
+    parts
+        The fleet.
+    limits
+        Of the whole fleet.
+    params, gap
+        Of the coordination, and the gap that is sought.
+    """
+    n = len(parts.known)
+    if not len(limits) or n < params.worth_sampling * params.sample:
+        return np.zeros(len(limits))
+    members = np.linspace(0, n - 1, params.sample).round().astype(int).tolist()
+    parts.look(members)
+    looks = [known.look for known in parts.known]
+    if not all(any(look and look.holds[b] for look in looks) for b in range(len(limits))):
+        parts.look(range(n))
+        require_used(parts)
+    market = Market(parts, members, limits * len(members) / n, params)
+    prices = np.zeros(len(limits))
+    for _ in range(params.sample_rounds):
+        market.ask(prices, BRIEF)
+        mixture = market.mix()
+        if mixture is None:
+            break
+        # The parts' own gaps say nothing about prices.
+        missing = market.priced() - mixture.value
+        asked = ", ".join(f"{name} {p:.4g}" for name, p in zip(parts.fleet.limits, prices, strict=True))
+        parts.progress.line(f"{'sample':>6} {parts.solved:>8} prices: {asked}")
+        if not mixture.excess.any() and missing <= params.sampled_gap * gap * abs(mixture.value):
+            break
+        following = market.next_prices(mixture)
+        if following is None:
+            break
+        prices = following
+    return market.prices
+
+
+class Rounds:
+    """The rounds on the whole fleet, and the best plan so far.
+
+    Parameters
+    ----------
+    parts
+        The fleet.
+    limits
+        Of the budgets, shape (B,).
+    params, gap
+        Of the coordination, and the gap that is sought.
+    observe
+        Is called after every round.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        limits: FloatArray,
+        params: FleetParams,
+        gap: float,
+        observe: Callable[[Rounds, FloatArray], None],
+    ) -> None:
+        self.parts, self.limits, self.params, self.wanted = parts, limits, params, gap
+        self.market = Market(parts, range(len(parts.known)), limits, params)
+        self.choice: dict[int, int] = {}
+        self._observe = observe
+
+    @property
+    def objective(self) -> float:
+        """What the best plan is worth, maximised; -inf if there is none."""
+        return math.fsum(point.objective for point in self.chosen) if self.choice else -math.inf
+
+    @property
+    def chosen(self) -> list[Point]:
+        """The plan of every part in the plan of the fleet."""
+        return [self.parts.known[k].points[j] for k, j in self.choice.items()]
+
+    @property
+    def uses(self) -> FloatArray:
+        """Of the best plan, shape (B,)."""
+        uses = np.array([point.uses for point in self.chosen])
+        return np.asarray(uses.reshape(len(self.choice), len(self.limits)).sum(axis=0))
+
+    @property
+    def bound(self) -> float:
+        """No plan is worth more."""
+        return self.market.bound
+
+    @property
+    def closed(self) -> bool:
+        """Whether the gap is within the one that is sought."""
+        return self._missing() <= self.wanted * max(abs(self.objective), 1e-10) if self.choice else False
+
+    def run(self, prices: FloatArray) -> str:
+        """Go on until the gap is closed; return why it ended."""
+        idle = 0
+        for number in range(self.params.rounds):
+            before = self.objective, self.bound
+            self.market.ask(prices, USUAL)
+            if number == 0:
+                require_used(self.parts)
+                self._require_room()
+            mixture = self.market.mix()
+            self._improve(mixture)
+            self._observe(self, prices)
+            if self.closed:
+                return "the gap is closed"
+            if mixture is None:
+                return "no part has a plan"
+            idle = 0 if self._has_gained(*before) else idle + 1
+            mixture = self.market.mix() or mixture
+            following = self.market.next_prices(mixture)
+            if following is None or idle >= self.params.patience:
+                if not self.choice and self.market.steepenings:
+                    self._require_least_uses(mixture)
+                return "other prices bring nothing"
+            prices = following
+        return "limit of rounds"
+
+    def choose(self) -> None:
+        """Keep the best plan that the points make up, if it is better."""
+        columns = self.market.columns()
+        if len(columns.parts) < len(self.parts.known):
+            return
+        choice = columns.choose(self.params.master_seconds, self.params.master_gap * self.wanted)
+        if choice is None:
+            return
+        before, held = self.objective, self.choice
+        self.choice = choice
+        if self.objective < before:
+            self.choice = held
+
+    def _missing(self) -> float:
+        return self.bound - self.objective
+
+    def _has_gained(self, objective: float, bound: float) -> bool:
+        least = self.params.worth * self.wanted * max(abs(self.objective), 1e-10)
+        if not self.choice:
+            return True  # prices still rise
+        return not (self.objective - objective <= least and bound - self.bound <= least)
+
+    def _improve(self, mixture: Mixture | None) -> None:
+        """Make a plan of the points; ask few parts for more of them where it needs these."""
+        if mixture is None:
+            return
+        self.choose()
+        if self.closed:
+            return
+        if mixture.fractional and not (mixture.excess > WITHIN * self.market.columns().unit).any():
+            tasks = {
+                k: [Task(tuple(self.market.prices.tolist()), caps=uses)]
+                for k, uses in mixture.fractional.items()
+            }
+            self.parts.ask(tasks, "fitting parts")
+            self.choose()
+        for attempt in range(self.params.repairs):
+            if self.closed or not self._repair(attempt + 1):
+                break
+            self.choose()
+        if not self.closed:
+            self._sharpen()
+
+    def _sharpen(self) -> None:
+        """Solve parts for longer where their own gaps are what is missing."""
+        if not self.choice:
+            return
+        gaps = np.array([known.gap(self.market.prices.tolist()) for known in self.parts.known])
+        if not np.isfinite(gaps).all() or gaps.sum() < self.params.blame * self._missing():
+            return
+        order = np.argsort(-gaps, kind="stable")
+        target = self.wanted * abs(self.objective)
+        enough = self.params.sharpened * (self._missing() - target)
+        count = int(np.searchsorted(np.cumsum(gaps[order]), enough)) + 1
+        members = [k for k in order[:count].tolist() if gaps[k] > 0.1 * target / len(gaps)]
+        self.market.sharpen(members)
+        self.choose()
+
+    def _repair(self, attempt: int) -> bool:
+        """Ask the parts that use most, or least, at dearer or cheaper prices; False if that is no help."""
+        prices = self.market.prices
+        now = self._uses_now()
+        if now is None:
+            return False
+        total = now.sum(axis=0)
+        over = total - self.limits
+        slack = prices * np.maximum(0.0, -over)
+        dear = over > WITHIN * np.maximum(1.0, np.abs(self.limits))
+        cheap = ~dear & (slack > 0.25 * self.wanted * abs(self.objective)) if self.choice else ~dear & ~dear
+        if not (dear.any() or cheap.any()) or not prices.any():
+            return False
+        step = self.params.dearer * attempt
+        moved = prices * np.where(dear, 1 + step, np.where(cheap, 1 / (1 + step), 1.0))
+        budget = int(np.argmax(np.where(dear | cheap, prices * np.abs(over), -1.0)))
+        order = np.argsort(now[:, budget], kind="stable")
+        if dear[budget]:
+            order = order[::-1]
+        enough = self.params.moved * abs(over[budget])
+        amounts = (
+            np.cumsum(now[order, budget])
+            if dear[budget]
+            else np.arange(1, len(order) + 1) * (max(total[budget], 1e-12) / len(order))
+        )
+        members = order[: int(np.searchsorted(amounts, enough)) + 1].tolist()
+        task = Task(tuple(moved.tolist()))
+        self.parts.ask({k: [task] for k in members}, "moving use")
+        return True
+
+    def _uses_now(self) -> FloatArray | None:
+        """Return the uses in the best plan; before there is one, those of the best points at the prices."""
+        if self.choice:
+            return np.array(
+                [self.parts.known[k].points[self.choice[k]].uses for k in range(len(self.choice))]
+            )
+        if any(not known.points for known in self.parts.known):
+            return None
+        prices = tuple(self.market.prices.tolist())
+        best = [
+            max(known.points, key=lambda point: point.objective - float(np.dot(prices, point.uses)))
+            for known in self.parts.known
+        ]
+        return np.array([point.uses for point in best])
+
+    def _require_room(self) -> None:
+        """Raise if the columns alone prove that a budget cannot be met."""
+        for b, (name, limit) in enumerate(self.parts.fleet.limits.items()):
+            unit = tuple(float(b == other) for other in range(len(self.limits)))
+            self._require_least(unit, name, limit)
+
+    def _require_least_uses(self, mixture: Mixture) -> None:
+        """Find the least uses of all parts, and raise if they prove that budgets cannot be met."""
+        beyond = np.flatnonzero(mixture.excess > WITHIN * np.maximum(1.0, np.abs(self.limits)))
+        names = list(self.parts.fleet.limits)
+        together = np.zeros(len(self.limits))
+        together[beyond] = 1 / np.maximum(1.0, np.abs(self.limits[beyond]))
+        units = [np.eye(len(self.limits))[b] for b in beyond] + ([together] if len(beyond) > 1 else [])
+        for unit in units:
+            task = Task(tuple(unit.tolist()), weight=0.0)
+            self.parts.ask({k: [task] for k in self.market.members}, "least use")
+            named = " and ".join(names[b] for b in np.flatnonzero(unit))
+            self._require_least(task.prices, named, float(unit @ self.limits))
+        self.choose()
+
+    def _require_least(self, unit: tuple[float, ...], name: str, limit: float) -> None:
+        least = math.fsum(known.least_use(unit) for known in self.parts.known)
+        if least > limit + WITHIN * max(1.0, abs(limit)):
+            together = "together " if sum(map(bool, unit)) > 1 else ""
+            raise FleetError(
+                f"shared budget {name!r} cannot be met: the parts use {together}at least {least:g}, and the "
+                f"limit is {limit:g}; raise it"
+            )
+
+
+def require_used(parts: Parts) -> None:
+    """Raise if there is a shared budget that no part uses."""
+    looks = [known.look for known in parts.known]
+    if not all(looks):
+        return  # a part that was not seen may use it
+    for b, name in enumerate(parts.fleet.limits):
+        if not any(look and look.holds[b] for look in looks):
+            raise FleetError(
+                f"no part uses the shared budget {name!r}: {counted(len(looks), 'model')} without a Var or a "
+                "named Expression of this name; give the models one, or take the budget out"
+            )

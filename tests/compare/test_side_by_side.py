@@ -1,0 +1,86 @@
+"""Runs at the same time: the same table in the same order, and a worker that dies is a failed run."""
+
+import csv
+
+import pytest
+
+pytest.importorskip("rich")
+pytest.importorskip("matplotlib")
+
+from pyomo_j3o.compare.cli import FAULTY, FINE, MISUSED, main
+
+#: Ends its process where it is built for the seed 1, but in the process that compares.
+MODEL = """
+import multiprocessing
+import os
+
+import pyomo.environ as pyo
+
+def create_model(seed=0):
+    if seed == 1 and {dies} and multiprocessing.parent_process() is not None:
+        os._exit(3)
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), domain=pyo.Binary)
+    m.bag = pyo.Constraint(expr=3 * m.x[0] + 3 * m.x[1] + 2 * m.x[2] <= 5 + seed)
+    m.worth = pyo.Objective(expr=4 * m.x[0] + 3 * m.x[1] + 2 * m.x[2], sense=pyo.maximize)
+    return m
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that compares on two seeds: exit status, and rows."""
+
+    def go(*more, dies=False):
+        file, table = tmp_path / "bag.py", tmp_path / "runs.csv"
+        file.write_text(MODEL.format(dies=dies))
+        command = ["compare", str(file), "--seeds", "0", "1", "--csv", str(table)]
+        status = main([*command, "--solvers", "j3o", "highs", "cbc", *more])
+        with open(table, newline="", encoding="utf-8") as rows:
+            return status, list(csv.DictReader(rows))
+
+    return go
+
+
+def test_same_rows_in_the_same_order(run, capsys):
+    """What one run after another finds, several at a time find, too; and the output says how times arose."""
+    alone = run()
+    assert "share the machine" not in capsys.readouterr().out
+    together = run("--workers", "2")
+    assert "2 worker processes: their times share the machine" in capsys.readouterr().out
+    kept = ("instance", "solver", "status", "objective", "claimed_objective")
+    assert alone[0] == together[0] == FINE
+    assert [[row[c] for c in kept] for row in alone[1]] == [[row[c] for c in kept] for row in together[1]]
+
+
+def test_worker_that_dies_is_a_failed_run(run):
+    """Its rows say so, and those of the other instance are as ever."""
+    status, rows = run("--workers", "2", dies=True)
+    assert status == FAULTY
+    by_seed = {seed: [row for row in rows if row["seed"] == seed] for seed in ("0", "1")}
+    assert [row["status"] for row in by_seed["0"]][:2] == ["proven", "proven"]
+    assert all("died 3 times" in row["reason"] for row in by_seed["1"][:2])
+
+
+def test_dask_that_is_not_there_is_said(run, capsys):
+    """An address at which no scheduler answers is wrong use, in one sentence."""
+    pytest.importorskip("distributed")
+    file = ["compare", "--clients", "2", "--dask", "tcp://127.0.0.1:9"]
+    assert main(file) == MISUSED
+    assert "no scheduler answers" in capsys.readouterr().err
+
+
+def test_dask_runs_the_comparison(run):
+    """On a local cluster, the rows are those of any engine."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        status, rows = run("--dask", cluster.scheduler_address)
+    assert status == FINE
+    assert [row["objective"] for row in rows if row["solver"] == "j3o"] == ["6.0", "7.0"]
+
+
+def test_both_engines_at_once_are_refused(capsys):
+    """There is one place where runs go on."""
+    with pytest.raises(SystemExit):
+        main(["compare", "--workers", "2", "--dask", "tcp://127.0.0.1:9"])
+    assert "not allowed with" in capsys.readouterr().err
