@@ -27,6 +27,7 @@ from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface import verdict
+from pyomo_j3o.interface.moves import log_prices
 from pyomo_j3o.interface.options import (
     MIP_SOLVERS,
     J3OConfig,
@@ -53,6 +54,7 @@ from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import NoPlanLoader
+from pyomo_j3o.modeling.move_cost import Moves, moves_of
 from pyomo_j3o.presolve.forms import forms_of
 from pyomo_j3o.presolve.scaling import Scaling
 
@@ -202,6 +204,7 @@ class J3O(SolverBase):
             if config.mip_solver != "auto" and not exactly:
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             _log_sizes(model, compiled.problem, backend, log)
+            log_prices(compiled.moves, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
@@ -238,6 +241,7 @@ class J3O(SolverBase):
             sense=compiled.problem.sense,
             unit=1.0 / compiled.scaling.objective,
             missed=compiled.own.missed,
+            moves=compiled.moves,
         )
 
     def _finish(self, results: Results, config: Any, timings: Timings, message: str) -> None:
@@ -285,7 +289,7 @@ class _Compiled:
     Attributes
     ----------
     problem, inverse
-        As compiled, in the user's units.
+        As compiled and with the price of moves, in the user's units.
     algorithm : str
         The one to use; never ``"auto"``.
     own : OwnRows
@@ -294,6 +298,8 @@ class _Compiled:
         The problem in its forms.
     not_linear : str
         Why the products cannot be linearised; empty if they can.
+    moves : Moves or None
+        The price of moves in `problem`.
     """
 
     problem: Problem
@@ -302,6 +308,7 @@ class _Compiled:
     own: OwnRows
     instance: Instance
     not_linear: str = ""
+    moves: Moves | None = None
 
     @property
     def scaling(self) -> Scaling:
@@ -317,6 +324,8 @@ class _Compiled:
 def _compile(model: BlockData, config: Any, deadline: Deadline, params: OwnRowsParams) -> _Compiled:
     """Read the model, and bring it into the forms that the solvers take."""
     problem, inverse = compile_model(model, config.strict, deadline)
+    moves = moves_of(config.move_cost, problem, inverse)
+    problem = problem if moves is None else moves.problem
     deadline.require()
     algorithm = chosen_algorithm(config, problem.batches is not None)
     forms, not_linear = forms_of(problem, deadline), ""
@@ -328,7 +337,7 @@ def _compile(model: BlockData, config: Any, deadline: Deadline, params: OwnRowsP
         not_linear = forms.not_linear.reason(variable)
     own = OwnRows(problem, forms.scaling, params=params)
     instance = Instance(forms, inverse.met, own)
-    return _Compiled(problem, inverse, algorithm, own, instance, not_linear)
+    return _Compiled(problem, inverse, algorithm, own, instance, not_linear, moves)
 
 
 def _choose_backend(compiled: _Compiled, config: Any) -> Backend:
