@@ -21,9 +21,11 @@ from pyomo_j3o.library.inference_rows import (
     Total,
     add_budgets,
     add_demand,
+    add_loads,
     add_variables,
     fill_memory,
     linear_sum,
+    mean_accuracy,
     models_worth_onloading,
     options_of,
     terms_by_row,
@@ -33,7 +35,11 @@ from pyomo_j3o.modeling.batching_window import BatchingWindow
 
 
 def build_model(
-    data: InferenceData, droppable: bool = False, form: str = "linear", headroom: float = 0.0
+    data: InferenceData,
+    droppable: bool = False,
+    form: str = "linear",
+    headroom: float = 0.0,
+    mutable: bool = False,
 ) -> pyo.ConcreteModel:
     """Write the joint onloading and offloading model of one system.
 
@@ -68,6 +74,9 @@ def build_model(
     headroom
         Part of every window that is kept free, from 0 to below 1: batches are as large as planned only on
         average. It takes from what can be run, so a system that must not drop queries may not have a plan.
+    mutable
+        Whether the loads are a mutable Param ``loads[client, task]``, which may be given other values before
+        the model is solved again. It holds the loads that are above 0 in the data.
 
     Returns
     -------
@@ -96,10 +105,11 @@ def build_model(
     home = {client: (edge,) for client, edge in zip(data.clients, data.edge_of, strict=True)}
     held = models_worth_onloading(data, home, headroom)
     options = options_of(data, held, home, dict.fromkeys(data.clients, (CLOUD,)))
-    terms = terms_by_row(data, options)
 
     m = pyo.ConcreteModel(name=data.name)
     m.data = data
+    loads = add_loads(m, data) if mutable else None
+    terms = terms_by_row(data, options, loads)
     add_variables(m, held, options)
     if form == "linear":
         total = linear_sum(m.route.y)
@@ -116,7 +126,7 @@ def build_model(
     add_budgets(m, data, terms, total)
     if terms.batches:
         _add_windows(m, data, terms, headroom)
-    m.mean_accuracy = pyo.Objective(expr=total(terms.objective), sense=pyo.maximize)
+    m.mean_accuracy = pyo.Objective(expr=mean_accuracy(total, terms, loads), sense=pyo.maximize)
     return m
 
 

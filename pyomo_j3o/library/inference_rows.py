@@ -13,8 +13,8 @@ from pyomo_j3o.library.building import weighted
 from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock
 
-#: Coefficients of the shares really served, and their options.
-Row = list[tuple[float, Option]]
+#: Coefficients of the shares really served, numbers or expressions in Params, and their options.
+Row = list[tuple[Any, Option]]
 
 #: Returns the sum that a row stands for, as a Pyomo expression.
 Total = Callable[[Row], Any]
@@ -121,11 +121,21 @@ def options_of(
     return options
 
 
-def terms_by_row(data: InferenceData, options: Sequence[Option]) -> Terms:
+def terms_by_row(data: InferenceData, options: Sequence[Option], loads: Any = None) -> Terms:
     """Return the coefficients of the served shares, by family of rows.
 
     A query that goes to the cloud takes from the uplink of the edge server that its option names last; that
     of its client, if it names none.
+
+    Parameters
+    ----------
+    data
+        The system.
+    options
+        The ways to answer.
+    loads
+        The Param of `add_loads`, which the coefficients then hold; the objective is then not divided by the
+        total load. None for the numbers of `data`.
     """
     client_at = {name: i for i, name in enumerate(data.clients)}
     node_at = {name: n for n, name in enumerate(data.nodes)}
@@ -139,10 +149,10 @@ def terms_by_row(data: InferenceData, options: Sequence[Option]) -> Terms:
     for h in options:
         client, task, node, model = h
         i, t = client_at[client], task_at[task]
-        rate = load[i][t]
+        rate: Any = load[i][t] if loads is None else loads[client, task]
         terms.demand.setdefault((client, task), []).append((1.0, h))
         worth = cloud[t] if node == CLOUD else accuracy[model_at[model]][t]
-        terms.objective.append((rate / all_load * worth, h))
+        terms.objective.append(((rate / all_load if loads is None else rate) * worth, h))
         if node == CLOUD:
             edge = data.edge_of[i] if model == CLOUD else model
             terms.edge_uplink.setdefault(edge, []).append((rate * size[t], h))
@@ -162,6 +172,25 @@ def linear_sum(y: Any) -> Total:
         return weighted((c, y[h]) for c, h in row)
 
     return total
+
+
+def add_loads(m: Any, data: InferenceData) -> Any:
+    """Add and return the mutable Param ``loads``: the loads by client and task that are above 0."""
+    asked = {
+        (client, task): rate
+        for client, row in zip(data.clients, data.load.tolist(), strict=True)
+        for task, rate in zip(data.tasks, row, strict=True)
+        if rate > 0
+    }
+    m.loads = pyo.Param(list(asked), initialize=asked, within=pyo.NonNegativeReals, mutable=True)
+    return m.loads
+
+
+def mean_accuracy(total: Total, terms: Terms, loads: Any = None) -> Any:
+    """Return the mean accuracy of all queries, as a Pyomo expression; a Param `loads` gives the weights."""
+    served = total(terms.objective)
+    # Divided once: a total in every coefficient would be summed up for each of them.
+    return served if loads is None else served / pyo.quicksum(loads.values())
 
 
 def add_variables(m: Any, held: Mapping[str, Sequence[str]], options: Sequence[Option]) -> None:

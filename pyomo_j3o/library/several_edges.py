@@ -17,9 +17,11 @@ from pyomo_j3o.library.data import CLOUD, InferenceData
 from pyomo_j3o.library.inference_rows import (
     add_budgets,
     add_demand,
+    add_loads,
     add_variables,
     fill_memory,
     linear_sum,
+    mean_accuracy,
     models_worth_onloading,
     options_of,
     terms_by_row,
@@ -28,7 +30,10 @@ from pyomo_j3o.library.taskonomy_figures import taskonomy_data
 
 
 def build_multi_edge(
-    data: InferenceData, reaches: Mapping[str, Sequence[str]], droppable: bool = False
+    data: InferenceData,
+    reaches: Mapping[str, Sequence[str]],
+    droppable: bool = False,
+    mutable: bool = False,
 ) -> pyo.ConcreteModel:
     """Write the model of one system in which every client may use several edge servers.
 
@@ -54,6 +59,9 @@ def build_multi_edge(
         Per client the edge servers that it may use; one or more.
     droppable
         Whether queries may be dropped, at an accuracy of 0.
+    mutable
+        Whether the loads are a mutable Param ``loads[client, task]``, as in
+        `pyomo_j3o.library.build_model`.
 
     Returns
     -------
@@ -74,11 +82,12 @@ def build_multi_edge(
     held = models_worth_onloading(data, reach)
     # An option in the cloud names the edge server on the way.
     options = options_of(data, held, reach, in_cloud=reach)
-    terms = terms_by_row(data, options).in_order_of(data.nodes)
 
     m = pyo.ConcreteModel(name=f"{data.name}, several edge servers")
     # Not as "data": the tables and the simulation take a model that has it for one edge server per client.
     m.system, m.reaches = data, reach
+    loads = add_loads(m, data) if mutable else None
+    terms = terms_by_row(data, options, loads).in_order_of(data.nodes)
     add_variables(m, held, options)
     x, y = m.place.x, m.route.y
     m.link = pyo.Constraint([h for h in options if h[2] != CLOUD])
@@ -93,7 +102,7 @@ def build_multi_edge(
         remedy="an accuracy or a larger memory budget",
     )
     add_budgets(m, data, terms, total)
-    m.mean_accuracy = pyo.Objective(expr=total(terms.objective), sense=pyo.maximize)
+    m.mean_accuracy = pyo.Objective(expr=mean_accuracy(total, terms, loads), sense=pyo.maximize)
     return m
 
 
