@@ -333,7 +333,8 @@ def portable(config: ConfigDict) -> ConfigDict:
     copy.get("tee").set_default_value([])  # the copy keeps what it was made from as its default
     copy.get("tee").reset()
     if isinstance(config.move_cost, Mapping):
-        copy.get("move_cost").reset()  # its variables bring their model along
+        copy.get("move_cost").set_default_value(None)  # its variables would bring their model along
+        copy.get("move_cost").reset()
     for name in ("timer", "onloading_step", "stop", "callback"):
         copy.get(name).reset()
     copy.value()

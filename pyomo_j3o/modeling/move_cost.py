@@ -51,7 +51,7 @@ class Moves:
 
     @property
     def problem(self) -> Problem:
-        """The model with the price: maximise f - Σ price·\\|x - held\\|, which is linear as x is binary."""
+        """The model with the price of every change taken from its objective: linear, as x is binary."""
         stays = self.held == 1.0
         return replace(
             self.own,
@@ -124,12 +124,12 @@ def moves_of(
 
 
 def require_price(number: Any, named: str) -> float:
-    """Return a price as a float; raise an `OptionError` if it is none. `named` is what the message calls it."""
+    """Return a price as a float; raise an `OptionError` that begins with `named` if it is none."""
     price = math.nan if isinstance(number, (bool, str)) else float_or_nan(number)
     if not 0.0 <= price <= _LARGEST_PRICE:
         raise OptionError(
-            f"{named} is no price of a move; give a number of at least 0 and at most {_LARGEST_PRICE:g}, or a "
-            "mapping from onloading variables to such numbers"
+            f"{named} is no price of a move; give a number from 0 to {_LARGEST_PRICE:g}, or a mapping from "
+            "onloading variables to such numbers"
         )
     return price
 
