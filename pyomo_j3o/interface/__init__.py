@@ -1,8 +1,8 @@
 """The solver as Pyomo sees it; importing this room registers j3o, j3o.baj3o and j3o.exact.
 
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
-given, `warm_start` is what the variables hold by then, `moves` tells of the price of moves, and `verdict` says how a solve ended: the checks of
-its plan, Pyomo's results, and the message.
+given, `warm_start` is what the variables hold by then, and `verdict` says how a solve ended: the checks of
+its plan, Pyomo's results, and the message. `moves` is what they say of the price of moves.
 """
 
 from pyomo.contrib.solver.common.factory import SolverFactory
