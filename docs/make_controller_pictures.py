@@ -45,20 +45,15 @@ def system(seed: int) -> library.InferenceData:
 
 def section(title: str, runs: list[Controlled]) -> list[str]:
     """Return a table of totals, a row per system and policy."""
-    lines = [
-        f"### {title}",
-        "",
-        "| system | policy | accuracy | of the clairvoyant's, % | regret | lost, % | moves | decisions, s/min |",
-        "|---|---|---|---|---|---|---|---|",
+    columns = ("accuracy", "of the clairvoyant's, %", "regret", "lost, %", "moves", "decisions, s/min")
+    head = ("system", "policy", *columns)
+    rows = [
+        f"| {run.name} | {row['policy']} | {row['accuracy']:.4f} | {row['of clairvoyant %']:.2f} "
+        f"| {row['regret']:.4f} | {row['lost %']:.2f} | {row['moves']} | {row['decide s'] / len(run):.2f} |"
+        for run in runs
+        for row in run.totals()
     ]
-    for run in runs:
-        for row in run.totals():
-            lines.append(
-                f"| {run.name} | {row['policy']} | {row['accuracy']:.4f} | {row['of clairvoyant %']:.2f} "
-                f"| {row['regret']:.4f} | {row['lost %']:.2f} | {row['moves']} "
-                f"| {row['decide s'] / len(run):.2f} |"
-            )
-    return [*lines, ""]
+    return [f"### {title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows, ""]
 
 
 def by_error(seed: int, known: Controlled) -> dict[float, Controlled]:

@@ -59,8 +59,8 @@ class Trace:
             )
         for t, s in np.argwhere(~np.isfinite(counts) | (counts < 0))[:1]:
             raise ValueError(
-                f"counts[minute {minutes[t]:g}, {self.series[s]!r}]: {counts[t, s]} is no count; give a number "
-                "of at least 0"
+                f"counts[minute {minutes[t]:g}, {self.series[s]!r}]: {counts[t, s]} is no count; give a "
+                "number of at least 0"
             )
         for s in np.flatnonzero(counts.sum(axis=0) <= 0)[:1]:
             raise ValueError(f"counts[{self.series[s]!r}]: nothing ever arrives; leave the series out")
@@ -107,8 +107,8 @@ class Trace:
 def request_traces() -> Trace:
     """Return the recorded requests per minute of two production services for language models.
 
-    ``code`` completes code, in bursts: many minutes have no request. ``conv`` is a conversation service, whose
-    load changes slowly. The published figures are time stamps; the counts are derived from them. The last
+    ``code`` completes code, in bursts: many minutes have no request. ``conv`` is a conversation service,
+    whose load changes slowly. The published figures are time stamps; the counts are derived from them. The last
     minute of each service is incomplete, and left out; so is the one minute that ``conv`` has more.
 
     Returns
@@ -152,8 +152,8 @@ def _from_text(text: str, source: str, columns: tuple[str, str, str]) -> Trace:
         for at in range(first, last + 1):
             if at not in counts:
                 raise ValueError(
-                    f"{source}: minute {at} of {name!r} is missing; give every minute, with a count of 0 where "
-                    "nothing arrived"
+                    f"{source}: minute {at} of {name!r} is missing; give every minute, with a count of 0 "
+                    "where nothing arrived"
                 )
     minutes = range(first, last + 1)
     counted = [[found[name][at] for name in found] for at in minutes]
