@@ -134,9 +134,8 @@ def _with_clairvoyant(policies: Policy | Sequence[Policy]) -> list[Policy]:
     """Return the policies, checked, with one clairvoyant at the end."""
     given = list(policies) if isinstance(policies, Sequence) else [policies]
     for number, policy in enumerate(given):
-        if not callable(getattr(policy, "decide", None)) or not isinstance(
-            getattr(policy, "name", None), str
-        ):
+        named = isinstance(getattr(policy, "name", None), str) and not isinstance(policy, type)
+        if not named or not callable(getattr(policy, "decide", None)):
             raise ValueError(
                 f"policies[{number}]: {policy!r} is no policy; give objects such as ReplaceAlways(), with a "
                 "name and a method decide"

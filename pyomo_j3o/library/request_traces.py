@@ -107,9 +107,9 @@ class Trace:
 def request_traces() -> Trace:
     """Return the recorded requests per minute of two production services for language models.
 
-    ``code`` completes code, in bursts: many minutes have no request. ``conv`` is a conversation service,
-    whose load changes slowly. The published figures are time stamps; the counts are derived from them. The last
-    minute of each service is incomplete, and left out; so is the one minute that ``conv`` has more.
+    ``code`` completes code, in bursts: many minutes have no request. ``conv`` is a conversation service, and
+    its load changes slowly. The published figures are time stamps; the counts are derived from them. The
+    last minute of each service is incomplete, and left out; so is the one minute that ``conv`` has more.
 
     Returns
     -------

@@ -21,7 +21,7 @@ from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.library import Trace, small_example_data, taskonomy_data
 
 SMALL = small_example_data()
-DATA = taskonomy_data(clients=3, edges=1, seed=4)
+DATA = taskonomy_data(clients=2, edges=1, seed=4)
 #: The gap that a solve may end with, and a little.
 GAP = 1e-3
 BURSTS = Trace(("a", "b"), [[5, 3], [40, 3], [0, 9], [20, 4], [2, 5], [30, 3]])
@@ -34,7 +34,7 @@ def played():
 
 
 def test_no_policy_beats_the_clairvoyant(played):
-    """Minute by minute its proven bound is above what anyone delivers, and its plan is within the gap of it."""
+    """Minute by minute its proven bound is above what anyone delivers, and its plan within the gap of it."""
     best = played.runs[played.clairvoyant]
     for name, run in played.runs.items():
         assert (played.regret(name) >= -1e-9).all(), name
