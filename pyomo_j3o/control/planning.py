@@ -88,7 +88,7 @@ class Planner:
         return self._solve(move_cost=price, warm_start=start is not None, **options)
 
     def route(self, loads: FloatArray, placement: BoolArray) -> Plan:
-        """Return the best plan for these loads with this placement: an LP."""
+        """Return the best plan for these loads with this placement: an LP, if no server has a window."""
         self._set(loads)
         for variable, number in zip(self._places, placement.tolist(), strict=True):
             variable.fix(int(number))

@@ -14,7 +14,8 @@ _LINES = 10
 
 def minutes_of(total: int, name: str) -> Iterator[int]:
     """Yield the numbers of the minutes, `total` in all, and tell how many of them are done."""
-    bar = _bar(name, total) if sys.stderr.isatty() else None
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    bar = _bar(name, total) if watched else None
     if bar is not None:
         yield from bar
         return

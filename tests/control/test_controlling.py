@@ -1,6 +1,8 @@
 """The loop: what policies may see and do, what they deliver, and that no policy beats the clairvoyant."""
 
+import io
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -15,8 +17,10 @@ from pyomo_j3o.control import (
     SolveEvery,
     SolveOnce,
     TrueLoads,
+    client_loads,
     control,
 )
+from pyomo_j3o.control.progress import minutes_of
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.library import Trace, small_example_data, taskonomy_data
 
@@ -183,6 +187,32 @@ def test_progress_is_told_in_the_log(caplog):
     lines = [r.getMessage() for r in caplog.records if "minutes controlled" in r.getMessage()]
     assert lines[-1] == "small example: 6 of 6 minutes controlled."
     assert 1 < len(lines) <= 10
+
+
+def test_on_a_terminal_there_is_a_bar(monkeypatch):
+    """All minutes are passed on, and something is drawn."""
+    pytest.importorskip("rich")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(minutes_of(4, "four")) == [0, 1, 2, 3]
+    assert "four" in terminal.getvalue()
+
+
+class Terminal(io.StringIO):
+    """Text that looks like a terminal."""
+
+    def isatty(self):
+        """Say so."""
+        return True
+
+
+def test_edge_servers_with_windows_are_controlled():
+    """Batches have set-ups; the clairvoyant's bound holds for them, too."""
+    data = taskonomy_data(clients=2, edges=1, seed=4, window=0.5)
+    found = control(data, client_loads(data, BURSTS, seed=1)[:2], [ReplaceWhenItPays(), RerouteOnly()])
+    for name in found.runs:
+        assert (found.regret(name) >= -1e-6).all()
+        assert 0 < found.accuracy(name) < 1
 
 
 ZERO = np.ones((2, *SMALL.load.shape))

@@ -12,6 +12,7 @@ from random_problems import as_pyomo, by_placement
 from small_problems import INF, linear_problems, problems
 from solver_models import QUIET, SENSES, classic, knapsack, new, two_servers
 
+from pyomo_j3o import budget_worth, library
 from pyomo_j3o.errors import OptionError
 
 TOLERANCE = 1e-6
@@ -91,6 +92,33 @@ def test_linear_and_product_forms_agree(sense, algorithm):
             results = new().solve(m, move_cost=price, algorithm=algorithm, rel_gap=0.0)
             found.append(results.incumbent_objective)
         assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("price", [0.001, 0.05])
+def test_windows_have_prices_too(price):
+    """Of a model with batches, plan and bound of every algorithm are on their sides of the exact optimum."""
+    m = library.taskonomy(clients=2, edges=1, seed=4, window=0.5, droppable=True)
+    rng = np.random.default_rng(3)
+    for variable in m.place.x.values():
+        variable.set_value(int(rng.random() < 0.05))
+    exact = new().solve(m, move_cost=price, algorithm="exact", **QUIET)
+    assert exact.solution_status.name == "optimal"
+    for algorithm in ("baj3o", "j3o"):
+        found = new().solve(m, move_cost=price, algorithm=algorithm, **QUIET)
+        assert found.incumbent_objective <= exact.objective_bound + 1e-6
+        if algorithm == "baj3o":
+            assert found.objective_bound >= exact.incumbent_objective - 1e-6
+            assert found.incumbent_objective >= exact.incumbent_objective - 0.01
+
+
+def test_a_budget_is_worth_what_it_brings_with_the_price():
+    """What more of a budget is worth is that of the model with the price of moves."""
+    m = two_servers()
+    placed(m, np.random.default_rng(7))
+    results = new().solve(m, move_cost=50.0)
+    worth = {row["row"]: row for row in budget_worth(m, results, step=0.1)}
+    assert worth
+    assert all(row["worth"] >= 0 for row in worth.values())
 
 
 @SENSES
