@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +13,8 @@ from pyomo_j3o.library.data import InferenceData, Option
 from pyomo_j3o.library.inference_rows import Row, terms_by_row
 
 
-class Delivered(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Delivered:
     """What one minute brings.
 
     Attributes

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from pyomo_j3o.control.planning import Plan, Planner
 from pyomo_j3o.core.checks import check_counts, check_positive, is_number
 from pyomo_j3o.core.matrices import FloatArray
 
 
-class View(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class View:
     """What a policy sees before a minute begins.
 
     Attributes
