@@ -110,7 +110,7 @@ class ReplaceWhenItPays:
         Relative gap at which a solve ends.
     """
 
-    price: float = 0.015
+    price: float = 0.01
     horizon: float = 10.0
     tolerance: float = 1e-3
 
