@@ -100,7 +100,7 @@ class Trace:
         ValueError
             If a column is missing, or the trace is not one that `Trace` takes.
         """
-        return _from_text(Path(path).read_text(encoding="utf-8"), str(path), (series, minute, count))
+        return _from_text(Path(path).read_text(encoding="utf-8-sig"), str(path), (series, minute, count))
 
 
 @cache
