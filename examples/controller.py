@@ -20,7 +20,7 @@ from pyomo_j3o.control import (
     control,
 )
 
-MINUTES = 6
+MINUTES = 5
 
 
 def main() -> None:

@@ -57,6 +57,7 @@ def plot_control(controlled: Controlled, policies: Sequence[str] | None = None) 
             color="black" if mark else colour,
             linestyle="-" if mark else style,
             linewidth=0.9 if mark else 1.3,
+            zorder=1.5 if mark else 2,
             label=f"{name}: {controlled.accuracy(name):.3f}, {sum(controlled.runs[name].moves)} moves",
         )
     above.set_ylabel("mean accuracy delivered")
