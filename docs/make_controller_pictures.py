@@ -62,8 +62,9 @@ def section(title: str, runs: list[Controlled]) -> list[str]:
 def by_error(seed: int, known: Controlled) -> dict[float, Controlled]:
     """Return what policies deliver in the first minutes with forecasts of every error; the first is known."""
     loads = known.loads[:MINUTES]
-    runs = {name: run.until(MINUTES) for name, run in known.runs.items()}
-    runs = {ReplaceAlways().name: runs[known.clairvoyant]} | runs
+    known.runs[ReplaceAlways().name] = known.runs[known.clairvoyant]
+    names = [*(policy.name for policy in BOTH), known.clairvoyant]
+    runs = {name: known.runs[name].until(MINUTES) for name in names}
     found = {0.0: replace(known, loads=loads, runs=runs)}
     for error in ERRORS[1:]:
         found[error] = control(system(seed), loads, BOTH, TrueLoads(), variance=error**2, seed=seed)
