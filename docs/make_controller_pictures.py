@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 HERE = Path(__file__).parent
 #: Seeds of systems, none of which any constant was chosen on.
 SEEDS = (902, 903)
-ERRORS = (0.0, 0.1, 0.2, 0.3, 0.5)
+ERRORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 #: How many minutes are played with each of them.
 MINUTES = 20
 #: Where the coming minute is known, re-placing always is what the clairvoyant does.
