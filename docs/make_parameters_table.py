@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+from pyomo_j3o.control.params import ControlParams
 from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.methods.params import Params
@@ -21,7 +22,7 @@ from pyomo_j3o.presolve.params import PropagationParams
 
 HERE = Path(__file__).parent
 #: These are no part of `Params`: what they belong to has no settings.
-OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), FleetParams())
+OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams())
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:

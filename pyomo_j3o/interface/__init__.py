@@ -3,6 +3,7 @@
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
 given, `compiled` brings the model into the forms of solvers, `warm_start` is what the variables hold by
 then, and `verdict` says how a solve ended: the checks of its plan, Pyomo's results, and the message.
+`moves` is what they say of the price of moves.
 
 `persistent` and `classic_persistent` are the solver that keeps its model. `held_model` is what it keeps,
 `auto_updates` says which changes are looked for, and `expiring` ends results that no longer belong to the

@@ -17,6 +17,7 @@ from pyomo_j3o.methods.params import OwnRowsParams
 from pyomo_j3o.mip import MIPSolver, Size
 from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.move_cost import Moves
 from pyomo_j3o.presolve.forms import forms_of
 from pyomo_j3o.presolve.scaling import Scaling
 
@@ -28,7 +29,7 @@ class Compiled:
     Attributes
     ----------
     problem, inverse
-        As compiled, in the user's units.
+        As compiled and with the price of moves, in the user's units.
     algorithm : str
         The one to use; never ``"auto"``.
     own : OwnRows
@@ -37,6 +38,8 @@ class Compiled:
         The problem in its forms.
     not_linear : str
         Why the products cannot be linearised; empty if they can.
+    moves : Moves or None
+        The price of moves in `problem`.
     """
 
     problem: Problem
@@ -45,6 +48,7 @@ class Compiled:
     own: OwnRows
     instance: Instance
     not_linear: str = ""
+    moves: Moves | None = None
 
     @property
     def scaling(self) -> Scaling:
@@ -58,9 +62,15 @@ class Compiled:
 
 
 def compiled_forms(
-    problem: Problem, inverse: Inverse, config: Any, deadline: Deadline, params: OwnRowsParams
+    problem: Problem,
+    inverse: Inverse,
+    config: Any,
+    deadline: Deadline,
+    params: OwnRowsParams,
+    moves: Moves | None = None,
 ) -> Compiled:
-    """Bring a compiled model into the forms that the solvers take."""
+    """Bring a compiled model, with the price of moves if there is one, into the forms that solvers take."""
+    problem = problem if moves is None else moves.problem
     algorithm = chosen_algorithm(config, problem.batches is not None)
     forms, not_linear = forms_of(problem, deadline), ""
     verdict.require_possible(forms.scaling, inverse)
@@ -71,7 +81,7 @@ def compiled_forms(
         not_linear = forms.not_linear.reason(variable)
     own = OwnRows(problem, forms.scaling, params=params)
     instance = Instance(forms, inverse.met, own)
-    return Compiled(problem, inverse, algorithm, own, instance, not_linear)
+    return Compiled(problem, inverse, algorithm, own, instance, not_linear, moves)
 
 
 def backend_for(compiled: Compiled, config: Any) -> Backend:

@@ -21,6 +21,7 @@ from pyomo_j3o.modeling.changes import Changes, Checks
 from pyomo_j3o.modeling.columns import Columns
 from pyomo_j3o.modeling.compiled_model import COMPILED, FIRST, NOTHING, CompiledModel, Update
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.move_cost import has_prices
 from pyomo_j3o.modeling.rows import Selection
 
 #: Options that change nothing of what a search finds, or that end it only by a limit.
@@ -143,7 +144,9 @@ class HeldModel:
         if self.solved is None or any(config.get(name) is not None and config[name] for name in _ASKED_ANEW):
             return None
         solved, options = self.solved
-        same = options == _options(config) and solved.outcome.ending not in _CUT_SHORT
+        # A plan with moves has become the placement that moves are counted from.
+        moved = solved.moves is not None or has_prices(self.model)
+        same = options == _options(config) and solved.outcome.ending not in _CUT_SHORT and not moved
         return solved if same else None
 
     def remember(self, solved: Solved, config: Any) -> None:
@@ -168,6 +171,13 @@ class HeldModel:
         if len(x) and np.isnan(x).all():
             return None, None
         return np.nan_to_num(x, nan=0.0) > 0.5, plan_of(problem, x, y)
+
+    def placement_before(self) -> FloatArray | None:
+        """Return what the last plan gives the onloading variables, (N,), NaN where nothing is known."""
+        if self.last is None or self.compiled is None:
+            return None
+        columns: Columns = self.compiled.read.columns
+        return self.last.among(columns.variables)[columns.onloading]
 
     def memory(self, problem: Problem, algorithm: str) -> Memory:
         """Return what earlier solves of a problem of this shape have left."""

@@ -15,6 +15,7 @@ from pyomo.common.modeling import NOTSET
 from pyomo.contrib.solver.common.config import BranchAndBoundConfig, TextIO_or_Logger
 
 from pyomo_j3o.errors import OptionError
+from pyomo_j3o.interface.moves import MovePrices
 from pyomo_j3o.lp import gurobi
 
 #: Names of the MIP solvers that can be asked for.
@@ -182,6 +183,7 @@ _DECLARED: tuple[tuple[str, Any, Any, str], ...] = (
         "How hard to certify: LP relaxation with cuts and branching, as it is, or not at all.",
     ),
     ("warm_start", False, Truth("warm_start"), "Start from the placement that the variables hold."),
+    ("move_cost", None, MovePrices(), "Price per onloading variable that changes; a number or a mapping."),
     ("strict", False, Truth("strict"), "Refuse a model without any annotation."),
     ("onloading_step", None, _Function("onloading_step"), "The user's own onloading step."),
     ("stop", None, _Function("stop"), "The user's own stopping rule: trace → bool."),
@@ -330,6 +332,9 @@ def portable(config: ConfigDict) -> ConfigDict:
     copy = config(preserve_implicit=True)
     copy.get("tee").set_default_value([])  # the copy keeps what it was made from as its default
     copy.get("tee").reset()
+    if isinstance(config.move_cost, Mapping):
+        copy.get("move_cost").set_default_value(None)  # its variables would bring their model along
+        copy.get("move_cost").reset()
     for name in ("timer", "onloading_step", "stop", "callback"):
         copy.get(name).reset()
     copy.value()

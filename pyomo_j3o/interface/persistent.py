@@ -18,7 +18,7 @@ from pyomo.core.base.var import VarData
 
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.log import Log
-from pyomo_j3o.core.problem import BoolArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.core.results import Timings
 from pyomo_j3o.errors import ModelError, TriviallyInfeasibleError
 from pyomo_j3o.interface.auto_updates import PersistentConfig
@@ -218,6 +218,10 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         placement, plan = self._instance.start(compiled.problem)
         from_nothing = compiled.algorithm == "exact" and config.mip_start == "none"
         return None if from_nothing else placement, plan
+
+    def _placement_before(self) -> FloatArray | None:
+        """Return the placement of the last plan, (N,), NaN where none is known; None before the first."""
+        return self._instance.placement_before()
 
     def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
         """Return what earlier solves have left of a problem of this shape."""

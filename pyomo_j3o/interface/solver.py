@@ -21,13 +21,14 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log, counted
-from pyomo_j3o.core.problem import BoolArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface import verdict
 from pyomo_j3o.interface.compiled import Compiled, backend_for, compiled_forms, mip_solvers_for
+from pyomo_j3o.interface.moves import log_prices
 from pyomo_j3o.interface.options import (
     J3OConfig,
     chosen_algorithm,
@@ -51,6 +52,7 @@ from pyomo_j3o.mip import MIPSolver, require_right_highs, scip
 from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import NoPlanLoader
+from pyomo_j3o.modeling.move_cost import moves_of
 
 #: Seconds at most that go into naming a conflict in the log.
 _SECONDS_OF_CONFLICT = 2.0
@@ -191,7 +193,8 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             problem, inverse = self._compile(model, config, deadline)
             deadline.require()
-            compiled = compiled_forms(problem, inverse, config, deadline, self.params.own_rows)
+            moves = moves_of(config.move_cost, problem, inverse, self._placement_before())
+            compiled = compiled_forms(problem, inverse, config, deadline, self.params.own_rows, moves)
         deadline.require()
         instance, linear = compiled.instance, compiled.linear
         exactly = compiled.algorithm == "exact"
@@ -201,6 +204,7 @@ class J3O(SolverBase):
             if config.mip_solver != "auto" and not exactly:
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             _log_sizes(model, compiled.problem, backend, log)
+            log_prices(compiled.moves, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
@@ -238,6 +242,7 @@ class J3O(SolverBase):
             sense=compiled.problem.sense,
             unit=1.0 / compiled.scaling.objective,
             missed=compiled.own.missed,
+            moves=compiled.moves,
         )
 
     # --- what a solver that keeps its model does otherwise ------------------------------------------------
@@ -251,6 +256,10 @@ class J3O(SolverBase):
         if not config.warm_start:
             return None, None
         return placement_held(compiled.inverse), plan_held(compiled.problem, compiled.inverse)
+
+    def _placement_before(self) -> FloatArray | None:
+        """Return the placement that moves are counted from, (N,); None for what the variables hold."""
+        return None
 
     def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
         """Return what earlier solves have left for this one."""

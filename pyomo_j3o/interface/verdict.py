@@ -22,10 +22,12 @@ from pyomo_j3o.core.problem import (
 )
 from pyomo_j3o.core.results import Ending, Outcome, Phase, Record, relative_gap, rounding
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
+from pyomo_j3o.interface.moves import fill_moves, said_of
 from pyomo_j3o.methods.mip_parts import Proof, allowance
 from pyomo_j3o.methods.own_rows import first_missed
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
+from pyomo_j3o.modeling.move_cost import Moves
 from pyomo_j3o.presolve.charged import empty
 from pyomo_j3o.presolve.scaling import Scaling
 
@@ -88,19 +90,22 @@ class Solved(Ended):
     Attributes
     ----------
     problem : Problem
-        As compiled.
+        As compiled, with the price of moves.
     inverse : Inverse
         From the problem to the model.
     unit : float
         What counts as 1 in the objective.
     missed : tuple of (int, float) or None
         What the last plan that was refused misses most, and by how much; see `first_missed`.
+    moves : Moves or None
+        What the price of moves is made of.
     """
 
     problem: Problem
     inverse: Inverse
     unit: float
     missed: tuple[int, float] | None = None
+    moves: Moves | None = None
 
 
 def ended_by_constants(algorithm: str, model: BlockData, error: TriviallyInfeasibleError) -> Ended:
@@ -218,6 +223,7 @@ def fill_extra_info(info: Any, ended: Ended, message: str) -> None:
     info.trace = ended.trace
     info.improvement = list(ended.outcome.steps)
     info.message = message
+    fill_moves(info, ended.moves if isinstance(ended, Solved) else None, ended.outcome.plan, ended.sense)
     if isinstance(ended, Solved):
         info.number_of_variables = ended.problem.n_onloading + ended.problem.n_offloading
         info.number_of_constraints = ended.problem.n_rows
@@ -266,13 +272,14 @@ def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
         certainty = f"at most {_rounded_up(distance)} from the best"
     rounding_alone = near_zero and abs(plan.objective) <= 4.0 * np.finfo(float).eps * terms
     value = f"objective {0.0 if rounding_alone else ended.sense * plan.objective + 0.0:.8g}"
+    moved = said_of(ended.moves, plan, ended.sense) if isinstance(ended, Solved) else ""
     if outcome.ending is Ending.GAP:
         proven = "" if near_zero else ", proven"
-        return f"Optimal{_within(gap, distance, config)}: {value}, {certainty}{proven}."
+        return f"Optimal{_within(gap, distance, config)}: {value}, {certainty}{proven}.{moved}"
     cause = f"ended by: {outcome.ending.value}"
     if outcome.steps and outcome.ending.phase is Phase.LOOP:
         cause = f"{Phase.LOOP.value} {cause}; the improvement by its limit of effort"
-    return f"Feasible plan: {value}, {certainty}; {cause}.{_to_go_on(ended, config)}"
+    return f"Feasible plan: {value}, {certainty}; {cause}.{moved}{_to_go_on(ended, config)}"
 
 
 def _to_go_on(ended: Ended, config: Any) -> str:

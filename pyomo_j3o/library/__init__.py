@@ -2,8 +2,9 @@
 
 Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
 Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures` and
-`batch_latency` read published figures, and `drawing` draws systems from them. `folders` reads and writes
-systems. `plan_tables` shows what a solved model does. `fleets` builds one edge server of many.
+`batch_latency` read published figures, and `drawing` draws systems from them. `request_traces` are arrivals
+over time. `folders` reads and writes systems. `plan_tables` shows what a solved model does. `fleets` builds
+one edge server of many.
 
 Other models of the same form: `facilities`, `services` and `networks`. Builders share `building`.
 """
@@ -36,6 +37,7 @@ from pyomo_j3o.library.hierarchical import (
 )
 from pyomo_j3o.library.networks import fixed_charge_network, virtual_functions
 from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table
+from pyomo_j3o.library.request_traces import Trace, request_traces
 from pyomo_j3o.library.services import content_placement, service_placement
 from pyomo_j3o.library.several_edges import build_multi_edge, multi_edge
 from pyomo_j3o.library.taskonomy_figures import (
@@ -52,6 +54,7 @@ __all__ = [
     "FacilityData",
     "InferenceData",
     "Table",
+    "Trace",
     "accuracy_from_loss",
     "budget_table",
     "build_facility_location",
@@ -73,6 +76,7 @@ __all__ = [
     "p_median",
     "placement_table",
     "read_folder",
+    "request_traces",
     "routing_table",
     "service_placement",
     "small_example",

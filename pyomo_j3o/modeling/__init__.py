@@ -4,5 +4,6 @@
 arrivals `rates` reads and ties to the indicators of the batches. A model is compiled in four steps:
 `expressions` takes sums and products apart, `rows` reads constraints and objective with it, `columns` sorts
 the variables, and `compiler` puts the arrays together. `inverse` is the way back, and `loading` the solution
-loader that Pyomo asks for values, duals and reduced costs. `naming` says how messages call components.
+loader that Pyomo asks for values, duals and reduced costs. `move_cost` takes a price of changes of the
+placement from the objective. `naming` says how messages call components.
 """

@@ -190,7 +190,7 @@ def marks_written(within: Iterable[Any]) -> list[tuple[Any, Any]]:
     roots = {id(root): root for root in (one.model() for one in within) if root is not None}
     marks: list[tuple[Any, Any]] = []
     for root in roots.values():
-        for block in _blocks(root):
+        for block in blocks_of(root):
             suffix = block.component(SUFFIX)
             if suffix is not None and suffix.ctype is Suffix:
                 marks.extend(suffix.items())
@@ -292,7 +292,7 @@ class Roles:
         if root is None or id(root) in self._read_roots:
             return
         self._read_roots.add(id(root))
-        for block in _blocks(root):
+        for block in blocks_of(root):
             if _class_role(block) is not None:
                 self._any |= _annotates(block)
             suffix = block.component(SUFFIX)
@@ -340,7 +340,7 @@ def _annotates(component: Any) -> bool:
     return getattr(type(component), "_annotates", True)
 
 
-def _blocks(root: BlockData) -> Iterator[BlockData]:
+def blocks_of(root: BlockData) -> Iterator[BlockData]:
     """Yield `root` and every block below it, inactive ones and unconstructed models included."""
     # Inactive blocks count: their variables may well occur in an active constraint elsewhere.
     pending = [root]

@@ -104,6 +104,12 @@ OTHER = "highs" if new().solve(two_servers()).extra_info.lp_solver == "gurobi" e
 
 EXACT = {"algorithm": "exact", "mip_solver": "highs"}
 CASES = [
+    Case(
+        "move_cost",
+        lambda: 1e6,
+        lambda run, _: run.results.extra_info.moves == 0,
+        model=with_a_start,
+    ),
     Case("algorithm", lambda: "exact", lambda run, _: run.results.extra_info.algorithm == "exact"),
     Case(
         "lp_solver",

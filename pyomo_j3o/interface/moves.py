@@ -1,0 +1,59 @@
+"""The option `move_cost`, and what results, log and message say of the moves of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyomo_j3o.core.log import Log, counted
+from pyomo_j3o.core.problem import Plan
+from pyomo_j3o.modeling.move_cost import MOVE_COST, Moves, require_price
+
+
+@dataclass(frozen=True)
+class MovePrices:
+    """The domain of `move_cost`: None, a price, or a mapping from variables to prices."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value; raise an `OptionError` for a number that is no price."""
+        if value is None or isinstance(value, Mapping):
+            return value  # what it maps is looked at with the model
+        return require_price(_number(value), f"{MOVE_COST}={value!r}")
+
+
+def _number(value: Any) -> Any:
+    """Return a number for what the `pyomo` command gives as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def log_prices(moves: Moves | None, log: Log) -> None:
+    """Say in the log what has a price, and what has none as it holds no value."""
+    if moves is None:
+        return
+    priced = counted(int((moves.price > 0).sum()), "onloading variable")
+    unknown = moves.unknown
+    without = f"; {unknown} hold no value to move from" if unknown else ""
+    log.line(f"Moves have a price: {priced}{without}")
+
+
+def said_of(moves: Moves | None, plan: Plan, sense: float) -> str:
+    """Return one sentence on the moves of a plan, with a space before it; nothing without a price."""
+    if moves is None:
+        return ""
+    own = sense * moves.own_objective(plan.x, plan.y) + 0.0
+    return (
+        f" Of this, {counted(moves.number(plan.x), 'move')} cost {moves.cost(plan.x):.6g}; "
+        f"the objective without the price is {own:.8g}."
+    )
+
+
+def fill_moves(info: Any, moves: Moves | None, plan: Plan | None, sense: float) -> None:
+    """Put into the results how many variables change and what this costs; None without price or plan."""
+    info.moves = info.move_cost = info.objective_without_moves = None
+    if moves is not None and plan is not None:
+        info.moves, info.move_cost = moves.number(plan.x), moves.cost(plan.x)
+        info.objective_without_moves = sense * moves.own_objective(plan.x, plan.y) + 0.0

@@ -1,0 +1,203 @@
+"""What it costs to change a placement: the price of every onloading variable, and the model with these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.suffix import Suffix
+from pyomo.core.base.var import Var, VarData
+from pyomo.core.expr.numeric_expr import NumericValue
+from pyomo.core.expr.numvalue import value
+
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, evaluate
+from pyomo_j3o.errors import OptionError
+from pyomo_j3o.modeling.annotate import ONLOADING, Roles, blocks_of
+from pyomo_j3o.modeling.batching_window import BatchingWindowData
+from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.naming import float_or_nan, shortened
+
+#: The name of the option, and of the LOCAL Suffix that gives a price where the option does not.
+MOVE_COST = "move_cost"
+
+#: No price may be larger: sums of more are no numbers.
+_LARGEST_PRICE = 1e100
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """A placement to stay near, and what it costs to leave it.
+
+    Attributes
+    ----------
+    own : Problem
+        The model without the price.
+    held : (N,)
+        The placement, 0 or 1; NaN where none is known.
+    price : (N,)
+        What a change costs, in units of the user's objective; 0 where no placement is known.
+    counted : (N,) bool
+        Whose changes are moves.
+    """
+
+    own: Problem
+    held: FloatArray
+    price: FloatArray
+    counted: BoolArray
+
+    @property
+    def problem(self) -> Problem:
+        """The model with the price of every change taken from its objective: linear, as x is binary."""
+        stays = self.held == 1.0
+        return replace(
+            self.own,
+            onloading_objective=self.own.onloading_objective + np.where(stays, self.price, -self.price),
+            objective_constant=self.own.objective_constant - float(self.price[stays].sum()),
+        )
+
+    @property
+    def unknown(self) -> int:
+        """How many variables that could move have no value to move from."""
+        return int(np.count_nonzero(self.counted & np.isnan(self.held)))
+
+    def number(self, x: BoolArray) -> int:
+        """Return how many variables the placement `x`, (N,), changes."""
+        return int(np.count_nonzero(self._changed(x)))
+
+    def cost(self, x: BoolArray) -> float:
+        """Return what these changes cost."""
+        return float(self.price[self._changed(x)].sum())
+
+    def own_objective(self, x: BoolArray, y: FloatArray) -> float:
+        """Return the maximised objective without the price at a plan, x (N,) and y (K,)."""
+        return evaluate(self.own, x.astype(float), y)
+
+    def _changed(self, x: BoolArray) -> BoolArray:
+        return self.counted & ~np.isnan(self.held) & (x != (self.held == 1.0))
+
+
+def moves_of(
+    option: Any, problem: Problem, inverse: Inverse, placement: FloatArray | BoolArray | None = None
+) -> Moves | None:
+    """Return what changes of the placement cost; None if neither the option nor a Suffix says anything.
+
+    A price of a single variable counts before one of its Var, and the option counts before the Suffix. A
+    number is the price of every onloading variable except the indicators of batching windows: these are no
+    models. What is fixed, or occurs nowhere, has no price.
+
+    Parameters
+    ----------
+    option
+        None, a number, or a mapping from Vars and their members to numbers.
+    problem, inverse
+        The compiled model.
+    placement
+        (N,) what changes are counted from, NaN where that is unknown; None for what the variables hold.
+
+    Raises
+    ------
+    OptionError
+        If a price is no finite number of at least 0, or belongs to what is no onloading variable.
+    """
+    given = [_entries(suffix, f"Suffix '{suffix.name}'") for suffix in _suffixes(inverse.model)]
+    everywhere = 0.0
+    if isinstance(option, Mapping):
+        given.append(_entries(option, MOVE_COST))
+    elif option is not None:
+        everywhere, given = require_price(option, f"{MOVE_COST}={option!r}"), []
+    elif not given:
+        return None
+    counted = np.array([not _is_indicator(variable) for variable in inverse.onloading], dtype=bool)
+    price = np.where(counted, everywhere, 0.0)
+    if given:
+        columns = {id(variable): column for column, variable in enumerate(inverse.onloading)}
+        for entries in given:
+            for column, number in _priced(entries, columns, inverse):
+                price[column], counted[column] = number, True
+    held = _placement(inverse, placement)
+    price[np.isnan(held)] = 0.0
+    return Moves(problem, held, price, counted)
+
+
+def has_prices(model: BlockData) -> bool:
+    """Return whether a Suffix of the model gives prices of moves."""
+    return bool(_suffixes(model))
+
+
+def require_price(number: Any, named: str) -> float:
+    """Return a price as a float; raise an `OptionError` that begins with `named` if it is none."""
+    price = math.nan if isinstance(number, (bool, str)) else float_or_nan(number)
+    if not 0.0 <= price <= _LARGEST_PRICE:
+        raise OptionError(
+            f"{named} is no price of a move; give a number from 0 to {_LARGEST_PRICE:g}, or a mapping from "
+            "onloading variables to such numbers"
+        )
+    return price
+
+
+#: A variable and its price.
+_Entry = tuple[VarData, float]
+
+
+def _entries(prices: Mapping[Any, Any], source: str) -> list[_Entry]:
+    """Return the price of every variable that a mapping or a Suffix names, those of whole Vars first."""
+    whole: list[_Entry] = []
+    single: list[_Entry] = []
+    for component, number in prices.items():
+        if not isinstance(component, (Var, VarData)):
+            shown = getattr(component, "name", repr(component))
+            raise OptionError(
+                f"{source} names {shown}, which is no variable; name onloading Vars or members of them"
+            )
+        number = _value(number)
+        price = require_price(number, f"{source} gives '{component.name}' {shortened(number)}, which")
+        if isinstance(component, VarData):
+            single.append((component, price))
+        else:
+            whole += [(member, price) for member in component.values()]
+    return whole + single
+
+
+def _value(number: Any) -> Any:
+    """Return the value of a Param or an expression without variables; anything else as it is."""
+    constant = isinstance(number, NumericValue) and not number.is_potentially_variable()
+    return value(number, exception=False) if constant else number
+
+
+def _priced(entries: list[_Entry], columns: dict[int, int], inverse: Inverse) -> Iterator[tuple[int, float]]:
+    """Yield column and price; raise if an entry belongs to a free variable that is not onloading."""
+    roles = None
+    for variable, price in entries:
+        column = columns.get(id(variable))
+        if column is not None:
+            yield column, price
+        elif not variable.fixed:
+            roles = roles or Roles(inverse.model)
+            onloading = roles.of(variable) == ONLOADING if roles.any else variable.is_binary()
+            if not onloading or variable.model() is not inverse.model.model():
+                raise OptionError(
+                    f"{MOVE_COST} gives a price to '{variable.name}', which is no onloading variable of the "
+                    "model; only changes of these have a price, so leave it out"
+                )
+
+
+def _suffixes(model: BlockData) -> list[Suffix]:
+    """Return the Suffixes with prices in the whole model, inner ones first, as those with marks are found."""
+    found = [block.component(MOVE_COST) for block in blocks_of(model.model())]
+    return [one for one in reversed(found) if one is not None and one.ctype is Suffix and len(one)]
+
+
+def _is_indicator(variable: VarData) -> bool:
+    return isinstance(variable.parent_block(), BatchingWindowData)
+
+
+def _placement(inverse: Inverse, given: FloatArray | BoolArray | None) -> FloatArray:
+    """Return a placement as 0, 1 or NaN, (N,): the one that is given, or what the variables hold."""
+    values = inverse.warm_start()[0] if given is None else np.asarray(given, dtype=float)
+    if values is None:
+        return np.full(len(inverse.onloading), np.nan)
+    return np.where(np.isnan(values), np.nan, (values >= 0.5).astype(float))

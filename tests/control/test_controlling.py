@@ -1,0 +1,270 @@
+"""The loop: what policies may see and do, what they deliver, and that no policy beats the clairvoyant."""
+
+import io
+import logging
+import sys
+
+import numpy as np
+import pytest
+
+from pyomo_j3o.control import (
+    POLICIES,
+    Clairvoyant,
+    Planner,
+    ReplaceAlways,
+    ReplaceWhenItPays,
+    RerouteOnly,
+    SolveEvery,
+    SolveOnce,
+    TrueLoads,
+    client_loads,
+    control,
+)
+from pyomo_j3o.control.progress import minutes_of
+from pyomo_j3o.interface.solver import J3O
+from pyomo_j3o.library import Trace, small_example_data, taskonomy_data
+
+SMALL = small_example_data()
+DATA = taskonomy_data(clients=2, edges=1, seed=4)
+#: The gap that a solve may end with, and a little.
+GAP = 1e-3
+BURSTS = Trace(("a", "b"), [[5, 3], [40, 3], [0, 9], [20, 4], [2, 5], [30, 3]])
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Return all policies over six minutes, the last value expected."""
+    return control(DATA, BURSTS, seed=2)
+
+
+def test_no_policy_beats_the_clairvoyant(played):
+    """Minute by minute its proven bound is above what anyone delivers, and its plan within the gap of it."""
+    best = played.runs[played.clairvoyant]
+    for name, run in played.runs.items():
+        assert (played.regret(name) >= -1e-9).all(), name
+        for mine, theirs, bound in zip(run.accuracy, best.accuracy, best.bound, strict=True):
+            assert mine <= theirs + (bound - theirs) + 1e-9
+        assert played.accuracy(name) <= played.accuracy(played.clairvoyant) + 5 * GAP
+    assert np.max(played.regret(played.clairvoyant)) <= 5 * GAP
+
+
+def test_policies_do_what_their_names_say(played):
+    """Solve once and re-route only never move; solve every k minutes moves at these minutes alone."""
+    assert sum(played.runs["solve once"].moves) == 0
+    assert sum(played.runs["re-route only"].moves) == 0
+    every = control(DATA, played.loads, SolveEvery(3)).runs["solve every 3 min"]
+    assert [m for m in range(6) if every.moves[m]] in ([3], [])
+    assert sum(played.runs["re-place when it pays"].moves) <= sum(played.runs["re-place always"].moves)
+
+
+def test_with_true_loads_expected_replacing_always_is_the_clairvoyant():
+    """The forecast is the only difference; routing alone is between it and never changing anything."""
+    found = control(DATA, BURSTS, [SolveOnce(), RerouteOnly(), ReplaceAlways()], TrueLoads(), seed=2)
+    best = found.runs["clairvoyant"]
+    assert found.runs["re-place always"].accuracy == best.accuracy
+    for once, routed, always in zip(
+        *(found.runs[n].accuracy for n in ("solve once", "re-route only", "re-place always")), strict=True
+    ):
+        assert once <= routed + 1e-6
+        assert routed <= always + 5 * GAP
+
+
+@pytest.mark.parametrize("price", [0.0, 0.05, 1e3])
+def test_moves_have_to_pay(price):
+    """Free moves give up nothing; dear ones never happen; a move gains its price in what is expected."""
+    policy = ReplaceWhenItPays(price=price, horizon=1.0, tolerance=1e-4)
+    found = control(DATA, BURSTS, [policy, RerouteOnly()], TrueLoads(), seed=2)
+    run, best = found.runs[policy.name], found.runs["clairvoyant"]
+    if price == 0.0:
+        assert np.allclose(run.accuracy, best.accuracy, atol=5 * GAP)
+    if price == 1e3:
+        assert sum(run.moves) == 0
+    busy = found.load / DATA.load.sum()
+    for minute in range(1, len(found)):
+        if run.moves[minute]:
+            gained = (run.accuracy[minute] - run.moves[minute] * price / busy[minute]) <= best.bound[minute]
+            assert gained
+
+
+def test_what_is_expected_is_the_same_for_all_policies():
+    """Noise and forecasts do not depend on who asks, and one seed gives one run."""
+    seen = {}
+
+    class Watching(SolveOnce):
+        def decide(self, planner, view):
+            seen.setdefault(self.name, []).append(view.expected.copy())
+            return super().decide(planner, view)
+
+    policies = [Watching("one"), Watching("other")]
+    found = control(SMALL, BURSTS, policies, variance=0.2, bias=0.1, seed=5)
+    assert np.array_equal(seen["one"], seen["other"])
+    assert not np.allclose(seen["one"][0], SMALL.load)
+    again = control(SMALL, BURSTS, policies, variance=0.2, bias=0.1, seed=5)
+    assert found.runs["one"].accuracy == again.runs["one"].accuracy
+
+
+def test_ctrl_c_keeps_the_whole_minutes():
+    """What all policies have played is returned, and says that it was interrupted."""
+
+    class Impatient(SolveOnce):
+        def decide(self, planner, view):
+            if view.minute == 3:
+                raise KeyboardInterrupt
+            return super().decide(planner, view)
+
+    found = control(SMALL, BURSTS, [SolveOnce("before"), Impatient("impatient")])
+    assert found.interrupted
+    assert len(found) == 3
+    assert {len(run.accuracy) for run in found.runs.values()} == {3}
+    assert len(found.totals()) == 3
+    nothing = control(SMALL, BURSTS, [Interrupting()])
+    assert len(nothing) == 0
+    assert "clairvoyant" in str(nothing)
+
+
+class Interrupting(SolveOnce):
+    """Ctrl-C before anything."""
+
+    def decide(self, planner, view):
+        """Raise."""
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_solve_ends_the_loop(monkeypatch):
+    """j3o turns Ctrl-C into a result; the planner turns it into Ctrl-C again."""
+    solve = J3O.solve
+
+    def interrupted(self, model, **options):
+        results = solve(self, model, **options)
+        results.termination_condition = type(results.termination_condition).interrupted
+        return results
+
+    planner = Planner(SMALL, {})
+    monkeypatch.setattr(J3O, "solve", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        planner.place(SMALL.load)
+
+
+def test_without_time_the_plan_in_force_stays():
+    """A solve that finds nothing leaves what there is."""
+    found = control(SMALL, BURSTS, [ReplaceAlways()], options={"time_limit": 0})
+    run = found.runs["re-place always"]
+    assert run.accuracy == [0.0] * 6
+    assert run.lost == [1.0] * 6
+
+
+def test_a_route_keeps_the_placement_and_frees_it_again():
+    """The LP has the accuracy that the model has with this placement; nothing is fixed after it."""
+    planner = Planner(DATA, {})
+    plan = planner.place(DATA.load)
+    routed = planner.route(DATA.load, plan.placement)
+    assert np.array_equal(routed.placement, plan.placement)
+    assert routed.accuracy == pytest.approx(plan.accuracy, abs=1e-6)
+    less = planner.route(DATA.load * 2, np.zeros_like(plan.placement))
+    assert less.accuracy < plan.accuracy
+    assert planner.place(DATA.load).accuracy == pytest.approx(plan.accuracy, abs=GAP)
+
+
+def test_tables_hold_every_minute_and_the_totals(played):
+    """A row per minute and policy, and weighted means; the clairvoyant is the last."""
+    totals = played.totals()
+    assert totals["policy"] == [*(policy.name for policy in POLICIES), "clairvoyant"]
+    assert totals["of clairvoyant %"][-1] == pytest.approx(100)
+    by_hand = np.average(played.runs["solve once"].accuracy, weights=played.load)
+    assert totals["accuracy"][0] == pytest.approx(by_hand)
+    table = played.table()
+    assert len(table) == 6 * 6
+    assert table["moves"][:6] == [0] * 6  # the first placement is no move
+    assert (np.array(table["seconds"]) >= 0).all()
+    frames = pytest.importorskip("pandas")
+    assert isinstance(played.to_frame(), frames.DataFrame)
+
+
+def test_progress_is_told_in_the_log(caplog):
+    """Without a terminal there is a line for every tenth of the minutes."""
+    with caplog.at_level(logging.INFO, logger="pyomo_j3o"):
+        control(SMALL, BURSTS, [SolveOnce()])
+    lines = [r.getMessage() for r in caplog.records if "minutes controlled" in r.getMessage()]
+    assert lines[-1] == "small example: 6 of 6 minutes controlled."
+    assert 1 < len(lines) <= 10
+
+
+def test_on_a_terminal_there_is_a_bar(monkeypatch):
+    """All minutes are passed on, and something is drawn."""
+    pytest.importorskip("rich")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(minutes_of(4, "four")) == [0, 1, 2, 3]
+    assert "four" in terminal.getvalue()
+
+
+class Terminal(io.StringIO):
+    """Text that looks like a terminal."""
+
+    def isatty(self):
+        """Say so."""
+        return True
+
+
+def test_edge_servers_with_windows_are_controlled():
+    """Batches have set-ups; the clairvoyant's bound holds for them, too."""
+    data = taskonomy_data(clients=2, edges=1, seed=4, window=0.5)
+    found = control(data, client_loads(data, BURSTS, seed=1)[:2], [ReplaceWhenItPays(), RerouteOnly()])
+    for name in found.runs:
+        assert (found.regret(name) >= -1e-6).all()
+        assert 0 < found.accuracy(name) < 1
+
+
+ZERO = np.ones((2, *SMALL.load.shape))
+NEGATIVE = ZERO.copy()
+NEGATIVE[1, 0, 1] = -1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"policies": []}, None),
+        ({"policies": ["always"]}, r"policies\[0\]: 'always' is no policy"),
+        ({"policies": ReplaceAlways}, r"policies\[0\]"),
+        ({"policies": [SolveOnce(), SolveOnce()]}, "two have the name 'solve once'"),
+        ({"policies": [SolveOnce("clairvoyant")]}, "two have the name 'clairvoyant'"),
+        ({"forecast": 3}, "forecast=3"),
+        ({"bias": -2}, "bias=-2"),
+        ({"variance": -2}, "variance=-2"),
+        ({"seed": -1}, "seed=-1"),
+        ({"trace": np.ones((3, 2))}, "trace: give a Trace, or loads of the shape"),
+        ({"trace": "busy"}, "trace: give a Trace"),
+        ({"trace": NEGATIVE}, r"trace\[minute 1, 'phone', 'depth'\]: -1.0 is no load"),
+        ({"trace": 0 * ZERO}, r"trace\[minute 0\]: no query arrives"),
+    ],
+)
+def test_what_cannot_be_controlled_is_named(given, message):
+    """One sentence says which argument is wrong, and how; without a policy the clairvoyant is alone."""
+    usual = {"trace": BURSTS, "policies": [SolveOnce()]}
+    if message is None:
+        assert list(control(SMALL, **(usual | given)).runs) == ["clairvoyant"]
+        return
+    with pytest.raises(ValueError, match=message):
+        control(SMALL, **(usual | given))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SolveEvery(0), "minutes=0"),
+        (lambda: ReplaceWhenItPays(price=-1), "price=-1"),
+        (lambda: ReplaceWhenItPays(tolerance=float("nan")), "tolerance=nan"),
+        (lambda: ReplaceWhenItPays(horizon=0), "horizon=0"),
+    ],
+)
+def test_wrong_policies_are_named(make, message):
+    """Numbers of a policy are checked when it is made."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_clairvoyant_of_ones_own_is_the_mark():
+    """It is moved to the end, and not added again."""
+    found = control(SMALL, BURSTS, [Clairvoyant("oracle"), SolveOnce()])
+    assert list(found.runs) == ["solve once", "oracle"]
+    assert found.clairvoyant == "oracle"
