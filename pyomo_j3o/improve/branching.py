@@ -109,14 +109,14 @@ class Tree:
         columns[: self._n_x] |= best.x
         self._leaves: list[Path] = []
         self._branched: dict[Path, int] = {}
-        self._most_work = np.inf
+        self._most_work, self._usual_gap = np.inf, 0.0
         self._costs = PseudoCosts(self._n_x)
         if explored is not None:
             columns |= explored.columns
             self._leaves = explored.leaves(self._params.leaves)
             self._costs = deepcopy(explored.costs)
             self._branched = dict(explored.branched)
-            self._most_work = self._params.again * explored.work
+            self._most_work, self._usual_gap = self._params.again * explored.work, explored.root_gap
         self.kernel = Kernel(tightened.model, backend, self._n_x, columns, self._params.lp, tightened.basis)
         self._number = itertools.count()
         # What is within the gap asked for is settled, however far below.
@@ -171,7 +171,9 @@ class Tree:
                 return
             gap = self.bound - self.incumbent
             spent = self.kernel.work
-            effort = min(self._effort_at(gap), self._most_work)
+            effort = self._effort_at(gap)
+            if gap <= self._usual_gap * abs(self.incumbent):
+                effort = min(effort, self._most_work)
             if self._is_closed(gap) or (spent > effort and not self._at_old_leaves):
                 return
             if spent > checkpoint:

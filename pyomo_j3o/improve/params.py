@@ -107,7 +107,8 @@ class TreeParams:
     leaves : int
         Most leaves of a search before that this one goes on at.
     again : float
-        Fraction of the work that the first search took. One that goes on at leaves takes no more.
+        Fraction of the work that the first search took. One that goes on at leaves takes no more, unless the
+        gap is wider than it was at the root before.
     lp : KernelParams
     dive : DiveParams
     """

@@ -105,7 +105,9 @@ class PartSearch:
 
     def descend(self) -> Iterator[Routing]:
         """Descend from the best routing."""
-        params, again = self._task.params.descent, self._task.explored is not None
+        params, explored = self._task.params.descent, self._task.explored
+        gap = relative_gap(self.best.objective, self.bound)
+        again = explored is not None and gap <= explored.root_gap
         patience = params.patience_nearby if again else params.patience
         yield from self._descent(self.best, Descent(params, patience, double=not again))
 

@@ -116,10 +116,13 @@ class Memory:
         By the columns of each part.
     asked : tuple
         What the solve before was asked for.
+    gap : float
+        Relative gap of its plan to the bound of its relaxation.
     """
 
     parts: dict[bytes, PartMemory] = field(default_factory=dict)
     asked: tuple[object, ...] = ()
+    gap: float = 0.0
 
     def begin(self, asked: tuple[object, ...]) -> None:
         """Forget everything if a solve is asked for something else than the one before."""

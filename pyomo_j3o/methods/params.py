@@ -72,7 +72,7 @@ class RunParams:
         Fraction of the positive onloading variables of the relaxation. If more are fractional, the rounded
         relaxation is no placement to start from.
     iterations_again : int
-        Iterations of the alternation where the solve before has left a placement.
+        Iterations of the alternation where it begins about as near the bound as the solve before ended.
     without : float
         Without a plan, the search after the loop may take this multiple of the time before it.
     least_without : float

@@ -82,6 +82,8 @@ class Parts:
             for one, part in zip(self.remembered, self.parts, strict=True)
         ]
         self._relaxations: list[Relaxation] = []
+        #: What all relaxations prove together.
+        self._certified = np.inf
         self._explored: dict[int, Explored] = {}
         #: Parts whose search has ended by itself, or has closed the gap.
         self._complete: set[int] = set()
@@ -173,7 +175,9 @@ class Parts:
         self.bounds = np.array([relaxation.bound for relaxation in found])
         self._relaxations = found
         relaxations = [replace(one, bound=bound) for one, bound in zip(found, self._rounded(), strict=True)]
-        return together(self.whole, relaxations)
+        relaxation = together(self.whole, relaxations)
+        self._certified = relaxation.bound
+        return relaxation
 
     def _keep(self, k: int, tightened: TightRelaxation | None) -> None:
         if tightened is None or len(self.parts) == 1:  # there is nothing to save on
@@ -186,10 +190,10 @@ class Parts:
         before = self.remembered[k]
         return None if before is None else before.explored
 
-    @property
-    def any_remembered(self) -> bool:
-        """Whether something is left of a solve before."""
-        return any(one is not None for one in self.remembered)
+    def is_near_again(self, objective: float) -> bool:
+        """Return whether a plan is about as near the relaxation's bound as that of the solve before was."""
+        near = 0.0 if self._memory is None else self._params.search.near_again * self._memory.gap
+        return near > 0.0 and relative_gap(objective, self._certified) <= near
 
     def settle(self, k: int) -> BoolArray | None:
         """Take over what is proven of part `k` if it is as it was; return its placement then."""
@@ -208,8 +212,18 @@ class Parts:
         if found.ends or (found.routing.feasible and gap <= self.tools.rel_gap):
             self._complete.add(k)
 
-    def remember(self, x: BoolArray) -> None:
-        """Leave to the next solve, if there is to be one, what this one has found: (N,) its placement."""
+    def remember(self, x: BoolArray, objective: float) -> None:
+        """Leave to the next solve, if there is to be one, what this one has found.
+
+        Parameters
+        ----------
+        x
+            (N,), the best placement.
+        objective
+            Of its plan.
+        """
+        if self._memory is not None:
+            self._memory.gap = relative_gap(objective, self._certified)
         for k, part in enumerate(self.parts):
             if self._memory is None or self.unchanged[k] is not None or not self._relaxations:
                 continue

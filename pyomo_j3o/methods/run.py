@@ -119,7 +119,7 @@ class Run:
         """Return what the search that ended so has found, in the columns and rows of the problem given."""
         found = self._found(ending)
         if found.plan is not None:
-            self.parts.remember(found.plan.x)
+            self.parts.remember(found.plan.x, found.plan.objective)
         cuts = None if self.settings.charged is not None else self.parts.cuts(self.reduction.n_rows)
         return self.reduction.restore(replace(found, steps=tuple(self.progress.steps), cuts=cuts))
 
@@ -234,8 +234,9 @@ class Run:
         ending = self.settings.stop(tuple(trace[since:]))
         if ending is None and len(trace) >= self.settings.max_iterations:
             return Ending.ITERATIONS
-        few = self.parts.any_remembered and len(trace) - since >= self.params.run.iterations_again
-        return Ending.STALLED if ending is None and few and best.feasible else ending
+        if ending is None and len(trace) - since >= self.params.run.iterations_again:
+            return Ending.STALLED if self.parts.is_near_again(best.objective) else None
+        return ending
 
     @property
     def known(self) -> Routing:
