@@ -159,6 +159,7 @@ def _tighten(
     scale = abs(start.bound)
     lower, upper = start.model.lower[:n_x], start.model.upper[:n_x]
     best, given = start, kernel
+    columns, basis = start.solution.values > 0.0, None
     before = 0 if kernel is None else kernel.iterations
     try:
         for _ in range(params.rounds if trail is None else params.rounds_again):
@@ -182,13 +183,12 @@ def _tighten(
             best = TightRelaxation(kernel.model, solution, min(point.bound, best.bound), iterations)
             if gained < params.worth * (start.bound - best.bound):
                 break
+        if kernel is not None:
+            columns, basis = kernel.inside, kernel.statuses()
     except BackendError as error:
         # More rows than its licence takes, or more than its numerics: what is proven stays proven.
         logger.debug("Cuts end early: %s", error)
     finally:
-        columns, basis = start.solution.values > 0.0, None
-        if kernel is not None:
-            columns, basis = kernel.inside, kernel.statuses()
         if kernel is not None and kernel is not given:
             kernel.close()
     bound_rows = None if basis is None else Statuses(basis.columns, basis.rows[:n_rows])

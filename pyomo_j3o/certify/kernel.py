@@ -129,11 +129,11 @@ class Kernel:
         return self._inside.copy()
 
     def statuses(self) -> Statuses | None:
-        """Return the basis of the last LP as one of the whole; None if the solver does not tell."""
+        """Return the basis of the last LP as one of the whole; None if it is not known."""
         assert self._program is not None
         found = self._program.statuses()
-        if found is None:
-            return None
+        if found is None or (len(found.columns), len(found.rows)) != (self.size, len(self._row_numbers)):
+            return None  # not after an LP that was not solved
         columns = np.full(self.model.n_columns, Statuses.LOWER)
         rows = np.full(self.model.n_rows, Statuses.BASIC)
         columns[self._columns], rows[self._row_numbers] = found.columns, found.rows

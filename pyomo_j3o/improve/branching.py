@@ -369,16 +369,32 @@ class Tree:
         if node.is_root and self._leaves:
             self._go_on(node)
             return
-        x = node.point.values[: self._n_x]
-        fractional = np.flatnonzero(fractional_in(x) & (node.lower < node.upper))
+        fractional = self._fractional(node)
+        if not len(fractional) and not self._is_closed(node.bound - self.incumbent):
+            # What columns outside of the kernel add to its bound counts in the end.
+            self._sharpen(node)
+            fractional = self._fractional(node)
         if not len(fractional):
             # An integral relaxation: its plan is known, and nothing in the box is better than its bound.
             self._given_up = max(self._given_up, node.bound)
             return
+        x = node.point.values[: self._n_x]
         scores = self._costs.scores(x, fractional, self._influence(node.point)[fractional], 1e-6 * self._gap)
         for child in self._children(node, fractional, scores):
             self._branched[node.path] = child.variable
             self._push(child)
+
+    def _fractional(self, node: Node) -> IntArray:
+        """Return the variables that a node may be branched on."""
+        assert node.point is not None
+        return np.flatnonzero(fractional_in(node.point.values[: self._n_x]) & (node.lower < node.upper))
+
+    def _sharpen(self, node: Node) -> None:
+        """Solve a node until no column outside of the kernel adds to its bound."""
+        point = self.kernel.solve(node.lower, node.upper, node.basis, 0.0, self._cutoff(), self._deadline)
+        node.bound = min(node.bound, point.bound)
+        if point.solved:
+            node.point = point
 
     def _go_on(self, root: Node) -> None:
         """Replace the root by the leaves of the search before."""

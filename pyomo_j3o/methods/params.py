@@ -89,8 +89,8 @@ class RunParams:
     """
 
     reserved: float = 0.5
-    iterations_again: int = 2
     most_fractional: float = 0.5
+    iterations_again: int = 2
     without: float = 4.0
     least_without: float = 2.0
     first_plan: float = 0.5

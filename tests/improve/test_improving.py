@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from one_part import OnePart
 from random_problems import SHAPES, by_placement, random_problem
 from small_problems import (
     BOTH_SEARCHES,
@@ -79,8 +80,7 @@ def run(
     step = OffloadingStep(structure, backend)
     start = step(x)
     step.close()
-    whole = SimpleNamespace(onloading=np.arange(problem.n_onloading))
-    parts = SimpleNamespace(parts=[whole], bounds=np.array([INF]))
+    parts = OnePart(problem.n_onloading)
     context = Context(backend, deadline, Timings(), Log([]))
     progress = Progress(1.0, Settings(lambda trace: None, rel_gap, 0.0, 1), context)
     driver = PartsDriver(parts, start, -INF, progress, False)
@@ -119,7 +119,7 @@ def check(problem, rng, deadline=NEVER, mip_solvers=highs_first, **given):
     name, first, bound = listener.reports[0]
     assert (name, bound) == ("", INF)
     assert np.array_equal(first.x, every[p])
-    assert {name for name, _, _ in listener.reports[1:]} <= names
+    assert {name for name, _, _ in listener.reports} <= {"", *names}
     for (_, earlier, loose), (_, later, tight) in zip(listener.reports, listener.reports[1:], strict=False):
         assert later.better_than(earlier) or later is earlier
         assert tight <= loose
@@ -130,7 +130,7 @@ def check(problem, rng, deadline=NEVER, mip_solvers=highs_first, **given):
     last = listener.reports[-1][1]
     assert np.array_equal(last.x, improved.x)
     assert {step.name for step in listener.steps} <= names
-    assert {name for name, _, _ in listener.reports[1:]} <= {step.name for step in listener.steps}
+    assert {name for name, _, _ in listener.reports if name} <= {step.name for step in listener.steps}
     assert all(step.gained >= 0 and step.lowered >= 0 and step.seconds >= 0 for step in listener.steps)
     if first.feasible:
         gained = sum(step.gained for step in listener.steps)

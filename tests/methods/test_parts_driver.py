@@ -1,9 +1,8 @@
 """The driver of the search after the loop: it keeps, counts, proves, and stops once the gap is closed."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from one_part import OnePart
 
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.core.deadline import NEVER
@@ -24,7 +23,7 @@ def routing(objective, x=(False, False)):
 
 def driver_of(start, bounds_count=True):
     """Return the driver of one part over two variables, its bound still open, and the solve's progress."""
-    parts = SimpleNamespace(parts=[SimpleNamespace(onloading=np.arange(2))], bounds=np.array([np.inf]))
+    parts = OnePart(2)
     parts.bound = lambda: float(parts.bounds.sum())
     context = Context(HighsBackend(), NEVER, Timings(), Log([]))
     progress = Progress(1.0, Settings(lambda trace: None, 0.01, 0.0, 1), context)
