@@ -1,5 +1,7 @@
 """Problems small enough to work out by hand, and the LP backends that every law is checked on."""
 
+import signal
+
 import numpy as np
 import pytest
 from small_problems import INF, problem_of
@@ -68,3 +70,11 @@ def backend(backend_class):
 def bits():
     """Return a function that turns "101" into a placement."""
     return lambda text: np.array([c == "1" for c in text])
+
+
+@pytest.fixture
+def listening():
+    """Let Python take SIGINT, which a process started in the background may have been told to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

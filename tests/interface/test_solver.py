@@ -74,14 +74,6 @@ def test_a_keyboard_interrupt_in_a_callback_keeps_the_incumbent():
         new(bound="lp").solve(two_servers(), callback=stop_at_two)
 
 
-@pytest.fixture
-def listening():
-    """Let Python take SIGINT, which a process started in the background may have been told to ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def ctrl_c():
     """Do what Ctrl-C does: send SIGINT to the main thread."""
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)

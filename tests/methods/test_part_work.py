@@ -96,7 +96,7 @@ def test_what_a_process_was_at_is_done_here_if_it_ends(started, monkeypatch):
     assert results.incumbent_objective <= results.objective_bound * (1 + 1e-9)
 
 
-def test_ctrl_c_in_the_search_ends_the_processes(started, monkeypatch):
+def test_ctrl_c_in_the_search_ends_the_processes(started, monkeypatch, listening):
     """Ctrl-C while parts are searched keeps the plan and the bound, and ends the processes at once."""
     real, at = Progress.tell_improvement, []
 
