@@ -5,5 +5,5 @@ columns on, chosen by the prices of `ascent`, which prove a bound without an LP.
 columns that matter. `covers`, `mir` and `setup_cuts` find violated cuts. `blocks` are columns that fall apart
 once a few rows are priced out, `block_cuts` is what their MIPs prove, and `shrinking` leaves out what reduced
 costs rule out. `relaxation` is the LP as a model, and what the relaxations of all parts say together.
-`params` are the constants.
+`trail` is what one leaves to the next of nearly the same problem. `params` are the constants.
 """

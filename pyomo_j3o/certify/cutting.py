@@ -58,7 +58,7 @@ def relax(
     params
         Which cuts, and how many rounds of them.
     trail
-        Of a relaxation of nearly the same problem: it begins with its columns and with cuts at its points.
+        Of a relaxation of nearly the same problem: this one begins with its columns and its basis.
     """
     problem = structure.problem
     model = relaxation_model(problem)
@@ -191,8 +191,8 @@ def _tighten(
     finally:
         if kernel is not None and kernel is not given:
             kernel.close()
-    bound_rows = None if basis is None else Statuses(basis.columns, basis.rows[:n_rows])
-    best = replace(best, trail=Trail(columns, bound_rows))
+    without_cuts = None if basis is None else Statuses(basis.columns, basis.rows[:n_rows])
+    best = replace(best, trail=Trail(columns, without_cuts))
     if basis is not None and len(basis.rows) == best.model.n_rows:
         best = replace(best, basis=basis)
     return _binding(best, n_rows)

@@ -12,8 +12,8 @@ from pyomo_j3o.lp.base import Statuses
 class Trail:
     """The columns that mattered, and the last optimum.
 
-    From there on, two rounds of cuts prove what twelve do from nothing, as measured. The cuts themselves need
-    not hold with other figures.
+    From there on, few rounds of cuts prove what many do from nothing. The cuts themselves are not kept: they
+    need not hold with other figures.
 
     Attributes
     ----------

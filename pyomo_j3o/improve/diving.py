@@ -9,6 +9,7 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import INTEGRAL
+from pyomo_j3o.improve.boxes import fractional_in
 from pyomo_j3o.improve.params import DiveParams
 from pyomo_j3o.improve.propagation import propagate
 
@@ -48,7 +49,7 @@ def dive(
     """
     (lower, upper), point, together = box, start, structure.problem.n_onloading
     x = start.values[: len(lower)]
-    most = params.lps + int(np.sum((x > INTEGRAL) & (x < 1.0 - INTEGRAL))) // 2
+    most = params.lps + int(np.sum(fractional_in(x))) // 2
     for _ in range(most):
         x = point.values[: len(lower)]
         positive = (lower < upper) & (x > INTEGRAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def improve(
         lagrangians = [price(task.structure, vector) for vector in prices]
         search = PartSearch(task, step, start, lagrangians)
         yield from _steps(search, task, tightened, others)
-        yield Found("", search.best, search.bound, ends=not task.deadline.over, explored=search.explored())
+        yield replace(search.found(""), ends=not task.deadline.over)
     finally:
         step.close()
 

@@ -72,10 +72,10 @@ class PartSearch:
         for routing in work:
             if routing.better_than(self.best):
                 self.best = routing
-                yield self._found(name)
-        yield self._found(name)
+                yield self.found(name)
+        yield self.found(name)
 
-    def _found(self, name: str) -> Found:
+    def found(self, name: str) -> Found:
         """Return where a step stands, with what has been explored where somebody will go on from there."""
         return Found(name, self.best, self.bound, explored=self.explored() if self._task.keeps else None)
 
