@@ -4,6 +4,7 @@ from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import explain_infeasibility
 from pyomo_j3o.diagnosis.sensitivity import budget_worth
 from pyomo_j3o.fleet.solving import solve_parts
+from pyomo_j3o.fleet.sweeping import sweep
 from pyomo_j3o.interface.persistent import PersistentJ3O
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock, annotate
@@ -24,4 +25,5 @@ __all__ = [
     "budget_worth",
     "explain_infeasibility",
     "solve_parts",
+    "sweep",
 ]

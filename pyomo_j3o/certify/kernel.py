@@ -118,6 +118,11 @@ class Kernel:
             if program is not None:
                 program.close()
 
+    def influence(self, point: Point) -> FloatArray:
+        """Return per x what its links are worth at the LP's prices, (N,): how much hangs on it."""
+        worth = np.maximum(point.duals[self.links.row], 0.0) * self.links.opening
+        return np.bincount(self.links.x, worth, minlength=self.n_onloading).astype(float)
+
     @property
     def size(self) -> int:
         """Number of columns inside."""

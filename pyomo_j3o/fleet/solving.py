@@ -22,6 +22,7 @@ from pyomo_j3o.core.results import relative_gap
 from pyomo_j3o.errors import FleetError, OptionError
 from pyomo_j3o.fleet.asking import Fleet, Parts
 from pyomo_j3o.fleet.folder import Folder, identity_of
+from pyomo_j3o.fleet.naming import named
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.fleet.progress import Progress
 from pyomo_j3o.fleet.records import Name
@@ -238,23 +239,7 @@ def _checked(
     if not callable(build):
         raise FleetError(f"build={build!r} is no function; give one that returns the model of a part")
     check_share("rel_gap", rel_gap)
-    if isinstance(parts, (str, bytes)) or not isinstance(parts, Iterable):
-        raise FleetError(
-            f"parts={parts!r}: give several names, or a mapping from names to arguments of build"
-        )
-    names = list(parts)
-    arguments = list(parts.values()) if isinstance(parts, Mapping) else names
-    if not names:
-        raise FleetError("no parts; give at least one")
-    seen = set()
-    for name in names:
-        if not _names(name):
-            raise FleetError(
-                f"part {name!r}: a part is named by a string, a whole number, or a tuple of these"
-            )
-        if name in seen:
-            raise FleetError(f"two parts are called {name!r}; give every part a name of its own")
-        seen.add(name)
+    names, arguments = named("part", parts)
     for budget, limit in shared.items():
         if not isinstance(budget, str) or not is_number(limit) or not math.isfinite(limit):
             raise FleetError(
@@ -273,12 +258,6 @@ def _checked(
     with option_errors():
         J3O(**each[0])
     return Fleet(build, names, arguments, {name: float(limit) for name, limit in shared.items()}, each)
-
-
-def _names(name: Any) -> bool:
-    if isinstance(name, tuple):
-        return all(map(_names, name))
-    return isinstance(name, (str, int, np.integer)) and not isinstance(name, bool)
 
 
 def _streams(tee: Any) -> list[Any]:

@@ -379,7 +379,9 @@ class Tree:
             self._given_up = max(self._given_up, node.bound)
             return
         x = node.point.values[: self._n_x]
-        scores = self._costs.scores(x, fractional, self._influence(node.point)[fractional], 1e-6 * self._gap)
+        scores = self._costs.scores(
+            x, fractional, self.kernel.influence(node.point)[fractional], 1e-6 * self._gap
+        )
         for child in self._children(node, fractional, scores):
             self._branched[node.path] = child.variable
             self._push(child)
@@ -448,9 +450,3 @@ class Tree:
             if found.basis is not None:
                 child.basis = found.basis
         return None if child.bound == -np.inf else child
-
-    def _influence(self, point: Point) -> FloatArray:
-        """Return per x what its links are worth at the LP's prices, (N,): how much hangs on it."""
-        links = self.kernel.links
-        worth = np.maximum(point.duals[links.row], 0.0) * links.opening
-        return np.bincount(links.x, worth, minlength=self._n_x).astype(float)

@@ -261,7 +261,7 @@ BAD = {
     "same names": ((shop, [1, 2, 1]), {}, FleetError, "two parts are called 1"),
     "no parts": ((shop, []), {}, FleetError, "no parts"),
     "one string": ((shop, "abc"), {}, FleetError, "parts='abc'"),
-    "strange name": ((shop, [1.5]), {}, FleetError, "part 1.5"),
+    "strange name": ((shop, [float("nan")]), {}, FleetError, "part nan"),
     "unused budget": ((shop, [1, 2], {"vann": 3.0}), {}, FleetError, "no part uses the shared budget 'vann'"),
     "no room": ((shop, [1, 2], {"van0": -3.0}), {}, FleetError, "'van0' cannot be met.*at least 0"),
     "all served": ((cheap_shop, [1, 2], {"van0": 0.5}), {}, FleetError, "'van0' cannot be met"),

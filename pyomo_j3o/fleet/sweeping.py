@@ -1,0 +1,241 @@
+"""`sweep`: cases that share nothing, each a model of its own, solved by many workers."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyomo_j3o.core.checks import check_counts
+from pyomo_j3o.core.engine import Engine, Job, Lost, require_picklable
+from pyomo_j3o.core.table import Table
+from pyomo_j3o.errors import FleetError, OptionError
+from pyomo_j3o.fleet.naming import named
+from pyomo_j3o.fleet.progress import Progress
+from pyomo_j3o.fleet.records import Name
+from pyomo_j3o.interface.options import option_errors
+from pyomo_j3o.interface.solver import J3O
+
+#: Options of the solver that a sweep sets by itself.
+_OURS = ("load_solutions", "raise_exception_on_nonoptimal_result")
+
+#: Columns of the table of a sweep that `measure` may not take.
+_TAKEN = ("case", "status", "objective", "bound", "gap", "seconds", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What became of one case. Figures are in the sense of its model.
+
+    Attributes
+    ----------
+    status : str
+        ``"optimal"`` or ``"feasible"``; without a plan, how the solve ended; ``"failed"`` if its model or
+        `measure` raised, ``"lost"`` if its worker died.
+    objective, bound, gap : float or None
+        Of the plan, what is proven, and the relative gap between them; None without a plan.
+    seconds : float
+        Of process time, building included.
+    measured : dict
+        What `measure` returned.
+    note : str
+        Why there is nothing; empty if all is well.
+    traceback : str
+        Of a case that failed.
+    """
+
+    status: str
+    objective: float | None = None
+    bound: float | None = None
+    gap: float | None = None
+    seconds: float = math.nan
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What `sweep` returns; printing it shows the table.
+
+    Attributes
+    ----------
+    cases : dict of name to Case
+        In the order in which they were given; after Ctrl-C, only those that had ended.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    cases: Mapping[Name, Case]
+    interrupted: bool = False
+
+    @property
+    def table(self) -> Table:
+        """One row for every case, with a column for everything that was measured."""
+        measured = list(dict.fromkeys(key for case in self.cases.values() for key in case.measured))
+        rows = [
+            {
+                "case": name,
+                "status": case.status,
+                "objective": case.objective,
+                "bound": case.bound,
+                "gap": case.gap,
+                "seconds": case.seconds,
+                **{key: case.measured.get(key) for key in measured},
+                "note": case.note,
+            }
+            for name, case in self.cases.items()
+        ]
+        return Table((*_TAKEN[:-1], *measured, _TAKEN[-1]), rows)
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+
+# Seven parameters: what is solved and how, where it runs, and what is shown.
+def sweep(
+    build: Callable[[Any], Any],
+    cases: Iterable[Any] | Mapping[Any, Any],
+    executor: Executor | None = None,
+    *,
+    workers: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    measure: Callable[[Any, Any], Mapping[str, Any]] | None = None,
+    tee: Any = False,
+) -> Sweep:
+    """Solve a model for each of several cases, several at a time.
+
+    A case that fails is one row that says so; the others go on. After Ctrl-C, the cases that have ended are
+    returned.
+
+    Parameters
+    ----------
+    build
+        ``build(case)`` returns the annotated model of one case. It runs in the workers; for processes it has
+        to be defined at the top of a module.
+    cases
+        What `build` is called with, which names the case, too: strings, numbers or tuples, all different. Or
+        a mapping from names to what `build` is called with.
+    executor
+        Any `concurrent.futures.Executor`; it is left open. None for processes on this machine.
+    workers
+        Number of these processes; None for one per core.
+    options
+        For every solve, as for ``SolverFactory("j3o")``. ``threads`` is 1 if not given.
+    measure
+        ``measure(model, results)`` returns more figures of a case by name, such as the largest backlog of a
+        simulation. It runs in the worker once a plan is loaded into the model.
+    tee
+        Whether to print a line for every case; or a text stream, or several, to write to.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    FleetError
+        There are no cases, or their names are not different.
+    EngineError
+        The executor is shut down or broken, or `build` or `measure` cannot be sent to it.
+    OptionError
+        An option of the solver, or its value, is unknown, or `sweep` sets it by itself.
+    """
+    for what, function in (("build", build), ("measure", measure)):
+        if not callable(function) and (what == "build" or function is not None):
+            raise FleetError(f"{what}={function!r} is no function; give one")
+    names, arguments = named("case", cases)
+    if workers is not None:
+        check_counts(workers=workers)
+    given = {"threads": 1} | dict(options or {})
+    for option in _OURS:
+        if option in given:
+            raise OptionError(f"option {option!r} is set by sweep itself; leave it out")
+    with option_errors():
+        J3O(**given)
+        streams: Sequence[Any] = list(J3O(tee=tee).config.tee)
+    if executor is None or isinstance(executor, ProcessPoolExecutor):
+        require_picklable("build", build)
+        require_picklable("measure", measure)
+    jobs = [
+        Job(f"case {name!r}", (build, argument, given, measure))
+        for name, argument in zip(names, arguments, strict=True)
+    ]
+    by_key = {job.key: name for job, name in zip(jobs, names, strict=True)}
+    found: dict[Name, Case] = {}
+    interrupted = False
+    progress = Progress(streams)
+    own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
+    try:
+        with closing(Engine(executor, own)) as engine, progress.of(len(jobs), "solving cases") as step:
+            with closing(engine.run(solve_case, jobs)) as results:
+                for job, result in results:
+                    name = by_key[job.key]
+                    found[name] = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                    progress.line(_line(name, found[name], len(found), len(names)))
+                    step()
+    except KeyboardInterrupt:
+        interrupted = True
+    return Sweep({name: found[name] for name in names if name in found}, interrupted)
+
+
+def solve_case(
+    build: Callable[[Any], Any],
+    argument: Any,
+    options: Mapping[str, Any],
+    measure: Callable[[Any, Any], Mapping[str, Any]] | None,
+) -> Case:
+    """Build and solve one case, and measure its plan; in a worker.
+
+    Parameters
+    ----------
+    build, options, measure
+        As of `sweep`.
+    argument
+        What `build` is called with.
+    """
+    begin, what = time.process_time(), "build"
+    try:
+        model = build(argument)
+        what = "its solve"
+        results = J3O().solve(
+            model, load_solutions=False, raise_exception_on_nonoptimal_result=False, **options
+        )
+        plan = results.incumbent_objective
+        if plan is None:
+            seconds = time.process_time() - begin
+            return Case(results.termination_condition.name, seconds=seconds, note="no plan")
+        results.solution_loader.load_vars()
+        what = "measure"
+        measured = {} if measure is None else dict(measure(model, results))
+        taken = [name for name in measured if name in _TAKEN]
+        if taken:
+            raise FleetError(f"measure returned {taken[0]!r}, which the table has by itself; rename it")
+    except (Exception, SystemExit) as error:
+        text = str(error).strip().splitlines()
+        note = f"{what} raised {type(error).__name__}" + (f": {text[0]}" if text else "")
+        seconds = time.process_time() - begin
+        return Case("failed", seconds=seconds, note=note, traceback=traceback.format_exc())
+    return Case(
+        results.solution_status.name,
+        plan,
+        results.objective_bound,
+        results.extra_info.relative_gap,
+        time.process_time() - begin,
+        measured,
+    )
+
+
+def _line(name: Name, case: Case, done: int, total: int) -> str:
+    if case.objective is None:
+        said = f"{case.status}: {case.note}" if case.note else case.status
+    else:
+        gap = "-" if case.gap is None else f"{100 * case.gap:.2f}%"
+        said = f"{case.status}, objective {case.objective:.8g}, gap {gap}"
+    return f"{done:>5}/{total}  {name!s:<16}  {said}  ({case.seconds:.1f}s)"
