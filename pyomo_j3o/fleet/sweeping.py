@@ -173,13 +173,16 @@ def sweep(
     progress = Progress(streams)
     own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
     try:
-        with closing(Engine(executor, own)) as engine, progress.of(len(jobs), "solving cases") as step:
-            with closing(engine.run(solve_case, jobs)) as results:
-                for job, result in results:
-                    name = by_key[job.key]
-                    found[name] = Case("lost", note=result.reason) if isinstance(result, Lost) else result
-                    progress.line(_line(name, found[name], len(found), len(names)))
-                    step()
+        with (
+            closing(Engine(executor, own)) as engine,
+            progress.of(len(jobs), "solving cases") as step,
+            closing(engine.run(solve_case, jobs)) as results,
+        ):
+            for job, result in results:
+                name = by_key[job.key]
+                found[name] = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                progress.line(_line(name, found[name], len(found), len(names)))
+                step()
     except KeyboardInterrupt:
         interrupted = True
     return Sweep({name: found[name] for name in names if name in found}, interrupted)
