@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: The tables that a report has, by the names that `PlanReport.table` takes.
-TABLES = ("summary", "placed", "routed", "rows", "components", "binding")
+TABLES = ("summary", "placed", "routed", "rows", "components", "budgets", "binding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,11 @@ class PlanReport:
     dimensions: Mapping[str, tuple[str, ...]] = field(repr=False)
 
     @property
+    def budgets(self) -> Table:
+        """The rows that are limits and requirements, fullest first."""
+        return Table(self.rows.columns, [row for row in self.rows if row["kind"] in layout.BUDGETS])
+
+    @property
     def binding(self) -> Table:
         """The rows that bind or are missed, without links, demands and equations; largest dual first."""
         return layout.binding(self.rows)
@@ -112,7 +117,8 @@ class PlanReport:
         Parameters
         ----------
         name
-            ``"summary"``, ``"placed"``, ``"routed"``, ``"rows"``, ``"components"`` or ``"binding"``.
+            ``"summary"``, ``"placed"``, ``"routed"``, ``"rows"``, ``"components"``, ``"budgets"`` or
+            ``"binding"``.
 
         Raises
         ------
