@@ -69,7 +69,8 @@ class Grid:
         """
 
         def places(index: Index) -> tuple[Any, Any]:
-            return index[row], index[1:] if column is None else index[column]
+            rest = index[1:] if len(index) > 2 else index[1]
+            return index[row], rest if column is None else index[column]
 
         total: dict[tuple[Any, Any], float] = {}
         for index in candidates:
@@ -77,13 +78,13 @@ class Grid:
             total[place] = total.get(place, 0.0) + values.get(index, 0.0)
         if not with_empty:
             total = {place: amount for place, amount in total.items() if amount}
-        columns, more_columns = _largest(total, 1, MOST_COLUMNS)
+        order = [list(dict.fromkeys(places(index)[side] for index in candidates)) for side in (0, 1)]
+        place_of = {name: k for k, name in enumerate(dict.fromkeys([*order[0], *order[1]]))}
+        order[1].sort(key=place_of.__getitem__)  # both ends of arcs come in one order
+        columns, more_columns = _largest(total, 1, MOST_COLUMNS, order[1])
         kept = {place: amount for place, amount in total.items() if place[1] in columns}
-        rows, more_rows = _largest(kept, 0, MOST_ROWS)
+        rows, more_rows = _largest(kept, 0, MOST_ROWS, order[0])
         more_rows += len({place[0] for place in total}) - len({place[0] for place in kept})
-        if sum(name in rows for name in columns) > len(columns) / 2:  # both ends of arcs, in one order
-            order = sorted(columns, key=lambda name: (rows.get(name, len(rows)), columns[name]))
-            columns = {name: j for j, name in enumerate(order)}
         value = np.full((len(rows), len(columns)), np.nan)
         for (one, other), amount in total.items():
             if one in rows and other in columns:
@@ -91,15 +92,15 @@ class Grid:
         return cls(_names(rows, ROW_NAME), _names(columns, _COLUMN_NAME), value, more_rows, more_columns)
 
 
-def _largest(total: Mapping[tuple[Any, Any], float], side: int, most: int) -> tuple[dict[Any, int], int]:
-    """Return the places of the rows or columns that hold most, in their own order, and how many are left."""
+def _largest(
+    total: Mapping[tuple[Any, Any], float], side: int, most: int, order: Sequence[Any]
+) -> tuple[dict[Any, int], int]:
+    """Return the places of the rows or columns that hold most, in this order, and how many are left out."""
     sums: dict[Any, float] = {}
     for place, amount in total.items():
         sums[place[side]] = sums.get(place[side], 0.0) + abs(amount)
-    if len(sums) > most:
-        kept = set(sorted(sums, key=lambda name: -sums[name])[:most])
-        return {name: k for k, name in enumerate(name for name in sums if name in kept)}, len(sums) - most
-    return {name: k for k, name in enumerate(sums)}, 0
+    kept = set(sorted(sums, key=lambda name: -sums[name])[:most])
+    return {name: k for k, name in enumerate(name for name in order if name in kept)}, len(sums) - len(kept)
 
 
 def _names(places: Mapping[Any, int], widest: int) -> list[str]:
