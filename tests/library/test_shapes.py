@@ -243,7 +243,7 @@ def test_several_edge_servers_can_be_simulated(several_edges):
     "build",
     [
         lambda: library.facility_location(4, 6, seed=0),
-        lambda: library.content_placement(4, 2, 8, seed=0),
+        lambda: library.content_placement(4, 2, 8, seed=0, reach=2),
         lambda: library.fixed_charge_network(nodes=6, seed=0),
     ],
     ids=["facility_location", "content_placement", "fixed_charge_network"],
