@@ -23,7 +23,14 @@ from pyomo_j3o.reporting.params import ReportParams
 
 HERE = Path(__file__).parent
 #: These are no part of `Params`: what they belong to has no settings.
-OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams(), ReportParams())
+OTHERS = (
+    PropagationParams(),
+    HighsParams(),
+    ConflictParams(),
+    ControlParams(),
+    FleetParams(),
+    ReportParams(),
+)
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:

@@ -74,3 +74,9 @@ def html_paragraphs(*sentences: str) -> str:
 def html_heading(text: str) -> str:
     """Return a heading."""
     return f"<h4>{escape(text)}</h4>"
+
+
+def html_section(title: str, content: str) -> str:
+    """Return a part of a page that can be folded away."""
+    summary = f'<summary style="font-weight:bold">{escape(title)}</summary>'
+    return f'<details open style="margin:0.6em 0">{summary}{content}</details>'

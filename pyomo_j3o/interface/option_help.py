@@ -62,4 +62,5 @@ def _values(config: ConfigDict, name: str) -> str:
     allowed = getattr(option._domain, "allowed", None)
     if allowed:
         return "{" + ", ".join(map(repr, dict.fromkeys((default, *allowed)))) + "}"
-    return f"default {default!r}"
+    # To write nowhere is what False means.
+    return f"default {False if default == [] else default!r}"

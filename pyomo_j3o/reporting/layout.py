@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyomo_j3o.core.html import html_facts, html_heading, html_paragraphs, html_table, shortened
+from pyomo_j3o.core.html import html_facts, html_heading, html_paragraphs, html_section, html_table, shortened
 from pyomo_j3o.core.table import Table, aligned, cell_text
 from pyomo_j3o.reporting.params import ReportParams
 
@@ -228,8 +228,7 @@ def as_html(report: PlanReport) -> str:
     """Return a report as HTML for a notebook."""
     parts = [html_heading(_title(report)), html_facts(facts(report))]
     for section in sections(report, _PARAMS.lines_in_notebook):
-        parts.append(html_heading(section.title))
-        if section.head:
-            parts.append(html_table(section.head, section.lines, section.numeric))
-        parts.append(html_paragraphs(f"and {section.more:,} more" if section.more else ""))
+        table = html_table(section.head, section.lines, section.numeric) if section.head else ""
+        more = html_paragraphs(f"and {section.more:,} more" if section.more else "")
+        parts.append(html_section(section.title, table + more))
     return "".join(parts)
