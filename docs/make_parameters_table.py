@@ -19,10 +19,18 @@ from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip.params import HighsParams
 from pyomo_j3o.presolve.params import PropagationParams
+from pyomo_j3o.reporting.params import ReportParams
 
 HERE = Path(__file__).parent
 #: These are no part of `Params`: what they belong to has no settings.
-OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams())
+OTHERS = (
+    PropagationParams(),
+    HighsParams(),
+    ConflictParams(),
+    ControlParams(),
+    FleetParams(),
+    ReportParams(),
+)
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:

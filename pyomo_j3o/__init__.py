@@ -9,6 +9,7 @@ from pyomo_j3o.interface.persistent import PersistentJ3O
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock, annotate
 from pyomo_j3o.modeling.batching_window import BatchingWindow
+from pyomo_j3o.reporting import report
 from pyomo_j3o.transformations.batching_surrogate import BatchingSurrogate
 from pyomo_j3o.transformations.linearize_products import LinearizeProducts
 
@@ -24,6 +25,7 @@ __all__ = [
     "annotate",
     "budget_worth",
     "explain_infeasibility",
+    "report",
     "solve_parts",
     "sweep",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,9 @@ import numpy as np
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
 
+from pyomo_j3o.core.html import html_paragraphs, html_table
 from pyomo_j3o.core.problem import Problem
+from pyomo_j3o.core.table import aligned
 from pyomo_j3o.core.whole_numbers import is_whole
 from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem
 from pyomo_j3o.diagnosis.system import Side
@@ -110,6 +112,10 @@ class Conflict:
             [*table_lines(self.rows), *beyond_onloading_lines(self.rows), *_lines_on_ties(self.ties)]
         )
 
+    def _repr_html_(self) -> str:
+        table = html_table(*_cells(self.rows)[:2]) if self.rows else ""
+        return table + html_paragraphs(*beyond_onloading_lines(self.rows), *_lines_on_ties(self.ties))
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -158,13 +164,23 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = [self.message]
-        for number, conflict in enumerate(self.conflicts, 1):
-            after = " Once that is relieved:" if number > 1 else ""
-            head = f"{number}.{after}" if len(self.conflicts) > 1 else ""
-            lines += ["", *([head] if head else []), str(conflict)]
-            if not conflict.proven:
-                lines.append("It is not proven that all of these rows are needed; raise time_limit.")
+        for head, conflict, doubt in self._numbered():
+            lines += ["", *([head] if head else []), str(conflict), *([doubt] if doubt else [])]
         return "\n".join([*lines, *self.notes])
+
+    def _repr_html_(self) -> str:
+        parts = [html_paragraphs(self.message)]
+        for head, conflict, doubt in self._numbered():
+            parts += [html_paragraphs(head), conflict._repr_html_(), html_paragraphs(doubt)]
+        return "".join(parts) + html_paragraphs(*self.notes)
+
+    def _numbered(self) -> Iterator[tuple[str, Conflict, str]]:
+        """Yield each conflict with what is said before and after it."""
+        for number, conflict in enumerate(self.conflicts, 1):
+            head = f"{number}." if len(self.conflicts) > 1 else ""
+            head += " Once that is relieved:" if number > 1 else ""
+            doubt = "It is not proven that all of these rows are needed; raise time_limit."
+            yield head, conflict, "" if conflict.proven else doubt
 
 
 # --- names ---------------------------------------------------------------------------------------------
@@ -286,6 +302,14 @@ def table_lines(rows: Sequence[ConflictingRow], most: int | None = None) -> list
     """
     if not rows:
         return []
+    head, lines, counts = _cells(rows)
+    text = ["  " + line for line in aligned([head, *lines[:most]])]
+    more = 0 if most is None else sum(counts[most:])
+    return [*text, f"  and {more} more"] if more else text
+
+
+def _cells(rows: Sequence[ConflictingRow]) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return the head of the table of a conflict, its lines, and how many rows each line stands for."""
     with_enough = any(row.possible is not None for row in rows)
     # A change of several rows says something only where there are several.
     with_together = not with_enough or sum(_moves(row) for row in rows) > 1
@@ -293,13 +317,8 @@ def table_lines(rows: Sequence[ConflictingRow], most: int | None = None) -> list
     head += ["enough by itself"] if with_enough else []
     head += ["cheapest together"] if with_together else []
     groups = _alike(rows, with_enough, with_together)
-    lines = [head]
-    lines += [[*_name_and_now(members), *cells] for (_, _, _, *cells), members in groups.items()]
-    shown = lines if most is None else lines[: most + 1]
-    text = _aligned(shown)
-    if len(shown) < len(lines):
-        text.append(f"  and {sum(len(members) for members in list(groups.values())[most:])} more")
-    return text
+    lines = [[*_name_and_now(members), *cells] for (_, _, _, *cells), members in groups.items()]
+    return head, lines, [len(members) for members in groups.values()]
 
 
 def _alike(
@@ -363,15 +382,6 @@ def _shortest(value: float, digits: int, good: Callable[[float], bool]) -> str:
     """Return a number in the fewest digits, `digits` or more, that make it good."""
     texts = (f"{value:.{places}g}" for places in range(digits, 17))
     return next((text for text in texts if good(float(text))), repr(value))
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return the cells of each line as indented text in columns."""
-    width = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, width, strict=True)).rstrip()
-        for line in lines
-    ]
 
 
 def _cheapest_first(row: ConflictingRow) -> tuple[int, float]:

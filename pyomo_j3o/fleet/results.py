@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pyomo_j3o.core.html import html_paragraphs
 from pyomo_j3o.core.results import relative_gap
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.fleet.records import Name
@@ -148,6 +149,9 @@ class FleetResult:
             for name, part in self.parts.items()
         ]
         return Table(columns, rows)
+
+    def _repr_html_(self) -> str:
+        return html_paragraphs(*str(self).splitlines()) + self.table._repr_html_()
 
     def __str__(self) -> str:
         lines = [self.message]

@@ -1,9 +1,10 @@
 """The solver as Pyomo sees it; importing this room registers j3o, j3o.baj3o, j3o.exact and j3o_persistent.
 
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
-given, `compiled` brings the model into the forms of solvers, `warm_start` is what the variables hold by
-then, and `verdict` says how a solve ended: the checks of its plan, Pyomo's results, and the message.
-`moves` is what they say of the price of moves.
+given, and `option_help` says so in docstrings and notebooks. `compiled` brings the model into the forms of
+solvers, `warm_start` is what the variables hold by then, and `verdict` says how a solve ended: the checks of
+its plan, Pyomo's results, and the message.
+`moves` is what they say of the price of moves, and `notebook` how results print and show.
 
 `persistent` and `classic_persistent` are the solver that keeps its model. `held_model` is what it keeps,
 `auto_updates` says which changes are looked for, and `expiring` ends results that no longer belong to the
@@ -14,6 +15,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, LegacyJ3O, for_factory
 from pyomo_j3o.interface.classic_persistent import LegacyPersistentJ3O
+from pyomo_j3o.interface.option_help import add_options
 from pyomo_j3o.interface.persistent import PersistentJ3O
 from pyomo_j3o.interface.solver import J3O, BatchingJ3O, ExactJ3O
 
@@ -32,3 +34,9 @@ SolverFactory.register(
     "j3o_persistent",
     doc="J3O that keeps its model: it finds what has changed, and starts from the last solve",
 )(PersistentJ3O, for_factory(LegacyPersistentJ3O))
+
+for _solver in (
+    *(J3O, BatchingJ3O, ExactJ3O, PersistentJ3O),
+    *(LegacyJ3O, LegacyBatchingJ3O, LegacyExactJ3O, LegacyPersistentJ3O),
+):
+    add_options(_solver)

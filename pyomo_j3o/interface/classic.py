@@ -17,6 +17,7 @@ from pyomo.opt.results.results_ import SolverResults
 
 from pyomo_j3o.core.results import PHASES
 from pyomo_j3o.errors import OptionError
+from pyomo_j3o.interface.notebook import ClassicResults
 from pyomo_j3o.interface.options import (
     CLASSIC_NAMES,
     Options,
@@ -104,6 +105,7 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
                 call["tee"] = [*streams, stack.enter_context(_log_file(logfile))]
             results: Results = super(LegacySolverWrapper, self).solve(model, **call)
         classic, solution = self._map_results(model, results)
+        classic.__class__ = ClassicResults
         for number in ("number_of_variables", "number_of_constraints"):
             if number in results.extra_info:
                 setattr(classic.problem, number, results.extra_info[number])

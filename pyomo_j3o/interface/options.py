@@ -16,6 +16,7 @@ from pyomo.contrib.solver.common.config import BranchAndBoundConfig, TextIO_or_L
 
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.interface.moves import MovePrices
+from pyomo_j3o.interface.option_help import html_of_options
 from pyomo_j3o.lp import gurobi
 
 #: Names of the MIP solvers that can be asked for.
@@ -120,6 +121,8 @@ EFFORTS = ("default", "alternation", "full")
 class _Effort:
     """The domain of `effort`: one of `EFFORTS`, or a positive number."""
 
+    allowed = EFFORTS
+
     def __call__(self, value: Any) -> str | float:
         if isinstance(value, str) and value in EFFORTS:
             return value
@@ -190,15 +193,41 @@ _DECLARED: tuple[tuple[str, Any, Any, str], ...] = (
     ("callback", None, _Function("callback"), "Called with the record of each iteration."),
 )
 
-#: Options that Pyomo declares already, with errors that say what to give instead: name, default, domain.
-_REDECLARED: tuple[tuple[str, Any, Any], ...] = (
-    ("tee", False, _streams),
-    ("rel_gap", 1e-4, _Number("rel_gap", 0.0)),
-    ("abs_gap", None, _Number("abs_gap", 0.0, optional=True)),
-    ("time_limit", None, _Number("time_limit", 0.0, optional=True)),
-    ("threads", None, _Number("threads", 0, whole=True, optional=True)),
-    ("load_solutions", True, Truth("load_solutions")),
-    ("raise_exception_on_nonoptimal_result", True, Truth("raise_exception_on_nonoptimal_result")),
+#: Options that Pyomo declares already, with errors that say what to give instead: name, default, domain,
+#: description.
+_REDECLARED: tuple[tuple[str, Any, Any, str], ...] = (
+    ("tee", False, _streams, "Print the log: True, or a stream, a logger, or a list of these."),
+    (
+        "rel_gap",
+        1e-4,
+        _Number("rel_gap", 0.0),
+        "Gap, relative to the objective, within which a plan is optimal. One that is given is pursued.",
+    ),
+    (
+        "abs_gap",
+        None,
+        _Number("abs_gap", 0.0, optional=True),
+        "The same in units of the objective.",
+    ),
+    (
+        "time_limit",
+        None,
+        _Number("time_limit", 0.0, optional=True),
+        "Seconds of wall time at most; the best plan by then is returned.",
+    ),
+    (
+        "threads",
+        None,
+        _Number("threads", 0, whole=True, optional=True),
+        "Threads or processes at most; independent parts are solved side by side.",
+    ),
+    ("load_solutions", True, Truth("load_solutions"), "Load the plan into the model."),
+    (
+        "raise_exception_on_nonoptimal_result",
+        True,
+        Truth("raise_exception_on_nonoptimal_result"),
+        "Raise where the search has not converged. The classic interface has False unless it is given.",
+    ),
 )
 
 
@@ -236,13 +265,15 @@ class J3OConfig(BranchAndBoundConfig):
         super().__init__(description, doc, implicit, implicit_domain, visibility)
         for name, default, domain, text in _DECLARED:
             self.declare(name, Option(default=default, domain=domain, description=text))
-        for name, default, domain in _REDECLARED:
-            text = self.get(name)._description
+        for name, default, domain, text in _REDECLARED:
             del self[name]
             self.declare(name, Option(default=default, domain=domain, description=text))
-        text = self.get("solver_options")._description
         del self["solver_options"]
+        text = "Options of the LP or MIP solver, by the names that it has for them."
         self.declare("solver_options", _SolverOptions(implicit=True, description=text))
+
+    def _repr_html_(self) -> str:
+        return html_of_options(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         with option_errors():
@@ -358,6 +389,9 @@ class Options(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._config.value())
+
+    def _repr_html_(self) -> str:
+        return html_of_options(self._config)
 
     def __getitem__(self, name: str) -> Any:
         return self._config[self._known(name)]

@@ -23,6 +23,7 @@ from pyomo_j3o.core.problem import (
 from pyomo_j3o.core.results import Ending, Outcome, Phase, Record, relative_gap, rounding
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface.moves import fill_moves, said_of
+from pyomo_j3o.interface.notebook import J3OResults
 from pyomo_j3o.methods.mip_parts import Proof, allowance
 from pyomo_j3o.methods.own_rows import first_missed
 from pyomo_j3o.modeling.inverse import Inverse
@@ -184,7 +185,7 @@ def _condition(outcome: Outcome) -> TerminationCondition:
 
 def results_of(ended: Ended, config: Any) -> Results:
     """Turn the outcome into Pyomo's results, in the user's own sense."""
-    results = Results()
+    results = J3OResults()
     outcome, sense = ended.outcome, ended.sense
     results.termination_condition = _condition(outcome)
     if outcome.ending is not Ending.INFEASIBLE:

@@ -7,18 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.table import NOISE, Table
 from pyomo_j3o.library.data import CLOUD, InferenceData, Option
+from pyomo_j3o.reporting import report
 
 if TYPE_CHECKING:
     from pyomo.core.base.block import BlockData
 
 
-def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
+def system_of(model: BlockData) -> InferenceData | None:
+    """Return the system that `build_model` or `build_multi_edge` wrote a model of; None for other models."""
+    # A model of several edge servers per client holds it under another name.
+    for name in ("data", "system"):
+        data = getattr(model, name, None)
+        if isinstance(data, InferenceData):
+            return data
+    return None
+
+
+def read_plan(model: BlockData, by_way: bool = False) -> tuple[InferenceData, dict[Option, float]]:
     """Read the routing of a solved model, and the description that it is to be read against.
 
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A model of `pyomo_j3o.library.build_model` or `build_multi_edge`, solved.
+    by_way
+        Whether options in the cloud stay apart by the edge server on the way, which their last entry names.
+        Otherwise their shares are added up, and their last entry is ``"cloud"``.
 
     Returns
     -------
@@ -33,8 +47,8 @@ def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
     ValueError
         If the model is not one of the library's, or has not been solved.
     """
-    data = getattr(model, "data", None)
-    if not isinstance(data, InferenceData):
+    data = system_of(model)
+    if data is None:
         name = getattr(model, "name", repr(model))
         raise ValueError(
             f"{name}: not a model of pyomo_j3o.library.hierarchical, so there is no description to read the "
@@ -45,7 +59,13 @@ def read_plan(model: BlockData) -> tuple[InferenceData, dict[Option, float]]:
     if model.component("link") is None:
         # The product form: nothing keeps y at 0 where its model is not onloaded.
         shares = {h: share if h[2] == CLOUD else share * _value(x[h[2:]]) for h, share in shares.items()}
-    return data, shares
+    if by_way:
+        return data, shares
+    merged: dict[Option, float] = {}
+    for h, share in shares.items():
+        whole = (*h[:3], CLOUD) if h[2] == CLOUD else h
+        merged[whole] = merged.get(whole, 0.0) + share
+    return data, merged
 
 
 def checked_shares(shares: dict[Option, float]) -> dict[Option, float]:
@@ -89,7 +109,8 @@ def placement_table(model: BlockData) -> Table:
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A model of `pyomo_j3o.library.build_model` or `build_multi_edge`, solved. Of any other model it is the
+        table ``placed`` of `pyomo_j3o.report`.
 
     Returns
     -------
@@ -100,8 +121,10 @@ def placement_table(model: BlockData) -> Table:
     Raises
     ------
     ValueError
-        If the model is not one of the library's, or has not been solved.
+        If the model has not been solved.
     """
+    if system_of(model) is None:
+        return report(model).placed
     data, shares = read_plan(model)
     answered: dict[tuple[str, str], float] = {}
     for (_, _, node, name), rate, share in _rates(data, shares):
@@ -128,7 +151,8 @@ def routing_table(model: BlockData) -> Table:
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A model of `pyomo_j3o.library.build_model` or `build_multi_edge`, solved. Of any other model it is the
+        table ``routed`` of `pyomo_j3o.report`.
 
     Returns
     -------
@@ -140,8 +164,10 @@ def routing_table(model: BlockData) -> Table:
     Raises
     ------
     ValueError
-        If the model is not one of the library's, or has not been solved.
+        If the model has not been solved.
     """
+    if system_of(model) is None:
+        return report(model).routed
     data, shares = read_plan(model)
     worth = {
         (name, task): a
@@ -171,7 +197,8 @@ def budget_table(model: BlockData) -> Table:
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A model of `pyomo_j3o.library.build_model` or `build_multi_edge`, solved. Of any other model it is the
+        table ``rows`` of `pyomo_j3o.report`, without links, demands and equations.
 
     Returns
     -------
@@ -185,9 +212,11 @@ def budget_table(model: BlockData) -> Table:
     Raises
     ------
     ValueError
-        If the model is not one of the library's, or has not been solved.
+        If the model has not been solved.
     """
-    data, shares = read_plan(model)
+    if system_of(model) is None:
+        return report(model).budgets
+    data, shares = read_plan(model, by_way=True)
     used, answered = _use_of_budgets(model, data, shares)
     units = {"memory": data.memory_unit, "compute": "s/s", "uplink": f"{data.payload_unit}/s"}
     columns = ("node", "level", "kind", "used", "budget", "share", "unit")
@@ -228,7 +257,7 @@ def _use_of_budgets(
     home = dict(zip(data.clients, data.edge_of, strict=True))
     for (client, task, node, name), rate, share in _rates(data, shares):
         if node == CLOUD:
-            used[home[client], "uplink"] += rate * share * size[task]
+            used[home[client] if name == CLOUD else name, "uplink"] += rate * share * size[task]
         else:
             used[node, "compute"] += rate * share * seconds[node, name]
             answered[node, name] = answered.get((node, name), 0.0) + rate * share

@@ -84,7 +84,6 @@ def build_multi_edge(
     options = options_of(data, held, reach, in_cloud=reach)
 
     m = pyo.ConcreteModel(name=f"{data.name}, several edge servers")
-    # Not as "data": the tables and the simulation take a model that has it for one edge server per client.
     m.system, m.reaches = data, reach
     loads = add_loads(m, data) if mutable else None
     terms = terms_by_row(data, options, loads).in_order_of(data.nodes)

@@ -98,3 +98,8 @@ def write_into_segments(
         )
         if written.get_window_extent().width > pixels_per_unit * width - 6:
             written.remove()
+
+
+def and_more(number: int, what: str) -> str:
+    """Return words on what is left out of a picture; none if all is drawn."""
+    return f"; {number:,} more {what}" if number else ""

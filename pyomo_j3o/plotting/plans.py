@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table
+from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table, system_of
 from pyomo_j3o.plotting.axes import (
     GREY,
     LEVEL_COLOURS,
@@ -17,6 +17,8 @@ from pyomo_j3o.plotting.axes import (
     task_count_colour,
     write_into_segments,
 )
+from pyomo_j3o.plotting.reports import plot_flows, plot_grid, plot_report
+from pyomo_j3o.reporting import PlanReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,18 +26,28 @@ if TYPE_CHECKING:
     from pyomo.core.base.block import BlockData
 
 
-def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
-    """Draw which models sit where: one bar per node, as long as its memory budget is full.
+def plot_placement(
+    model: BlockData | PlanReport, ax: Axes | None = None, component: str | None = None
+) -> Axes:
+    """Draw what is placed.
 
-    A segment is one onloaded model. Its colour says how many tasks the model can do; its name is written
-    into it where there is room.
+    Of a model of `pyomo_j3o.library.build_model` it is one bar per node, as long as its memory budget is
+    full. A segment is one onloaded model. Its colour says how many tasks the model can do; its name is
+    written into it where there is room.
+
+    Of any other model, and of a report, it is a grid: the first index is the row, the others the column. A
+    coloured cell is placed, a grey one might have been. Variables with one index, or none, are bars, as long
+    as what goes through them.
 
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A solved model, or its report.
     ax
         Where to draw; a new figure, tall enough for all nodes, if not given.
+    component
+        Name of the component to draw as a grid, as in the report; the one with most variables placed if not
+        given.
 
     Returns
     -------
@@ -44,10 +56,12 @@ def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If the model is not one of the library's, or has not been solved.
+        If the model has not been solved, or nothing is placed.
     """
+    data = None if isinstance(model, PlanReport) or component is not None else system_of(model)
+    if data is None:
+        return plot_grid(model, ax, component)
     placed = placement_table(model)
-    data = model.data
     budgets = {row["node"]: row for row in budget_table(model) if row["kind"] == "memory"}
     ax = axes_or_new(ax, width=9.0, height=1.4 + 0.26 * len(budgets))
     n_tasks = {
@@ -95,13 +109,15 @@ def plot_placement(model: BlockData, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_routing(model: BlockData, ax: Axes | None = None) -> Axes:
+def plot_routing(model: BlockData | PlanReport, ax: Axes | None = None) -> Axes:
     """Draw where each task's queries are answered: one bar per task, stacked client, edge, cloud, dropped.
+
+    Of a model that is not of `pyomo_j3o.library.build_model`, and of a report, it is `plot_flows`.
 
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A solved model, or its report.
     ax
         Where to draw; a new figure if not given.
 
@@ -112,8 +128,10 @@ def plot_routing(model: BlockData, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If the model is not one of the library's, or has not been solved.
+        If the model has not been solved, or nothing is routed.
     """
+    if isinstance(model, PlanReport) or system_of(model) is None:
+        return plot_flows(model, ax)
     table = routing_table(model)
     ax = axes_or_new(ax, width=8.0, height=1.8 + 0.45 * len(table))
     labels = []
@@ -166,13 +184,18 @@ def plot_routing(model: BlockData, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_plan(model: BlockData) -> Figure:
+def plot_plan(model: BlockData | PlanReport, results: Any = None) -> Figure:
     """Draw the whole plan: onloading on the left, offloading on the right.
+
+    Of a model that is not of `pyomo_j3o.library.build_model`, and of a report, it is what is placed, what is
+    routed, and how full each row is, one below the other.
 
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A solved model, or its report.
+    results
+        Of the solve, for the title of a model that is not of the library; None if there are none.
 
     Returns
     -------
@@ -182,9 +205,12 @@ def plot_plan(model: BlockData) -> Figure:
     Raises
     ------
     ValueError
-        If the model is not one of the library's, or has not been solved.
+        If the model has not been solved, or its plan is empty.
     """
     import matplotlib.pyplot as plt
+
+    if isinstance(model, PlanReport) or system_of(model) is None:
+        return plot_report(model, results)
 
     n_nodes = len({row["node"] for row in budget_table(model)})
     routing = routing_table(model)

@@ -926,9 +926,11 @@ def test_tables_print_aligned_and_become_frames(solved):
     assert table.to_frame().columns.tolist() == list(table.columns)
 
 
-def test_tables_need_a_solved_library_model():
+def test_tables_need_a_solved_model():
     """The message says what to do."""
     with pytest.raises(ValueError, match="solve the model first"):
         placement_table(small_example())
-    with pytest.raises(ValueError, match="build_model"):
+    with pytest.raises(ValueError, match="no active objective"):
         routing_table(pyo.ConcreteModel())
+    with pytest.raises(ValueError, match="pass a ConcreteModel"):
+        budget_table(None)

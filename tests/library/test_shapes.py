@@ -13,8 +13,9 @@ import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from solver_models import brute_force, objective_value, optimum, worst_violation
 
-from pyomo_j3o import library
+from pyomo_j3o import library, report
 from pyomo_j3o.library.building import weighted
+from pyomo_j3o.simulation import simulate
 
 
 def _row_kinds():
@@ -205,10 +206,59 @@ def test_one_edge_server_each_is_the_model_of_the_library():
         assert str(rows(alone.component(family))) == str(rows(library_s.component(family)))
 
 
-def test_tables_for_one_edge_server_refuse_a_model_with_several():
-    """They would book what goes to the cloud by way of one edge server on another."""
-    with pytest.raises(ValueError, match="not a model of"):
-        library.budget_table(library.multi_edge(2, 2, seed=0))
+@pytest.fixture(scope="module")
+def several_edges():
+    """Return a solved model in which every client may use both edge servers."""
+    model = library.multi_edge(3, 2, seed=0)
+    pyo.SolverFactory("j3o").solve(model, time_limit=5)
+    return model
+
+
+def test_tables_of_several_edge_servers_say_what_the_rows_say(several_edges):
+    """What goes to the cloud counts at the edge server on the way, not at the client's own."""
+    families = {"memory": ("memory",), "compute": ("compute",), "uplink": ("client_uplink", "edge_uplink")}
+    rows = 0
+    for row in library.budget_table(several_edges):
+        for family in families[row["kind"]]:
+            component = several_edges.component(family)
+            if row["node"] in component:
+                rows += 1
+                assert row["used"] == pytest.approx(pyo.value(component[row["node"]].body), abs=1e-9)
+    assert rows == sum(len(several_edges.component(f)) for fs in families.values() for f in fs)
+    last = library.routing_table(several_edges).rows[-1]
+    assert last["accuracy"] == pytest.approx(pyo.value(several_edges.mean_accuracy))
+    placed = [(row["node"], row["model"]) for row in library.placement_table(several_edges)]
+    assert placed == [k for k, x in several_edges.place.x.items() if x.value > 0.5]
+
+
+def test_several_edge_servers_can_be_simulated(several_edges):
+    """The accuracy that is delivered is that of the plan, up to chance."""
+    pytest.importorskip("simpy")
+    played = simulate(several_edges, horizon=200.0, seed=1)
+    assert played.planned_accuracy == pytest.approx(pyo.value(several_edges.mean_accuracy))
+    assert played.accuracy == pytest.approx(played.planned_accuracy, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: library.facility_location(4, 6, seed=0),
+        lambda: library.content_placement(4, 2, 8, seed=0, reach=2),
+        lambda: library.fixed_charge_network(nodes=6, seed=0),
+    ],
+    ids=["facility_location", "content_placement", "fixed_charge_network"],
+)
+def test_tables_of_other_shapes_are_those_of_the_report(build):
+    """Whatever is placed, routed and limited."""
+    model = build()
+    with pytest.raises(ValueError, match="solve it first"):
+        library.placement_table(model)
+    pyo.SolverFactory("highs").solve(model)
+    found = report(model)
+    assert library.placement_table(model).rows == found.placed.rows
+    assert library.routing_table(model).rows == found.routed.rows
+    assert library.budget_table(model).rows == found.budgets.rows
+    assert {row["name"] for row in found.placed} == {x.name for x in model.place.x.values() if x.value > 0.5}
 
 
 def test_more_edge_servers_in_reach_only_add_options():
