@@ -1,4 +1,4 @@
-"""Parameters of the search for conflicts, which has no settings. Values are chosen on the tuning set."""
+"""Parameters of the searches for conflicts and for what relieves them, which have no settings. Values are chosen on the tuning set."""
 
 from __future__ import annotations
 
@@ -37,3 +37,31 @@ class ConflictParams:
     share_of_question: float = 0.5
     seconds_of_never: float = 1.0
     fine: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxingParams:
+    """Of the search for the least move of named sides.
+
+    Attributes
+    ----------
+    gap : float
+        Gap of the share, or of the sum of shares, at which the search ends.
+    gap_of_sides : float
+        Gap in shares of a side at which the search ends: what nobody would count.
+    gain : float
+        Fraction of the gap that has to be closed to count as a gain.
+    patience : float
+        The search ends if it has waited for a gain this number of times as long as all gains took.
+    times_the_lp : float
+        It waits for a gain at least this number of times as long as the LP relaxations took.
+    seconds : float
+        And at least this number of seconds.
+    """
+
+    gap: float = 1e-4
+    gap_of_sides: float = 1e-5
+    gain: float = 0.05
+    patience: float = 1.0
+    times_the_lp: float = 10.0
+    seconds: float = 1.0
