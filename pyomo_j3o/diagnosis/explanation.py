@@ -18,7 +18,7 @@ from pyomo.core.base.var import VarData
 
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.whole_numbers import is_whole
-from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem
+from pyomo_j3o.diagnosis.subsystems import Growth, InfeasibleSubsystem
 from pyomo_j3o.diagnosis.system import Side
 from pyomo_j3o.modeling.inverse import Inverse
 
@@ -130,6 +130,8 @@ class Explanation:
         change of one row is enough.
     notes : tuple of str
         What else there is to know.
+    interrupted : bool
+        Whether Ctrl-C ended the search.
     """
 
     model: str
@@ -138,6 +140,7 @@ class Explanation:
     complete: bool = True
     proven: bool = True
     notes: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def message(self) -> str:
@@ -145,9 +148,8 @@ class Explanation:
         if self.feasible:
             return f"Model '{self.model}' has a plan: nothing conflicts."
         if self.feasible is None:
-            return (
-                f"Neither a plan nor a conflict of model '{self.model}' was found in time; raise time_limit."
-            )
+            cause = "before Ctrl-C" if self.interrupted else "in time; raise time_limit"
+            return f"Neither a plan nor a conflict of model '{self.model}' was found {cause}."
         n = len(self.conflicts)
         more = "" if self.complete else ", and there may be more"
         if n > 1:
@@ -163,7 +165,10 @@ class Explanation:
             head = f"{number}.{after}" if len(self.conflicts) > 1 else ""
             lines += ["", *([head] if head else []), str(conflict)]
             if not conflict.proven:
-                lines.append("It is not proven that all of these rows are needed; raise time_limit.")
+                remedy = "" if self.interrupted else "; raise time_limit"
+                lines.append(f"It is not proven that all of these rows are needed{remedy}.")
+        if self.interrupted and self.conflicts:
+            lines.append("Ctrl-C ended the search: this is what was found by then.")
         return "\n".join([*lines, *self.notes])
 
 

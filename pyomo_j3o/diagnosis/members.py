@@ -30,10 +30,7 @@ def constraints_named(given: Any, option: str) -> list[ConstraintData]:
 
 
 def _members(given: Any, option: str) -> Iterator[ConstraintData]:
-    if isinstance(given, (list, tuple, set, frozenset)):
-        for one in given:
-            yield from _members(one, option)
-    elif isinstance(given, IndexedComponent_slice):
+    if isinstance(given, (list, tuple, set, frozenset, IndexedComponent_slice)):
         for one in given:
             yield from _members(one, option)
     elif isinstance(given, ConstraintData):

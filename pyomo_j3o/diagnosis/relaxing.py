@@ -191,7 +191,7 @@ class _Search:
         return LPStatus.OPTIMAL if found.found else LPStatus.TIME_LIMIT
 
     def _keep(self, k: int, model: LinearModel, found: MIPSolution) -> None:
-        """Keep a point; the x of a MILP is within a tolerance of 0 and 1, an LP says what the x itself needs."""
+        """Keep a point: the x of a MILP is near 0 and 1, and an LP says what the rounded x needs."""
         integer = np.asarray(model.integer)
         lower, upper = model.lower.copy(), model.upper.copy()
         lower[integer] = upper[integer] = np.rint(found.values[integer])
@@ -363,4 +363,8 @@ class _Patience:
         if not np.isfinite(self._best):
             return False
         waited = time.perf_counter() - self._gained
-        return waited > max(self._least_wait, self._params.patience * (self._gained - self._begin))
+        wait = max(self._least_wait, self._params.patience * (self._gained - self._begin))
+        # The share at hand is -best, the factor one more.
+        left = (self._bound - self._best) / (self._params.wide * (1.0 - self._best))
+        least, most = self._params.proportion
+        return waited > min(max(left, least), most) * wait
