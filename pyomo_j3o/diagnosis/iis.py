@@ -65,7 +65,7 @@ class Search:
     #: Conflicts as members of the system, what each of their sides needs alone, and rows that conflict but
     #: of which not all may be needed.
     _found: list[Members] = field(default_factory=list)
-    _alone: list[tuple[Growth | None, ...]] = field(default_factory=list)
+    _alone: list[list[Growth | None]] = field(default_factory=list)
     _reducible: IntArray = field(default_factory=lambda: _NOTHING)
 
     def ask(self) -> None:
@@ -86,7 +86,9 @@ class Search:
             self.interrupted, self.complete = True, False
             if len(self._reducible):
                 self._found.append(Members(self._reducible, _NOTHING, False, False))
-        unasked = [(None,) * len(members.core) for members in self._found[len(self._alone) :]]
+        unasked: list[list[Growth | None]] = [
+            [None] * len(members.core) for members in self._found[len(self._alone) :]
+        ]
         for members, alone in zip(self._found, [*self._alone, *unasked], strict=True):
             self.conflicts.append(
                 InfeasibleSubsystem(
@@ -94,7 +96,7 @@ class Search:
                     ties=tuple(self.system.side_of(member) for member in members.ties),
                     irreducible=members.irreducible,
                     ties_irreducible=members.ties_irreducible,
-                    alone=alone,
+                    alone=tuple(alone),
                     together=() if members.slack is None else tuple(members.slack.tolist()),
                 )
             )
@@ -168,18 +170,22 @@ class Search:
         for number, members in enumerate(found):
             core = members.core
             alone: list[Growth | None] = [None] * len(core)
+            self._alone.append(alone)
             if members.slack is not None:
                 system.side = relieved.copy()
                 system.move(core, -members.slack)
                 self._ask_sides(members, alone, families_left[number:])
-                moved = np.flatnonzero(members.slack > 0)
-                if self.complete and len(found) == 1 and len(moved) == 1:
-                    # The cheapest change of all is one of this side alone.
-                    (k,), amount = moved, float(members.slack[moved[0]])
-                    nearest = alone[k]
-                    if nearest is None or amount < nearest.amount:
-                        alone[k] = Growth(amount, 0.0 if nearest is None else min(nearest.least, amount))
-            self._alone.append(tuple(alone))
+                self._cheapest_alone(members.slack, alone)
+
+    def _cheapest_alone(self, slack: FloatArray, alone: list[Growth | None]) -> None:
+        """Take over the cheapest change of all of the one conflict if it is one of a single side."""
+        moved = np.flatnonzero(slack > 0)
+        if not self.complete or len(self._found) > 1 or len(moved) != 1:
+            return
+        k, amount = int(moved[0]), float(slack[moved[0]])
+        nearest = alone[k]
+        if nearest is None or amount < nearest.amount:
+            alone[k] = Growth(amount, 0.0 if nearest is None else min(nearest.least, amount))
 
     def _ask_sides(self, members: Members, alone: list[Growth | None], families_left: Sequence[int]) -> None:
         """Ask the sides of one conflict, and put the answers into `alone`.

@@ -289,17 +289,18 @@ def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
     rows = [row for conflict in conflicts for row in conflict.rows]
     if any(row.enough is not None for row in rows):
         return []
-    # The component that has to change most, in all, of those that could.
+    # The component that changes most in the cheapest change of all.
     change: dict[str, float] = {}
     for row in rows:
-        if row.kind == "row" and row.relation != "=" and row.now and row.together is not None:
-            family = row.component.parent_component()
-            change[family.name] = change.get(family.name, 0.0) + abs(row.together / row.now - 1.0)
-    if not change or max(change.values()) == 0:
+        if row.kind == "row" and row.relation != "=" and row.now:
+            name = row.component.parent_component().name
+            moved = 0.0 if row.together is None else abs(row.together / row.now - 1.0)
+            change[name] = change.get(name, 0.0) + moved
+    if not change:
         return []
-    name = max(change, key=lambda family: change[family])
+    most = max(change, key=lambda family: change[family])
     return [
-        f"By what factor rows have to grow together: explain_infeasibility(model, relax=[model.{name}], "
+        f"By what factor rows have to grow together: explain_infeasibility(model, relax=[model.{most}], "
         "together=True)."
     ]
 
