@@ -3,7 +3,7 @@
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
 given, `compiled` brings the model into the forms of solvers, `warm_start` is what the variables hold by
 then, and `verdict` says how a solve ended: the checks of its plan, Pyomo's results, and the message.
-`moves` is what they say of the price of moves.
+`moves` is what they say of the price of moves, `pyomo_command` what the `pyomo` command prints.
 
 `persistent` and `classic_persistent` are the solver that keeps its model. `held_model` is what it keeps,
 `auto_updates` says which changes are looked for, and `expiring` ends results that no longer belong to the
@@ -15,6 +15,7 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, LegacyJ3O, for_factory
 from pyomo_j3o.interface.classic_persistent import LegacyPersistentJ3O
 from pyomo_j3o.interface.persistent import PersistentJ3O
+from pyomo_j3o.interface.pyomo_command import PrintGapAndBound as PrintGapAndBound
 from pyomo_j3o.interface.solver import J3O, BatchingJ3O, ExactJ3O
 
 # Each registration enters both factories of Pyomo.
