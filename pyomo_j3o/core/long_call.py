@@ -120,10 +120,14 @@ def _drawn_line() -> Progress | None:
     """Return a started line of rich on stderr with a spinner and the seconds; None without rich."""
     try:
         from rich.console import Console
+        from rich.errors import LiveError
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     except ImportError:
         return None
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     line = Progress(*columns, console=Console(stderr=True), transient=True)
-    line.start()
+    try:
+        line.start()
+    except LiveError:  # the caller draws already
+        return None
     return line
