@@ -68,11 +68,14 @@ def build_model(
              Σ_m (ν_em·1[q_m > 0] + τ_em q_m) ≤ (1 − headroom) β_e T_b              batch[edge]
 
     With a `latency_limit` L_t, a model m on a node that runs its queries one by one, each in s = τ_nm/β_n,
-    lets them wait w = L_t − s on average, for the tightest task that m can do there (Pollaczek and Khinchine;
-    M/D/1 if the node runs one model, else M/G/1)::
+    that is used for the task lets them wait w = L_t − s on average (Pollaczek and Khinchine; M/D/1 if the
+    node runs one model, else M/G/1)::
 
-             x_nm = 1  ⟹  B_n + S_n / (2w) ≤ 1                         latency[node, model]
+             m serves t on n  ⟹  B_n + S_n / (2w) ≤ 1                  latency[node, model, task]
              Σ λ_it s y_ith ≤ B_n ,   Σ λ_it s² y_ith ≤ S_n            busy[node], spread[node]
+
+    Where all tasks of m have one limit, x_nm says whether it holds; else ``place.serves[node, model, task]``
+    does, and y_ith is no larger than that (``serves``).
 
     The product form has no ``link`` rows; there x·y stands wherever a model must be onloaded for y to count.
     Both forms have the same optimum: a feasible (x, y) of the linear form is one of the product form with the

@@ -85,16 +85,17 @@ def add_latency_rows(
     total: Total,
     loads: Any = None,
 ) -> None:
-    """Add the rows ``latency[node, model]``: how long a model that is onloaded lets the node's queries wait.
+    """Add the rows ``latency[node, model, task]``: how long a model lets the node's queries wait for a task.
 
-    A row holds if its model is onloaded, and is implied otherwise. The limit is the tightest of the tasks
-    that the model can answer there. The offloading variables ``route.busy`` and ``route.spread`` stand for
-    Σ λ s and Σ λ s² of a node, and are no less, by the rows ``busy`` and ``spread``.
+    A row holds if the model is onloaded, and is implied otherwise. Where a model answers tasks with different
+    limits, it holds if the model is used for the task: then the onloading variable
+    ``place.serves[node, model, task]`` says so. The offloading variables ``route.busy`` and ``route.spread``
+    are no less than Σ λ s and Σ λ s² of a node, by the rows ``busy`` and ``spread``.
 
     Parameters
     ----------
     m
-        The model, with ``place.x``.
+        The model, with ``place.x`` and ``route.y``.
     data
         The system.
     options
@@ -106,39 +107,80 @@ def add_latency_rows(
     loads
         The Param of the loads; None for the numbers of `data`.
     """
-    seconds = _seconds(data)
+    seconds, budget = _seconds(data), dict(zip(data.nodes, data.compute_budget.tolist(), strict=True))
+    # Where the budget is 0 nothing runs; where it is infinite every query has a processor for itself.
+    queue: dict[str, list[Option]] = {}
+    for option in options:
+        node, model = option[2:]
+        in_turn = node != CLOUD and node not in data.windows and 0 < budget[node] < math.inf
+        if in_turn and seconds[node, model] > 0:
+            queue.setdefault(node, []).append(option)
+    queue = {node: here for node, here in queue.items() if any(h[1] in limits for h in here)}
+    _add_sums(m, data, queue, seconds, total, loads)
+    indicator = _add_indicators(m, queue, limits)
+    m.latency = pyo.Constraint(pyo.Any)
+    longest = {node: max(seconds[h[2:]] for h in here) for node, here in queue.items()}
+    for (node, model, task), used in indicator.items():
+        wait = limits[task] - seconds[node, model]
+        # The processor cannot work more than all the time: Σ λ s ≤ 1, and so Σ λ s² ≤ the longest s.
+        free = longest[node] / (2 * wait)
+        left = m.route.busy[node] + m.route.spread[node] / (2 * wait)
+        m.latency[node, model, task] = left + free * used <= 1 + free
+
+
+def _add_sums(
+    m: Any,
+    data: InferenceData,
+    queue: Mapping[str, Sequence[Option]],
+    seconds: Mapping[tuple[str, str], float],
+    total: Total,
+    loads: Any,
+) -> None:
+    """Add the variables ``busy`` and ``spread`` of each node in `queue`, and the rows that hold them up."""
     rate = {
         (client, task): load if loads is None or load == 0 else loads[client, task]
         for client, row in zip(data.clients, data.load.tolist(), strict=True)
         for task, load in zip(data.tasks, row, strict=True)
     }
-    queue: dict[str, list[Option]] = {}
-    waits: dict[tuple[str, str], float] = {}
-    for option in options:
-        _, task, node, model = option
-        if node == CLOUD or node in data.windows or seconds[node, model] == 0:
-            continue
-        queue.setdefault(node, []).append(option)
-        if task in limits:
-            wait = limits[task] - seconds[node, model]
-            waits[node, model] = min(wait, waits.get((node, model), math.inf))
-    budget = dict(zip(data.nodes, data.compute_budget.tolist(), strict=True))
-    # Where the budget is 0 nothing runs; where it is infinite every query has a processor for itself.
-    nodes = [node for node in queue if 0 < budget[node] < math.inf and any(n == node for n, _ in waits)]
-    m.route.busy = pyo.Var(nodes, bounds=(0, 1))
-    m.route.spread = pyo.Var(nodes, bounds=(0, None))
-    m.busy, m.spread, m.latency = (pyo.Constraint(pyo.Any) for _ in range(3))
-    for node in nodes:
-        times = [(rate[h[:2]], seconds[node, h[3]], h) for h in queue[node]]
+    m.route.busy = pyo.Var(list(queue), bounds=(0, 1))
+    m.route.spread = pyo.Var(list(queue), bounds=(0, None))
+    m.busy, m.spread = pyo.Constraint(pyo.Any), pyo.Constraint(pyo.Any)
+    for node, here in queue.items():
+        times = [(rate[h[:2]], seconds[h[2:]], h) for h in here]
         m.busy[node] = total([(r * s, h) for r, s, h in times]) <= m.route.busy[node]
         m.spread[node] = total([(r * s * s, h) for r, s, h in times]) <= m.route.spread[node]
-        longest = max(s for _, s, _ in times)
-        m.route.spread[node].setub(longest)
-        for model, wait in ((k, w) for (n, k), w in waits.items() if n == node):
-            # The processor cannot work more than all the time: Σ λ s ≤ 1, and so Σ λ s² ≤ the longest s.
-            free = longest / (2 * wait)
-            left = m.route.busy[node] + m.route.spread[node] / (2 * wait)
-            m.latency[node, model] = left + free * m.place.x[node, model] <= 1 + free
+        m.route.spread[node].setub(max(s for _, s, _ in times))
+
+
+def _add_indicators(
+    m: Any, queue: Mapping[str, Sequence[Option]], limits: Mapping[str, float]
+) -> dict[tuple[str, str, str], Any]:
+    """Return which variable says that a model is used for a task with a limit, by node, model and task.
+
+    That is x, if all tasks of the model have one limit there, and else ``serves``, which is added here.
+    """
+    tasks: dict[tuple[str, str], dict[str, None]] = {}
+    for here in queue.values():
+        for _, task, node, model in here:
+            tasks.setdefault((node, model), {})[task] = None
+    indicator: dict[tuple[str, str, str], Any] = {}
+    apart = []
+    for (node, model), asked in tasks.items():
+        limited = [task for task in asked if task in limits]
+        if len({limits.get(task, math.inf) for task in asked}) > 1:
+            apart += [(node, model, task) for task in limited]
+        elif limited:
+            indicator[node, model, limited[0]] = m.place.x[node, model]
+    m.place.serves = pyo.Var(apart, domain=pyo.Binary)
+    m.serves = pyo.Constraint(pyo.Any)
+    for key in apart:
+        indicator[key] = m.place.serves[key]
+    for here in queue.values():
+        for client, task, node, model in here:
+            if (node, model, task) in m.place.serves:
+                option = (client, task, node, model)
+                m.serves[option] = m.route.y[option] <= m.place.serves[node, model, task]
+    return indicator
 
 
 def _seconds(data: InferenceData) -> dict[tuple[str, str], float]:
