@@ -122,6 +122,7 @@ def relax_rows(
         0.0 if feasible else at_least,
         moved.interrupted,
         notes=tuple(notes),
+        plan=(inverse, np.rint(moved.x), moved.y),
     )
     return answer if not feasible else replace(answer, interrupted=False)
 

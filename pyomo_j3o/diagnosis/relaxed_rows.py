@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 
 from pyomo.core.base.constraint import ConstraintData
 
+from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.diagnosis.explanation import Explanation
+from pyomo_j3o.errors import ModelError
+from pyomo_j3o.modeling.inverse import Inverse
 
 #: A factor is proven if no smaller one by more than this part of it is enough.
 _PROVEN = 1e-4
@@ -86,6 +89,8 @@ class RelaxedRows:
         Where no move is enough, why the model without these rows has no plan.
     notes : tuple of str
         What else there is to know.
+    plan : tuple or None
+        The plan that the move leaves: the way back to the model, x and y. `load_plan` loads it.
     """
 
     model: str
@@ -98,6 +103,22 @@ class RelaxedRows:
     interrupted: bool = False
     rest: Explanation | None = None
     notes: tuple[str, ...] = ()
+    plan: tuple[Inverse, FloatArray, FloatArray] | None = field(default=None, repr=False, compare=False)
+
+    def load_plan(self) -> None:
+        """Give the model's variables the plan that the move leaves: a start for a solve with the new sides.
+
+        Near the least move plans are rare. With ``warm_start=True`` the solve begins with this one.
+
+        Raises
+        ------
+        ModelError
+            No move is known that is enough.
+        """
+        if self.plan is None:
+            raise ModelError(f"no plan of model '{self.model}' is known with these rows moved; see message")
+        inverse, x, y = self.plan
+        inverse.load(x, y)
 
     @property
     def factor(self) -> float:

@@ -143,6 +143,25 @@ def test_the_factor_of_the_small_example_reads_well():
     assert str(pickle.loads(pickle.dumps(answer))) == str(answer)
 
 
+def test_the_plan_that_the_move_leaves_starts_the_next_solve():
+    """Loaded, it satisfies the model with the new sides, and a warm start begins with it."""
+    m = short_of_uplink()
+    answer = explain_infeasibility(m, relax=m.client_uplink, together=True)
+    assert all(variable.value is None for variable in m.place.x.values())
+    answer.load_plan()
+    for row in answer.rows:
+        row.component.set_value(row.component.body <= row.enough)
+    loaded = pyo.value(m.mean_accuracy)
+    for row in m.component_data_objects(pyo.Constraint, active=True):
+        assert row.slack() >= -1e-6
+    results = pyo.SolverFactory("j3o").solve(m, warm_start=True)
+    assert results.j3o.incumbent_objective >= loaded - 1e-6
+    short = short_of_uplink()
+    impossible = explain_infeasibility(short, relax=short.memory)
+    with pytest.raises(ModelError, match="no plan of model 'small example' is known"):
+        impossible.load_plan()
+
+
 def test_rows_are_named_in_every_way():
     """One, indexed, member, slice, or lists of these: the same rows, each once."""
     m = short_of_uplink()
