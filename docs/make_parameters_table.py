@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from pyomo_j3o.control.params import ControlParams
-from pyomo_j3o.diagnosis.params import ConflictParams
+from pyomo_j3o.diagnosis.params import ConflictParams, RelaxingParams
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.methods.params import Params
 from pyomo_j3o.mip.params import HighsParams
@@ -30,6 +30,7 @@ OTHERS = (
     ControlParams(),
     FleetParams(),
     ReportParams(),
+    RelaxingParams(),
 )
 
 

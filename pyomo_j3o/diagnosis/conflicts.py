@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
 from pyomo_j3o.core.whole_numbers import in_whole_numbers
-from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem, Search
+from pyomo_j3o.diagnosis.iis import Search
 from pyomo_j3o.diagnosis.params import ConflictParams
+from pyomo_j3o.diagnosis.subsystems import NOBODY, Growth, InfeasibleSubsystem, Telling
 from pyomo_j3o.diagnosis.system import BOUND, Side, System
-from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.presolve.decomposing import Part, split
 from pyomo_j3o.presolve.linearize import Linearized, linearize
 from pyomo_j3o.presolve.scaling import Scaling, scale_rows
@@ -36,12 +37,15 @@ class Finding:
         Whether the problem has a plan once these are relieved.
     bounds_given : bool
         Whether bounds that rows imply of a y in a product count as given, as it has none of its own.
+    interrupted : bool
+        Whether Ctrl-C ended the search.
     """
 
     feasible: bool | None
     conflicts: tuple[InfeasibleSubsystem, ...] = ()
     complete: bool = True
     bounds_given: bool = False
+    interrupted: bool = False
 
 
 def find_conflicts(
@@ -51,6 +55,7 @@ def find_conflicts(
     details: bool = True,
     families: IntArray | None = None,
     params: ConflictParams = ConflictParams(),
+    tell: Telling = NOBODY,
 ) -> Finding:
     """Find out why a problem has no plan.
 
@@ -73,6 +78,8 @@ def find_conflicts(
         only one of its component in a conflict is asked first how far it has to give way.
     params
         Which sets are looked at, and for how long.
+    tell
+        Takes what is known by now.
 
     Raises
     ------
@@ -89,29 +96,32 @@ def find_conflicts(
     factors = counted.row * scaled.row
     given = _given_bounds(linearized)
     conflicts: list[InfeasibleSubsystem] = []
-    unknown, complete = False, True
+    unknown, complete, interrupted = False, True, False
     whole = split(scaled.problem)
     for part in whole.parts:
         columns = whole.columns(part)
         system = System.of(part.problem, part.rows >= problem.n_rows, given[columns])
         if not system.n_columns and not len(part.rows):
             continue
-        if len(conflicts) >= most:
-            # Whether there are more is one question: not for the details.
-            if complete:
-                status = system.status(system.everything(), deadline.share(params.share_of_question))
-                complete = status is LPStatus.OPTIMAL
-            continue
         of_members = _families_of_members(system, part, columns, problem, families)
-        search = Search(system, deadline, details, of_members, params)
-        search.run(most - len(conflicts))
+        in_whole = partial(_side_in_whole, rows=part.rows, columns=columns)
+        search = Search(system, deadline, details, of_members, params, tell.of_part(in_whole))
+        if len(conflicts) < most:
+            search.run(most - len(conflicts))
+        elif complete:
+            # Whether there are more is one question: not for the details.
+            search.ask()
         unknown = unknown or search.unknown
         complete = complete and search.complete
         conflicts += [
             _in_whole(conflict, part.rows, columns, factors, inwards) for conflict in search.conflicts
         ]
+        if search.interrupted:
+            interrupted, complete = True, False
+            break
     feasible = False if conflicts else True if complete and not unknown else None
-    return Finding(feasible, tuple(conflicts), complete, bool(conflicts) and _has_implied_bounds(problem))
+    implied = bool(conflicts) and _has_implied_bounds(problem)
+    return Finding(feasible, tuple(conflicts), complete, implied, interrupted)
 
 
 def _families_of_members(
@@ -181,17 +191,18 @@ def _given_bounds(linearized: Linearized) -> BoolArray:
     return given
 
 
+def _side_in_whole(side: Side, rows: IntArray, columns: IntArray) -> Side:
+    """Return a side of a part in the numbers of the whole problem."""
+    if side.row >= 0:
+        return replace(side, row=int(rows[side.row]))
+    return replace(side, column=int(columns[side.column]))
+
+
 def _in_whole(
     conflict: InfeasibleSubsystem, rows: IntArray, columns: IntArray, factors: FloatArray, inwards: FloatArray
 ) -> InfeasibleSubsystem:
     """Return a conflict of a part in the numbers and units of the whole problem."""
-
-    def whole(side: Side) -> Side:
-        if side.row >= 0:
-            return replace(side, row=int(rows[side.row]))
-        return replace(side, column=int(columns[side.column]))
-
-    sides = tuple(whole(side) for side in conflict.sides)
+    sides = tuple(_side_in_whole(side, rows, columns) for side in conflict.sides)
     unit = [1.0 / factors[side.row] if side.row >= 0 else 1.0 for side in sides]
     # The side had moved inwards by so much before it was asked how far it has to give way.
     before = [inwards[int(side.upper), side.row] if side.row >= 0 else 0.0 for side in sides]
@@ -202,7 +213,7 @@ def _in_whole(
     return replace(
         conflict,
         sides=sides,
-        ties=tuple(whole(side) for side in conflict.ties),
+        ties=tuple(_side_in_whole(side, rows, columns) for side in conflict.ties),
         alone=tuple(
             None if growth is None else Growth(own(growth.amount, u, ahead), own(growth.least, u, ahead))
             for growth, u, ahead in zip(conflict.alone, unit, before, strict=True)

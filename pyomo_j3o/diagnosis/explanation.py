@@ -20,7 +20,7 @@ from pyomo_j3o.core.html import html_paragraphs, html_table
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.table import aligned
 from pyomo_j3o.core.whole_numbers import is_whole
-from pyomo_j3o.diagnosis.iis import Growth, InfeasibleSubsystem
+from pyomo_j3o.diagnosis.subsystems import Growth, InfeasibleSubsystem
 from pyomo_j3o.diagnosis.system import Side
 from pyomo_j3o.modeling.inverse import Inverse
 
@@ -136,6 +136,8 @@ class Explanation:
         change of one row is enough.
     notes : tuple of str
         What else there is to know.
+    interrupted : bool
+        Whether Ctrl-C ended the search.
     """
 
     model: str
@@ -144,6 +146,7 @@ class Explanation:
     complete: bool = True
     proven: bool = True
     notes: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def message(self) -> str:
@@ -151,9 +154,8 @@ class Explanation:
         if self.feasible:
             return f"Model '{self.model}' has a plan: nothing conflicts."
         if self.feasible is None:
-            return (
-                f"Neither a plan nor a conflict of model '{self.model}' was found in time; raise time_limit."
-            )
+            cause = "before Ctrl-C" if self.interrupted else "in time; raise time_limit"
+            return f"Neither a plan nor a conflict of model '{self.model}' was found {cause}."
         n = len(self.conflicts)
         more = "" if self.complete else ", and there may be more"
         if n > 1:
@@ -166,20 +168,27 @@ class Explanation:
         lines = [self.message]
         for head, conflict, doubt in self._numbered():
             lines += ["", *([head] if head else []), str(conflict), *([doubt] if doubt else [])]
+        lines += self._end
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
         parts = [html_paragraphs(self.message)]
         for head, conflict, doubt in self._numbered():
             parts += [html_paragraphs(head), conflict._repr_html_(), html_paragraphs(doubt)]
-        return "".join(parts) + html_paragraphs(*self.notes)
+        return "".join(parts) + html_paragraphs(*self._end, *self.notes)
+
+    @property
+    def _end(self) -> list[str]:
+        interrupted = self.interrupted and self.conflicts
+        return ["Ctrl-C ended the search: this is what was found by then."] if interrupted else []
 
     def _numbered(self) -> Iterator[tuple[str, Conflict, str]]:
         """Yield each conflict with what is said before and after it."""
         for number, conflict in enumerate(self.conflicts, 1):
             head = f"{number}." if len(self.conflicts) > 1 else ""
             head += " Once that is relieved:" if number > 1 else ""
-            doubt = "It is not proven that all of these rows are needed; raise time_limit."
+            remedy = "" if self.interrupted else "; raise time_limit"
+            doubt = f"It is not proven that all of these rows are needed{remedy}."
             yield head, conflict, "" if conflict.proven else doubt
 
 

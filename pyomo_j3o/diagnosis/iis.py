@@ -8,93 +8,20 @@ row, makes the set irreducible. Third, the conflict is relieved at the least cos
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.problem import FloatArray, IntArray
 from pyomo_j3o.diagnosis.params import ConflictParams
-from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, Side, System
+from pyomo_j3o.diagnosis.subsystems import Growth, InfeasibleSubsystem, Members, Telling
+from pyomo_j3o.diagnosis.system import NO_DUAL, ROW, TOLERANCE, System
 from pyomo_j3o.diagnosis.whole_rows import impossible_row, least_in_units, row_that_never_holds
 from pyomo_j3o.lp import HighsBackend, LPStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """By how much one side has to give way.
-
-    Attributes
-    ----------
-    amount : float
-        So much is enough, upwards for an upper side and downwards for a lower one; inf if no amount is.
-    least : float
-        No less is enough. Below `amount`, or 0, where time ended the search.
-    """
-
-    amount: float
-    least: float
-
-    @property
-    def proven(self) -> bool:
-        """Whether no smaller amount is enough, up to rounding."""
-        return self.amount <= self.least or self.amount - self.least <= 1e-5 * self.amount
-
-
-@dataclass(frozen=True, slots=True)
-class InfeasibleSubsystem:
-    """Rows and bounds that no plan satisfies together.
-
-    Attributes
-    ----------
-    sides : tuple of Side
-        The set. If it is irreducible (an IIS), the others have a plan without any one of them.
-    ties : tuple of Side
-        Rows that tie one y to x (``y <= u x``) and bounds, without which `sides` would not conflict.
-    irreducible : bool
-        Whether `sides` are proven to be irreducible.
-    ties_irreducible : bool
-        Whether `ties` are.
-    alone : tuple of Growth
-        Per side: the change of this side alone that is enough, with all other conflicts relieved. None if it
-        was not looked for, or not found in time.
-    together : tuple of float
-        Per side: its change in the cheapest change of all, each relative to its size. Empty if unknown.
-    """
-
-    sides: tuple[Side, ...]
-    ties: tuple[Side, ...]
-    irreducible: bool
-    ties_irreducible: bool
-    alone: tuple[Growth | None, ...] = ()
-    together: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Members:
-    """An infeasible subsystem as members of the system.
-
-    Attributes
-    ----------
-    core, ties : IntArray
-        The set, and what ties it together.
-    irreducible, ties_irreducible : bool
-        Whether `core` and `ties` are proven to be irreducible.
-    slack : (len(core),) or None
-        The cheapest change of `core`; None if none was found.
-    never : bool
-        Whether `core` is one row that no multiple of its unit satisfies.
-    """
-
-    core: IntArray
-    ties: IntArray
-    irreducible: bool
-    ties_irreducible: bool
-    slack: FloatArray | None = None
-    never: bool = False
-
 
 _NOTHING = np.zeros(0, dtype=np.int64)
 
@@ -114,12 +41,15 @@ class Search:
     family : (S,)
         Of each member, the number of the component that it belongs to.
     params : ConflictParams
+    tell : Telling
     conflicts : list of InfeasibleSubsystem
         What was found.
     unknown : bool
         Whether time ended before it was known if there is a plan.
     complete : bool
         Whether there is a plan once these conflicts are relieved.
+    interrupted : bool
+        Whether Ctrl-C ended the search.
     """
 
     system: System
@@ -127,58 +57,83 @@ class Search:
     details: bool
     family: IntArray
     params: ConflictParams = field(default_factory=ConflictParams)
+    tell: Telling = field(default_factory=Telling)
     conflicts: list[InfeasibleSubsystem] = field(default_factory=list)
     unknown: bool = False
     complete: bool = True
+    interrupted: bool = False
+    #: Conflicts as members of the system, what each of their sides needs alone, and rows that conflict but
+    #: of which not all may be needed.
+    _found: list[Members] = field(default_factory=list)
+    _alone: list[list[Growth | None]] = field(default_factory=list)
+    _reducible: IntArray = field(default_factory=lambda: _NOTHING)
+
+    def ask(self) -> None:
+        """Find out whether there is a plan."""
+        deadline = self.deadline.share(self.params.share_of_question)
+        try:
+            self.complete = self.system.status(self.system.everything(), deadline) is LPStatus.OPTIMAL
+        except KeyboardInterrupt:
+            self.interrupted = True
 
     def run(self, most: int) -> None:
-        """Find up to `most` conflicts; relieve each before the next."""
+        """Find up to `most` conflicts; relieve each before the next. Ctrl-C leaves what is found by then."""
         original = self.system.side.copy()
-        found = self._one_after_another(most)
-        growths = self._growths(found)
-        for members, alone in zip(found, growths, strict=True):
+        try:
+            self._one_after_another(most)
+            self._ask_each_side()
+        except KeyboardInterrupt:
+            self.interrupted, self.complete = True, False
+            if len(self._reducible):
+                self._found.append(Members(self._reducible, _NOTHING, False, False))
+        unasked: list[list[Growth | None]] = [
+            [None] * len(members.core) for members in self._found[len(self._alone) :]
+        ]
+        for members, alone in zip(self._found, [*self._alone, *unasked], strict=True):
             self.conflicts.append(
                 InfeasibleSubsystem(
                     sides=tuple(self.system.side_of(member) for member in members.core),
                     ties=tuple(self.system.side_of(member) for member in members.ties),
                     irreducible=members.irreducible,
                     ties_irreducible=members.ties_irreducible,
-                    alone=alone,
+                    alone=tuple(alone),
                     together=() if members.slack is None else tuple(members.slack.tolist()),
                 )
             )
         self.system.side = original
 
-    def _one_after_another(self, most: int) -> list[_Members]:
-        """Return conflicts, each found with those before it relieved; leave all of them relieved."""
-        found: list[_Members] = []
+    def _one_after_another(self, most: int) -> None:
+        """Find conflicts, each with those before it relieved; leave all of them relieved."""
         while True:
             never = row_that_never_holds(self.system) if not self.deadline.over else _NOTHING
             supports = [never] if len(never) else self._infeasible_rows()
             if supports is None:
                 self.complete = not self.unknown
-                return found
-            if len(found) >= most:
+                return
+            if len(self._found) >= most:
                 self.complete = False
                 self._relieve_rows()
-                return found
+                return
             members = (
-                _Members(never, _NOTHING, True, True, never=True)
+                Members(never, _NOTHING, True, True, never=True)
                 if len(never)
                 else self._irreducible(supports)
             )
+            self._found.append(members)
+            self._reducible = _NOTHING
+            self.tell.conflict([self.system.side_of(member) for member in members.core])
             slack, plan_exists = self._relief(members)
-            found.append(replace(members, slack=slack))
+            self._found[-1] = replace(members, slack=slack)
             if slack is None:
                 self.complete = False
-                return found
+                return
             self.system.move(members.core, slack)
             if plan_exists:
-                return found
+                return
 
     # --- relief ----------------------------------------------------------------------------------------
 
-    def _relief(self, members: _Members) -> tuple[FloatArray | None, bool]:
+    def _relief(self, members: Members) -> tuple[FloatArray | None, bool]:
         """Return the cheapest change of a conflict, None if there is none, and whether a plan exists then."""
         system, core = self.system, members.core
         everything = system.everything()
@@ -203,42 +158,63 @@ class Search:
         if relief.found:
             self.system.move(rows, relief.slack)
 
-    def _growths(self, found: list[_Members]) -> list[tuple[Growth | None, ...]]:
-        """Return per conflict and side what makes it enough to change this side alone.
+    def _ask_each_side(self) -> None:
+        """Ask per conflict and side what makes it enough to change this side alone.
 
         Every conflict but the one in question stays relieved. The time is shared by the components, and
         within each by its sides.
         """
-        system = self.system
+        system, found = self.system, self._found
         relieved = system.side.copy()
         families_left = [len(np.unique(self.family[members.core])) for members in found]
-        growths = []
         for number, members in enumerate(found):
             core = members.core
             alone: list[Growth | None] = [None] * len(core)
+            self._alone.append(alone)
             if members.slack is not None:
                 system.side = relieved.copy()
                 system.move(core, -members.slack)
-                # A side that is the only one of its component comes first: a remedy is looked for there.
-                _, family, count = np.unique(self.family[core], return_inverse=True, return_counts=True)
-                sides_left = count.copy()
-                for k in np.lexsort((family, count[family])):
-                    share = 1.0 / (sides_left[family[k]] * max(sum(families_left[number:]), 1))
-                    seconds = self._seconds(share)
-                    if members.never:
-                        seconds = min(seconds, self.params.seconds_of_never)
-                    alone[k] = self._growth(int(core[k]), seconds)
-                    sides_left[family[k]] -= 1
-                    families_left[number] -= int(sides_left[family[k]] == 0)
-                moved = np.flatnonzero(members.slack > 0)
-                if self.complete and len(found) == 1 and len(moved) == 1:
-                    # The cheapest change of all is one of this side alone.
-                    (k,), amount = moved, float(members.slack[moved[0]])
-                    nearest = alone[k]
-                    if nearest is None or amount < nearest.amount:
-                        alone[k] = Growth(amount, 0.0 if nearest is None else min(nearest.least, amount))
-            growths.append(tuple(alone))
-        return growths
+                self._ask_sides(members, alone, families_left[number:])
+                self._cheapest_alone(members.slack, alone)
+
+    def _cheapest_alone(self, slack: FloatArray, alone: list[Growth | None]) -> None:
+        """Take over the cheapest change of all of the one conflict if it is one of a single side."""
+        moved = np.flatnonzero(slack > 0)
+        if not self.complete or len(self._found) > 1 or len(moved) != 1:
+            return
+        k, amount = int(moved[0]), float(slack[moved[0]])
+        nearest = alone[k]
+        if nearest is None or amount < nearest.amount:
+            alone[k] = Growth(amount, 0.0 if nearest is None else min(nearest.least, amount))
+
+    def _ask_sides(self, members: Members, alone: list[Growth | None], families_left: Sequence[int]) -> None:
+        """Ask the sides of one conflict, and put the answers into `alone`.
+
+        Parameters
+        ----------
+        members
+            The conflict.
+        alone
+            One entry for each of its sides.
+        families_left
+            How many components this conflict, and each one after it, has.
+        """
+        core, left = members.core, list(families_left)
+        # A side that is the only one of its component comes first: a remedy is looked for there.
+        _, family, count = np.unique(self.family[core], return_inverse=True, return_counts=True)
+        sides_left, unanswered = count.copy(), np.zeros(len(count), dtype=np.int64)
+        for asked, k in enumerate(np.lexsort((family, count[family])).tolist(), 1):
+            mine = family[k]
+            if unanswered[mine] < self.params.unanswered:
+                self.tell.say(f"what row {asked} of {len(core)} needs by itself")
+                seconds = self._seconds(1.0 / (sides_left[mine] * max(sum(left), 1)))
+                if members.never:
+                    seconds = min(seconds, self.params.seconds_of_never)
+                alone[k] = self._growth(int(core[k]), seconds)
+                # Where time did not do for some sides of a component, it seldom does for the others.
+                unanswered[mine] = 0 if alone[k] is not None else unanswered[mine] + 1
+            sides_left[mine] -= 1
+            left[0] -= int(sides_left[mine] == 0)
 
     def _growth(self, member: int, seconds: float) -> Growth | None:
         """Return by how much one side has to give way, None if it was not found in time."""
@@ -258,7 +234,7 @@ class Search:
             return growth
         return Growth(*least_in_units(system, member, growth.amount, deadline))
 
-    def _seconds_of_relief(self, members: _Members) -> float:
+    def _seconds_of_relief(self, members: Members) -> float:
         seconds = self._seconds(self.params.share_of_relief)
         return min(seconds, self.params.seconds_of_never) if members.never else seconds
 
@@ -278,6 +254,10 @@ class Search:
         An empty set says that ties and bounds conflict without any row.
         """
         system = self.system
+        alone = system.beyond_bounds()
+        if len(alone):
+            return [alone]
+        self.tell.say("a first set of rows, by elastic LPs")
         supports = self._elastic_supports()
         if supports is not None:
             return supports
@@ -351,23 +331,24 @@ class Search:
 
     # --- irreducible -----------------------------------------------------------------------------------
 
-    def _irreducible(self, supports: list[IntArray]) -> _Members:
+    def _irreducible(self, supports: list[IntArray]) -> Members:
         """Return the smallest irreducible set of rows made of `supports`, and its ties."""
         system = self.system
         deadline = self.deadline.share(self.params.share_of_rows)
         core, proven = self._smallest(supports, deadline)
         of_equality = self._of_one_equality(core, deadline)
         if of_equality is not None:
-            return _Members(of_equality, _NOTHING, True, True)
+            return Members(of_equality, _NOTHING, True, True)
         around = system.surroundings()
         if not len(core):
             # Ties and bounds conflict by themselves.
             kept, proven = self._delete_grown(around, _NOTHING, deadline)
-            return _Members(np.sort(kept), _NOTHING, proven, True)
+            return Members(np.sort(kept), _NOTHING, proven, True)
+        self._reducible = core
         if not self.details:
-            return _Members(core, around, proven, False)
+            return Members(core, around, proven, False)
         kept, ties_proven = self._delete_grown(around, core, self.deadline.share(self.params.share_of_ties))
-        return _Members(core, np.sort(kept), proven, ties_proven)
+        return Members(core, np.sort(kept), proven, ties_proven)
 
     def _smallest(self, supports: list[IntArray], deadline: Deadline) -> tuple[IntArray, bool]:
         """Return the smallest set that deletion makes of `supports`, and whether it is proven irreducible."""
@@ -384,6 +365,9 @@ class Search:
                 best is None and support is rows
             ):
                 continue
+            if best is None:
+                self._reducible = support
+            self.tell.say(f"which of {counted(len(support), 'row')} in conflict are needed")
             kept, sure = self._delete(support, around, deadline)
             tried += 1
             if best is None or (sure, -len(kept)) > (proven, -len(best)):

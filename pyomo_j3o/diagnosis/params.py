@@ -1,4 +1,7 @@
-"""Parameters of the search for conflicts, which has no settings. Values are chosen on the tuning set."""
+"""Parameters of the searches for conflicts and for what relieves them: constants, no settings.
+
+Values are chosen on the tuning set.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ class ConflictParams:
         Fraction of the time left for the question whether there are more conflicts than were asked for.
     seconds_of_never : float
         Seconds that each search for the relief of a row may take that no multiple of its unit satisfies.
+    unanswered : int
+        Sides of one component in a row that have no answer in time, after which the others are not asked.
     fine : float
         Units of rows in whole numbers, relative to a side. Smaller ones are beyond a MIP solver's tolerances.
     """
@@ -36,4 +41,40 @@ class ConflictParams:
     share_of_relief: float = 0.25
     share_of_question: float = 0.5
     seconds_of_never: float = 1.0
+    unanswered: int = 3
     fine: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxingParams:
+    """Of the search for the least move of named sides.
+
+    Attributes
+    ----------
+    gap : float
+        Gap of the share, or of the sum of shares, at which the search ends.
+    gap_of_sides : float
+        Gap in shares of a side at which the search ends: what nobody would count.
+    gain : float
+        Fraction of the gap that has to be closed to count as a gain.
+    patience : float
+        The search ends if it has waited for a gain this number of times as long as all gains took.
+    times_the_lp : float
+        It waits for a gain at least this number of times as long as the LP relaxations took.
+    seconds : float
+        And at least this number of seconds.
+    wide : float
+        Gap, as a part of the factor, for which this holds. It waits in proportion to the gap, within
+        `proportion`.
+    proportion : tuple of float
+        Least and largest multiple of that time.
+    """
+
+    gap: float = 1e-4
+    gap_of_sides: float = 1e-5
+    gain: float = 0.05
+    patience: float = 0.5
+    times_the_lp: float = 8.0
+    seconds: float = 2.0
+    wide: float = 0.02
+    proportion: tuple[float, float] = (0.5, 5.0)

@@ -167,6 +167,28 @@ class System:
         """Return the members that are sides of rows, without ties."""
         return np.flatnonzero(self.kind == ROW)
 
+    def beyond_bounds(self) -> IntArray:
+        """Return the side of a row that bounds alone leave farthest out of reach, if there is one.
+
+        Such a row conflicts by itself.
+        """
+        rows = self.rows()
+        if not len(rows):
+            return rows
+        model = self.with_members(self.everything())
+        matrix = sparse.csr_array(model.matrix)[self.index[rows]]
+        sign = np.where(self.upper[rows], 1.0, -1.0)
+        matrix.data = matrix.data * np.repeat(sign, np.diff(matrix.indptr))
+        # Of a side a'v <= b, the least that a'v can be.
+        least_terms = np.where(matrix.data > 0, model.lower[matrix.indices], model.upper[matrix.indices])
+        with np.errstate(invalid="ignore"):
+            least_terms = matrix.data * least_terms
+        number = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr))
+        least = np.bincount(number, np.maximum(least_terms, -1e300), minlength=len(rows))
+        over = (least - sign * self.side[rows]) / self.size[rows]
+        worst = int(np.argmax(over))
+        return rows[[worst]] if over[worst] > TOLERANCE else rows[:0]
+
     def surroundings(self) -> IntArray:
         """Return the ties and the bounds."""
         return np.flatnonzero(self.kind != ROW)

@@ -3,8 +3,8 @@
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
 given, and `option_help` says so in docstrings and notebooks. `compiled` brings the model into the forms of
 solvers, `warm_start` is what the variables hold by then, and `verdict` says how a solve ended: the checks of
-its plan, Pyomo's results, and the message.
-`moves` is what they say of the price of moves, and `notebook` how results print and show.
+its plan, Pyomo's results, and the message. `moves` is what they say of the price of moves, `notebook` how
+results print and show, `pyomo_command` what the `pyomo` command prints.
 
 `persistent` and `classic_persistent` are the solver that keeps its model. `held_model` is what it keeps,
 `auto_updates` says which changes are looked for, and `expiring` ends results that no longer belong to the
@@ -17,6 +17,7 @@ from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, Legac
 from pyomo_j3o.interface.classic_persistent import LegacyPersistentJ3O
 from pyomo_j3o.interface.option_help import add_options
 from pyomo_j3o.interface.persistent import PersistentJ3O
+from pyomo_j3o.interface.pyomo_command import PrintGapAndBound as PrintGapAndBound
 from pyomo_j3o.interface.solver import J3O, BatchingJ3O, ExactJ3O
 
 # Each registration enters both factories of Pyomo.

@@ -109,7 +109,8 @@ class LegacyJ3O(LegacySolverWrapper, J3O):
         for number in ("number_of_variables", "number_of_constraints"):
             if number in results.extra_info:
                 setattr(classic.problem, number, results.extra_info[number])
-        message = results.extra_info.message
+        # Pyomo prints a colon of a message as \\x3a.
+        message = results.extra_info.message.replace("ended by: ", "ended by ").replace(": ", ", ")
         if results.solution_status == SolutionStatus.feasible:
             # Whoever reads the classic condition `optimal` of a converged solve finds the truth beside it.
             message = f"NOT proven optimal. {message}"

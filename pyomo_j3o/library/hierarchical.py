@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 from pyomo_j3o.library.domainnet_figures import domainnet_data
 from pyomo_j3o.library.inference_rows import (
@@ -30,6 +31,12 @@ from pyomo_j3o.library.inference_rows import (
     options_of,
     terms_by_row,
 )
+from pyomo_j3o.library.latency_rows import (
+    LatencyLimit,
+    add_latency_rows,
+    limits_by_task,
+    options_in_time,
+)
 from pyomo_j3o.library.taskonomy_figures import taskonomy_data
 from pyomo_j3o.modeling.batching_window import BatchingWindow
 
@@ -40,6 +47,8 @@ def build_model(
     form: str = "linear",
     headroom: float = 0.0,
     mutable: bool = False,
+    compute_headroom: float = 0.0,
+    latency_limit: LatencyLimit | None = None,
 ) -> pyo.ConcreteModel:
     """Write the joint onloading and offloading model of one system.
 
@@ -49,7 +58,7 @@ def build_model(
         s.t. Σ_h y_ith = 1   (≤ 1 if droppable)           demand[client, task]
              y_ith ≤ x_nm                                  link[client, task, node, model]
              Σ_m r_m x_nm ≤ μ_n                            memory[node]
-             Σ λ_it τ_nm y_ith ≤ β_n                       compute[node]
+             Σ λ_it τ_nm y_ith ≤ (1 − compute_headroom) β_n                compute[node]
              Σ λ_it b_t y_ith ≤ κ_i   (h not on i)         client_uplink[client]
              Σ λ_it b_t y_ith ≤ κ_e   (h in the cloud)     edge_uplink[edge]
 
@@ -57,6 +66,16 @@ def build_model(
     batch size of model m, the compute row gives way to::
 
              Σ_m (ν_em·1[q_m > 0] + τ_em q_m) ≤ (1 − headroom) β_e T_b              batch[edge]
+
+    With a `latency_limit` L_t, a model m on a node that runs its queries one by one, each in s = τ_nm/β_n,
+    that is used for the task lets them wait w = L_t − s on average (Pollaczek and Khinchine; M/D/1 if the
+    node runs one model, else M/G/1)::
+
+             m serves t on n  ⟹  B_n + S_n / (2w) ≤ 1                  latency[node, model, task]
+             Σ λ_it s y_ith ≤ B_n ,   Σ λ_it s² y_ith ≤ S_n            busy[node], spread[node]
+
+    Where all tasks of m have one limit, x_nm says whether it holds; else ``place.serves[node, model, task]``
+    does, and y_ith is no larger than that (``serves``).
 
     The product form has no ``link`` rows; there x·y stands wherever a model must be onloaded for y to count.
     Both forms have the same optimum: a feasible (x, y) of the linear form is one of the product form with the
@@ -77,6 +96,14 @@ def build_model(
     mutable
         Whether the loads are a mutable Param ``loads[client, task]``, which may be given other values before
         the model is solved again. It holds the loads that are above 0 in the data.
+    compute_headroom
+        Part of the compute budget that is kept free on clients, and on edge servers without a window, from 0
+        to below 1: without, the queue of a node whose row is full grows without end.
+    latency_limit
+        Largest mean latency in s, for all tasks or by task. It holds for Poisson arrivals, for every model
+        and node that answers queries of the task: on clients, and on edge servers without a window, by the
+        rows above; on an edge server with a window by its promise of 2·T_b, so that nothing of a task with a
+        shorter limit runs there. The latency of the cloud is not known, and has no limit.
 
     Returns
     -------
@@ -91,8 +118,9 @@ def build_model(
     Raises
     ------
     ValueError
-        If `form` is unknown, a demand that must not be dropped has no option at all, or `headroom` is out of
-        range or given to a system without windows.
+        If `form` is unknown, a demand that must not be dropped has no option at all, `headroom` or
+        `compute_headroom` is out of range, `headroom` is given to a system without windows, or a limit is no
+        positive number or one of an unknown task.
     """
     if form not in ("linear", "product"):
         raise ValueError(f"form={form!r}: unknown; use 'linear' or 'product'")
@@ -102,9 +130,19 @@ def build_model(
         raise ValueError(
             f"headroom={headroom!r}: no edge server has a window; give the data a window, or leave it at 0"
         )
+    if not is_number(compute_headroom) or not 0 <= compute_headroom < 1:
+        raise ValueError(
+            f"compute_headroom={compute_headroom!r}: give the part of a processor to keep free, from 0 to "
+            "below 1"
+        )
+    limits = limits_by_task(data, latency_limit)
     home = {client: (edge,) for client, edge in zip(data.clients, data.edge_of, strict=True)}
     held = models_worth_onloading(data, home, headroom)
     options = options_of(data, held, home, dict.fromkeys(data.clients, (CLOUD,)))
+    if limits:
+        options = options_in_time(data, options, limits)
+        used = {option[2:] for option in options}
+        held = {node: [k for k in models if (node, k) in used] for node, models in held.items()}
 
     m = pyo.ConcreteModel(name=data.name)
     m.data = data
@@ -119,11 +157,13 @@ def build_model(
     add_demand(
         *(m, data, terms, total, droppable),
         where="its edge server",
-        remedy="an accuracy, a larger memory budget or a longer window",
+        remedy="an accuracy, a larger memory budget or a longer window" + " or latency_limit" * bool(limits),
     )
     m.memory = pyo.Constraint(pyo.Any)
     fill_memory(m, data, held)
-    add_budgets(m, data, terms, total)
+    add_budgets(m, data, terms, total, compute_headroom)
+    if limits:
+        add_latency_rows(m, data, options, limits, total, loads)
     if terms.batches:
         _add_windows(m, data, terms, headroom)
     m.mean_accuracy = pyo.Objective(expr=mean_accuracy(total, terms, loads), sense=pyo.maximize)

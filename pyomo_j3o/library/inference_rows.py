@@ -244,14 +244,17 @@ def fill_memory(m: Any, data: InferenceData, held: Mapping[str, Sequence[str]]) 
             m.memory[node] = weighted((footprint[k], m.place.x[node, k]) for k in held[node]) <= budget
 
 
-def add_budgets(m: Any, data: InferenceData, terms: Terms, total: Total) -> None:
+def add_budgets(
+    m: Any, data: InferenceData, terms: Terms, total: Total, compute_headroom: float = 0.0
+) -> None:
     """Add the rows ``compute``, ``client_uplink`` and ``edge_uplink``, one per node with a finite budget.
 
-    An edge server with a window has no compute row: its window's row takes that place.
+    An edge server with a window has no compute row: its window's row takes that place. Of a compute budget,
+    `compute_headroom` is the part that is kept free.
     """
     compute, uplink = (
         dict(zip(data.nodes, budgets.tolist(), strict=True))
-        for budgets in (data.compute_budget, data.uplink_budget)
+        for budgets in ((1 - compute_headroom) * data.compute_budget, data.uplink_budget)
     )
     without_window = {node: row for node, row in terms.compute.items() if node not in terms.batches}
     for name, family, budget in (

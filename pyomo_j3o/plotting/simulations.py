@@ -105,10 +105,10 @@ def plot_backlog(simulation: Simulation, ax: Axes | None = None) -> Axes:
 
 
 def plot_simulation(simulation: Simulation) -> Figure:
-    """Draw what a simulated plan delivered: latency on the left, backlog on the right.
+    """Draw what a simulated plan delivered: latency of edge servers and of clients, and backlog.
 
-    With windows the latency is that of the edge servers, which the plan's promise is about. Without, it is
-    that of clients and edge servers, and there is no backlog to draw.
+    With windows there is a panel for the latency of edge servers, one for that of clients, if these answered
+    any query, and one for the backlog. Without windows, one panel has the latency of both.
 
     Parameters
     ----------
@@ -127,13 +127,18 @@ def plot_simulation(simulation: Simulation) -> Figure:
     """
     import matplotlib.pyplot as plt
 
-    windows = bool(simulation.windows)
-    figure, axes = plt.subplots(
-        1, 1 + windows, figsize=(5.25 * (1 + windows), 3.9), layout="constrained", squeeze=False
+    levels: list[str | None] = [None]
+    if simulation.windows:
+        levels = [level for level in ("edge", "client") if len(simulation.latencies(level=level))] or [None]
+    panels = len(levels) + bool(simulation.windows)
+    figure, axes = plt.subplots(1, panels, figsize=(5.25 * panels, 3.9), layout="constrained", squeeze=False)
+    for level, ax in zip(levels, axes[0], strict=False):
+        plot_latency(simulation, ax, level)
+    if simulation.windows:
+        plot_backlog(simulation, axes[0, -1])
+    figure.suptitle(
+        f"{simulation.data.name}: accuracy {simulation.accuracy:.4f}; {simulation.headline}",
+        x=0.01,
+        ha="left",
     )
-    plot_latency(simulation, axes[0, 0], "edge" if windows else None)
-    if windows:
-        plot_backlog(simulation, axes[0, 1])
-    late = f", {100 * simulation.share_late:.1f} % later than two windows" if windows else ""
-    figure.suptitle(f"{simulation.data.name}: accuracy {simulation.accuracy:.4f}{late}", x=0.01, ha="left")
     return figure

@@ -148,6 +148,8 @@ class Simulation:
         The queries that were counted.
     windows
         For each edge server with a window, by name, what happened in its windows.
+    interrupted
+        Whether Ctrl-C ended the simulation at `horizon`.
     """
 
     data: InferenceData
@@ -156,6 +158,7 @@ class Simulation:
     planned_accuracy: float
     queries: Queries
     windows: dict[str, Windows]
+    interrupted: bool = False
 
     @property
     def accuracy(self) -> float:
@@ -185,10 +188,39 @@ class Simulation:
         return _share(self.queries.late[self.queries.batched])
 
     @property
+    def share_late_clients(self) -> float:
+        """Share of the queries that clients run and that have a deadline, answered later than 2·T_b.
+
+        0 if there is none.
+        """
+        return _share(self.queries.late[self._of_clients])
+
+    @property
+    def _of_clients(self) -> np.ndarray:
+        """Whether a query was answered by its client, and has a deadline, shape (Q,)."""
+        return (self.queries.level == LEVELS.index("client")) & np.isfinite(self.queries.deadline)
+
+    @property
     def share_late_all(self) -> float:
         """Share of all queries with a known latency and a deadline that are answered later than 2·T_b."""
         judged = np.isfinite(self.queries.latency) & np.isfinite(self.queries.deadline)
         return _share(self.queries.late[judged])
+
+    @property
+    def headline(self) -> str:
+        """How many answers are late, of edge servers and clients; without windows, how long clients take."""
+        clients = self.latencies(level="client")
+        if not self.windows:
+            if not len(clients):
+                return "no latency of clients"
+            mean, p99 = _mean(clients), _quantile(clients, 99)
+            return f"clients answer after {mean:.3g} s on average, 99 % of their queries within {p99:.3g} s"
+        parts = []
+        if self.queries.batched.any():
+            parts.append(f"{100 * self.share_late:.2f} % of the queries in batches")
+        if self._of_clients.any():
+            parts.append(f"{100 * self.share_late_clients:.2f} % of those on clients")
+        return f"{' and '.join(parts) or 'no query'} later than two windows"
 
     def latencies(self, task: str | None = None, level: str | None = None) -> np.ndarray:
         """Return the latencies of the answered queries, s, in order of arrival.
@@ -320,7 +352,7 @@ class Simulation:
     def __repr__(self) -> str:
         return (
             f"<Simulation of {self.data.name!r}: {len(self.queries)} queries, accuracy {self.accuracy:.4f}, "
-            f"{100 * self.share_late:.2f} % of the queries in batches late>"
+            f"{self.headline}>"
         )
 
     def __str__(self) -> str:
@@ -331,16 +363,19 @@ class Simulation:
             f"{self.data.name}: {len(self.queries)} queries in {self.horizon - self.warm_up:g} s of "
             "simulated time"
         )
+        if self.interrupted:
+            yield "Ctrl-C ended the simulation there"
         yield f"accuracy: {self.planned_accuracy:.4f} planned, {self.accuracy:.4f} delivered"
+        yield self.headline
         if self.windows:
-            for share, what, accuracy in (
-                (self.share_late, "the queries in batches", self.timely_accuracy),
-                (self.share_late_all, "all queries with a known latency", self.timely_accuracy_all),
+            for what, accuracy in (
+                ("those in batches", self.timely_accuracy),
+                (
+                    f"{100 * self.share_late_all:.2f} % of all answers, clients' too,",
+                    self.timely_accuracy_all,
+                ),
             ):
-                yield (
-                    f"later than two windows: {100 * share:.2f} % of {what}; "
-                    f"accuracy {accuracy:.4f} if these count as lost"
-                )
+                yield f"accuracy {accuracy:.4f} if {what} count as lost when they are late"
         if (self.queries.level == LEVELS.index("cloud")).any():
             yield "the cloud's latency is not known: its answers have none, and count as in time"
         tables = (("Tasks", self.task_table()), ("Edge servers", self.edge_table()))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pyomo_j3o.core.checks import is_number
+from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 from pyomo_j3o.library.plan_tables import checked_shares, read_plan
 from pyomo_j3o.simulation.arrivals import ArrivalProcess, Poisson
@@ -29,6 +31,9 @@ logger = logging.getLogger("pyomo_j3o")
 #: A simulation of more windows of one edge server than this logs a warning.
 _MANY_WINDOWS = 1e6
 
+#: How often a simulation says how far it is.
+_STEPS = 20
+
 #: A share below this is what a solver's tolerance leaves of 0.
 _NO_SHARE = 1e-6
 
@@ -42,6 +47,7 @@ def simulate(
     horizon: float = 600.0,
     warm_up: float = 0.0,
     seed: int = 0,
+    tee: bool | None = None,
 ) -> Simulation:
     """Play the plan of a solved library model, as a discrete-event simulation.
 
@@ -85,10 +91,15 @@ def simulate(
         Each client and task has a stream of random numbers of its own that depends on this and its position
         only: the same seed gives the same arrivals to any two plans of one system. A whole number of at
         least 0.
+    tee
+        True prints how far the simulation is; False says nothing. None says it on a terminal or in a
+        notebook, once the call takes more than three seconds.
 
     Returns
     -------
     Simulation
+        After Ctrl-C it holds the time that was simulated by then, as a shorter `horizon`, and is marked as
+        ``interrupted``.
 
     Raises
     ------
@@ -98,6 +109,8 @@ def simulate(
         unknown model, or queries are routed to a node with a compute budget of 0.
     ImportError
         If SimPy is missing.
+    KeyboardInterrupt
+        At Ctrl-C before any query could be counted.
     """
     data, shares = read_plan(model)
     shares = checked_shares(shares)
@@ -126,12 +139,15 @@ def simulate(
             servers[name] = InTurn(arrival[here[name]], seconds, _compute(data, n))
     for server in servers.values():
         env.process(server.serve(env))
-    env.run()
+    with LongCall("simulate", tee) as call:
+        end = _run(env, horizon, list(servers.values()), call)
+    if end <= warm_up:
+        raise KeyboardInterrupt
 
     answered = np.full(len(arrival), np.nan)
     for name, server in servers.items():
         answered[here[name]] = server.answered
-    counted = arrival >= warm_up
+    counted = (arrival >= warm_up) & (arrival < end)
     client, task = options.stream[stream].T
     queries = Queries(
         arrival=arrival[counted],
@@ -145,10 +161,26 @@ def simulate(
         deadline=_deadlines(data)[client][counted],
     )
     windows = {
-        edge: batching[edge].windows(work.planned, warm_up, horizon)
+        edge: batching[edge].windows(work.planned, warm_up, min(end, horizon))
         for edge, work in window_work(data, shares).items()
     }
-    return Simulation(data, horizon, warm_up, options.mean_accuracy, queries, windows)
+    return Simulation(
+        data, min(end, horizon), warm_up, options.mean_accuracy, queries, windows, math.isfinite(end)
+    )
+
+
+def _run(env: Environment, horizon: float, servers: Sequence[InBatches | InTurn], call: LongCall) -> float:
+    """Run the simulation; return inf, or after Ctrl-C the time up to which all queries are answered, s."""
+    try:
+        for k in range(1, _STEPS + 1):
+            env.run(until=horizon * k / _STEPS)
+            call.say(f"{horizon * k / _STEPS:.4g} of {horizon:.4g} s are simulated")
+        call.say("what is left in queues is served")
+        env.run()
+    except KeyboardInterrupt:
+        # A query that arrived later may have no answer yet, and those without would be the slow ones.
+        return min(env.now, *(server.answered_until for server in servers))
+    return math.inf
 
 
 def _in_batches(

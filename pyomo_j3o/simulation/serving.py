@@ -26,6 +26,7 @@ class InTurn:
 
     def __init__(self, arrival: np.ndarray, seconds: np.ndarray, compute: float) -> None:
         self._arrival, self._seconds, self._compute = arrival, seconds, compute
+        self._done = len(arrival) if math.isinf(compute) else 0
         self.answered = arrival + seconds
 
     def serve(self, env: Environment) -> Generator[Any, Any, None]:
@@ -38,6 +39,12 @@ class InTurn:
                 yield env.timeout(arrival - env.now)
             yield env.timeout(seconds[k])
             self.answered[k] = env.now
+            self._done = k + 1
+
+    @property
+    def answered_until(self) -> float:
+        """When the first query arrived that is not answered yet, s; inf if all are."""
+        return float(self._arrival[self._done]) if self._done < len(self._arrival) else math.inf
 
 
 class Batches(NamedTuple):
@@ -80,6 +87,7 @@ class InBatches:
         self._batches, self._seconds = batches, seconds
         self._finish = np.zeros(len(seconds))
         self._backlog = np.zeros(batches.n_windows)
+        self._done = 0
 
     def serve(self, env: Environment) -> Generator[Any, Any, None]:
         """Run all batches, as a SimPy process."""
@@ -94,6 +102,12 @@ class InBatches:
             for k in range(first[j], first[j + 1]):
                 yield env.timeout(seconds[k])
                 self._finish[k] = env.now
+            self._done = j + 1
+
+    @property
+    def answered_until(self) -> float:
+        """When the first window began whose queries are not all answered yet, s; inf if all are."""
+        return self._done * self._batches.length if self._done < self._batches.n_windows else math.inf
 
     @property
     def answered(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy import sparse
 from small_problems import INF, beside, brute_force, linear_problems, placements, problem_of, product_problems
 
 from pyomo_j3o.diagnosis.conflicts import find_conflicts
-from pyomo_j3o.diagnosis.iis import Growth
+from pyomo_j3o.diagnosis.subsystems import Growth
 from pyomo_j3o.diagnosis.system import Side, System
 from pyomo_j3o.lp import LPStatus
 

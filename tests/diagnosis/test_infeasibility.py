@@ -5,6 +5,7 @@ import math
 import pickle
 import re
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,9 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 
 from pyomo_j3o import BatchingWindow, annotate, explain_infeasibility, library
 from pyomo_j3o.diagnosis import infeasibility as explaining
+from pyomo_j3o.diagnosis import system
 from pyomo_j3o.diagnosis.explanation import Conflict
+from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 
 
@@ -482,3 +485,80 @@ def test_a_row_that_never_holds_is_explained_as_the_solve_explains_it():
     assert conflict.proven
     assert explanation.feasible is False
     assert "one row cannot be satisfied" in explanation.message
+
+
+@pytest.mark.parametrize("at", [1, 2, 4, 7, 12, 16, 20])
+def test_ctrl_c_leaves_rows_that_conflict(monkeypatch, at):
+    """Wherever it comes, the answer is marked, and what it names has no plan, with links and bounds."""
+    m = short_of_uplink()
+    solve, calls = system._solve, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return solve(*args)
+
+    monkeypatch.setattr(system, "_solve", interrupted)
+    explanation = explain_infeasibility(m)
+    assert len(calls) == at
+    assert explanation.interrupted
+    assert not explanation.complete
+    assert not explanation.proven
+    if not explanation.conflicts:
+        assert explanation.feasible is None
+        assert "was found before Ctrl-C" in str(explanation)
+        return
+    assert explanation.feasible is False
+    assert "Ctrl-C ended the search: this is what was found by then." in str(explanation)
+    for conflict in explanation.conflicts:
+        copy = m.clone()
+        named = {row.name for row in conflict.rows}
+        for row in copy.component_data_objects(pyo.Constraint, active=True):
+            if row.name not in named and row.parent_component().name != "link":
+                row.deactivate()
+        assert not has_plan(copy)
+
+
+def test_a_row_that_bounds_rule_out_comes_first(capsys):
+    """Of several conflicts the one of a single row is told at once, and named first."""
+    m = short_of_uplink()
+    m.too_much = pyo.Constraint(expr=m.route.y["robot", "edges", "server", "sharp"] >= 1.5)
+    explanation = explain_infeasibility(m, tee=True)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("a conflict of")]
+    assert told[0].startswith("a conflict of 1 row: too_much (")
+    (row,) = explanation.conflicts[0].rows
+    assert (row.name, row.enough) == ("too_much", pytest.approx(1.0))
+    assert len(explanation.conflicts) == 2
+
+
+def test_sides_without_an_answer_in_time_are_not_all_waited_for(monkeypatch):
+    """After a few sides of one component in a row that found no answer, the others are not asked."""
+    m = pyo.ConcreteModel("many")
+    m.x = pyo.Var(range(6), domain=pyo.Binary)
+    m.y = pyo.Var(range(6), bounds=(0, 10))
+    m.demand = pyo.Constraint(range(6), rule=lambda m, i: m.y[i] >= 2)
+    m.room = pyo.Constraint(expr=sum(m.y.values()) <= 5)
+    m.link = pyo.Constraint(range(6), rule=lambda m, i: m.y[i] <= 10 * m.x[i])
+    m.cost = pyo.Objective(expr=sum(m.x.values()))
+    annotate(m, onloading=m.x, offloading=m.y)
+    asked = []
+
+    def unanswered(search, member, seconds):
+        asked.append(member)
+
+    monkeypatch.setattr("pyomo_j3o.diagnosis.iis.Search._growth", unanswered)
+    (conflict,) = explain_infeasibility(m).conflicts
+    by_component = Counter(row.component.parent_component().name for row in conflict.rows)
+    assert len(asked) == 1 + min(by_component["demand"], ConflictParams().unanswered)
+
+
+def test_where_no_row_alone_is_enough_the_other_question_is_named(monkeypatch):
+    """The note gives the call that asks for a factor, and that call works."""
+    m = short_of_uplink()
+    monkeypatch.setattr("pyomo_j3o.diagnosis.iis.Search._growth", lambda *args: None)
+    monkeypatch.setattr("pyomo_j3o.diagnosis.iis.Search._cheapest_alone", lambda *args: None)
+    (note,) = explain_infeasibility(m).notes
+    assert "explain_infeasibility(model, relax=[model." in note
+    name = re.search(r"model\.(\w+)\]", note)[1]
+    assert explain_infeasibility(m, relax=[m.component(name)], together=True).possible

@@ -12,6 +12,7 @@ from small_problems import best_routing
 from small_problems import brute_force as enumerated
 
 from pyomo_j3o import annotate, budget_worth, library
+from pyomo_j3o.diagnosis import resolving
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.modeling.compiler import compile_model
 
@@ -198,3 +199,43 @@ def test_a_dual_of_a_row_whose_constant_is_0_is_tried_out():
         after = best_routing(relaxed(problem, number[row["row"]], True, 0.01), x > 0.5)
         assert row["worth"] == pytest.approx((after - routed) / 0.01, abs=1e-3), str(table)
         assert row["proven"]
+
+
+def test_what_no_placement_can_use_costs_no_solve(monkeypatch):
+    """A row that is never full, and half a server more of a number of servers: worth 0, and proven."""
+    m = models.two_servers()
+    m.wide = pyo.Constraint(expr=sum(m.x.values()) <= 99)
+    m.few = pyo.Constraint(expr=sum(m.x.values()) <= 2)
+    results = models.classic().solve(m)
+    monkeypatch.setattr(resolving.exact, "solve", None)  # it is not called
+    table = budget_worth(m, results, rows=[m.wide, m.few], step=0.5)
+    assert [(row["how"], row["worth"], row["at_most"], row["proven"]) for row in table] == [
+        ("no limit", 0.0, 0.0, True)
+    ] * 2
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_ctrl_c_keeps_what_is_cheap_and_what_is_solved(monkeypatch, at):
+    """Duals stand, so does each solve that had ended; what was not reached says so."""
+    m = models.two_servers()
+    results = models.classic().solve(m)
+    whole = {row["row"]: row for row in budget_worth(m, results)}
+    solve, calls = resolving.exact.solve, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return solve(*args)
+
+    monkeypatch.setattr(resolving.exact, "solve", interrupted)
+    table = budget_worth(m, results)
+    assert table.interrupted
+    assert str(table).endswith("Ctrl-C ended the search: this is what was found by then.")
+    unknown = [row for row in table if row["how"] == "interrupted"]
+    # The first solve is of the plan as it is, the others are of one memory each.
+    assert len(unknown) == {1: 2, 2: 2, 3: 1}[at]
+    assert all(row["at_most"] == np.inf and not row["proven"] for row in unknown)
+    for row in table:
+        if row["how"] == "dual":
+            assert row == whole[row["row"]]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -56,6 +57,7 @@ def test_solve_json(pyomo):
     code, output = pyomo("solve", "--solver=j3o", "--json", "model.py")
     assert code == 0, output
     assert "Incumbent" not in output  # only --stream-output shows the log
+    assert "Proven optimal, objective 4.4, gap 0.00 %, bound 4.4" in output
     results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
     assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
     assert results["Solver"][0]["Status"] == "ok"
@@ -109,6 +111,10 @@ def test_solver_options_are_really_set(pyomo):
     assert "HiGHS" in output
     results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
     assert results["Solver"][0]["Termination condition"] == "maxIterations", output
+    assert re.search(r"NOT proven optimal, objective \d\S*, gap \d+\.\d\d %, bound \d", output), output
+    message = results["Solver"][0]["Message"]
+    assert message.startswith("NOT proven optimal. Feasible plan, objective")
+    assert "x3a" not in message
     assert code in (0, 1)
 
 

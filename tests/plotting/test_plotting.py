@@ -172,10 +172,11 @@ def test_backlog_is_that_of_every_window(simulated):
     assert line.get_label() == f"server: {windows.verdict}"
 
 
-def test_a_simulation_has_both_pictures_and_without_windows_one(simulated, solved):
-    """The title says how accurate the answers were, and how many late."""
+def test_a_simulation_has_its_pictures_and_without_windows_one(simulated, solved):
+    """Edge servers, clients, backlog; the title says how accurate the answers were, and how many late."""
     figure = plot_simulation(simulated)
-    assert len(figure.axes) == 2
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["Latency on edge servers", "Latency on clients", "Backlog of edge servers"]
     assert f"{simulated.accuracy:.4f}" in figure.get_suptitle()
     assert "later than two windows" in figure.get_suptitle()
     without = simulate(solved, horizon=60)

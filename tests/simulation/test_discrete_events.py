@@ -576,9 +576,17 @@ def test_ctrl_c_in_a_solve_ends_the_search_for_a_headroom(python_s_ctrl_c):
                 signal.raise_signal(signal.SIGINT)
         return fill(headroom)
 
-    with pytest.raises(KeyboardInterrupt):
-        find_headroom(solve, target=0.01, horizon=300, seed=3)
+    found = find_headroom(solve, target=0.01, horizon=300, seed=3)
     assert len(calls) == 2
+    assert found.interrupted
+    assert math.isnan(found.headroom)
+    assert list(found.simulations) == [0.0]
+    assert str(found).startswith("Ctrl-C ended the search: no headroom tried by then meets the target 1 %")
+    with pytest.raises(ValueError, match="see `simulations`"):
+        assert found.simulation
+    calls[:] = [0.0]
+    with pytest.raises(KeyboardInterrupt):  # nothing was found by then
+        find_headroom(solve, target=0.01, horizon=300, seed=3)
     assert signal.getsignal(signal.SIGINT) is python_s_ctrl_c
 
 
