@@ -14,6 +14,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from pyomo_j3o.control.params import ControlParams
+from pyomo_j3o.deploy.params import DeployParams
 from pyomo_j3o.diagnosis.params import ConflictParams
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.methods.params import Params
@@ -22,7 +23,7 @@ from pyomo_j3o.presolve.params import PropagationParams
 
 HERE = Path(__file__).parent
 #: These are no part of `Params`: what they belong to has no settings.
-OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams())
+OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams(), DeployParams())
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:

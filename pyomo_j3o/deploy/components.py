@@ -56,7 +56,9 @@ class Components:
     def __post_init__(self) -> None:
         for name, parts in (("placed", 2), ("routed", 4), ("rates", 2)):
             for key in getattr(self, name):
-                if not (isinstance(key, tuple) and len(key) == parts and all(isinstance(k, str) for k in key)):
+                if not (
+                    isinstance(key, tuple) and len(key) == parts and all(isinstance(k, str) for k in key)
+                ):
                     raise DeployError(f"{name}[{key!r}]: the key is no tuple of {parts} names; give one")
         for option in self.routed:
             if option[:2] not in self.rates:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -54,7 +53,9 @@ def write_export(
             _fill(new, kind, files, empty)
             _put_in_place(new, target, Path(beside) / "old")
     except OSError as error:
-        raise DeployError(f"folder {folder} cannot be written ({error}); make room, or give another") from error
+        raise DeployError(
+            f"folder {folder} cannot be written ({error}); make room, or give another"
+        ) from error
     return [Path(folder) / name for name in files]
 
 
@@ -106,8 +107,8 @@ def _require_free(target: Path, kind: str) -> None:
         if name != _MANIFEST and not _unchanged(target / name, digests.get(name)):
             done = "changed" if name in digests else "added"
             raise DeployError(
-                f"folder {target} holds {name!r}, which was {done} after the export and would be lost; give a "
-                "new folder, or move the file"
+                f"folder {target} holds {name!r}, which was {done} after the export and would be lost; "
+                "give a new folder, or move the file"
             )
 
 
@@ -119,4 +120,6 @@ def _files(target: Path) -> Iterator[str]:
 
 
 def _unchanged(path: Path, digest: str | None) -> bool:
-    return path.is_file() and not path.is_symlink() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    return (
+        path.is_file() and not path.is_symlink() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    )

@@ -60,7 +60,9 @@ def to_mlserver(
     """
     module, _, kind = implementation.rpartition(".") if isinstance(implementation, str) else ("", "", "")
     if not (module and kind):
-        raise DeployError(f"implementation={implementation!r}: names no class; give one such as 'model.Model'")
+        raise DeployError(
+            f"implementation={implementation!r}: names no class; give one such as 'model.Model'"
+        )
     folders = model_folders(read_deployment(model, results, components), nodes, names)
     texts = {f"{one.path}/model-settings.json": _settings(one, implementation) for one in folders}
     return write_export(folder, "mlserver", texts)

@@ -139,8 +139,8 @@ def _copies(variable: Any) -> int:
     count = round(value) if math.isfinite(value) else -1
     if count < 0 or abs(value - count) > PARAMS.fractional:
         raise DeployError(
-            f"{variable} is {value:g}, which is no number of copies; solve the model again, or mend the values "
-            "set by hand"
+            f"{variable} is {value:g}, which is no number of copies; solve the model again, or mend the "
+            "values set by hand"
         )
     return count
 
@@ -154,8 +154,8 @@ def _shares(
         share = _number(given)
         if not -NOISE <= share <= 1 + NOISE:
             raise DeployError(
-                f"{given} is {share:g}, which is no share of queries; solve the model again, or mend the values "
-                "set by hand"
+                f"{given} is {share:g}, which is no share of queries; solve the model again, or mend the "
+                "values set by hand"
             )
         total[option[:2]] += share
         if share > NOISE:
@@ -184,10 +184,13 @@ def _window(node: str, given: Any) -> _Window:
     elif is_number(given) or (hasattr(given, "is_numeric_type") and given.is_numeric_type()):
         window = _Window(_number(given), 0.0, {}, {})
     else:
-        raise DeployError(f"windows[{node!r}]={given!r}: is no window; give a filled BatchingWindow, or seconds")
+        raise DeployError(
+            f"windows[{node!r}]={given!r}: is no window; give a filled BatchingWindow, or seconds"
+        )
     if not 0 < window.length < math.inf:
         raise DeployError(
-            f"windows[{node!r}]: {window.length:g} s is no window; give seconds above 0, or take the window out"
+            f"windows[{node!r}]: {window.length:g} s is no window; give seconds above 0, or take the window "
+            "out"
         )
     return window
 

@@ -20,8 +20,8 @@ def weights_of(route: Route, total: int) -> dict[Destination, int]:
 def rounded_away(deployment: Deployment, total: int) -> list[str]:
     """Return a sentence for each share above 0 whose weight is 0."""
     return [
-        f"Of the queries of {route.client!r} for {route.task!r}, the share {to.share:.3g} for {to.model!r} on "
-        f"{to.node!r} has the weight 0 of {total}: a splitter with these weights sends nothing there."
+        f"Of the queries of {route.client!r} for {route.task!r}, the share {to.share:.3g} for {to.model!r} "
+        f"on {to.node!r} has the weight 0 of {total}: a splitter with these weights sends nothing there."
         for route in deployment.routes
         for to, weight in weights_of(route, total).items()
         if weight == 0

@@ -57,12 +57,14 @@ def _chosen(deployment: Deployment, nodes: Sequence[str] | None) -> list[Node]:
     wanted = deployment.servers if nodes is None else tuple(dict.fromkeys(nodes))
     for name in wanted:
         if name not in known:
-            raise DeployError(f"nodes: {name!r} is no node that may hold a model; known are {', '.join(known)}")
+            raise DeployError(
+                f"nodes: {name!r} is no node that may hold a model; known are {', '.join(known)}"
+            )
         if not known[name].models:
             raise DeployError(f"nodes: {name!r} holds no model in this plan; leave it out")
     if not wanted:
         raise DeployError(
-            f"The plan of {deployment.system!r} places no model on any server, so there is nothing to export; "
-            "give nodes=[...] for clients"
+            f"The plan of {deployment.system!r} places no model on any server, so there is nothing to "
+            "export; give nodes=[...] for clients"
         )
     return [known[name] for name in wanted]

@@ -1,7 +1,6 @@
 """Small systems whose plans are exported."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
@@ -22,11 +21,11 @@ SYSTEM = library.InferenceData(
     clients=("phone", "robot"),
     edges=("hall", "yard"),
     edge_of=("hall", "yard"),
-    load=np.array([[8, 4], [3, 6]]),
+    load=np.array([[14, 8], [5, 9]]),
     service_time=np.array([[0.1, 0.2, 0.2], [0.1, 0.2, 0.2], [0.02, 0.05, 0.05], [0.02, 0.05, 0.05]]),
     memory_budget=np.array([2, 3, 6, 3]),
     compute_budget=np.array([0.3, 0.3, 1, 1]),
-    uplink_budget=np.array([12, 9, 2, 1.3]),
+    uplink_budget=np.array([20, 15, 2, 1.3]),
     window=0.5,
     setup_time=np.full((2, 3), 0.02),
 )

@@ -107,7 +107,7 @@ def test_names_of_services_are_those_that_kubernetes_takes(plan, tmp_path):
     """Any name becomes lower-case letters, digits and "-", from a letter on, 63 at most."""
     nodes = ("7 Racks_A", "手机", "x" * 100)
     components = Components(
-        placed={(node, "ViT/16") : 1 for node in nodes},
+        placed={(node, "ViT/16"): 1 for node in nodes},
         routed={(*STREAM, node, "ViT/16"): 1 / 3 for node in nodes},
         rates={STREAM: 10},
     )
@@ -206,7 +206,7 @@ def test_only_an_export_that_nobody_touched_is_replaced(plan, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work", encoding="utf-8")
-    with pytest.raises(DeployError, match="holds other files, such as 'thesis.tex'"):
+    with pytest.raises(DeployError, match=r"holds other files, such as 'thesis\.tex'"):
         to_json(*plan, other)
     with pytest.raises(DeployError, match="is a file"):
         to_json(*plan, other / "thesis.tex")
