@@ -1,12 +1,17 @@
 """A plan that leaves the solver: exported for MLServer, served by it, and measured.
 
-Two edge servers get a plan with windows. Each becomes an MLServer process on this machine, started from the
+Two edge servers get a plan with windows. Each becomes a server process on this machine, started from the
 exported settings. Its models are stand-ins that take ν + τ·b seconds for a batch of b queries. The very
 queries that the simulation plays are then sent to the servers in real time, at loads that fill 70 % and 95 %
 of each window. Measured latency stands beside the simulation's and the promise of 2·T_b.
 
     pip install mlserver simpy
     python examples/deployment.py [--minutes 5] [--picture deployment.png]
+
+Triton's own server does the same, from the package nvidia-pytriton in an environment of its own:
+
+    pip install nvidia-pytriton simpy aiohttp
+    python examples/deployment.py --server Triton
 """
 
 from __future__ import annotations
@@ -16,14 +21,14 @@ import asyncio
 import contextlib
 import importlib.util
 import json
-import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,11 +36,14 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_j3o import library
-from pyomo_j3o.deploy import Deployment, read_deployment, to_mlserver
+from pyomo_j3o.deploy import Deployment, read_deployment, to_mlserver, to_triton
 
+#: The package that brings each server.
+NEEDED = {"MLServer": "mlserver", "Triton": "pytriton"}
 #: What the loads fill of each window.
 FILLED = (0.70, 0.95)
-ARRIVALS = ("Poisson", "recorded")
+#: Models that take their planned time, and compute nothing.
+STAND_INS = Path(__file__).parent / "stand_ins"
 
 
 @dataclass
@@ -79,28 +87,70 @@ def loaded(data: library.InferenceData, plan: Deployment, filled: float) -> libr
 
 
 @contextlib.contextmanager
-def served(folder: Path, nodes: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Start an MLServer for each exported node, and yield their addresses."""
+def served(model: pyo.ConcreteModel, results: object, server: str) -> Iterator[dict[str, str]]:
+    """Export the plan, start a server for each node, and yield their addresses."""
     processes, address = [], {}
-    try:
-        for node in nodes:
-            http, grpc = _free_port(), _free_port()
-            settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "metrics_endpoint": None}
-            settings |= {"parallel_workers": 0, "debug": False}
-            (folder / node / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-            command = [str(Path(sys.executable).with_name("mlserver")), "start", str(folder / node)]
-            path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-            with (folder / f"{node}.log").open("w") as log:
-                processes.append(
-                    subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": path})
-                )
-            address[node] = f"http://127.0.0.1:{http}/v2"
-        yield address
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
+    with tempfile.TemporaryDirectory() as kept, contextlib.ExitStack() as stack:
+        folder = Path(kept)
+        command = (_mlserver if server == "MLServer" else _triton)(model, results, folder)
+        try:
+            for node in read_deployment(model, results).servers:
+                port = _free_port()
+                log = stack.enter_context((folder / f"{node}.log").open("w"))
+                arguments, environment = command(node, port)
+                environment = {**os.environ, **environment}
+                processes.append(subprocess.Popen(arguments, stdout=log, stderr=log, env=environment))
+                address[node] = f"http://127.0.0.1:{port}/v2"
+            yield address
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
+
+
+#: Returns command and environment of the server of a node, at a port.
+Command = Callable[[str, int], tuple[list[str], dict[str, str]]]
+
+
+def _mlserver(model: pyo.ConcreteModel, results: object, folder: Path) -> Command:
+    to_mlserver(model, results, folder / "plan", implementation="mlserver_model.StandIn")
+
+    def command(node: str, port: int) -> tuple[list[str], dict[str, str]]:
+        settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": _free_port(), "debug": False}
+        settings |= {"metrics_endpoint": None, "parallel_workers": 0}
+        (folder / "plan" / node / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        program = str(Path(sys.executable).with_name("mlserver"))
+        return [program, "start", str(folder / "plan" / node)], {"PYTHONPATH": str(STAND_INS)}
+
+    return command
+
+
+def _triton(model: pyo.ConcreteModel, results: object, folder: Path) -> Command:
+    """Use the server that the package nvidia-pytriton brings."""
+    for path in to_triton(model, results, folder / "plan", backend="python", kind="KIND_CPU"):
+        shutil.copy(STAND_INS / "triton_model.py", path.parent / "1" / "model.py")
+    home = Path(importlib.util.find_spec("pytriton").origin).parent / "tritonserver"
+    shutil.copytree(home / "backends", folder / "backends")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shutil.copy(
+        home / f"python_backend_stubs/{version}/triton_python_backend_stub", folder / "backends/python"
+    )
+
+    def command(node: str, port: int) -> tuple[list[str], dict[str, str]]:
+        options = [
+            f"--model-repository={folder / 'plan' / node}",
+            f"--backend-directory={folder / 'backends'}",
+        ]
+        options += ["--rate-limit=execution_count", "--http-address=127.0.0.1", f"--http-port={port}"]
+        options += ["--allow-grpc=false", "--allow-metrics=false"]
+        options += [f"--backend-config=python,shm-region-prefix-name={folder.name}-{node}"]
+        # The copied program of the backend looks for its libraries, and for Python's packages, there.
+        environment = {"LD_LIBRARY_PATH": str(home.parents[1] / "nvidia_pytriton.libs")}
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return [str(home / "bin/tritonserver"), *options], environment
+
+    return command
 
 
 def _free_port() -> int:
@@ -146,11 +196,15 @@ async def _ready(session: object, base: str) -> None:
                 if response.status == 200:
                     return
         await asyncio.sleep(0.1)
-    raise RuntimeError(f"{base}: MLServer did not get ready within a minute")
+    raise RuntimeError(f"{base}: the server did not get ready within a minute")
 
 
 def measured(
-    model: pyo.ConcreteModel, results: object, seconds: float, arrivals: tuple[str, ...] = ARRIVALS
+    model: pyo.ConcreteModel,
+    results: object,
+    seconds: float,
+    server: str = "MLServer",
+    arrivals: tuple[str, ...] = ("Poisson", "recorded"),
 ) -> list[Measured]:
     """Export a plan, serve it, and play every load on it, simulated and for real."""
     from pyomo_j3o.simulation import Poisson, Recorded, simulate
@@ -159,14 +213,13 @@ def measured(
     processes = {"Poisson": Poisson(), "recorded": Recorded(counts, interval=seconds / len(counts))}
     plan, data = read_deployment(model, results), model.data
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        to_mlserver(model, results, Path(folder) / "plan", implementation="stand_in.StandIn")
-        with served(Path(folder) / "plan", plan.servers) as address:
-            for name in arrivals:
-                for filled in FILLED:
-                    model.data = loaded(data, plan, filled)
-                    run = simulate(model, processes[name], horizon=seconds, seed=3)
-                    found += _compared(name, filled, run, address)
+    with served(model, results, server) as address:
+        for name in arrivals:
+            for filled in FILLED:
+                model.data = loaded(data, plan, filled)
+                run = simulate(model, processes[name], horizon=seconds, seed=3)
+                found += _compared(name, filled, run, address)
+    model.data = data
     return found
 
 
@@ -219,14 +272,15 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--minutes", type=float, default=0.05, help="of each load (default: 3 s)")
+    parser.add_argument("--server", choices=sorted(NEEDED), default="MLServer")
     parser.add_argument("--picture", help="file of the picture")
     given = parser.parse_args()
-    missing = [name for name in ("mlserver", "simpy") if importlib.util.find_spec(name) is None]
+    needed = ("simpy", "aiohttp", NEEDED[given.server])
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"This example needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        print(f"This example needs {' and '.join(missing)}, which is not installed; see its first lines.")
         return
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
-    found = measured(*planned(), seconds=60 * given.minutes)
+    found = measured(*planned(), seconds=60 * given.minutes, server=given.server)
     print(library.Table(tuple(found[0].row()), [m.row() for m in found]))
     if given.picture:
         draw(found, given.picture)

@@ -42,7 +42,8 @@ def to_triton(
       it. The server sends a batch off earlier if it is full;
     - ``instance_group``: as many instances as the plan has copies. Each needs the resource ``processor``, of
       which there is one per copy: with ``tritonserver --rate-limit=execution_count`` models of a node run
-      one after the other, as the plan assumes.
+      one after the other, as the plan assumes;
+    - ``parameters``: planned set-up and time per query, if the model states them, for a Python backend.
 
     A node without a window gets ``max_batch_size: 1`` and no batcher.
 
@@ -107,6 +108,12 @@ def _config(one: Folder, backend: str | None, kind: str) -> str:
                 "windows in seconds"
             )
         lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {delay} }}")
+    figures = {"setup_seconds": model.setup, "seconds_per_query": model.per_query}
+    lines += [
+        f'parameters {{ key: "{key}" value {{ string_value: "{figure!r}" }} }}'
+        for key, figure in figures.items()
+        if figure is not None
+    ]
     return "\n".join(lines) + "\n"
 
 
