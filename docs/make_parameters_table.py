@@ -23,7 +23,8 @@ from pyomo_j3o.presolve.params import PropagationParams
 
 HERE = Path(__file__).parent
 #: These are no part of `Params`: what they belong to has no settings.
-OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams(), DeployParams())
+OTHERS = (PropagationParams(), HighsParams(), ConflictParams(), ControlParams(), FleetParams())
+OTHERS += (DeployParams(),)
 
 
 def described(kind: type) -> dict[tuple[str, ...], str]:

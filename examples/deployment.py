@@ -1,4 +1,4 @@
-"""A plan that leaves the solver: exported for MLServer, served by it, and measured.
+"""A plan that leaves the solver: exported for a server, served by it, and measured.
 
 Two edge servers get a plan with windows. Each becomes a server process on this machine, started from the
 exported settings. Its models are stand-ins that take ν + τ·b seconds for a batch of b queries. The very
@@ -102,11 +102,17 @@ def served(model: pyo.ConcreteModel, results: object, server: str) -> Iterator[d
                 processes.append(subprocess.Popen(arguments, stdout=log, stderr=log, env=environment))
                 address[node] = f"http://127.0.0.1:{port}/v2"
             yield address
+        except RuntimeError:
+            for log in folder.glob("*.log"):
+                print(log.read_text(encoding="utf-8")[-2000:], file=sys.stderr)
+            raise
         finally:
             for process in processes:
                 process.terminate()
             for process in processes:
-                process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=20)
+                process.kill()
 
 
 #: Returns command and environment of the server of a node, at a port.
@@ -278,7 +284,7 @@ def main() -> None:
     needed = ("simpy", "aiohttp", NEEDED[given.server])
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"This example needs {' and '.join(missing)}, which is not installed; see its first lines.")
+        print(f"This example needs {', '.join(missing)}; its first lines say how to install it.")
         return
     found = measured(*planned(), seconds=60 * given.minutes, server=given.server)
     print(library.Table(tuple(found[0].row()), [m.row() for m in found]))

@@ -40,7 +40,7 @@ def to_mlserver(
     model, results, folder, components
         As for `to_json`.
     nodes
-        Which nodes. All that hold a model and are no clients, if not given.
+        Which nodes. All that hold a model, clients included, if not given.
     names
         Names to write in place of some of the names of nodes and models.
     implementation

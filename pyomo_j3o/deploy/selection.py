@@ -29,7 +29,7 @@ def model_folders(
     deployment
         The plan.
     nodes
-        Which nodes; None for all that hold a model and are no clients.
+        Which nodes; None for all that hold a model.
     names
         Names to write in place of some of the model's.
 
@@ -54,7 +54,8 @@ def _chosen(deployment: Deployment, nodes: Sequence[str] | None) -> list[Node]:
     if isinstance(nodes, str):
         raise DeployError(f"nodes={nodes!r}: is one text; give a list of names, such as [{nodes!r}]")
     known = {node.name: node for node in deployment.nodes}
-    wanted = deployment.servers if nodes is None else tuple(dict.fromkeys(nodes))
+    holding = [node.name for node in deployment.nodes if node.models]
+    wanted = holding if nodes is None else list(dict.fromkeys(nodes))
     for name in wanted:
         if name not in known:
             raise DeployError(
@@ -64,7 +65,7 @@ def _chosen(deployment: Deployment, nodes: Sequence[str] | None) -> list[Node]:
             raise DeployError(f"nodes: {name!r} holds no model in this plan; leave it out")
     if not wanted:
         raise DeployError(
-            f"The plan of {deployment.system!r} places no model on any server, so there is nothing to "
-            "export; give nodes=[...] for clients"
+            f"The plan of {deployment.system!r} places no model on any of the nodes, so there is nothing to "
+            "export; solve it again, or give other nodes"
         )
     return [known[name] for name in wanted]

@@ -52,7 +52,7 @@ def to_triton(
     model, results, folder, components
         As for `to_json`.
     nodes
-        Which nodes. All that hold a model and are no clients, if not given.
+        Which nodes. All that hold a model, clients included, if not given.
     names
         Names to write in place of some of the names of nodes and models.
     backend

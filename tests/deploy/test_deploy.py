@@ -87,14 +87,16 @@ def test_the_file_follows_its_schema(plan, tmp_path):
 def test_triton_reads_the_plan(plan, tmp_path):
     """Triton's own schema takes every configuration; delay, batch and copies are the plan's."""
     found = read_by("triton", "tritonclient", to_triton(*plan, tmp_path, backend="python", kind="KIND_CPU"))
-    expected = {(n.name, m.name): (n, m) for n in read_deployment(*plan).nodes if n.window for m in n.models}
+    expected = {(n.name, m.name): (n, m) for n in read_deployment(*plan).nodes for m in n.models}
     assert {(path.parent.parent.name, path.parent.name) for path in found} == set(expected)
     for path, one in found.items():
         node, model = expected[path.parent.parent.name, path.parent.name]
         assert [p.name for p in path.parent.iterdir() if p.is_dir()] == ["1"]
         assert (one["name"], one["backend"]) == (model.name, "python")
         assert one["max_batch_size"] == model.max_batch
-        assert int(one["dynamic_batching"]["max_queue_delay_microseconds"]) == round(1e6 * node.window)
+        batching = one.get("dynamic_batching")
+        assert (batching is None) == (node.window is None)
+        assert batching is None or int(batching["max_queue_delay_microseconds"]) == round(1e6 * node.window)
         assert [(g["count"], g["kind"]) for g in one["instance_group"]] == [(1, "KIND_CPU")]
 
 
@@ -106,6 +108,8 @@ def test_triton_gets_this_text(plan, tmp_path):
     assert path.read_text(encoding="utf-8") == (
         f'name: "sharp"\nmax_batch_size: 7\ninstance_group [\n{group}  }}\n]\n'
         "dynamic_batching { max_queue_delay_microseconds: 500000 }\n"
+        'parameters { key: "setup_seconds" value { string_value: "0.02" } }\n'
+        'parameters { key: "seconds_per_query" value { string_value: "0.05" } }\n'
     )
     (path,) = to_triton(*plan, tmp_path / "phones", nodes=["phone"])
     assert "max_batch_size: 1\n" in path.read_text(encoding="utf-8")
@@ -115,15 +119,13 @@ def test_triton_gets_this_text(plan, tmp_path):
 def test_mlserver_reads_the_plan(plan, tmp_path):
     """MLServer's own settings take every file; time and batch are the plan's."""
     found = read_by("mlserver", "mlserver", to_mlserver(*plan, tmp_path, implementation="mlserver.MLModel"))
-    expected = {(n.name, m.name): m for n in read_deployment(*plan).nodes if n.window for m in n.models}
+    expected = {(n.name, m.name): (n, m) for n in read_deployment(*plan).nodes for m in n.models}
     assert {(path.parent.parent.name, path.parent.name) for path in found} == set(expected)
     for path, one in found.items():
-        model = expected[path.parent.parent.name, path.parent.name]
-        assert (one["name"], one["max_batch_size"], one["max_batch_time"]) == (
-            model.name,
-            model.max_batch,
-            0.5,
-        )
+        node, model = expected[path.parent.parent.name, path.parent.name]
+        assert one["name"] == model.name
+        batching = (one.get("max_batch_size"), one.get("max_batch_time"))
+        assert batching == ((model.max_batch, 0.5) if node.window else (None, None))
         assert one["parameters"]["extra"]["seconds_per_query"] == model.per_query
 
 
@@ -249,3 +251,16 @@ def test_loads_that_have_changed_are_those_exported():
     model.loads["phone", "edges"] = 9
     with pytest.raises(DeployError, match="does not hold the plan"):
         read_deployment(model, results)
+
+
+def test_the_example_says_what_it_needs(monkeypatch, capsys):
+    """Without the server's package, the example ends with one sentence."""
+    path = Path(__file__).parents[2] / "examples" / "deployment.py"
+    spec = importlib.util.spec_from_file_location("deployment", path)
+    example = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "deployment", example)
+    spec.loader.exec_module(example)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    example.main()
+    assert capsys.readouterr().out.startswith("This example needs simpy, aiohttp, mlserver;")
