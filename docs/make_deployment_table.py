@@ -1,7 +1,8 @@
 """Measure the example deployment.py for minutes, and write docs/deployment_table.md and a picture.
 
 Each server is measured in an environment that has it, for 20 minutes. Its figures go into
-docs/deployment.csv, and the table is written from there. The picture is that of MLServer. Run it from the root of the repository.
+docs/deployment.csv, and the table is written from there. The picture is that of MLServer. Run it from the
+root of the repository.
 
     python docs/make_deployment_table.py MLServer [minutes]
     python docs/make_deployment_table.py Triton [minutes]

@@ -65,7 +65,8 @@ def _fill(new: Path, kind: str, files: Mapping[str, str], empty: Sequence[str]) 
         (new / name).mkdir(parents=True, exist_ok=True)
     digests = {}
     for name, text in files.items():
-        content = text.encode()
+        # Half of a character becomes what JSON writes for it.
+        content = text.encode("utf-8", "backslashreplace")
         (new / name).parent.mkdir(parents=True, exist_ok=True)
         (new / name).write_bytes(content)
         digests[name] = hashlib.sha256(content).hexdigest()
@@ -91,6 +92,9 @@ def _require_free(target: Path, kind: str) -> None:
         return
     if not target.is_dir():
         raise DeployError(f"{target} is a file; give the name of a folder")
+    if Path.cwd().is_relative_to(target):
+        # It is replaced by another folder of its name.
+        raise DeployError(f"folder {target} is the one that this process works in; give another one")
     present = sorted(_files(target))
     if not present:
         return

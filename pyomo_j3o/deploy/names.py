@@ -103,9 +103,11 @@ def _fault(name: str) -> str:
         return "it begins or ends with a blank or a dot"
     if _DEVICES.fullmatch(name):
         return "Windows keeps it for a device"
-    if len(name.encode("utf-8", "surrogateescape")) > _LONGEST_FOLDER:
-        return f"it is longer than {_LONGEST_FOLDER} bytes"
-    return ""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "it holds half of a character"
+    return f"it is longer than {_LONGEST_FOLDER} bytes" if size > _LONGEST_FOLDER else ""
 
 
 def _distinct(what: str, written: Mapping[str, str], key: Callable[[str], str], kind: str) -> dict[str, str]:

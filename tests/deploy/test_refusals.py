@@ -17,6 +17,7 @@ from pyomo_j3o.deploy import Components, read_deployment, to_json, to_kserve, to
 from pyomo_j3o.deploy.weights import whole_weights
 from pyomo_j3o.errors import DeployError
 
+NO_FOLDERS = ("a/b", "..", "", "CON", "nul.txt", "x ", ".x", "a\\b", "a:b", "x" * 300, "a\ud800")
 EXPORTS = (to_json, to_triton, to_mlserver, to_kserve)
 
 
@@ -79,7 +80,7 @@ def test_a_model_of_another_kind_needs_components():
         read_deployment(model, results)
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", "", "CON", "nul.txt", "x ", ".x", "a\\b", "a:b", "x" * 300])
+@pytest.mark.parametrize("name", NO_FOLDERS)
 @pytest.mark.parametrize("export", [to_triton, to_mlserver])
 def test_names_that_are_no_folder_names_are_refused(plan, export, name, tmp_path):
     """A node's name that is no folder name somewhere is refused, as is one given by names=."""
@@ -208,6 +209,8 @@ def test_only_an_export_that_nobody_touched_is_replaced(plan, tmp_path):
     (other / "thesis.tex").write_text("years of work", encoding="utf-8")
     with pytest.raises(DeployError, match=r"holds other files, such as 'thesis\.tex'"):
         to_json(*plan, other)
+    with pytest.raises(DeployError, match="works in"):
+        to_json(*plan, Path.cwd())
     with pytest.raises(DeployError, match="is a file"):
         to_json(*plan, other / "thesis.tex")
     assert (other / "thesis.tex").read_text(encoding="utf-8") == "years of work"
