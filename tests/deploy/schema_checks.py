@@ -2,7 +2,7 @@
 
 Each is asked in a process of its own: their protobuf messages have the same names, and one process takes one.
 
-    python schema_checks.py triton|mlserver|kserve FILE...
+    python schema_checks.py triton|mlserver|kserve|envoy FILE...
 """
 
 import json
@@ -52,6 +52,15 @@ def kserve(path: Path) -> dict:
     return read("V1alpha1InferenceGraph", json.loads(path.read_text(encoding="utf-8")))
 
 
+def envoy(path: Path) -> dict:
+    """Return routes as Envoy's messages hold them, which refuse unknown fields."""
+    from envoy.config.route.v3 import route_pb2
+    from google.protobuf import json_format
+
+    routes = json_format.Parse(path.read_text(encoding="utf-8"), route_pb2.RouteConfiguration())
+    return json_format.MessageToDict(routes, preserving_proto_field_name=True)
+
+
 if __name__ == "__main__":
-    check = {"triton": triton, "mlserver": mlserver, "kserve": kserve}[sys.argv[1]]
+    check = {"triton": triton, "mlserver": mlserver, "kserve": kserve, "envoy": envoy}[sys.argv[1]]
     print(json.dumps({name: check(Path(name)) for name in sys.argv[2:]}, default=str))

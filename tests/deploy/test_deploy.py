@@ -181,6 +181,17 @@ def test_kserve_reads_the_graphs(plan, tmp_path):
         assert sum(step["weight"] for step in root["steps"]) == 100
 
 
+def test_envoy_reads_the_routes(plan, tmp_path):
+    """Envoy's own messages take the routes, and hold every weight."""
+    path = to_kserve(*plan, tmp_path)[-1]
+    (found,) = read_by("envoy", "envoy", [path]).values()
+    written = json.loads(path.read_text(encoding="utf-8"))["virtual_hosts"][0]["routes"]
+    assert len(found["virtual_hosts"][0]["routes"]) == len(written) > 0
+    for one, other in zip(found["virtual_hosts"][0]["routes"], written, strict=True):
+        clusters = one["route"]["weighted_clusters"]["clusters"]
+        assert clusters == other["route"]["weighted_clusters"]["clusters"]
+
+
 @pytest.mark.parametrize("form", ["linear", "product"])
 def test_both_forms_and_classic_results_give_one_plan(form):
     """The product form exports x·y; classic and new results export the same."""
