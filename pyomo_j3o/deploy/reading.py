@@ -55,16 +55,15 @@ def read_deployment(model: BlockData, results: Any, components: Components | Non
     for option, share in shares.items():
         answered[option[2:]] = answered.get(option[2:], 0.0) + rates[option[:2]] * share
     clients = {client for client, _ in rates}
+    loaded: dict[str, list[LoadedModel]] = {node: [] for node, _ in copies}
+    for (node, name), count in copies.items():
+        if count > 0:
+            loaded[node].append(_loaded(name, count, answered.get((node, name), 0.0), windows.get(node)))
     nodes = []
-    for name in dict.fromkeys(node for node, _ in copies):
-        window = windows.get(name)
-        models = tuple(
-            _loaded(held, count, answered.get((name, held), 0.0), window)
-            for (node, held), count in copies.items()
-            if node == name and count > 0
-        )
+    for node, models in loaded.items():
+        window = windows.get(node)
         length, headroom = (None, None) if window is None else (window.length, window.headroom)
-        nodes.append(Node(name, name in clients, length, headroom, models))
+        nodes.append(Node(node, node in clients, length, headroom, tuple(models)))
     return Deployment(str(model.name), tuple(nodes), _routes(rates, shares))
 
 
