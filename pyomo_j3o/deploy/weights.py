@@ -10,7 +10,8 @@ import numpy as np
 def whole_weights(shares: Sequence[float], total: int) -> list[int]:
     """Return whole weights in proportion to the shares that add up to `total`, by largest remainder.
 
-    Every weight is its exact proportion, rounded down or up. Of two equal remainders the first is rounded up.
+    Every weight is its exact proportion, rounded down or up. A larger share never gets a smaller weight; of two
+    equal shares the first is rounded up.
 
     Parameters
     ----------
@@ -24,6 +25,7 @@ def whole_weights(shares: Sequence[float], total: int) -> list[int]:
     # A proportion that is whole up to rounding is that whole number.
     down = np.floor(exact + 1e-9).astype(int)
     left = total - int(down.sum())
-    order = np.argsort(-(exact - down), kind="stable")
+    # Shares that differ in the last figure may have equal remainders; a larger one never gets less.
+    order = np.lexsort((-np.asarray(shares, dtype=float), down - exact))
     down[order[:left]] += 1
     return [int(weight) for weight in down]

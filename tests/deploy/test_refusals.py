@@ -9,7 +9,7 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 from deployed import STREAM, SYSTEM, by_hand, solved, system
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyomo_j3o import library
@@ -37,6 +37,8 @@ def of(**changes):
     return Components(**(given | changes))
 
 
+@example([0.1, np.nextafter(0.1, 1), 0.1], 100)
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=30), st.sampled_from([100, 10_000]))
 def test_weights_are_shares_by_largest_remainder(shares, total):
     """Weights add up to the total, are less than one off, and a larger share never weighs less."""
