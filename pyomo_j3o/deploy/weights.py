@@ -10,8 +10,8 @@ import numpy as np
 def whole_weights(shares: Sequence[float], total: int) -> list[int]:
     """Return whole weights in proportion to the shares that add up to `total`, by largest remainder.
 
-    Every weight is its exact proportion, rounded down or up. A larger share never gets a smaller weight; of two
-    equal shares the first is rounded up.
+    Every weight is its exact proportion, rounded down or up. A larger share never gets a smaller weight; of
+    two equal shares the first is rounded up.
 
     Parameters
     ----------

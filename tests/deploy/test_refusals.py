@@ -37,7 +37,7 @@ def of(**changes):
     return Components(**(given | changes))
 
 
-@example([0.1, np.nextafter(0.1, 1), 0.1], 100)
+@example([0.9, 0.9000000000000001, 0.43], 100)
 @settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=30), st.sampled_from([100, 10_000]))
 def test_weights_are_shares_by_largest_remainder(shares, total):
