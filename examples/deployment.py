@@ -171,7 +171,9 @@ async def replayed(address: dict[str, str], queries: list[tuple[float, str, str]
 
     latency = np.full(len(queries), np.nan)
     body = {"inputs": [{"name": "query", "shape": [1, 1], "datatype": "FP32", "data": [0.0]}]}
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    # MLServer closes a connection that was idle for 5 s; a query sent just then would be lost.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    async with aiohttp.ClientSession(connector=connector) as session:
         for base in address.values():
             await _ready(session, base)
         for base, model in {(address[node], model) for _, node, model in queries}:
