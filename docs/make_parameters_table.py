@@ -14,6 +14,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from pyomo_j3o.control.params import ControlParams
+from pyomo_j3o.deploy.params import DeployParams
 from pyomo_j3o.diagnosis.params import ConflictParams, RelaxingParams
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.methods.params import Params
@@ -31,6 +32,7 @@ OTHERS = (
     FleetParams(),
     ReportParams(),
     RelaxingParams(),
+    DeployParams(),
 )
 
 

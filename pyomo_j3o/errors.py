@@ -56,3 +56,7 @@ class EngineError(J3OError, RuntimeError):
 
 class FleetError(J3OError, ValueError):
     """A fleet has no plan, or cannot be planned as it was given."""
+
+
+class DeployError(J3OError, ValueError):
+    """A plan cannot be written as the configuration of a server."""
