@@ -11,7 +11,7 @@ from scipy import sparse
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.core.demand_groups import demand_groups
-from pyomo_j3o.core.problem import Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Step
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
@@ -43,6 +43,8 @@ class Look:
         What goes with `outcome`: one iteration if there is a plan.
     thorough : bool
         The look was a search of its own: where it left a gap, the search after the loop would not close it.
+    steps : tuple of Step
+        What it has done, if the search goes on.
     """
 
     best: Routing | None = None
@@ -51,6 +53,7 @@ class Look:
     outcome: Outcome | None = None
     trace: list[Record] = field(default_factory=list)
     thorough: bool = False
+    steps: tuple[Step, ...] = ()
 
 
 def no_worse(outcome: Outcome, trace: list[Record], look: Look, sense: float) -> Outcome:
@@ -206,7 +209,11 @@ def _routed(problem: Problem, found: MIPSolution, context: Context) -> Routing |
     """Return the best routing of the placement that was found, with its duals; None without one."""
     if not found.found:
         return None
-    x = found.values[: problem.n_onloading] > 0.5
+    return routed(problem, found.values[: problem.n_onloading] > 0.5, context)
+
+
+def routed(problem: Problem, x: BoolArray, context: Context) -> Routing | None:
+    """Return the best routing of a placement, (N,), with its duals; None without one."""
     with context.timings.phase("offload"):
         program = context.backend.open(routing_model(problem, x))
         try:
