@@ -186,7 +186,7 @@ class CountSearch:
         return self._random.permutation(moving)
 
     def _around(self, column: int, size: int) -> BoolArray:
-        """Return `size` whole columns that are nearest to one over shared rows, and what lies between, (n,)."""
+        """Return `size` whole columns nearest to one over shared rows, and what lies between, (n,)."""
         assert self.model.integer is not None
         whole, free = self.model.integer, np.zeros(self.model.n_columns, dtype=bool)
         seen = np.zeros(self.model.n_rows, dtype=bool)
@@ -209,9 +209,10 @@ class CountSearch:
         return free
 
     def _search(self, free: BoolArray, bound: float) -> bool:
-        """Let the MIP solver search what is free around the best point; return whether that is better then."""
+        """Let the MIP solver search what is free around the best point; return whether that helped."""
         best, model, params = self.best, self.model, self._params
-        assert best is not None and model.integer is not None
+        assert best is not None
+        assert model.integer is not None
         columns = np.flatnonzero(free)
         held = best.copy()
         held[columns] = 0.0

@@ -220,7 +220,7 @@ class CountParams:
     largest: int = 60
     growth: int = 2
     worth: float = 0.1
-    nodes: int = 30
+    nodes: int = 10
     close: float = 0.01
 
 

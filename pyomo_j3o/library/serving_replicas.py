@@ -1,4 +1,4 @@
-"""Replicas of classifiers on the GPUs of several sites: how many of which variant where, and who uses them."""
+"""Replicas of classifiers on the GPUs of several sites: how many of which variant, and who uses them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def replicas(
     reach
         How many sites each client can use: the nearest ones.
     load
-        The queries/s of all clients, as a share of what all GPUs answer with networks of middle size, positive.
+        Queries/s of all clients, as a share of what all GPUs answer with networks of middle size; positive.
     price
         What all GPUs together cost, in units of the mean accuracy; 0 or more.
 
@@ -104,8 +104,9 @@ def replicas(
         range(tasks),
         range(variants),
         domain=pyo.NonNegativeIntegers,
-        bounds=lambda _, e, *kind: (0, drawn.gpus[e]),
     )
+    for (e, _, _), number in m.place.n.items():
+        number.setub(drawn.gpus[e])
     m.route = OffloadingBlock()
     routes = [(c, t, e, v) for c, t in asked for e in drawn.in_reach[c] for v in range(variants)]
     m.route.y = pyo.Var(routes, bounds=(0, 1))

@@ -21,6 +21,7 @@ from pyomo_j3o.methods.own_rows import routing_model
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, first_able, solve_checked
+from pyomo_j3o.mip.merging import merged
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -90,7 +91,8 @@ def is_strange(problem: Problem, settings: Settings) -> bool:
     params = settings.params.look
     if problem.n_nonzeros > params.strange_nonzeros:
         return False
-    few_flows = problem.n_offloading <= params.flows_per_onloading * problem.n_onloading
+    variables = problem.n_onloading if problem.counts is None else len(problem.counts.base)
+    few_flows = problem.n_offloading <= params.flows_per_onloading * variables
     return few_flows or (settings.pursues and _share_that_serves(problem) < params.least_serving)
 
 
@@ -176,13 +178,14 @@ def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
         threads=1,
         lean=thorough,
     )
-    model = MIPModel(_with_constant(problem))
+    whole = merged(MIPModel(_with_constant(problem)), problem.counts)
 
     def use(solver: MIPSolver) -> MIPSolution:
-        return solve_checked(solver, model, limits)
+        return solve_checked(solver, whole.model, limits)
 
     assert settings.mip_solvers is not None
-    return first_able(settings.mip_solvers(), use)
+    found = first_able(settings.mip_solvers(), use)
+    return replace(found, values=whole.restore(found.values)) if found.found else found
 
 
 def _with_constant(problem: Problem) -> LinearModel:
