@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.counts import Counts
 from pyomo_j3o.core.matrices import BoolArray as BoolArray
 from pyomo_j3o.core.matrices import FloatArray as FloatArray
 from pyomo_j3o.core.matrices import IntArray as IntArray
@@ -120,6 +121,9 @@ class Problem:
         ``sense`` times the one above. Of a scaled problem, that times the inverse of the factor.
     batches : Batches or None
         Which of the columns and rows are batching windows; to the problem they are columns and rows like any.
+    counts : Counts or None
+        Which columns of x make up one general integer variable; to the problem they are columns like any.
+        None if every onloading variable is binary.
     """
 
     onloading_objective: FloatArray
@@ -136,6 +140,7 @@ class Problem:
     products: Products
     sense: float = 1.0
     batches: Batches | None = None
+    counts: Counts | None = None
 
     @property
     def n_onloading(self) -> int:

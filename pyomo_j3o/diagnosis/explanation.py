@@ -228,7 +228,7 @@ def component_of(inverse: Inverse, side: Side) -> Any:
     """Return the constraint or variable that a side belongs to."""
     if side.row >= 0:
         return inverse.rows[side.row]
-    return [*inverse.onloading, *inverse.offloading][side.column]
+    return [*inverse.variable_of_column, *inverse.offloading][side.column]
 
 
 def _named_row(

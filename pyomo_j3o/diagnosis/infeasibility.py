@@ -326,7 +326,7 @@ def _families(inverse: Inverse) -> IntArray:
     """Return the number of the component that each row, x and y is of, (M + N + K,)."""
     parents = [
         id(member.parent_component())
-        for members in (inverse.rows, inverse.onloading, inverse.offloading)
+        for members in (inverse.rows, inverse.variable_of_column, inverse.offloading)
         for member in members
     ]
     return np.unique(np.array(parents, dtype=np.int64), return_inverse=True)[1].astype(np.int64)

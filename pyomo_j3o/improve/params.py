@@ -195,6 +195,36 @@ class MILPParams:
 
 
 @dataclass(frozen=True, slots=True)
+class CountParams:
+    """Of the search over integer variables, before the alternation.
+
+    Attributes
+    ----------
+    dives : tuple of (float, float)
+        Rules of the dives: fractional parts above the first are rounded up together, and of the others this
+        share.
+    first, largest : int
+        Integer variables that a small MIP frees around one of them, at first and at most.
+    growth : int
+        Factor by which the next sweep frees more if one gained little.
+    worth : float
+        Fraction of the gap. A sweep that gains less gained little.
+    nodes : int
+        Of the search tree of one small MIP.
+    close : float
+        Fraction of the gap of the whole at which a small MIP ends.
+    """
+
+    dives: tuple[tuple[float, float], ...] = ((0.75, 0.2), (0.5, 0.5))
+    first: int = 30
+    largest: int = 60
+    growth: int = 2
+    worth: float = 0.1
+    nodes: int = 10
+    close: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
 class SearchParams:
     """Of the search after the loop as a whole.
 
@@ -219,6 +249,7 @@ class SearchParams:
     descent : DescentParams
     tree : TreeParams
     milp : MILPParams
+    counts : CountParams
     """
 
     far: float = 0.02
@@ -232,6 +263,7 @@ class SearchParams:
     descent: DescentParams = field(default_factory=DescentParams)
     tree: TreeParams = field(default_factory=TreeParams)
     milp: MILPParams = field(default_factory=MILPParams)
+    counts: CountParams = field(default_factory=CountParams)
 
     def before_pursuit(self) -> SearchParams:
         """Return the parameters of a search that leaves proofs to a longer one after it."""
@@ -260,4 +292,5 @@ class SearchParams:
                 proof_nodes=times(self.milp.proof_nodes),
                 nodes=times(self.milp.nodes),
             ),
+            counts=replace(self.counts, nodes=times(self.counts.nodes), largest=times(self.counts.largest)),
         )

@@ -158,7 +158,8 @@ class HeldModel:
             values = np.full(len(variables), np.nan) if self.last is None else self.last.among(variables)
             values = values.copy()
             values[columns.fixed] = columns.value[columns.fixed]
-            values[columns.onloading], values[columns.offloading] = plan.x, plan.y
+            values[columns.onloading] = self.inverse.values_of_onloading(plan.x)
+            values[columns.offloading] = plan.y
             self.last = LastPlan(variables, values)
 
     def start(self, problem: Problem) -> tuple[BoolArray | None, Plan | None]:
@@ -167,17 +168,18 @@ class HeldModel:
             return None, None
         columns: Columns = self.compiled.read.columns
         values = self.last.among(columns.variables)
-        x, y = values[columns.onloading], values[columns.offloading]
+        x = self.inverse.columns_of(values[columns.onloading])
+        y = values[columns.offloading]
         if len(x) and np.isnan(x).all():
             return None, None
         return np.nan_to_num(x, nan=0.0) > 0.5, plan_of(problem, x, y)
 
     def placement_before(self) -> FloatArray | None:
-        """Return what the last plan gives the onloading variables, (N,), NaN where nothing is known."""
+        """Return the columns of x in the last plan, (N,), NaN where nothing is known."""
         if self.last is None or self.compiled is None:
             return None
         columns: Columns = self.compiled.read.columns
-        return self.last.among(columns.variables)[columns.onloading]
+        return self.inverse.columns_of(self.last.among(columns.variables)[columns.onloading])
 
     def memory(self, problem: Problem, algorithm: str) -> Memory:
         """Return what earlier solves of a problem of this shape have left."""
@@ -213,6 +215,8 @@ def _shape(problem: Problem, inverse: Inverse, algorithm: str) -> Any:
         problem.products.onloading,
         problem.products.offloading,
     ]
+    if problem.counts is not None:
+        arrays.append(problem.counts.variable)
     if problem.batches is not None:
         arrays += [problem.batches.indicator, problem.batches.row]
     # Components are as good as their ids here: as long as the memory lives, so do they.

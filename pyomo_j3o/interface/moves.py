@@ -34,7 +34,7 @@ def log_prices(moves: Moves | None, log: Log) -> None:
     """Say in the log what has a price, and what has none as it holds no value."""
     if moves is None:
         return
-    priced = counted(int((moves.price > 0).sum()), "onloading variable")
+    priced = counted(moves.priced, "onloading variable")
     unknown = moves.unknown
     without = f"; {unknown} hold no value to move from" if unknown else ""
     log.line(f"Moves have a price: {priced}{without}")

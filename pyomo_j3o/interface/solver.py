@@ -21,7 +21,7 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log, counted
-from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, evaluate
 from pyomo_j3o.core.results import Ending, Outcome, Record, Timings
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
@@ -203,7 +203,7 @@ class J3O(SolverBase):
             mip_solvers = partial(mip_solvers_for, compiled, config, backend.name)
             if config.mip_solver != "auto" and not exactly:
                 next(mip_solvers())  # what cannot be used is an error before any work is done
-            _log_sizes(model, compiled.problem, backend, log)
+            _log_sizes(model, compiled.problem, inverse, backend, log)
             log_prices(compiled.moves, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
@@ -348,14 +348,18 @@ def _settings(
     )
 
 
-def _log_sizes(model: BlockData, problem: Problem, backend: Backend, log: Log) -> None:
+def _log_sizes(model: BlockData, problem: Problem, inverse: Inverse, backend: Backend, log: Log) -> None:
     """Begin the log: version, sizes, and the LP solver."""
     named = "" if model.name == "unknown" else f" on '{model.name}'"
     log.line(f"J3O {__version__}{named}")
     log.line(
-        f"{problem.n_onloading} onloading and {counted(problem.n_offloading, 'offloading variable')}, "
+        f"{len(inverse.onloading)} onloading and {counted(problem.n_offloading, 'offloading variable')}, "
         f"{counted(problem.n_rows, 'row')}, {counted(problem.n_nonzeros, 'nonzero')}"
     )
+    if problem.counts is not None:
+        log.line(
+            f"Integers are written as sums of binaries: {counted(problem.n_onloading, 'onloading column')}"
+        )
     if problem.batches is not None:
         windows = len(np.unique(problem.batches.row))
         log.line(f"Batching windows: {windows}, with {counted(len(problem.batches), 'batch', 'batches')}")
@@ -383,11 +387,22 @@ def _in_own_units(outcome: Outcome, compiled: Compiled, config: Any) -> Outcome:
     if outcome.plan is not None:
         # What misses a bound by a tolerance gets the bound.
         y = np.clip(outcome.plan.y, problem.offloading_lower, problem.offloading_upper)
-        outcome = replace(outcome, plan=replace(outcome.plan, y=y))
+        outcome = replace(outcome, plan=_in_order(replace(outcome.plan, y=y), problem))
     if outcome.ending is Ending.ITERATIONS and not is_given(config, "max_iterations"):
         # Nobody asked for a limit: the default is one more way for the alternation to end.
         outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)
     return outcome
+
+
+def _in_order(plan: Plan, problem: Problem) -> Plan:
+    """Return the plan of the same values whose columns of a count are 1 from the first on.
+
+    That costs no more: only a price of moves tells the columns of a count apart, and it favours the first.
+    """
+    if problem.counts is None:
+        return plan
+    x = problem.counts.canonical(plan.x)
+    return replace(plan, x=x, objective=evaluate(problem, x.astype(float), plan.y))
 
 
 def _log_conflict(ended: Ended, config: Any, timings: Timings, log: Log) -> None:

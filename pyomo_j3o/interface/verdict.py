@@ -157,7 +157,7 @@ def _named(missed: tuple[int, float], solved: Solved) -> str:
     if worst < problem.n_rows:
         name = f"constraint '{inverse.rows[worst].name}'"
     else:
-        variables = [*inverse.onloading, *inverse.offloading]
+        variables = [*inverse.variable_of_column, *inverse.offloading]
         name = f"the bounds of '{variables[worst - problem.n_rows].name}'"
     return f"{name} by {amount:.1e}"
 
@@ -168,7 +168,7 @@ def _require_paid(solved: Solved, x: BoolArray, y: FloatArray) -> None:
     if batches is None:
         return
     for b in np.flatnonzero(~x[batches.indicator] & ~empty(batches.rates(y)))[:1]:
-        indicator = solved.inverse.onloading[batches.indicator[b]]
+        indicator = solved.inverse.variable_of_column[batches.indicator[b]]
         raise BackendError(
             f"the plan that the solver behind j3o returned sends {batches.rates(y)[b]:.1e} queries/s to a "
             f"batch whose '{indicator.name}' is 0, within its tolerance; "
@@ -226,7 +226,7 @@ def fill_extra_info(info: Any, ended: Ended, message: str) -> None:
     info.message = message
     fill_moves(info, ended.moves if isinstance(ended, Solved) else None, ended.outcome.plan, ended.sense)
     if isinstance(ended, Solved):
-        info.number_of_variables = ended.problem.n_onloading + ended.problem.n_offloading
+        info.number_of_variables = len(ended.inverse.onloading) + len(ended.inverse.offloading)
         info.number_of_constraints = ended.problem.n_rows
 
 

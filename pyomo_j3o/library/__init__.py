@@ -6,7 +6,8 @@ Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`
 over time. `folders` reads and writes systems. `plan_tables` shows what a solved model does. `fleets` builds
 one edge server of many.
 
-Other models of the same form: `facilities`, `services` and `networks`. Builders share `building`.
+Other models of the same form: `facilities`, `services`, `networks` and, with counts, `serving_replicas`.
+Builders share `building`.
 """
 
 from pyomo_j3o.core.table import Table
@@ -39,6 +40,7 @@ from pyomo_j3o.library.networks import fixed_charge_network, virtual_functions
 from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table
 from pyomo_j3o.library.request_traces import Trace, request_traces
 from pyomo_j3o.library.services import content_placement, service_placement
+from pyomo_j3o.library.serving_replicas import replicas
 from pyomo_j3o.library.several_edges import build_multi_edge, multi_edge
 from pyomo_j3o.library.taskonomy_figures import (
     accuracy_from_loss,
@@ -76,6 +78,7 @@ __all__ = [
     "p_median",
     "placement_table",
     "read_folder",
+    "replicas",
     "request_traces",
     "routing_table",
     "service_placement",

@@ -11,6 +11,7 @@ from pyomo_j3o.core.deadline import OutOfTime
 from pyomo_j3o.core.problem import Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record
 from pyomo_j3o.lp import LPStatus
+from pyomo_j3o.methods.count_look import is_for_counts, look_at_counts
 from pyomo_j3o.methods.quick_look import Look, is_for_look, no_worse, take_look
 from pyomo_j3o.methods.run import NoPlacement, Run
 from pyomo_j3o.methods.settings import Context, Settings
@@ -54,12 +55,16 @@ def solve(
                 settings = replace(settings, start=look.best.x)
             if look.thorough:
                 settings = replace(settings, worth_improving=_NEVER)
+        elif is_for_counts(problem, settings):
+            look, settings = _looked_at_counts(problem, settings, context)
         run = kind.of(problem, settings, context)
     except OutOfTime:
         return no_worse(Outcome(None, look.bound, Ending.TIME), [], look, problem.sense), []
     try:
         try:
             run.progress.prove(look.bound)
+            for step in look.steps:
+                run.progress.add(step)
             ending = search(run)
         except KeyboardInterrupt:
             ending = Ending.INTERRUPTED
@@ -71,6 +76,16 @@ def solve(
     finally:
         run.close()
     return no_worse(outcome, run.progress.trace, look, problem.sense), run.progress.trace
+
+
+def _looked_at_counts(problem: Problem, settings: Settings, context: Context) -> tuple[Look, Settings]:
+    """Return what a search over the counts has found, and the settings with it."""
+    look = look_at_counts(problem, settings, context)
+    if look.best is not None:
+        settings = replace(settings, start=look.best.x)
+        if look.thorough:
+            settings = replace(settings, worth_improving=_NEVER)
+    return look, settings
 
 
 def certify(problem: Problem, settings: Settings, context: Context) -> tuple[Ending | None, float]:

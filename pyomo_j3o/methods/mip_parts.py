@@ -19,6 +19,7 @@ from pyomo_j3o.methods.instance import Instance, mip_model
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, Start, solve_checked
 from pyomo_j3o.mip.base import Write
+from pyomo_j3o.mip.merging import Merging, merged
 from pyomo_j3o.presolve.decomposing import Part, Split, split
 
 #: How the whole ended, by the worst of its parts.
@@ -45,7 +46,9 @@ class PartState:
     part: Part
     model: MIPModel
     start: FloatArray | None
-    #: What the solver gets: `model`, and its columns in their order there.
+    #: `model` with every count as one column, where its columns are alike.
+    merging: Merging
+    #: What the solver gets: that model, and its columns in their order there.
     handed_over: MIPModel
     order: IntArray
     status: LPStatus = LPStatus.TIME_LIMIT
@@ -60,13 +63,13 @@ class PartState:
 
     def solve(self, solver: MIPSolver, limits: Limits, near: bool, write: Write) -> MIPSolution:
         """Hand model and start over in the columns' order, and return what was found in that of `model`."""
-        start = None if self.start is None else Start(self.start[self.order], near)
+        start = None if self.start is None else Start(self.merging.reduce(self.start)[self.order], near)
         found = solve_checked(solver, self.handed_over, limits, start, write)
         if not found.found:
             return found
         values = np.empty_like(found.values)
         values[self.order] = found.values
-        return replace(found, values=values)
+        return replace(found, values=self.merging.restore(values))
 
 
 def _reordered(model: MIPModel, order: IntArray) -> MIPModel:
@@ -162,8 +165,10 @@ class MIPParts:
         start = None
         if plan is not None:
             start = np.concatenate([plan.x[part.onloading].astype(float), plan.y[part.offloading]])
-        order = np.argsort(place[columns], kind="stable")
-        return PartState(len(self.states) + 1, part, model, start, _reordered(model, order), order)
+        merging = merged(model, part.problem.counts)
+        order = np.argsort(place[columns[merging.first]], kind="stable")
+        handed_over = _reordered(merging.model, order)
+        return PartState(len(self.states) + 1, part, model, start, merging, handed_over, order)
 
     def solve(self, solver: MIPSolver) -> Ending:
         """Solve every part, and go on with those that are not proven well enough while there is time."""
@@ -256,7 +261,7 @@ class MIPParts:
 
     def _tell(self, state: PartState, solver: MIPSolver) -> None:
         """Log what the solver gets."""
-        linear, products = state.model.linear, len(state.model.products)
+        linear, products = state.handed_over.linear, len(state.handed_over.products)
         which = f" on part {state.number} of {len(self.states)}" if len(self.states) > 1 else ""
         sizes = [counted(linear.n_rows, "row"), counted(linear.n_columns, "column")]
         sizes += [counted(linear.matrix.nnz, "nonzero")]

@@ -395,12 +395,13 @@ def free_variables(problem: Problem) -> IntArray:
 
 
 def _placements(problem: Problem) -> Iterator[BoolArray]:
-    """Yield every placement within the bounds of x."""
-    free = free_variables(problem)
+    """Yield every placement within the bounds of x; of those with the same counts, one."""
+    free, counts = free_variables(problem), problem.counts
     for values in itertools.product((False, True), repeat=len(free)):
         x = problem.onloading_lower > 0.5
         x[free] = values
-        yield x
+        if counts is None or np.array_equal(counts.canonical(x), x):
+            yield x
 
 
 def _without(model: LinearModel, x: BoolArray) -> LinearModel:

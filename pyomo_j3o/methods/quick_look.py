@@ -11,7 +11,7 @@ from scipy import sparse
 from pyomo_j3o.alternate.offloading import Routing
 from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.core.demand_groups import demand_groups
-from pyomo_j3o.core.problem import Plan, Problem
+from pyomo_j3o.core.problem import BoolArray, Plan, Problem
 from pyomo_j3o.core.results import Ending, Outcome, Record, Step
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.idle import drop_idle
@@ -21,6 +21,7 @@ from pyomo_j3o.methods.own_rows import routing_model
 from pyomo_j3o.methods.progress import Progress
 from pyomo_j3o.methods.settings import Context, Settings
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, MIPSolver, first_able, solve_checked
+from pyomo_j3o.mip.merging import merged
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -43,6 +44,8 @@ class Look:
         What goes with `outcome`: one iteration if there is a plan.
     thorough : bool
         The look was a search of its own: where it left a gap, the search after the loop would not close it.
+    steps : tuple of Step
+        What it has done, if the search goes on.
     """
 
     best: Routing | None = None
@@ -51,6 +54,7 @@ class Look:
     outcome: Outcome | None = None
     trace: list[Record] = field(default_factory=list)
     thorough: bool = False
+    steps: tuple[Step, ...] = ()
 
 
 def no_worse(outcome: Outcome, trace: list[Record], look: Look, sense: float) -> Outcome:
@@ -87,7 +91,8 @@ def is_strange(problem: Problem, settings: Settings) -> bool:
     params = settings.params.look
     if problem.n_nonzeros > params.strange_nonzeros:
         return False
-    few_flows = problem.n_offloading <= params.flows_per_onloading * problem.n_onloading
+    variables = problem.n_onloading if problem.counts is None else len(problem.counts.base)
+    few_flows = problem.n_offloading <= params.flows_per_onloading * variables
     return few_flows or (settings.pursues and _share_that_serves(problem) < params.least_serving)
 
 
@@ -173,13 +178,14 @@ def _ask(problem: Problem, settings: Settings, context: Context) -> MIPSolution:
         threads=1,
         lean=thorough,
     )
-    model = MIPModel(_with_constant(problem))
+    whole = merged(MIPModel(_with_constant(problem)), problem.counts)
 
     def use(solver: MIPSolver) -> MIPSolution:
-        return solve_checked(solver, model, limits)
+        return solve_checked(solver, whole.model, limits)
 
     assert settings.mip_solvers is not None
-    return first_able(settings.mip_solvers(), use)
+    found = first_able(settings.mip_solvers(), use)
+    return replace(found, values=whole.restore(found.values)) if found.found else found
 
 
 def _with_constant(problem: Problem) -> LinearModel:
@@ -206,7 +212,11 @@ def _routed(problem: Problem, found: MIPSolution, context: Context) -> Routing |
     """Return the best routing of the placement that was found, with its duals; None without one."""
     if not found.found:
         return None
-    x = found.values[: problem.n_onloading] > 0.5
+    return routed(problem, found.values[: problem.n_onloading] > 0.5, context)
+
+
+def routed(problem: Problem, x: BoolArray, context: Context) -> Routing | None:
+    """Return the best routing of a placement, (N,), with its duals; None without one."""
     with context.timings.phase("offload"):
         program = context.backend.open(routing_model(problem, x))
         try:

@@ -14,6 +14,7 @@ from pyomo.core.base.var import Var, VarData
 from pyomo.core.expr.numvalue import value
 from pyomo.gdp import Disjunct
 
+from pyomo_j3o.core.counts import LONGEST
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError
@@ -31,6 +32,15 @@ TOLERANCE = 1e-8
 
 #: A bound of this size is none.
 _INFINITE = 1e20
+
+#: No whole number farther from 0 is the least of a range: sums of larger ones are not exact.
+_LARGEST_BASE = 1e9
+
+#: What to write instead of a domain that no two bounds describe.
+_ONE_BINARY_PER_VALUE = (
+    "give every value that it may take a Binary variable of its own, onloading, let these sum to 1, and "
+    "write the sum of value times variable in its place"
+)
 
 _UNMARKED, _ONLOADING, _OFFLOADING = 0, 1, 2
 _CODES = {None: _UNMARKED, ONLOADING: _ONLOADING, OFFLOADING: _OFFLOADING}
@@ -193,22 +203,24 @@ class Columns:
             )
         positions = np.flatnonzero(free)
         kind, lower, upper = self.domains(positions)
-        binary = (kind == _INTEGER) & (lower >= 0) & (upper <= 1)
-        for i in np.flatnonzero(~binary & (kind != _CONTINUOUS))[:1]:
+        whole = kind == _INTEGER
+        for i in np.flatnonzero(~whole & (kind != _CONTINUOUS))[:1]:
+            name = self.variables[positions[i]].name
             raise AnnotationError(
-                f"variable '{self.variables[positions[i]].name}' is neither binary nor continuous, and "
-                "nothing is marked; change its domain: onloading is binary, offloading continuous"
+                f"variable '{name}' is neither continuous nor of all whole numbers between two bounds; "
+                f"{_ONE_BINARY_PER_VALUE}"
             )
         role = np.zeros(len(self.variables), dtype=np.int64)
-        role[positions] = np.where(binary, _ONLOADING, _OFFLOADING)
+        role[positions] = np.where(whole, _ONLOADING, _OFFLOADING)
         if model not in _noticed:
             _noticed.add(model)
             logger.warning(
-                "No variable is marked for j3o: taking the %d binary ones as onloading and the %d continuous "
+                "No variable is marked for j3o: taking the %d %s ones as onloading and the %d continuous "
                 "ones as offloading. To say so yourself, call "
                 "pyomo_j3o.annotate(model, onloading=[...], offloading=[...]).",
-                np.count_nonzero(binary),
-                np.count_nonzero(~binary),
+                np.count_nonzero(whole),
+                "binary" if np.all((lower >= 0) & (upper <= 1) | ~whole) else "binary and integer",
+                np.count_nonzero(~whole),
             )
         return role
 
@@ -252,24 +264,45 @@ class Columns:
         return bounds
 
     def onloading_bounds(self, positions: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the bounds of onloading variables, rounded inwards to 0 or 1."""
+        """Return the bounds of onloading variables, rounded inwards to whole numbers."""
         kind, lower, upper = self.domains(positions)
-        for i in np.flatnonzero((kind != _INTEGER) | (lower < 0) | (upper > 1))[:1]:
+        for i in np.flatnonzero(kind == _CONTINUOUS)[:1]:
             raise AnnotationError(
-                f"onloading variable '{self.variables[positions[i]].name}' is not binary; "
-                "make its domain Binary, or mark it offloading"
+                f"onloading variable '{self.variables[positions[i]].name}' is continuous, but only binary "
+                "and integer variables are onloading; make its domain Binary or Integers, or mark it "
+                "offloading"
+            )
+        for i in np.flatnonzero(kind == _OTHER)[:1]:
+            raise AnnotationError(
+                f"onloading variable '{self.variables[positions[i]].name}' does not take all whole numbers "
+                f"between two bounds; {_ONE_BINARY_PER_VALUE}"
             )
         lower, upper = np.ceil(lower - TOLERANCE) + 0.0, np.floor(upper + TOLERANCE)
         self._require_open(positions, lower, upper)
-        return lower, upper
+        for side, remedy, bound in (("upper", "setub", upper), ("lower", "setlb", lower)):
+            for i in np.flatnonzero(np.abs(bound) >= _INFINITE)[:1]:
+                name = self.variables[positions[i]].name
+                raise AnnotationError(
+                    f"onloading variable '{name}' is an integer without {side} bound; give it one with "
+                    f"{remedy}, the {'most' if side == 'upper' else 'least'} that a plan can need"
+                )
+        for i in np.flatnonzero((upper - lower > LONGEST) | (np.abs(lower) > _LARGEST_BASE))[:1]:
+            name = self.variables[positions[i]].name
+            raise AnnotationError(
+                f"onloading variable '{name}' is an integer from {lower[i]:.15g} to {upper[i]:.15g}, but a "
+                f"range may hold {LONGEST:,} steps at most and begin no farther from 0 than "
+                f"{_LARGEST_BASE:g}; tighten its bounds, or count in a larger unit"
+            )
+        return lower, np.maximum(lower, upper)
 
     def offloading_bounds(self, positions: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the bounds of offloading variables."""
         kind, lower, upper = self.domains(positions)
         for i in np.flatnonzero(kind != _CONTINUOUS)[:1]:
+            remedy = "mark it onloading" if kind[i] == _INTEGER else _ONE_BINARY_PER_VALUE
             raise AnnotationError(
                 f"offloading variable '{self.variables[positions[i]].name}' is not continuous; "
-                "make its domain Reals or a part of them, or mark it onloading"
+                f"make its domain Reals or a part of them, or {remedy}"
             )
         self._require_open(positions, lower, upper)
         # What other solvers take for infinite is infinite.

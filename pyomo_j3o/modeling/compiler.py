@@ -11,6 +11,8 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.kernel.block import IBlock
 from scipy import sparse
 
+from pyomo_j3o.core.counting import in_columns
+from pyomo_j3o.core.counts import Counts
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
@@ -199,6 +201,9 @@ def assemble(read: Read) -> tuple[Problem, Inverse]:
     )
     _require_sums(problem, rows.owner(objective))
     inverse = _inverse(model, rows, columns, entries[:objective])
+    counts = Counts.of(onloading_lower, onloading_upper)
+    if counts is not None:
+        problem, inverse = in_columns(problem, counts), inverse.in_columns(counts)
     return (_with_batches(problem, inverse, read.windows) if read.windows else problem), inverse
 
 
@@ -230,7 +235,7 @@ def _with_batches(
 ) -> Problem:
     """Return the problem that knows which of its columns and rows are batches."""
     row_of = {id(constraint): i for i, constraint in enumerate(inverse.rows)}
-    x_of = {id(variable): i for i, variable in enumerate(inverse.onloading)}
+    x_of = {id(variable): i for i, variable in enumerate(inverse.variable_of_column)}
     y_of = {id(variable): i for i, variable in enumerate(inverse.offloading)}
     indicator: list[int] = []
     row: list[int] = []

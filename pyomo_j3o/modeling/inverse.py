@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pyomo.common.collections import ComponentMap
@@ -11,7 +11,8 @@ from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
-from pyomo_j3o.core.problem import FloatArray, IntArray
+from pyomo_j3o.core.counts import Counts
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.naming import called, float_or_nan
 
@@ -25,7 +26,8 @@ class Inverse:
     model
         The model or block that was compiled.
     onloading, offloading
-        The variable of each column of x, (N,), and of y, (K,).
+        The V onloading variables, and the variable of each column of y, (K,). Without counts, there is one
+        column of x for each onloading variable.
     rows
         The constraint of each row, (M,).
     constant_rows
@@ -39,6 +41,8 @@ class Inverse:
     met
         The columns of (x, y) in the order in which the rows, and after them the objective, first name them
         outside of products; columns of products alone are not among them.
+    counts
+        How integer variables are made of the N columns of x; None if all are binary.
     """
 
     model: BlockData
@@ -50,9 +54,38 @@ class Inverse:
     idle_values: list[float]
     sense: float
     met: IntArray
+    counts: Counts | None = None
+
+    def in_columns(self, counts: Counts) -> Inverse:
+        """Return the way back from columns that make up integer variables, which are columns so far."""
+        n, of = len(self.onloading), counts.variable
+        place = np.full(n + len(self.offloading), -1, dtype=np.int64)
+        place[self.met] = np.arange(len(self.met))
+        new = np.concatenate([place[:n][of], place[n:]])
+        met = np.flatnonzero(new >= 0)
+        return replace(self, met=met[np.argsort(new[met], kind="stable")], counts=counts)
+
+    @property
+    def variable_of_column(self) -> list[VarData]:
+        """The variable of each column of x, (N,): an integer one stands there more than once."""
+        if self.counts is None:
+            return self.onloading
+        return [self.onloading[v] for v in self.counts.variable]
+
+    def values_of_onloading(self, x: FloatArray | BoolArray) -> FloatArray:
+        """Return the value of every onloading variable, (V,), at columns `x`, (N,)."""
+        return np.asarray(x, dtype=float) if self.counts is None else self.counts.values(x)
+
+    def columns_of(self, values: FloatArray) -> FloatArray:
+        """Return the columns of x, (N,), at values of the onloading variables, (V,), NaN where unknown.
+
+        What lies outside of the bounds of a variable, or is not whole, gives a column that is neither 0 nor
+        1.
+        """
+        return values if self.counts is None else self.counts.columns(values)
 
     def load(self, x: FloatArray, y: FloatArray) -> None:
-        """Give the variables of the model the values `x` (N,), bool or near 0 and 1, and `y` (K,)."""
+        """Give the variables of the model their values at columns `x` (N,), near 0 and 1, and `y` (K,)."""
         pairs = self._pairs(x, y)
         try:
             _load(pairs)
@@ -84,6 +117,8 @@ class Inverse:
         onloading, offloading
             (N,) and (K,), the change of the maximised objective per unit of the column's variable.
         """
+        if onloading is not None and self.counts is not None:
+            onloading = self.counts.per_unit(np.asarray(onloading))
         costs = ComponentMap()
         for variables, numbers in ((self.onloading, onloading), (self.offloading, offloading)):
             if numbers is not None:
@@ -95,11 +130,13 @@ class Inverse:
 
         A variable without a value gives NaN; if none of a kind has one, None is returned for it.
         """
-        return _values_held(self.onloading), _values_held(self.offloading)
+        values = _values_held(self.onloading)
+        return None if values is None else self.columns_of(values), _values_held(self.offloading)
 
     def _pairs(self, x: FloatArray, y: FloatArray) -> list[tuple[VarData, float]]:
         # Adding 0.0 turns -0.0 into 0.0.
-        pairs = list(zip(self.onloading, (np.rint(np.asarray(x, dtype=float)) + 0.0).tolist(), strict=True))
+        whole = self.values_of_onloading(np.rint(np.asarray(x, dtype=float))) + 0.0
+        pairs = list(zip(self.onloading, whole.tolist(), strict=True))
         pairs += zip(self.offloading, np.asarray(y, dtype=float).tolist(), strict=True)
         pairs += zip(self.idle, self.idle_values, strict=True)
         return pairs

@@ -14,6 +14,7 @@ from pyomo.core.base.var import Var, VarData
 from pyomo.core.expr.numeric_expr import NumericValue
 from pyomo.core.expr.numvalue import value
 
+from pyomo_j3o.core.counts import LONGEST_UNARY, Counts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, evaluate
 from pyomo_j3o.errors import OptionError
 from pyomo_j3o.modeling.annotate import ONLOADING, Roles, blocks_of
@@ -31,6 +32,8 @@ _LARGEST_PRICE = 1e100
 @dataclass(frozen=True, slots=True)
 class Moves:
     """A placement to stay near, and what it costs to leave it.
+
+    Of an integer variable, every unit by which it differs is a move: ``price * abs(n - n_held)``.
 
     Attributes
     ----------
@@ -62,11 +65,18 @@ class Moves:
     @property
     def unknown(self) -> int:
         """How many variables that could move have no value to move from."""
-        return int(np.count_nonzero(self.counted & np.isnan(self.held)))
+        return self._variables(self.counted & np.isnan(self.held))
+
+    @property
+    def priced(self) -> int:
+        """How many variables have a price."""
+        return self._variables(self.price > 0)
 
     def number(self, x: BoolArray) -> int:
-        """Return how many variables the placement `x`, (N,), changes."""
-        return int(np.count_nonzero(self._changed(x)))
+        """Return how many variables the placement `x`, (N,), changes; of integer ones, by how many units."""
+        changed = self._changed(x)
+        counts = self.own.counts
+        return int(np.count_nonzero(changed) if counts is None else counts.weight[changed].sum())
 
     def cost(self, x: BoolArray) -> float:
         """Return what these changes cost."""
@@ -76,7 +86,13 @@ class Moves:
         """Return the maximised objective without the price at a plan, x (N,) and y (K,)."""
         return evaluate(self.own, x.astype(float), y)
 
+    def _variables(self, columns: BoolArray) -> int:
+        """Return the number of variables that have some of these columns, (N,) bool."""
+        counts = self.own.counts
+        return len(np.unique(np.flatnonzero(columns) if counts is None else counts.variable[columns]))
+
     def _changed(self, x: BoolArray) -> BoolArray:
+        x = x if self.own.counts is None else self.own.counts.canonical(x)
         return self.counted & ~np.isnan(self.held) & (x != (self.held == 1.0))
 
 
@@ -111,16 +127,37 @@ def moves_of(
         everywhere, given = require_price(option, f"{MOVE_COST}={option!r}"), []
     elif not given:
         return None
-    counted = np.array([not _is_indicator(variable) for variable in inverse.onloading], dtype=bool)
+    variables = inverse.onloading
+    counted = np.array([not _is_indicator(variable) for variable in variables], dtype=bool)
     price = np.where(counted, everywhere, 0.0)
     if given:
-        columns = {id(variable): column for column, variable in enumerate(inverse.onloading)}
+        numbers = {id(variable): number for number, variable in enumerate(variables)}
         for entries in given:
-            for column, number in _priced(entries, columns, inverse):
-                price[column], counted[column] = number, True
+            for number, of_move in _priced(entries, numbers, inverse):
+                price[number], counted[number] = of_move, True
     held = _placement(inverse, placement)
+    if problem.counts is not None:
+        price, counted = _per_column(price, counted, held, problem.counts, inverse)
     price[np.isnan(held)] = 0.0
     return Moves(problem, held, price, counted)
+
+
+def _per_column(
+    price: FloatArray, counted: BoolArray, held: FloatArray, counts: Counts, inverse: Inverse
+) -> tuple[FloatArray, BoolArray]:
+    """Return price and whether its changes are moves of each column, (N,) each, given those of variables.
+
+    Of columns with weights above 1, the changes add up to those of the variable only where all or none of
+    them are 1 at the start.
+    """
+    some = np.bincount(counts.variable, held == 1.0) * np.bincount(counts.variable, held == 0.0)
+    for v in np.flatnonzero((price > 0) & (some > 0) & ~counts.in_units)[:1]:
+        raise OptionError(
+            f"{MOVE_COST} gives a price to '{inverse.onloading[v].name}', an integer with more than "
+            f"{LONGEST_UNARY} steps between its bounds and a value between them; tighten its bounds, or "
+            "leave it out"
+        )
+    return price[counts.variable] * counts.weight, counted[counts.variable]
 
 
 def has_prices(model: BlockData) -> bool:
@@ -168,16 +205,16 @@ def _value(number: Any) -> Any:
     return value(number, exception=False) if constant else number
 
 
-def _priced(entries: list[_Entry], columns: dict[int, int], inverse: Inverse) -> Iterator[tuple[int, float]]:
-    """Yield column and price; raise if an entry belongs to a free variable that is not onloading."""
+def _priced(entries: list[_Entry], numbers: dict[int, int], inverse: Inverse) -> Iterator[tuple[int, float]]:
+    """Yield number and price of variables; raise if an entry is of a free one that is not onloading."""
     roles = None
     for variable, price in entries:
-        column = columns.get(id(variable))
-        if column is not None:
-            yield column, price
+        number = numbers.get(id(variable))
+        if number is not None:
+            yield number, price
         elif not variable.fixed:
             roles = roles or Roles(inverse.model)
-            onloading = roles.of(variable) == ONLOADING if roles.any else variable.is_binary()
+            onloading = roles.of(variable) == ONLOADING if roles.any else variable.is_integer()
             if not onloading or variable.model() is not inverse.model.model():
                 raise OptionError(
                     f"{MOVE_COST} gives a price to '{variable.name}', which is no onloading variable of the "
@@ -199,5 +236,5 @@ def _placement(inverse: Inverse, given: FloatArray | BoolArray | None) -> FloatA
     """Return a placement as 0, 1 or NaN, (N,): the one that is given, or what the variables hold."""
     values = inverse.warm_start()[0] if given is None else np.asarray(given, dtype=float)
     if values is None:
-        return np.full(len(inverse.onloading), np.nan)
+        return inverse.columns_of(np.full(len(inverse.onloading), np.nan))
     return np.where(np.isnan(values), np.nan, (values >= 0.5).astype(float))

@@ -222,4 +222,5 @@ def take(problem: Problem, xs: IntArray, ys: IntArray, rows: IntArray) -> Proble
         offloading_upper=problem.offloading_upper[ys],
         products=terms,
         batches=None,
+        counts=None if problem.counts is None else problem.counts.of_columns(xs),
     )

@@ -215,6 +215,7 @@ def _charge(problem: Problem, tie: bool, negligible: float, charge_all: bool) ->
         onloading_upper=problem.onloading_upper[stays],
         offloading_upper=np.where(dead, 0.0, problem.offloading_upper),
         batches=None,
+        counts=None if problem.counts is None else problem.counts.of_columns(np.flatnonzero(stays)),
     )
     opening = new_row[xs.row[known.opens[known.clean[known.of_batch[known.opens]]]]]
     return Charged(

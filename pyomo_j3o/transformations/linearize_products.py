@@ -108,6 +108,12 @@ class LinearizeProducts(Transformation):
         replaces_objective = not _is_linear(objective.expr)
         if not nonlinear and not replaces_objective:
             return
+        if inverse.counts is not None:
+            raise ModelError(
+                f"model '{model.name}' has integer onloading variables and products, and the rows of this "
+                "transformation are exact for binary ones alone; solve it by j3o or j3o.exact, which take "
+                "such products, or write each integer as a sum of binary variables"
+            )
         try:
             form, products = _linear_form(problem)
         except UnboundedProductError as error:

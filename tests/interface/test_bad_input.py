@@ -65,8 +65,8 @@ def onloading_not_binary(m):
 
 
 def onloading_integer(m):
-    """Spoil the model: onloading integer."""
-    m.z = pyo.Var(bounds=(0, 3), domain=pyo.Integers)
+    """Spoil the model: an onloading integer without an upper bound."""
+    m.z = pyo.Var(bounds=(0, None), domain=pyo.Integers)
     annotate(m, onloading=m.z)
     m.uses = pyo.Constraint(expr=m.z + m.x["a", 1] <= 1)
 
@@ -183,7 +183,7 @@ CASES = {
     contradiction_by_block: (AnnotationError, "block", "take"),
     contradiction_by_member: (AnnotationError, r"x\[a,1\]", "take"),
     onloading_not_binary: (AnnotationError, "'z'", "Binary|binary"),
-    onloading_integer: (AnnotationError, "'z'", "Binary|binary"),
+    onloading_integer: (AnnotationError, "'z'", "setub"),
     offloading_integer: (AnnotationError, "'z'", "continuous|Reals"),
     offloading_binary: (AnnotationError, "'z'", "onloading|continuous|Reals"),
     no_objective: (ModelError, "two servers", "add|activate"),

@@ -7,7 +7,7 @@ import pytest
 from peer_code import cases_of, load
 from pyomo.contrib.solver.common.util import NoFeasibleSolutionError
 
-from pyomo_j3o.errors import AnnotationError, UnsupportedTermError
+from pyomo_j3o.errors import UnsupportedTermError
 
 _module = load(
     "pyomo.contrib.gdpopt.tests.test_gdpopt",
@@ -25,13 +25,9 @@ CANNOT = {
     "nonlinear subproblems": (
         UnsupportedTermError,
         "no_objective solve_block GDP_nonlinear_objective fixed_vars_honored ignore_set_for_oa_cuts "
-        "nested_disjunctions_max_binary nested_disjunctions_no_init nested_disjunctions_set_covering "
+        "force_nlp_subproblem_with_general_integer_variables nested_disjunctions_max_binary "
+        "nested_disjunctions_no_init nested_disjunctions_set_covering "
         "reverse_numeric_differentiation_in_LOA some_vars_only_in_subproblem",
-    ),
-    "general integer variables": (
-        AnnotationError,
-        "force_nlp_subproblem_with_general_integer_variables "
-        "force_nlp_subproblem_with_unbounded_integer_variables",
     ),
     "GDPopt expects a result where a MIP is infeasible or unbounded; j3o raises, as Pyomo's own HiGHS does": (
         NoFeasibleSolutionError,

@@ -30,7 +30,7 @@ CANNOT = {
     "kernel": (ModelError, "a model of pyomo.kernel, which Pyomo's own HiGHS does not take either"),
     "quadratic": (UnsupportedTermError, "squares of variables"),
     "sos": (ModelError, "SOS constraints"),
-    "integer": (AnnotationError, "general integer variables"),
+    "integer": (AnnotationError, "integer variables without bounds"),
 }
 _BY_PREFIX = {
     "QP": "quadratic",

@@ -41,6 +41,7 @@ FROM_LIBRARY = {
     "network design": lambda seed: library.fixed_charge_network(7, seed),
     "network functions": lambda seed: library.virtual_functions(4, 2, 3, seed),
     "several edge servers": lambda seed: library.multi_edge(2, 2, seed),
+    "replicas": lambda seed: library.replicas(3, 3, 5, 2, seed, reach=2),
 }
 SHAPES = FROM_LIBRARY | {f"{build.__name__} rows": build for build in _row_kinds().BUILDERS}
 
@@ -293,6 +294,9 @@ def test_more_edge_servers_in_reach_only_add_options():
         ("virtual_functions", {"functions": 2, "chain": 3}, "chain=3: there are 2 functions"),
         ("virtual_functions", {"nodes": 1}, "nodes=1: traffic needs somewhere to go"),
         ("multi_edge", {"edges": 2, "reach": 3}, "reach=3: there are 2 edge servers"),
+        ("replicas", {"sites": 2, "reach": 3}, "reach=3: there are 2 sites"),
+        ("replicas", {"load": 0}, "load=0: give a positive number"),
+        ("replicas", {"price": -1.0}, "price=-1.0: give a multiplier of at least 0"),
     ],
 )
 def test_arguments_are_checked(build, arguments, message):
@@ -307,7 +311,7 @@ NUMBERS += ("compute", "uplink", "link_share", "cores")
 NO_NUMBERS = ("3", [0.3], None, True, float("nan"), float("inf"))
 BUILDERS = ("facility_data", "facility_location", "p_median", "two_stage", "maximal_covering")
 BUILDERS += ("content_placement", "service_placement", "fixed_charge_network", "virtual_functions")
-BUILDERS += ("multi_edge", "taskonomy_data", "domainnet_data", "taskonomy", "domainnet")
+BUILDERS += ("replicas", "multi_edge", "taskonomy_data", "domainnet_data", "taskonomy", "domainnet")
 
 
 def _no_arguments():

@@ -466,7 +466,7 @@ def test_relaxing_and_taking_it_back():
     m = marked()
     relax = pyo.TransformationFactory("core.relax_integer_vars")
     relax.apply_to(m)
-    with pytest.raises(AnnotationError, match=r"onloading variable 'x\[1\]' is not binary"):
+    with pytest.raises(AnnotationError, match=r"onloading variable 'x\[1\]' is continuous"):
         compile_model(m)
     relax.apply_to(m, undo=True)
     compile_model(m)

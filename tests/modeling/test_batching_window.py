@@ -370,7 +370,7 @@ def test_relaxing_and_taking_it_back():
     relax = pyo.TransformationFactory("core.relax_integer_vars")
     relax.apply_to(m)
     assert best(m, "highs") > OPTIMUM + 0.1
-    with pytest.raises(AnnotationError, match="is not binary"):
+    with pytest.raises(AnnotationError, match="is continuous, but only binary"):
         compile_model(m)
     relax.apply_to(m, undo=True)
     assert best(m) == pytest.approx(OPTIMUM)

@@ -102,47 +102,79 @@ def test_nothing_marked_but_strict(caplog):
     compile_model(m, strict=True)
 
 
-def test_a_general_integer_cannot_be_guessed():
-    """It is neither onloading nor offloading."""
+def test_an_integer_without_marks_is_onloading(caplog):
+    """The notice says that there is one; without an upper bound it is refused by name."""
     m = unmarked()
     m.y.domain = pyo.NonNegativeIntegers
     m.y.setub(5)
-    with pytest.raises(AnnotationError, match="variable 'y' is neither binary nor continuous"):
+    problem, inverse = compile_model(m)
+    assert (len(inverse.onloading), problem.n_onloading) == (2, 6)
+    assert "2 binary and integer ones as onloading" in caplog.text
+    m.y.setub(None)
+    with pytest.raises(
+        AnnotationError, match="'y' is an integer without upper bound; give it one with setub"
+    ):
         compile_model(m)
-    m.y.setub(1)
-    assert compile_model(m)[0].n_onloading == 2
+    m.y.domain = pyo.RangeSet(0, 4, 2)
+    with pytest.raises(AnnotationError, match="variable 'y' is neither continuous nor of all whole numbers"):
+        compile_model(m)
 
 
 @pytest.mark.parametrize(
-    ("domain", "bounds", "fine"),
+    ("domain", "bounds", "range_of"),
     [
-        (pyo.Binary, (None, None), True),
-        (pyo.Boolean, (0, 1), True),
-        (pyo.Integers, (0, 1), True),
-        (pyo.NonNegativeIntegers, (None, 1), True),
-        (pyo.Set(initialize=[0, 1]), (None, None), True),
-        (pyo.Integers, (0, 2), False),
-        (pyo.Integers, (None, None), False),
-        (pyo.Reals, (0, 1), False),
-        (pyo.UnitInterval, (None, None), False),
+        (pyo.Binary, (None, None), (0, 1)),
+        (pyo.Boolean, (0, 1), (0, 1)),
+        (pyo.Integers, (0, 1), (0, 1)),
+        (pyo.NonNegativeIntegers, (None, 1), (0, 1)),
+        (pyo.Set(initialize=[0, 1]), (None, None), (0, 1)),
+        (pyo.Integers, (-2, 2), (-2, 2)),
+        (pyo.PositiveIntegers, (None, 3.5), (1, 3)),
+        (pyo.NonNegativeIntegers, (0, 5), (0, 5)),
+        (pyo.NegativeIntegers, (-1, 5), (-1, -1)),
+        (pyo.RangeSet(2, 4), (None, None), (2, 4)),
     ],
 )
-def test_onloading_is_binary(m, domain, bounds, fine):
-    """By whatever means; otherwise the variable and the remedy are named."""
+def test_onloading_is_whole(m, domain, bounds, range_of):
+    """By whatever means: columns that are 0 give the least value, columns that are 1 the largest."""
     m.z = pyo.Var(bounds=bounds)
     if isinstance(domain, pyo.Set):
         domain.construct()
     m.z.domain = domain
     annotate(m, onloading=m.z)
     m.gain.expr = m.z
-    if fine:
-        problem, _ = compile_model(m)
-        assert (problem.onloading_lower.tolist(), problem.onloading_upper.tolist()) == ([0], [1])
-    else:
-        with pytest.raises(
-            AnnotationError, match="onloading variable 'z' is not binary; make its domain Binary"
-        ):
-            compile_model(m)
+    problem, inverse = compile_model(m)
+    ends = [inverse.values_of_onloading(x) for x in (problem.onloading_lower, problem.onloading_upper)]
+    assert [end.tolist() for end in ends] == [[number] for number in range_of]
+
+
+@pytest.mark.parametrize(
+    ("domain", "bounds", "said"),
+    [
+        (pyo.Integers, (None, 4), "is an integer without lower bound; give it one with setlb"),
+        (pyo.Integers, (0, None), "is an integer without upper bound; give it one with setub"),
+        (pyo.Integers, (0, 1e20), "is an integer without upper bound"),
+        (pyo.Integers, (0, 1e7), "is an integer from 0 to 10000000, but a range may hold 1,000,000 steps"),
+        (pyo.Reals, (0, 1), "is continuous, but only binary and integer variables are onloading"),
+        (pyo.UnitInterval, (None, None), "is continuous"),
+        (
+            pyo.RangeSet(0, 4, 2),
+            (None, None),
+            "does not take all whole numbers between two bounds; give every",
+        ),
+        (pyo.Set(initialize=[0, 2, 5]), (None, None), "does not take all whole numbers"),
+    ],
+)
+def test_what_is_not_onloading(m, domain, bounds, said):
+    """The variable and the remedy are named."""
+    m.z = pyo.Var(bounds=bounds)
+    if isinstance(domain, pyo.Set):
+        domain.construct()
+    m.z.domain = domain
+    annotate(m, onloading=m.z)
+    m.gain.expr = m.z
+    with pytest.raises(AnnotationError, match=f"onloading variable 'z' {said}"):
+        compile_model(m)
 
 
 @pytest.mark.parametrize(

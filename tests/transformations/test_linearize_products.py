@@ -541,3 +541,15 @@ def test_it_is_registered_by_the_import():
     """Pyomo knows the transformation by name, and has a line on it."""
     assert isinstance(transformation(), LinearizeProducts)
     assert "exact" in pyo.TransformationFactory.doc("j3o.linearize_products")
+
+
+def test_products_of_counts_are_refused():
+    """The rows hold at binary x alone: a model with counts in it is left as it was."""
+    m = pyo.ConcreteModel("counted")
+    m.n = pyo.Var(domain=pyo.NonNegativeIntegers, bounds=(0, 3))
+    m.y = pyo.Var(bounds=(0, 2))
+    annotate(m, onloading=m.n, offloading=m.y)
+    m.worth = pyo.Objective(expr=m.n * m.y, sense=pyo.maximize)
+    with pytest.raises(ModelError, match="model 'counted' has integer onloading variables and products"):
+        pyo.TransformationFactory("j3o.linearize_products").apply_to(m)
+    assert m.worth.active
