@@ -56,3 +56,7 @@ class EngineError(J3OError, RuntimeError):
 
 class FleetError(J3OError, ValueError):
     """A fleet has no plan, or cannot be planned as it was given."""
+
+
+class FileError(J3OError):
+    """A file cannot be read or written, or does not hold what it should."""
