@@ -13,7 +13,7 @@ from pyomo_j3o.commands.arguments import FORMS
 from pyomo_j3o.compare.cli import FINE, MISUSED, say
 from pyomo_j3o.core.lasting_stream import LastingStream
 from pyomo_j3o.core.output_files import write_somewhere
-from pyomo_j3o.errors import FileError, J3OError
+from pyomo_j3o.errors import FileError
 
 #: Exit status of a command whose model has no plan, or none that was found.
 NO_PLAN = 1
@@ -37,6 +37,7 @@ class Answer:
     text: str
     status: int = FINE
     forms: Mapping[str, Callable[[str], bytes]] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
 
 
 class Terminal:
@@ -55,7 +56,7 @@ class Terminal:
         files
             Where to write what, by the names of forms.
         """
-        failures = list(_write(answer, files))
+        failures = [*answer.failures, *_write(answer, files)]
         self.line(answer.text)
         if self.stream.failure:
             failures.append(f"standard output: {self.stream.failure}")
@@ -93,5 +94,5 @@ def _write(answer: Answer, files: Mapping[str, Path]) -> Iterator[str]:
             write_somewhere(path, answer.forms[name](path.suffix))
         except FileError as error:
             yield str(error)
-        except (J3OError, ImportError, ValueError, OSError) as error:
-            yield f"{path}: it was not written: {error}"
+        except Exception as error:  # whatever fails at a file, the plan and the other files are not lost
+            yield f"{path}: it was not written: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -106,15 +106,15 @@ def add_parsers(commands: Any) -> None:
 
 def run_solve(options: argparse.Namespace) -> int:
     """Carry out `solve`, and return the exit status."""
-    return _run(options, lambda solution, quiet: "" if quiet else _placed(solution))
+    return _run(options, lambda _: "")
 
 
 def run_report(options: argparse.Namespace) -> int:
     """Carry out `report`, and return the exit status."""
-    return _run(options, lambda solution, quiet: str(report_of(solution)))
+    return _run(options, lambda solution: str(report_of(solution)))
 
 
-def _run(options: argparse.Namespace, text_of: Callable[[Solution, bool], str]) -> int:
+def _run(options: argparse.Namespace, text_of: Callable[[Solution], str]) -> int:
     solver = solver_of(options)
     files = arguments.output_files(options)
     model = model_of(options)
@@ -122,8 +122,13 @@ def _run(options: argparse.Namespace, text_of: Callable[[Solution, bool], str]) 
     solution = solve(model, solver, terminal, options.quiet)
     if not solution.has_plan:
         return terminal.deliver(without_plan(solution, options), files)
-    text = text_of(solution, options.quiet)
-    return terminal.deliver(Answer(text, solution.status, forms_of(solution)), files)
+    failures: tuple[str, ...] = ()
+    try:
+        text = text_of(solution) or ("" if options.quiet else _placed(solution))
+    except Exception as error:  # the plan is not lost with what is said of it
+        text = _placed(solution)
+        failures = (f"the plan could not be reported: {type(error).__name__}: {error}",)
+    return terminal.deliver(Answer(text, solution.status, forms_of(solution), failures), files)
 
 
 def solver_of(options: argparse.Namespace) -> J3O:
