@@ -243,7 +243,7 @@ def _families(
         index = tuple(_number_or_text(part) for part in inside.split(","))
         members = found.setdefault((before, Family(before + opening, closing), len(index)), {})
         members[index[0] if len(index) == 1 else index] = k
-    result = []
+    result: list[tuple[str, Family, Mapping[Any, int]]] = []
     taken: set[str] = set()
     for (wanted, family, _), members in found.items():
         name = _free_name(model, wanted, taken)

@@ -21,7 +21,6 @@ from pyomo_j3o.commands.pictures import picture
 from pyomo_j3o.commands.subjects import model_of
 from pyomo_j3o.compare.cli import FINE, INTERRUPTED
 from pyomo_j3o.interface.solver import J3O
-from pyomo_j3o.library.data import InferenceData
 
 #: How many placed variables the last line of `solve` names.
 _MOST_NAMES = 8
@@ -191,7 +190,7 @@ def forms_of(solution: Solution) -> dict[str, Callable[[str], bytes]]:
         "csv": lambda _: _csv(report()),
         "json": lambda _: report().to_json().encode(),
         "html": lambda _: page(f"Plan of {name}", solution.message, report()),
-        "plot": lambda suffix: picture(partial(_drawn, solution, report), suffix),
+        "plot": lambda suffix: picture(partial(_drawn, solution.model), suffix),
     }
 
 
@@ -202,12 +201,10 @@ def _csv(report: Any) -> bytes:
         return path.read_bytes()
 
 
-def _drawn(solution: Solution, report: Callable[[], Any]) -> Any:
-    from pyomo_j3o import plotting
+def _drawn(model: BlockData) -> Any:
+    from pyomo_j3o.plotting import plot_plan
 
-    if isinstance(getattr(solution.model, "data", None), InferenceData):
-        return plotting.plot_plan(solution.model)
-    return plotting.plot_report(report())  # type: ignore[attr-defined]
+    return plot_plan(model)
 
 
 def _placed(solution: Solution) -> str:

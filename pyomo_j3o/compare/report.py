@@ -72,7 +72,7 @@ class TerminalReport:
         self._copy = _copy_of_stdout()
         stream = self._stream = LastingStream(self._copy or sys.stdout)
         self._console = Console(
-            file=stream,
+            file=stream,  # type: ignore[arg-type]
             width=None if stream.isatty() or "COLUMNS" in os.environ else 104,
             highlight=False,
         )
