@@ -56,6 +56,8 @@ class Terminal:
         files
             Where to write what, by the names of forms.
         """
+        for name in files.keys() - answer.forms.keys():
+            say(f"{files[name]}: it was not written, as there is nothing to write")
         failures = [*answer.failures, *_write(answer, files)]
         self.line(answer.text)
         if self.stream.failure:
@@ -84,12 +86,9 @@ class Terminal:
 def _write(answer: Answer, files: Mapping[str, Path]) -> Iterator[str]:
     """Write the files, and yield what went wrong with each."""
     for name in FORMS:
-        path = files.get(name)
-        if path is None:
+        if name not in files or name not in answer.forms:
             continue
-        if name not in answer.forms:
-            yield f"{path}: it was not written, as there is nothing to write"
-            continue
+        path = files[name]
         try:
             write_somewhere(path, answer.forms[name](path.suffix))
         except FileError as error:

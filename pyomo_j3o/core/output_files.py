@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pyomo_j3o.core.whole_files import write_whole
@@ -12,9 +13,6 @@ from pyomo_j3o.errors import FileError
 
 #: The endings that pictures may have.
 PICTURES = (".pdf", ".png", ".svg")
-
-#: How many other names are tried for a file that cannot be written.
-_OTHER_NAMES = 5
 
 
 def require_writable(outputs: Mapping[str, Path | None], inputs: Mapping[Path, str]) -> list[Path]:
@@ -87,34 +85,27 @@ def write_somewhere(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content)
     except OSError as cause:
-        for other in _other_names(path):
-            try:
-                with open(other, "xb"):
-                    pass  # nobody else has this name
-                write_whole(other, content)
-            except FileExistsError:
-                continue
-            except OSError:
-                _remove_empty(other)
-                continue
-            raise FileError(
-                f"{path}: {cause.strerror or cause}; its content is in {other} instead"
-            ) from cause
-        raise unwritable(path, cause) from cause
+        other = _written_elsewhere(path, content)
+        if other is None:
+            raise unwritable(path, cause) from cause
+        raise FileError(f"{path}: {cause.strerror or cause}; its content is in {other} instead") from cause
 
 
-def _other_names(path: Path) -> list[Path]:
-    """Return names to try, first beside the file; a device has no neighbours."""
-    names = [f"{path.stem}-{k}{path.suffix}" for k in range(2, 2 + _OTHER_NAMES)]
+def _written_elsewhere(path: Path, content: bytes) -> Path | None:
+    """Write to a new file beside a file, or else in the folder of temporary files; return it, if one did."""
     target = Path(os.path.realpath(path))
-    beside = not target.exists() or target.is_file()
-    folders = [path.absolute().parent] if beside else []
-    return [folder / name for folder in (*folders, Path(tempfile.gettempdir())) for name in names]
-
-
-def _remove_empty(path: Path) -> None:
-    try:
-        if path.stat().st_size == 0:
-            path.unlink()
-    except OSError:
-        pass  # it was never made
+    beside = not target.exists() or target.is_file()  # a device has no neighbours
+    for folder in (*([path.absolute().parent] if beside else []), Path(tempfile.gettempdir())):
+        try:
+            handle, name = tempfile.mkstemp(dir=folder, prefix=f"{path.stem}-", suffix=path.suffix)
+        except OSError:
+            continue
+        try:
+            with open(handle, "wb") as file:
+                file.write(content)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(name)
+            continue
+        return Path(name)
+    return None
