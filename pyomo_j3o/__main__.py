@@ -2,7 +2,7 @@
 
 import sys
 
-from pyomo_j3o.compare.cli import main
+from pyomo_j3o.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -60,3 +60,7 @@ class FleetError(J3OError, ValueError):
 
 class DeployError(J3OError, ValueError):
     """A plan cannot be written as the configuration of a server."""
+
+
+class FileError(J3OError):
+    """A file cannot be read or written, or does not hold what it should."""

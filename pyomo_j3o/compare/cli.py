@@ -1,16 +1,19 @@
-"""The command ``pyomo-j3o``, also ``python -m pyomo_j3o``: reads arguments, and hands on what they ask."""
+"""``pyomo-j3o compare``: reads its arguments, and hands on what they ask."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyomo_j3o.core.version import __version__
+from pyomo_j3o.compare.records import CompareError
+from pyomo_j3o.core.output_files import require_writable, write_somewhere
+from pyomo_j3o.core.whole_files import write_whole
+from pyomo_j3o.errors import FileError
 
 if TYPE_CHECKING:
     from pyomo_j3o.compare.sources import Source
@@ -36,49 +39,46 @@ examples:
   pyomo-j3o compare --clients 10 20 --seeds 0 1 2 3 --workers 4
 """
 
-_PICTURES = (".pdf", ".png", ".svg")
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command and return its exit status.
+def add_parser(commands: Any) -> None:
+    """Add the command to those of ``pyomo-j3o``.
 
     Parameters
     ----------
-    arguments
-        Those of the process if not given.
+    commands
+        What `ArgumentParser.add_subparsers` returned.
     """
-    if sys.stdout is None:  # closed by who called: the next file opened must not take its place
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    parser = argparse.ArgumentParser(prog="pyomo-j3o", description="Tools beside the Pyomo solver j3o.")
-    parser.add_argument("--version", action="version", version=f"pyomo_j3o {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_compare(
-        commands.add_parser(
-            "compare",
-            help="run solvers side by side, and check what they say",
-            description=_COMPARE,
-            epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    parser = commands.add_parser(
+        "compare",
+        help="run solvers side by side, and check what they say",
+        description=_COMPARE,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if not (sys.argv[1:] if arguments is None else arguments):
-        parser.print_help()
-        return MISUSED
-    options = parser.parse_args(arguments)
+    parser.set_defaults(run=run)
+    _add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare as the options say, and return the exit status.
+
+    Parameters
+    ----------
+    options
+        Of the parser that `add_parser` adds.
+
+    Raises
+    ------
+    CompareError, FileError
+        The comparison cannot be made as it was asked for.
+    """
     missing = [package for package in ("rich", "matplotlib") if importlib.util.find_spec(package) is None]
     if missing:
-        return _misused(f'compare needs {" and ".join(missing)}: pip install "pyomo-j3o[compare]"')
-    from pyomo_j3o.compare.records import CompareError
-
-    try:
-        return _compare(options)
-    except CompareError as error:
-        return _misused(str(error))
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        raise CompareError(f'compare needs {" and ".join(missing)}: pip install "pyomo-j3o[compare]"')
+    return _compare(options)
 
 
-def _add_compare(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     models = parser.add_argument_group("models (by default: --suite taskonomy --clients 10 20)")
     models.add_argument(
         "files",
@@ -130,25 +130,29 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    # Rich and matplotlib are an extra, and Pyomo takes a second: no help text needs them.
+    # Rich and matplotlib are an extra: no help text needs them.
     from pyomo_j3o.compare import race, report
     from pyomo_j3o.compare.grammar import contestants_of
-    from pyomo_j3o.compare.plot import write_plot
+    from pyomo_j3o.compare.plot import as_picture
     from pyomo_j3o.compare.records import Settings
     from pyomo_j3o.compare.side_by_side import compare_side_by_side, opened
 
     sources = _sources(options)
-    _require_writable(options)
+    contestants = [contestant for text in options.solvers for contestant in contestants_of(text)]
+    for contestant in contestants:
+        contestant.require_known()
+    outputs = {name: getattr(options, name) for name in ("csv", "json", "plot")}
+    for path in require_writable(outputs, dict.fromkeys(options.files, "the model file")):
+        say(f"{path} is replaced")
     # A model file may change the folder.
-    csv, json, picture = (path and path.absolute() for path in (options.csv, options.json, options.plot))
+    files = {name: path.absolute() for name, path in outputs.items() if path is not None}
+    forms: dict[str, Callable[[race.Comparison], bytes]] = {"csv": report.as_csv, "json": report.as_json}
 
     def save(comparison: race.Comparison) -> None:
-        if csv is not None:
-            _write(csv, lambda: report.write_csv(comparison, csv))
-        if json is not None:
-            _write(json, lambda: report.write_json(comparison, json))
+        for name in forms.keys() & files.keys():
+            with suppress(OSError):  # the last time tells
+                write_whole(files[name], forms[name](comparison))
 
-    contestants = [contestant for text in options.solvers for contestant in contestants_of(text)]
     settings = Settings(options.time_limit, options.gap, options.threads, side_by_side=_where(options))
     with report.TerminalReport(save=save) as terminal:
         if settings.side_by_side:
@@ -157,14 +161,30 @@ def _compare(options: argparse.Namespace) -> int:
         else:
             comparison = race.compare(sources, contestants, settings, terminal)
         terminal.end(comparison)
-    save(comparison)
-    if picture is not None and comparison.blocks:
-        _write(picture, lambda: write_plot(comparison, picture))
+    if "plot" in files and comparison.blocks:
+        forms["plot"] = lambda found: as_picture(found, files["plot"].suffix)
+    failures = list(_failures(comparison, files, forms))
+    if terminal.failure:
+        failures.append(f"the table could not be written: {terminal.failure}")
+    for failure in failures:
+        say(failure)
     if comparison.faults():
         return FAULTY
-    if terminal.failure:
-        return _misused(f"the table could not be written: {terminal.failure}")
+    if failures:
+        return MISUSED
     return INTERRUPTED if comparison.interrupted else FINE
+
+
+def _failures(
+    comparison: Any, files: Mapping[str, Path], forms: Mapping[str, Callable[[Any], bytes]]
+) -> Iterator[str]:
+    """Write every file, and yield what went wrong."""
+    for name, form in forms.items():
+        if name in files:
+            try:
+                write_somewhere(files[name], form(comparison))
+            except FileError as error:
+                yield str(error)
 
 
 def _where(options: argparse.Namespace) -> str:
@@ -176,7 +196,6 @@ def _where(options: argparse.Namespace) -> str:
 
 def _sources(options: argparse.Namespace) -> list[Source]:
     """Return the models to compare on: those of the files, and those of the suite."""
-    from pyomo_j3o.compare.records import CompareError
     from pyomo_j3o.compare.sources import from_file, from_suite
 
     of_suites = [name for name in ("clients", "edges", "droppable") if getattr(options, name)]
@@ -191,51 +210,9 @@ def _sources(options: argparse.Namespace) -> list[Source]:
     return sources
 
 
-def _require_writable(options: argparse.Namespace) -> None:
-    """Say so now, and not after an hour of solving, if a file cannot be written."""
-    from pyomo_j3o.compare.records import CompareError
-
-    if options.plot is not None and options.plot.suffix not in _PICTURES:
-        raise CompareError(
-            f"{options.plot}: no picture is written so; use a name that ends in {', '.join(_PICTURES)}"
-        )
-    places: dict[str, str] = {os.path.realpath(file): "the model file" for file in options.files}
-    for option in ("csv", "json", "plot"):
-        path = getattr(options, option)
-        if path is None:
-            continue
-        new = not path.exists()
-        place = os.path.realpath(path)
-        if new or path.is_file():
-            if place in places:
-                raise CompareError(f"{path}: --{option} would overwrite {places[place]}; give another name")
-            places[place] = f"the file of --{option}"
-        try:
-            path.open("a").close()
-            if new:
-                path.unlink()
-        except OSError as cause:
-            raise _unwritable(path, cause) from cause
-        if path.is_file() and path.stat().st_size:
-            print(f"pyomo-j3o: {path} is replaced", file=sys.stderr)
-
-
-def _write(path: Path, write: Callable[[], None]) -> None:
-    try:
-        write()
-    except OSError as cause:
-        raise _unwritable(path, cause) from cause
-
-
-def _unwritable(path: Path, cause: OSError) -> Exception:
-    from pyomo_j3o.compare.records import CompareError
-
-    return CompareError(f"{path}: {cause.strerror}; give a file that can be written")
-
-
-def _misused(text: str) -> int:
+def say(text: str) -> None:
+    """Write one line to standard error, with the name of the command."""
     print(f"pyomo-j3o: {text}", file=sys.stderr)
-    return MISUSED
 
 
 def _positive(text: str) -> int:

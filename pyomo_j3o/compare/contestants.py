@@ -7,11 +7,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
+from pyomo.common import Executable
 from pyomo.contrib.solver.common.factory import SolverFactory as NewFactory
 from pyomo.contrib.solver.common.util import IncompatibleModelError
 from pyomo.core.base.block import BlockData
+from pyomo.opt import SolverFactory as ClassicFactory
 
 from pyomo_j3o.compare.dialects import (
     DIALECTS,
@@ -50,6 +53,15 @@ class Contestant:
         self.missing = ""
         # Held as long as the comparison lasts: Gurobi's interface drops its licence with its last user.
         self._found: Interface | None = None
+
+    def require_known(self) -> None:
+        """Raise a `CompareError` for a name that neither Pyomo nor a program on this machine has."""
+        known = {*DIALECTS, *NewFactory, *ClassicFactory}
+        if self.name in known or Executable(self.name).path() is not None:
+            return
+        near = get_close_matches(self.name, sorted(name for name in known if not name.startswith("_")), 1)
+        hint = f"did you mean {near[0]}?" if near else "'pyomo help --solvers' lists those that it knows"
+        raise CompareError(f"solver {self.name!r} is unknown to Pyomo; {hint}")
 
     def enter(self, settings: Settings, seed: int) -> Entrant:
         """Find the solver, warm it up on a tiny model, and see whether it takes what it is told.

@@ -72,11 +72,12 @@ def _options(text: str, whole: str) -> dict[str, Any]:
             raise CompareError(
                 f"solver {whole!r}: {part!r} is no option; write NAME:OPTION=VALUE,OPTION=VALUE"
             )
-        options[option.strip()] = _value(given.strip())
+        options[option.strip()] = value_of(given.strip())
     return options
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """Return the value of an option: True, False, a number or other Python literal, or the text itself."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.verdicts import Row
-from pyomo_j3o.core.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,8 +28,16 @@ _LEGEND = 150
 _LINEAR = 0.01
 
 
-def write_plot(comparison: Comparison, path: Path) -> None:
-    """Draw the comparison and save it; the format is that of the file's ending."""
+def as_picture(comparison: Comparison, suffix: str) -> bytes:
+    """Draw the comparison.
+
+    Parameters
+    ----------
+    comparison
+        With one run at least.
+    suffix
+        Of the file, such as ``".png"``; it chooses the format.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -71,8 +77,8 @@ def write_plot(comparison: Comparison, path: Path) -> None:
 
     _draw_legend(comparison, figure, scatter, looks)
     picture = io.BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix.removeprefix("."))
-    write_whole(path, picture.getvalue())
+    figure.savefig(picture, dpi=150, format=suffix.removeprefix("."))
+    return picture.getvalue()
 
 
 def _draw_legend(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyomo_j3o.errors import J3OError
 
-class CompareError(Exception):
+
+class CompareError(J3OError):
     """The comparison cannot be made as it was asked for; the message says what to give instead."""
 
 

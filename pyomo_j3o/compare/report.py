@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import math
@@ -13,7 +12,6 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -26,8 +24,8 @@ from rich.text import Text
 from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.records import Entrant, Instance
 from pyomo_j3o.compare.verdicts import HARD, Block, Row
+from pyomo_j3o.core.lasting_stream import LastingStream
 from pyomo_j3o.core.version import __version__
-from pyomo_j3o.core.whole_files import write_whole
 
 _BAD, _GOOD, _PALE = "bold red", "green", "dim"
 
@@ -72,7 +70,7 @@ class TerminalReport:
         self._save = save
         # Pyomo's interfaces redirect standard output while they solve; a copy of it stays where it is.
         self._copy = _copy_of_stdout()
-        stream = self._stream = _Lasting(self._copy or sys.stdout)
+        stream = self._stream = LastingStream(self._copy or sys.stdout)
         self._console = Console(
             file=stream,  # type: ignore[arg-type]
             width=None if stream.isatty() or "COLUMNS" in os.environ else 104,
@@ -235,39 +233,6 @@ class TerminalReport:
         return Group(Text("Summary", style="bold"), table, Text(explained, style=_PALE), Text())
 
 
-class _Lasting:
-    """A text stream that goes quiet where it fails: the comparison goes on, and its files are written."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._open = True
-        self.failure = ""
-        self.encoding = stream.encoding
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def write(self, text: str) -> int:
-        self._try(lambda: self._stream.write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def _try(self, work: Callable[[], Any]) -> None:
-        if not self._open:
-            return
-        try:
-            work()
-        except OSError as error:
-            self._open = False
-            if error.errno != errno.EPIPE:  # who read it, as `head` does, may have gone
-                self.failure = error.strerror or str(error)
-
-
 def _cells(row: Row) -> list[str | Text]:
     """Return what the table of an instance shows of a run."""
     run = row.run
@@ -308,17 +273,17 @@ def _new_table(show_header: bool) -> Table:
     return Table(box=None, show_header=show_header, padding=(0, 1, 0, 0))
 
 
-def write_csv(comparison: Comparison, path: Path) -> None:
-    """Write one line per run."""
+def as_csv(comparison: Comparison) -> bytes:
+    """Return one line per run."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(COLUMNS))
     writer.writeheader()
     writer.writerows(_rows(comparison))
-    write_whole(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
-def write_json(comparison: Comparison, path: Path) -> None:
-    """Write settings, solvers, runs, summary and faults; what is unknown or infinite is null."""
+def as_json(comparison: Comparison) -> bytes:
+    """Return settings, solvers, runs, summary and faults; what is unknown or infinite is null."""
     content = {
         "settings": {**asdict(comparison.settings), "reference": comparison.reference},
         "machine": {
@@ -337,8 +302,7 @@ def write_json(comparison: Comparison, path: Path) -> None:
             dict(zip(("instance", "solver", "fault"), fault, strict=True)) for fault in comparison.faults()
         ],
     }
-    text = json.dumps(_finite(content), indent=1, default=str, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
+    return (json.dumps(_finite(content), indent=1, default=str, allow_nan=False) + "\n").encode()
 
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from pyomo_j3o.compare.records import CompareError, Instance, Run, Settings
 from pyomo_j3o.compare.sources import Source
 from pyomo_j3o.compare.verdicts import judge
 from pyomo_j3o.core.engine import Engine, Job, Lost
-from pyomo_j3o.errors import EngineError
+from pyomo_j3o.errors import EngineError, FileError
 
 
 def compare_side_by_side(
@@ -86,7 +86,7 @@ def run_elsewhere(
     try:
         referee = Referee(source.build(), source.name, source.size, source.seed)
         return referee.instance, run_once(_warm(label, name, options), settings, referee)
-    except CompareError as error:
+    except (CompareError, FileError) as error:
         return str(error)
 
 

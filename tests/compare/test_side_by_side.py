@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
-from pyomo_j3o.compare.cli import FAULTY, FINE, MISUSED, main
+from pyomo_j3o.commands.cli import main
+from pyomo_j3o.compare.cli import FAULTY, FINE, MISUSED
 
 #: Ends its process where it is built for the seed 1, but in the process that compares.
 MODEL = """

@@ -1,0 +1,186 @@
+"""MPS and LP files as arrays, read by HiGHS."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_j3o.core.problem import BoolArray, FloatArray
+from pyomo_j3o.errors import FileError
+from pyomo_j3o.lp.highs import new_highs
+
+logger = logging.getLogger("pyomo_j3o")
+
+#: Endings of the files that are read here.
+ENDINGS = (".mps", ".lp", ".mps.gz", ".lp.gz")
+
+#: A side or bound of this size is none, as in HiGHS.
+_INFINITE = 1e20
+
+#: How many warnings of HiGHS are shown.
+_MOST_WARNINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixModel:
+    """A linear model of C columns and R rows, as its file has it.
+
+    Attributes
+    ----------
+    name
+        Of the model; that of the file if it gives none.
+    maximise
+        The sense of the objective.
+    offset
+        The constant of the objective.
+    cost, lower, upper : (C,)
+        Of the columns.
+    integer : (C,)
+        Whether a column takes whole numbers only.
+    matrix : (R, C) CSR
+    row_lower, row_upper : (R,)
+        Sides of the rows.
+    columns, rows
+        Names, C and R of them.
+    """
+
+    name: str
+    maximise: bool
+    offset: float
+    cost: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    integer: BoolArray
+    matrix: sparse.csr_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+
+
+def is_matrix_file(path: Path) -> bool:
+    """Return whether the name of a file is that of an MPS or LP file."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def read_matrix_file(path: Path) -> MatrixModel:
+    """Read an MPS or LP file.
+
+    Parameters
+    ----------
+    path
+        Of a file whose name has one of the `ENDINGS`.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, or holds what is not linear.
+    """
+    import highspy
+
+    highs = new_highs({})
+    highs.setOptionValue("log_to_console", False)
+    highs.setOptionValue("output_flag", True)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        highs.setOptionValue("log_file", str(log))
+        status = highs.readModel(str(path))
+        highs.setOptionValue("log_file", "")  # it closes the file
+        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if status == highspy.HighsStatus.kError:
+        raise FileError(f"{path}: HiGHS cannot read it: {_first_error(said)}")
+    if status == highspy.HighsStatus.kWarning:
+        for line in _warnings(said):
+            logger.warning("%s: %s.", path, line)
+    model = highs.getModel()
+    _require_linear(path, model)
+    return _arrays(path, model.lp_)
+
+
+def _require_linear(path: Path, model: Any) -> None:
+    """Raise for quadratic objectives, semi-continuous columns, and a model of no columns."""
+    from highspy import HighsVarType
+
+    lp = model.lp_
+    if lp.num_col_ == 0:
+        raise FileError(f"{path}: the model has no columns; give a file with a model in it")
+    if model.hessian_.dim_ > 0:
+        raise FileError(f"{path}: the objective is quadratic; write products of variables as linear rows")
+    semi = (HighsVarType.kSemiContinuous, HighsVarType.kSemiInteger)
+    for column, kind in enumerate(lp.integrality_):
+        if kind in semi:
+            raise FileError(
+                f"{path}: column '{lp.col_names_[column]}' is semi-continuous; write it as a continuous "
+                "column from 0 to its upper bound, and link it to a binary column"
+            )
+
+
+def _arrays(path: Path, lp: Any) -> MatrixModel:
+    import highspy
+
+    n_columns, n_rows = lp.num_col_, lp.num_row_
+    matrix = lp.a_matrix_
+    by_column = matrix.format_ == highspy.MatrixFormat.kColwise
+    parts = (np.array(matrix.value_, dtype=float), np.array(matrix.index_), np.array(matrix.start_))
+    if by_column:
+        body = sparse.csc_array(parts, shape=(n_rows, n_columns)).tocsr()
+    else:
+        body = sparse.csr_array(parts, shape=(n_rows, n_columns))
+    integer = np.array([kind != highspy.HighsVarType.kContinuous for kind in lp.integrality_], dtype=bool)
+    return MatrixModel(
+        name=lp.model_name_ or path.name.split(".")[0],
+        maximise=lp.sense_ == highspy.ObjSense.kMaximize,
+        offset=float(lp.offset_),
+        cost=np.array(lp.col_cost_, dtype=float),
+        lower=_sides(lp.col_lower_),
+        upper=_sides(lp.col_upper_),
+        integer=integer if len(integer) else np.zeros(n_columns, dtype=bool),
+        matrix=body,
+        row_lower=_sides(lp.row_lower_),
+        row_upper=_sides(lp.row_upper_),
+        columns=_names(path, lp.col_names_, n_columns, "column"),
+        rows=_names(path, lp.row_names_, n_rows, "row"),
+    )
+
+
+def _sides(given: Any) -> FloatArray:
+    """Return bounds, infinite where HiGHS takes them so."""
+    sides = np.array(given, dtype=float)
+    sides[sides >= _INFINITE] = np.inf
+    sides[sides <= -_INFINITE] = -np.inf
+    return sides
+
+
+def _names(path: Path, given: list[str], number: int, kind: str) -> tuple[str, ...]:
+    """Return the names of columns or rows; numbered ones if the file has two alike, which HiGHS drops."""
+    names = tuple(given)
+    if len(names) == number and all(names):
+        return names
+    letter = kind[0]
+    logger.warning(
+        "%s: names of %ss are not unique; they are called %s1, %s2, ...", path, kind, letter, letter
+    )
+    return tuple(f"{letter}{k}" for k in range(1, number + 1))
+
+
+def _first_error(said: str) -> str:
+    """Return the first error in what HiGHS has logged, with the line of the file where it is told."""
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    places = [line.removeprefix("--> ").rsplit(":", 2) for line in lines if line.startswith("--> ")]
+    place = f" (line {places[0][1]})" if places and len(places[0]) == 3 else ""
+    return (errors[0] if errors else "it gives no reason") + place
+
+
+def _warnings(said: str) -> list[str]:
+    """Return the first warnings in what HiGHS has logged."""
+    lines = [line.removeprefix("WARNING: ").strip() for line in said.splitlines()]
+    lines = [line for line, raw in zip(lines, said.splitlines(), strict=True) if raw.startswith("WARNING")]
+    more = len(lines) - _MOST_WARNINGS
+    return lines[:_MOST_WARNINGS] + ([f"there are {more} warnings more"] if more > 0 else [])
