@@ -74,10 +74,17 @@ class Engine:
         None for processes of its own.
     workers
         How many of these; None for one per core.
+    died
+        Is told of every death of such a process, in a sentence.
     """
 
-    def __init__(self, executor: Executor | None = None, workers: int | None = None) -> None:
-        self._executor = executor
+    def __init__(
+        self,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        died: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._executor, self._died = executor, died
         self._idle: list[_Worker] = []
         self._all: list[_Worker] = []
         self._room = 0 if executor is not None else workers or _cores()
@@ -88,7 +95,11 @@ class Engine:
         return self._executor is None
 
     def run(
-        self, function: Callable[..., Any], jobs: Iterable[Job], deadline: Deadline = NEVER
+        self,
+        function: Callable[..., Any],
+        jobs: Iterable[Job],
+        deadline: Deadline = NEVER,
+        late: float = 0.0,
     ) -> Generator[tuple[Job, Any], None, None]:
         """Yield every job with its result, or with `Lost`, in the order in which they end.
 
@@ -99,7 +110,9 @@ class Engine:
         jobs
             Are begun in this order.
         deadline
-            What has not ended by then is not yielded.
+            Nothing is begun after it.
+        late
+            Seconds after it in which what is under way may end; it is yielded, too.
 
         Raises
         ------
@@ -108,7 +121,7 @@ class Engine:
         """
         run = _Run(self, function, deque(jobs))
         try:
-            yield from run.results(deadline)
+            yield from run.results(deadline, late)
         finally:
             run.cancel()
 
@@ -161,18 +174,28 @@ class _Run:
         self._at_work: dict[Future[Any], tuple[Job, _Worker | None]] = {}
         self._deaths: dict[Hashable, int] = {}
 
-    def results(self, deadline: Deadline) -> Generator[tuple[Job, Any], None, None]:
-        while (self._waiting or self._at_work) and not deadline.over:
+    def results(self, deadline: Deadline, late: float) -> Generator[tuple[Job, Any], None, None]:
+        while (self._waiting or self._at_work) and deadline.left() + late > 0.0:
+            if deadline.over:
+                self._drop()
             while self._waiting and self._engine._has_room(len(self._at_work)):
                 self._begin(self._waiting.popleft())
             try:
                 future = self._done.get(timeout=_LOOK)
             except Empty:
                 continue
+            if future not in self._at_work:
+                continue  # it was dropped
             job, worker = self._at_work.pop(future)
             result = self._result(job, worker, future)
             if result is not None:
                 yield job, result
+
+    def _drop(self) -> None:
+        """Let go of what has not begun."""
+        self._waiting.clear()
+        for future in [future for future in self._at_work if future.cancel()]:
+            del self._at_work[future]
 
     def cancel(self) -> None:
         """Let go of what has not ended."""
@@ -200,6 +223,7 @@ class _Run:
                 ) from error
             self._engine._replace(worker)
             self._deaths[job.key] = deaths = self._deaths.get(job.key, 0) + 1
+            self._engine._died(f"The worker process of {_named(job)} died ({deaths} of {DEATHS}).")
             if deaths >= DEATHS:
                 return Lost(f"its worker process died {deaths} times")
             self._waiting.appendleft(job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +17,12 @@ from pyomo_j3o.fleet.master import Knowledge
 from pyomo_j3o.fleet.progress import Progress
 from pyomo_j3o.fleet.records import Answer, Failure, Look, Name, Report, Task
 from pyomo_j3o.fleet.worker import visit
+
+#: Parts end this much of the seconds left before the run, at most so many, and answers may be this late.
+_RESERVE, _MOST, _LATE = 0.05, 1.0, 1.0
+
+#: Relative to the figures it is made of: by how much a plan may be worth more than its part's bound.
+_CONTRADICTION = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class Parts:
         self.fleet = fleet
         self.known = [Knowledge() for _ in fleet.names]
         self.sense = 0
-        self.solved = 0
+        self.solved = self.recalled = 0
         self._first: Name = None
         self._engine, self._folder, self._deadline = engine, folder, deadline
         self.progress = progress
@@ -103,6 +111,15 @@ class Parts:
                 self._take(k, result)
                 step()
 
+    @property
+    def over(self) -> bool:
+        """Whether no more parts are asked: the time of the run is over."""
+        return self._deadline.over
+
+    def seconds(self, most: float) -> float:
+        """Return the seconds that a step of the master may take: so many at most, 1 s where time is over."""
+        return min(most, max(self._deadline.left(), 1.0))
+
     def plan(self, k: int, task: Task) -> dict[str, float]:
         """Return the plan that answered a task."""
         held = self._folder.held(self.fleet.names[k], task)
@@ -113,19 +130,21 @@ class Parts:
         return held[1].plan
 
     def _visits(self, wanted: Mapping[int, Sequence[Task]]) -> Iterable[tuple[int, Any]]:
-        budgets = tuple(self.fleet.limits)
+        build, options = self.fleet.build, self.fleet.options
+        budgets, end = tuple(self.fleet.limits), self._end()
         positions = {self._called(k): k for k in wanted}
         jobs = (
-            Job(name, (self.fleet.build, self.fleet.arguments[k], budgets, tuple(wanted[k]), self._options()))
+            Job(name, (build, self.fleet.arguments[k], budgets, tuple(wanted[k]), options, end))
             for name, k in positions.items()
         )
-        with closing(self._engine.run(visit, jobs, self._deadline)) as results:
+        with closing(self._engine.run(visit, jobs, self._deadline, late=_LATE)) as results:
             for job, result in results:
                 yield positions[str(job.key)], result
 
-    def _options(self) -> tuple[dict[str, Any], ...]:
-        left = max(0.0, self._deadline.left())
-        return tuple({**each, "time_limit": min(each["time_limit"], left)} for each in self.fleet.options)
+    def _end(self) -> float:
+        """Return when solves have to end, by the clock of the day: that of other machines, too."""
+        left = self._deadline.left()
+        return math.inf if left == math.inf else time.time() + left - min(_RESERVE * left, _MOST)
 
     def _take(self, k: int, result: Report | Failure | Lost) -> None:
         known = self.known[k]
@@ -139,6 +158,7 @@ class Parts:
             self._see(k, result.look)
             for answer in result.answers:
                 self._learn(k, answer)
+                self.solved += 1
                 self._folder.keep(self.fleet.names[k], result.look, answer)
 
     def _look_at_lost(self, k: int) -> None:
@@ -152,11 +172,18 @@ class Parts:
         if held is not None:
             self._see(k, held[0])
             self._learn(k, held[1])
+            self.recalled += 1
         return held is not None
 
     def _learn(self, k: int, answer: Answer) -> None:
-        self.known[k].learn(answer)
-        self.solved += 1
+        known = self.known[k]
+        known.learn(answer)
+        excess = known.contradiction()
+        if excess > _CONTRADICTION:
+            raise FleetError(
+                f"{self._called(k)} has a plan that is worth {100 * excess:.2g}% more than was proven to be "
+                "possible; let build return the same model for it at every visit"
+            )
 
     def _see(self, k: int, look: Look) -> None:
         if not self.sense:
@@ -170,9 +197,12 @@ class Parts:
         self.known[k].look = look
 
     def _tells_nothing(self, k: int, tasks: Sequence[Task]) -> bool:
-        """Whether other prices change nothing for a part that has been solved."""
+        """Whether prices change nothing for a part, which has been solved for as long."""
         known = self.known[k]
-        return known.insensitive() and bool(known.points) and all(task.weight for task in tasks)
+        if not known.insensitive() or not known.points:
+            return False
+        longest = max(asked.effort for asked in known.asked)
+        return all(not task.weight or task.effort <= longest for task in tasks)
 
     def _called(self, k: int) -> str:
         return f"part {self.fleet.names[k]!r}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import inspect
 import json
 import pickle
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,8 @@ class Folder:
         if path is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="j3o-fleet-")
             path = self._temporary.name
+        elif not isinstance(path, (str, Path)):
+            raise FleetError(f"folder={path!r} is no path; give one")
         self.path = Path(path)
         manifest = self.path / _MANIFEST
         try:
@@ -54,6 +59,8 @@ class Folder:
             if isinstance(error, FleetError):
                 raise
             raise FleetError(f"folder {self.path} cannot be used ({error}); give another one") from error
+        if not isinstance(held, dict):
+            raise FleetError(f"folder {self.path} cannot be used ({_MANIFEST} is broken); give another one")
         other = [name for name in identity if held.get(name) != identity[name]]
         if other:
             raise FleetError(
@@ -75,13 +82,13 @@ class Folder:
         """Return the answer to a task, if there is one."""
         try:
             found = json.loads(gzip.decompress(self._file(name, task).read_bytes()))
-        except (OSError, EOFError, ValueError):
-            return None
-        look, answer = found["look"], found["answer"]
-        for part, names in ((look, ("least", "most", "holds")), (answer, ("uses",))):
-            part.update({name: tuple(part[name]) for name in names})
-        answer["task"] = task
-        return Look(**look), Answer(**answer)
+            look, answer = found["look"], found["answer"]
+            for part, names in ((look, ("least", "most", "holds")), (answer, ("uses",))):
+                part.update({name: tuple(part[name]) for name in names})
+            answer["task"] = task
+            return Look(**look), Answer(**answer)
+        except (OSError, EOFError, ValueError, zlib.error, LookupError, TypeError, AttributeError):
+            return None  # it is missing or broken: the task is solved again
 
     def _file(self, name: Name, task: Task) -> Path:
         told = repr((name, task.prices, task.weight, task.caps, task.effort)).encode()
@@ -92,16 +99,43 @@ def identity_of(
     build: Any, names: Sequence[Name], arguments: Sequence[Any], shared: Mapping[str, float], options: Any
 ) -> dict[str, str]:
     """Return what makes a run this run: prices depend on limits, and answers on all the rest."""
-
-    def digest(thing: Any) -> str:
-        return hashlib.sha256(pickle.dumps(thing, protocol=4)).hexdigest()[:16]
-
-    where = f"{getattr(build, '__module__', '?')}.{getattr(build, '__qualname__', repr(type(build)))}"
-    each = hashlib.sha256("".join(digest(argument) for argument in arguments).encode()).hexdigest()[:16]
+    each = hashlib.sha256("".join(_digest(argument) for argument in arguments).encode()).hexdigest()[:16]
     return {
-        "build": where,
-        "parts": f"{len(names)}, {digest(list(map(repr, names)))}, {each}",
+        "build": _called(build),
+        "parts": f"{len(names)}, {_digest(list(map(repr, names)))}, {each}",
         "shared budgets": repr(sorted(shared.items())),
         "options": repr([sorted(each.items()) for each in options]),
         "version of pyomo_j3o": __version__,
     }
+
+
+def _called(build: Any) -> str:
+    """Return the name of a function, with what it holds: arguments of a partial, attributes of an object."""
+    if isinstance(build, partial):
+        return f"{_called(build.func)} with {_digest((build.args, sorted(build.keywords.items())))}"
+    name = getattr(build, "__qualname__", None)
+    holder = build.__self__ if inspect.ismethod(build) else build if name is None else None
+    named = f"{getattr(build, '__module__', '?')}.{name or type(build).__qualname__}"
+    return named if holder is None else f"{named} of {_digest(holder)}"
+
+
+def _ordered(thing: Any) -> Any:
+    """Return a thing with its sets in one order, whatever order the hashes of this process give them."""
+    if type(thing) is dict:
+        return {key: _ordered(value) for key, value in thing.items()}
+    if type(thing) in (list, tuple):
+        return type(thing)(map(_ordered, thing))
+    if type(thing) in (set, frozenset):
+        return type(thing).__name__, sorted(pickle.dumps(_ordered(each), protocol=4) for each in thing)
+    return thing
+
+
+def _digest(thing: Any) -> str:
+    try:
+        content = pickle.dumps(_ordered(thing), protocol=4)
+    except Exception as error:
+        raise FleetError(
+            f"what build is, or is called with, cannot be pickled ({type(error).__name__}: {error}), so a "
+            "folder cannot tell it from another; give no folder"
+        ) from error
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -92,6 +93,22 @@ class Knowledge:
             best = min(best, bound + sum(max(_times(q - p, u), _times(q - p, v)) for q, p, u, v in moves))
         return best
 
+    def contradiction(self) -> float:
+        """Return by how much a plan is worth more than a bound, relative to their figures; 0 if none is."""
+        most = 0.0
+        for prices, bound in self.bounds:
+            for point in self.points:
+                parts = [point.objective, *(-_times(p, u) for p, u in zip(prices, point.uses, strict=True))]
+                size = abs(bound) + sum(map(abs, parts)) + self._noise
+                most = max(most, (math.fsum(parts) - bound) / max(size, 1e-300))
+        return most
+
+    @property
+    def _noise(self) -> float:
+        """What is nothing beside the largest figures that the columns allow."""
+        highest = 0.0 if self.look is None else abs(self.look.highest)
+        return 1e-3 * highest if math.isfinite(highest) else 0.0
+
     def gap(self, prices: Sequence[float]) -> float:
         """Return by how much the bound at these prices is above the best point; inf without a point."""
         return self.bound(prices) - self.best(prices)
@@ -170,27 +187,23 @@ class Columns:
         self.unit = np.maximum(1.0, np.abs(limits))
 
     def mix(self, steepest: FloatArray) -> Mixture | None:
-        """Solve the master LP; a budget is exceeded where it is worth more than its steepest price.
+        """Solve the master LP.
+
+        If no mixture of the points is within the budgets, these may be exceeded at a price.
 
         Parameters
         ----------
         steepest
-            Shape (B,).
+            This price, shape (B,).
         """
-        n, n_budgets = len(self.worth), len(self.limits)
+        n = len(self.worth)
         if n == 0:
             return None
         scale = max(1.0, float(np.abs(self.worth).max()))
-        result = linprog(
-            np.concatenate((-self.worth, steepest * self.unit)) / scale,
-            A_ub=sparse.hstack(
-                (sparse.csr_array(self.uses.T / self.unit[:, None]), -sparse.eye_array(n_budgets))
-            ),
-            b_ub=self.limits / self.unit,
-            A_eq=sparse.hstack((self.one_each, sparse.csr_array((len(self.parts), n_budgets)))),
-            b_eq=np.ones(len(self.parts)),
-            method="highs",
-        )
+        penalties = steepest * self.unit / scale
+        result = self._solved(-self.worth / scale, penalties, np.zeros(len(self.limits)))
+        if result.x is None:
+            result = self._solved(-self.worth / scale, penalties, np.full(len(self.limits), np.inf))
         if result.x is None:
             return None
         weights = result.x[:n]
@@ -201,6 +214,39 @@ class Columns:
         }
         prices = np.maximum(0.0, -result.ineqlin.marginals * scale / self.unit)
         return Mixture(float(weights @ self.worth), prices, result.x[n:] * self.unit, mixed)
+
+    def shortage(self) -> FloatArray | None:
+        """Return prices on uses alone by which no mixture of the points is within the budgets.
+
+        They are the duals of the least excess (phase 1 of the simplex method), shape (B,): 0 if the points
+        have a mixture within the budgets, and None if there are no points.
+        """
+        n = len(self.worth)
+        if n == 0:
+            return None
+        n_budgets = len(self.limits)
+        result = self._solved(np.zeros(n), np.ones(n_budgets), np.full(n_budgets, np.inf))
+        if result.x is None or result.fun <= WITHIN:
+            return np.zeros(n_budgets)
+        # A few digits: the parts are not asked twice for what differs by rounding.
+        prices = np.round(np.maximum(0.0, -result.ineqlin.marginals), 6)
+        return unmixed(prices / self.unit)
+
+    def _solved(self, costs: FloatArray, penalties: FloatArray, most: FloatArray) -> Any:
+        """Minimise costs of the points, and penalties on at most so much excess."""
+        n, n_budgets = len(self.worth), len(self.limits)
+        upper = np.concatenate((np.full(n, np.inf), most))
+        return linprog(
+            np.concatenate((costs, penalties)),
+            A_ub=sparse.hstack(
+                (sparse.csr_array(self.uses.T / self.unit[:, None]), -sparse.eye_array(n_budgets))
+            ),
+            b_ub=self.limits / self.unit,
+            A_eq=sparse.hstack((self.one_each, sparse.csr_array((len(self.parts), n_budgets)))),
+            b_eq=np.ones(len(self.parts)),
+            bounds=np.column_stack((np.zeros(n + n_budgets), upper)),
+            method="highs",
+        )
 
     def choose(self, seconds: float, gap: float) -> dict[int, int] | None:
         """Choose one point for each part, within the budgets; None if none was found.
@@ -240,6 +286,11 @@ class Columns:
         return {
             self.parts[row]: int(j) for row, j in zip(self.owner[chosen], self.which[chosen], strict=True)
         }
+
+
+def unmixed(prices: FloatArray) -> FloatArray:
+    """Return prices on uses alone, in units of the budget itself if there is only one."""
+    return np.where(prices > 0, 1.0, 0.0) if np.count_nonzero(prices) == 1 else prices
 
 
 def fleet_bound(

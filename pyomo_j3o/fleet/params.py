@@ -37,11 +37,10 @@ class FleetParams:
     sharpened : float
         Sum of the gaps of those parts, as a multiple of what has to go.
     steepest : float
-        First price that stands for "too dear", as a multiple of objective per use over all parts.
-    steeper : float
-        Factor on it where that was not dear enough.
-    steepenings : int
-        Times that it is applied; then the least use of every part is sought.
+        Price of what exceeds a budget while no mixture of the points is within all, as a multiple of
+        objective per use over all parts.
+    reaches : int
+        Times at most in a row that least uses are sought.
     smoothing : float
         Weight of the best prices against those of the master LP.
     repairs : int
@@ -68,9 +67,8 @@ class FleetParams:
     part_seconds: float = 60.0
     blame: float = 0.5
     sharpened: float = 2.0
-    steepest: float = 0.1
-    steeper: float = 8.0
-    steepenings: int = 4
+    steepest: float = 0.05
+    reaches: int = 10
     smoothing: float = 0.5
     repairs: int = 3
     dearer: float = 0.25

@@ -62,6 +62,8 @@ class PartResult:
         How its last solve ended.
     note : str
         Why its bound is loose, or why it has no plan; empty if all is well.
+    priced : float or None
+        The objective of its plan at these prices: what `bound` is a bound on.
     """
 
     objective: float | None
@@ -69,6 +71,7 @@ class PartResult:
     bound: float
     status: str
     note: str = ""
+    priced: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ class FleetResult:
     ----------
     status
         ``"optimal"`` if every part has a plan and the gap is within the one that was asked for;
-        ``"feasible"`` if every part has a plan; else ``"no plan"``.
+        ``"feasible"`` if every part has a plan, and together they are within the budgets; else ``"no plan"``.
     message
         How the run ended.
     objective
@@ -124,6 +127,9 @@ class FleetResult:
     def plan(self, name: Name) -> dict[str, float]:
         """Return the values of one part's variables, by name; those that are missing are 0.
 
+        If the status is ``"no plan"``, it is the best plan of this part at the prices: plans of all parts
+        need not be within the budgets together.
+
         Parameters
         ----------
         name
@@ -136,12 +142,13 @@ class FleetResult:
     @property
     def table(self) -> Table:
         """One row for every part."""
-        columns = ("part", "objective", "bound", *self.limits, "status", "note")
+        columns = ("part", "objective", "at prices", "bound at prices", *self.limits, "status", "note")
         rows = [
             {
                 "part": name,
                 "objective": part.objective,
-                "bound": part.bound,
+                "at prices": part.priced,
+                "bound at prices": part.bound,
                 **{budget: part.uses.get(budget) for budget in self.limits},
                 "status": part.status,
                 "note": part.note,
@@ -155,8 +162,7 @@ class FleetResult:
 
     def __str__(self) -> str:
         lines = [self.message]
-        lines += [
-            f"{budget}: {self.uses.get(budget, float('nan')):g} of {limit:g}, price {self.prices[budget]:g}"
-            for budget, limit in self.limits.items()
-        ]
+        for budget, limit in self.limits.items():
+            used = f"{self.uses[budget]:g}" if self.uses else "-"
+            lines.append(f"{budget}: {used} of {limit:g}, price {self.prices[budget]:g}")
         return "\n".join(lines)

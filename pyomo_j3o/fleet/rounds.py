@@ -7,6 +7,7 @@
         every part: the best plan and a bound at these prices          Parts.ask
         the fleet's bound at these prices                              fleet_bound
         the master LP over all points: its duals                       Columns.mix
+        if it has no plan: every part's least use                      Market.reach
         parts that it mixes: a plan within their share of the budgets
         one point for each part, within the budgets                    Columns.choose
         a few parts at other prices, where use has to move
@@ -24,7 +25,7 @@ from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.errors import FleetError
 from pyomo_j3o.fleet.asking import Parts
-from pyomo_j3o.fleet.master import WITHIN, Columns, Mixture, Point, fleet_bound
+from pyomo_j3o.fleet.master import WITHIN, Columns, Mixture, Point, fleet_bound, unmixed
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.fleet.records import BRIEF, LONG, USUAL, Task
 
@@ -48,8 +49,8 @@ class Market:
         self.parts, self.members, self.limits, self.params = parts, members, limits, params
         self.prices = np.zeros(len(limits))
         self.bound = math.inf
-        self.steepenings = 0
         self._steepest: FloatArray | None = None
+        self._duals: FloatArray | None = None
         self._tried: list[FloatArray] = []
 
     def ask(self, prices: FloatArray, effort: int) -> None:
@@ -95,19 +96,47 @@ class Market:
             )
         return columns.mix(self._steepest)
 
+    def exceeds(self, mixture: Mixture) -> bool:
+        """Whether a mixture is not within the budgets."""
+        return bool((mixture.excess > WITHIN * np.maximum(1.0, np.abs(self.limits))).any())
+
+    def reach(self, require: Callable[[FloatArray], None]) -> bool:
+        """Have least uses sought until a mixture of the points is within the budgets; False if none is.
+
+        Parameters
+        ----------
+        require
+            Is called with prices on uses alone, once all parts were asked for the least that they make.
+        """
+        for _ in range(self.params.reaches):
+            prices = self.columns().shortage()
+            if prices is None or self.parts.over:
+                return False
+            if not prices.any():
+                return True
+            task = Task(tuple(prices.tolist()), weight=0.0)
+            known = [self.parts.known[k] for k in self.members]
+            if all(one.lost or task in one.asked for one in known):
+                return False
+            self.parts.ask({k: [task] for k in self.members}, "least use")
+            require(prices)
+        return False
+
     def next_prices(self, mixture: Mixture) -> FloatArray | None:
-        """Return prices that were not tried yet; None if none are left to try."""
-        assert self._steepest is not None
-        beyond = mixture.excess > WITHIN * np.maximum(1.0, np.abs(self.limits))
+        """Return prices that were not tried yet; None if none are left to try.
+
+        The duals are smoothed (Wentges 1997, https://doi.org/10.1016/S0969-6016(97)00001-4), unless the
+        points are still without a plan, or the answers at smoothed prices have left the duals as they were.
+        """
         weight = self.params.smoothing
-        for prices in (weight * self.prices + (1 - weight) * mixture.prices, mixture.prices):
+        stay = self._duals is not None and np.allclose(self._duals, mixture.prices, rtol=1e-6, atol=0)
+        self._duals = mixture.prices
+        smoothed = weight * self.prices + (1 - weight) * mixture.prices
+        plain = stay or self.exceeds(mixture)
+        for prices in (mixture.prices,) if plain else (smoothed, mixture.prices):
             if self._is_new(prices):
                 return np.asarray(prices)
-        if not beyond.any() or self.steepenings >= self.params.steepenings:
-            return None
-        self.steepenings += 1
-        self._steepest = np.where(beyond, self.params.steeper * self._steepest, self._steepest)
-        return np.where(beyond, self._steepest, mixture.prices)
+        return None
 
     def _is_new(self, prices: FloatArray) -> bool:
         assert self._steepest is not None
@@ -151,7 +180,10 @@ def sample_prices(parts: Parts, limits: FloatArray, params: FleetParams, gap: fl
         if not mixture.excess.any() and missing <= params.sampled_gap * gap * abs(mixture.value):
             break
         following = market.next_prices(mixture)
-        if following is None:
+        if following is None and market.exceeds(mixture) and market.reach(lambda prices: None):
+            mixture = market.mix() or mixture
+            following = market.next_prices(mixture)
+        if following is None or parts.over:
             break
         prices = following
     return market.prices
@@ -203,8 +235,8 @@ class Rounds:
 
     @property
     def bound(self) -> float:
-        """No plan is worth more."""
-        return self.market.bound
+        """No plan is worth more; a bound that is below the plan by rounding is the plan's worth."""
+        return max(self.market.bound, self.objective)
 
     @property
     def closed(self) -> bool:
@@ -229,10 +261,12 @@ class Rounds:
                 return "no part has a plan"
             idle = 0 if self._has_gained(*before) else idle + 1
             mixture = self.market.mix() or mixture
+            if self.parts.over:
+                return "time limit"
             following = self.market.next_prices(mixture)
+            if following is None and self.market.exceeds(mixture):
+                following = self._reach()
             if following is None or idle >= self.params.patience:
-                if not self.choice and self.market.steepenings:
-                    self._require_least_uses(mixture)
                 return "other prices bring nothing"
             prices = following
         return "limit of rounds"
@@ -242,7 +276,8 @@ class Rounds:
         columns = self.market.columns()
         if len(columns.parts) < len(self.parts.known):
             return
-        choice = columns.choose(self.params.master_seconds, self.params.master_gap * self.wanted)
+        seconds = self.parts.seconds(self.params.master_seconds)
+        choice = columns.choose(seconds, self.params.master_gap * self.wanted)
         if choice is None:
             return
         before, held = self.objective, self.choice
@@ -266,15 +301,18 @@ class Rounds:
         self.choose()
         if self.closed:
             return
-        if mixture.fractional and not (mixture.excess > WITHIN * self.market.columns().unit).any():
+        within = not self.market.exceeds(mixture)
+        if mixture.fractional and within:
             tasks = {
                 k: [Task(tuple(self.market.prices.tolist()), caps=uses)]
                 for k, uses in mixture.fractional.items()
             }
             self.parts.ask(tasks, "fitting parts")
             self.choose()
+        if within and not self.choice:
+            self._use_least(mixture)
         for attempt in range(self.params.repairs):
-            if self.closed or not self._repair(attempt + 1):
+            if self.closed or self.parts.over or not self._repair(attempt + 1):
                 break
             self.choose()
         if not self.closed:
@@ -346,19 +384,29 @@ class Rounds:
             unit = tuple(float(b == other) for other in range(len(self.limits)))
             self._require_least(unit, name, limit)
 
-    def _require_least_uses(self, mixture: Mixture) -> None:
-        """Find the least uses of all parts, and raise if they prove that budgets cannot be met."""
-        beyond = np.flatnonzero(mixture.excess > WITHIN * np.maximum(1.0, np.abs(self.limits)))
-        names = list(self.parts.fleet.limits)
-        together = np.zeros(len(self.limits))
-        together[beyond] = 1 / np.maximum(1.0, np.abs(self.limits[beyond]))
-        units = [np.eye(len(self.limits))[b] for b in beyond] + ([together] if len(beyond) > 1 else [])
-        for unit in units:
-            task = Task(tuple(unit.tolist()), weight=0.0)
-            self.parts.ask({k: [task] for k in self.market.members}, "least use")
-            named = " and ".join(names[b] for b in np.flatnonzero(unit))
-            self._require_least(task.prices, named, float(unit @ self.limits))
+    def _reach(self) -> FloatArray | None:
+        """Find points that make up a mixture within the budgets; return the prices that follow from these."""
+        if not self.market.reach(self._require_budgets):
+            return None
         self.choose()
+        mixture = self.market.mix()
+        return None if mixture is None else self.market.next_prices(mixture)
+
+    def _use_least(self, mixture: Mixture) -> None:
+        """Find the least uses of the budgets that have a price: a mixture is within them, but no plan."""
+        priced = mixture.prices > 0
+        units = unmixed(np.where(priced | ~priced.any(), 1 / np.maximum(1.0, np.abs(self.limits)), 0.0))
+        if units.any():
+            task = Task(tuple(units.tolist()), weight=0.0)
+            self.parts.ask({k: [task] for k in self.market.members}, "least use")
+            self._require_budgets(units)
+            self.choose()
+
+    def _require_budgets(self, prices: FloatArray) -> None:
+        """Raise if the least uses prove that budgets cannot be met."""
+        budgets = list(self.parts.fleet.limits)
+        named = "' and '".join(budgets[b] for b in np.flatnonzero(prices))
+        self._require_least(tuple(prices.tolist()), named, float(prices @ self.limits))
 
     def _require_least(self, unit: tuple[float, ...], name: str, limit: float) -> None:
         least = math.fsum(known.least_use(unit) for known in self.parts.known)

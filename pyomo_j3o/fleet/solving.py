@@ -30,9 +30,10 @@ from pyomo_j3o.fleet.results import FleetResult, PartResult, Round
 from pyomo_j3o.fleet.rounds import Rounds, sample_prices
 from pyomo_j3o.interface.options import option_errors
 from pyomo_j3o.interface.solver import J3O
+from pyomo_j3o.modeling.move_cost import MOVE_COST
 
 #: Options of the solver that a fleet sets by itself.
-_OURS = ("load_solutions", "raise_exception_on_nonoptimal_result", "warm_start")
+_OURS = ("load_solutions", "raise_exception_on_nonoptimal_result", "tee", "warm_start")
 
 #: Parameters of the coordination. They are no options: only tests and the tuning set replace them.
 _PARAMS = FleetParams()
@@ -111,10 +112,14 @@ def solve_parts(
     if executor is None or isinstance(executor, ProcessPoolExecutor):
         require_picklable("build", build)
     names = fleet.names
-    kept = Folder(folder, identity_of(build, names, fleet.arguments, fleet.limits, fleet.options))
+    identity = (
+        {} if folder is None else identity_of(build, names, fleet.arguments, fleet.limits, fleet.options)
+    )
+    kept = Folder(folder, identity)
     progress = Progress(_streams(tee))
     deadline = Deadline(math.inf if time_limit is None else time_limit)
-    engine = Engine(executor, min(workers or os.cpu_count() or 1, len(names)) if executor is None else None)
+    own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
+    engine = Engine(executor, own, progress.line)
     with closing(engine):
         run = _FleetRun(Parts(fleet, engine, kept, deadline, progress), progress, rel_gap, begin)
         return run.result(run.rounds(deadline))
@@ -179,12 +184,15 @@ class _FleetRun:
         results = self._part_results(prices, sense)
         gap = relative_gap(rounds.objective, rounds.bound)
         if not rounds.choice:
-            status, found = "no plan", "No plan of the whole fleet"
+            status, found = "no plan", "No plan of the whole fleet within the budgets"
         else:
             status = "optimal" if rounds.closed else "feasible"
             found = f"{status.capitalize()}: objective {sense * rounds.objective:.8g}, gap {100 * gap:.2f}%"
         lost = [repr(name) for name, part in results.items() if part.objective is None]
-        message = f"{found} ({ended})." + (f" Without a plan: {', '.join(lost[:5])}." if lost else "")
+        others = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+        message = f"{found} ({ended})." + (f" Without a plan: {', '.join(lost[:5])}{others}." if lost else "")
+        if self._parts.recalled:
+            self._progress.line(f"{counted(self._parts.recalled, 'answer')} came from the folder.")
         self._progress.line(message)
         return FleetResult(
             status=status,
@@ -226,6 +234,7 @@ class _FleetRun:
                 objective=None if point is None else sense * point.objective,
                 uses={} if point is None else dict(zip(budgets, point.uses, strict=True)),
                 bound=sense * known.bound(prices.tolist()),
+                priced=None if point is None else sense * (point.objective - float(prices @ point.uses)),
                 status=known.status or "not visited",
                 note=note,
             )
@@ -241,7 +250,7 @@ def _checked(
     check_share("rel_gap", rel_gap)
     names, arguments = named("part", parts)
     for budget, limit in shared.items():
-        if not isinstance(budget, str) or not is_number(limit) or not math.isfinite(limit):
+        if not isinstance(budget, str) or not budget or not is_number(limit) or not math.isfinite(limit):
             raise FleetError(
                 f"shared[{budget!r}]={limit!r}: give the limit of a named budget, a finite number; leave the "
                 "budget out if it has none"
@@ -249,6 +258,8 @@ def _checked(
     for option in _OURS:
         if option in options:
             raise OptionError(f"option {option!r} is set by solve_parts itself; leave it out")
+    if options.get(MOVE_COST) is not None:
+        raise OptionError(f"option {MOVE_COST!r} prices moves, which a fleet does not count; leave it out")
     efforts = (_PARAMS.brief, "default", "full")
     each = tuple(
         {"rel_gap": part * rel_gap, "effort": effort, "threads": 1, "time_limit": _PARAMS.part_seconds}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.checks import check_counts
 from pyomo_j3o.core.engine import Engine, Job, Lost, require_picklable
@@ -22,8 +22,11 @@ from pyomo_j3o.fleet.records import Name
 from pyomo_j3o.interface.options import option_errors
 from pyomo_j3o.interface.solver import J3O
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: Options of the solver that a sweep sets by itself.
-_OURS = ("load_solutions", "raise_exception_on_nonoptimal_result")
+_OURS = ("load_solutions", "raise_exception_on_nonoptimal_result", "tee")
 
 #: Columns of the table of a sweep that `measure` may not take.
 _TAKEN = ("case", "status", "objective", "bound", "gap", "seconds", "note")
@@ -93,6 +96,10 @@ class Sweep:
             for name, case in self.cases.items()
         ]
         return Table((*_TAKEN[:-1], *measured, _TAKEN[-1]), rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table as a pandas DataFrame; needs pandas."""
+        return self.table.to_frame()
 
     def __str__(self) -> str:
         return str(self.table)
@@ -174,7 +181,7 @@ def sweep(
     own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
     try:
         with (
-            closing(Engine(executor, own)) as engine,
+            closing(Engine(executor, own, progress.line)) as engine,
             progress.of(len(jobs), "solving cases") as step,
             closing(engine.run(solve_case, jobs)) as results,
         ):
@@ -216,7 +223,10 @@ def solve_case(
             return Case(results.termination_condition.name, seconds=seconds, note="no plan")
         results.solution_loader.load_vars()
         what = "measure"
-        measured = {} if measure is None else dict(measure(model, results))
+        found = {} if measure is None else measure(model, results)
+        if not isinstance(found, Mapping):
+            raise FleetError(f"it returned {type(found).__name__}; return a mapping from names to figures")
+        measured = dict(found)
         taken = [name for name in measured if name in _TAKEN]
         if taken:
             raise FleetError(f"measure returned {taken[0]!r}, which the table has by itself; rename it")

@@ -6,9 +6,11 @@ A worker holds nothing between two visits: an engine may run a visit twice, or e
 from __future__ import annotations
 
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyomo.environ as pyo
@@ -20,7 +22,11 @@ from pyomo.core.base.block import BlockData
 from pyomo_j3o.fleet.records import Answer, Failure, Look, Report, Task
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.modeling.annotate import annotated
+from pyomo_j3o.modeling.move_cost import has_prices
 from pyomo_j3o.modeling.rows import active_objective
+
+#: Pyomo reads a name of several parts with one parser, which two threads may not use at a time.
+_PARSER = threading.Lock()
 
 
 class _Refused(Exception):
@@ -33,8 +39,12 @@ def visit(
     budgets: Sequence[str],
     tasks: Sequence[Task],
     options: Sequence[Mapping[str, Any]],
+    end: float = math.inf,
 ) -> Report | Failure:
-    """Build one part, and solve it once for every task.
+    """Build one part, solve it once for every task, and leave its model as it was.
+
+    A `build` may keep its models: the next visit finds the variables, the objective and the components that
+    this one found.
 
     Parameters
     ----------
@@ -48,18 +58,32 @@ def visit(
         In this order; each starts from the plan of the one before it.
     options
         Of the solver, for each effort.
+    end
+        When the last solve has to end, by `time.time`: a job may wait for its worker.
     """
     try:
         model = build(argument)
     except (Exception, SystemExit) as error:
         return _failure("build raised", error)
+    part = None
     try:
         part = _Part(model, budgets)
-        return Report(part.look(), tuple(part.solve(task, options[task.effort]) for task in tasks))
+        look = part.look()
+        answers = [part.solve(task, _in_time(options[task.effort], end)) for task in tasks]
+        return Report(look, tuple(answers))
     except _Refused as refusal:
         return Failure(str(refusal))
     except Exception as error:
         return _failure("its model raised", error)
+    finally:
+        if part is not None:
+            part.leave()
+
+
+def _in_time(options: Mapping[str, Any], end: float) -> Mapping[str, Any]:
+    """Return options of a solve that ends in time."""
+    limit, left = options.get("time_limit"), max(end - time.time(), 0.01)
+    return {**options, "time_limit": left if limit is None else min(limit, left)}
 
 
 def _failure(what: str, error: BaseException) -> Failure:
@@ -77,11 +101,14 @@ class _Part:
             raise _Refused(f"build returned {type(model).__name__}, not a Pyomo model; return the model")
         if not annotated(model):
             raise _Refused("build returned a model without any mark; annotate its variables")
+        if has_prices(model):
+            raise _Refused("its Suffix 'move_cost' prices moves, which a fleet does not count; take it out")
         self.model = model
         self.uses = [_use_of(model, name) for name in budgets]
         self.objective = active_objective(model)
         self.sense = 1 if self.objective.sense == pyo.maximize else -1
         self.solved = False
+        self._held = [(variable, variable.value) for variable in model.component_data_objects(pyo.Var)]
         add = pyo.Block(concrete=True)
         model.add_component(unique_component_name(model, "fleet"), add)
         shared = [b for b, use in enumerate(self.uses) if use is not None]
@@ -140,6 +167,13 @@ class _Part:
         }
         return Answer(task, objective, uses, bound, condition.name, time.process_time() - begin, plan)
 
+    def leave(self) -> None:
+        """Make the model what it was before the visit."""
+        self.model.del_component(self.added)
+        self.objective.activate()
+        for variable, held in self._held:
+            variable.set_value(held, skip_validation=True)
+
     def _put(self, task: Task) -> None:
         """Make the model that of a task."""
         added = self.added
@@ -164,7 +198,10 @@ def _safe(bound: Any, sense: int) -> float:
 
 def _use_of(model: BlockData, name: str) -> Any:
     """Return what a part uses of a budget: its component of that name, summed; None if it has none."""
-    component = model.find_component(name)
+    component = model.component(name)
+    if component is None:
+        with _PARSER, suppress(TypeError, AssertionError):  # what it says of "[" and the like
+            component = model.find_component(name)
     if component is None:
         return None
     if component.ctype not in (pyo.Expression, pyo.Var):
