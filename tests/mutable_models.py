@@ -19,6 +19,7 @@ def mutable_model() -> pyo.ConcreteModel:
     m.p = pyo.Param(NODES, initialize={1: 1.5, 2: 0.3, 3: 2.0}, mutable=True, within=pyo.Any)
     m.cap = pyo.Param(initialize=2.0, mutable=True, within=pyo.Any)
     m.q = pyo.Param(initialize=1.0, mutable=True)
+    m.spare = pyo.Param(initialize=0.5, mutable=True)
     m.y[3].setub(m.q)
     m.work = pyo.Expression(NODES)
     for i in NODES:
@@ -100,6 +101,9 @@ EDITS = {
     "unfix y": lambda m, i, a: m.y[i].unfix(),
     "value of a free variable": lambda m, i, a: m.y[i].set_value(a, skip_validation=True),
     "bounds": lambda m, i, a: m.y[i].setub(a),
+    "bound by another Param": lambda m, i, a: m.y[i].setub(m.spare),
+    "bound by an expression": lambda m, i, a: m.z.setub(5 + a * m.spare),
+    "spare": lambda m, i, a: m.spare.set_value(a),
     "crossing bounds": lambda m, i, a: m.z.setlb(a),
     "domain": lambda m, i, a: setattr(m.idle, "domain", pyo.NonNegativeIntegers if a > 0.5 else pyo.Reals),
     "domain of z": lambda m, i, a: setattr(m.z, "domain", pyo.Integers if a > 2 else pyo.Reals),

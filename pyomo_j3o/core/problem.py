@@ -260,12 +260,17 @@ def allowed_violations(problem: Problem, x: FloatArray, y: FloatArray) -> FloatA
     allowed[: problem.n_rows] *= np.maximum(
         np.maximum(unit, body), larger_end(problem.row_lower, problem.row_upper)
     )
-    together = activities(_absolute(problem), np.abs(x), np.abs(y))
+    together = sizes_of_terms(problem, x, y)
     rows = slice(0, problem.n_rows)
     allowed[rows] = np.maximum(allowed[rows], _ROUNDING * together)
     ends = larger_end(problem.offloading_lower, problem.offloading_upper)
     allowed[problem.n_rows + problem.n_onloading :] *= np.maximum(1.0, ends)
     return allowed
+
+
+def sizes_of_terms(problem: Problem, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return the sum of the absolute terms of every row at x (N,) and y (K,), (M,)."""
+    return activities(_absolute(problem), np.abs(x), np.abs(y))
 
 
 def _absolute(problem: Problem) -> Problem:

@@ -20,7 +20,7 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError
 from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles
 from pyomo_j3o.modeling.expressions import Terms, value_of_fixed
-from pyomo_j3o.modeling.naming import listed, require_number
+from pyomo_j3o.modeling.naming import float_or_nan, listed, require_number
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -254,7 +254,7 @@ class Columns:
         if set(map(type, given)) <= {int, float, type(None)}:
             bounds = np.array(given, dtype=float)
         else:
-            bounds = np.array([np.nan if bound is None else value(bound) for bound in given], dtype=float)
+            bounds = np.array([np.nan if bound is None else float_or_nan(value(bound)) for bound in given])
         for i in np.flatnonzero(np.isnan(bounds)):
             if given[i] is not None:
                 raise ModelError(f"a bound of variable '{variables[i].name}' is not a number; set another")

@@ -11,6 +11,7 @@ from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.objective import maximize
 from pyomo.core.base.var import VarData
+from pyomo.core.expr.numvalue import native_numeric_types
 
 from pyomo_j3o.core.deadline import NEVER, Deadline
 from pyomo_j3o.core.problem import BoolArray, IntArray, Problem
@@ -238,7 +239,8 @@ class CompiledModel:
             kind in found
             for kind in ("constraint expressions", "objective", "objective expression", "named expressions")
         )
-        depends = _dependencies(read, selection) if other_terms else self.depends
+        stay = not other_terms and not _expressions_among(found.get("bounds", []))
+        depends = self.depends if stay else _dependencies(read, selection)
         owners = self._owners_to_read(changes, rows, depends)
         figures = read.figures
         if len(owners):
@@ -327,6 +329,12 @@ def _dependencies(read: Read, selection: Selection) -> Dependencies:
         if id(constraint) not in counted:
             depends.add(getattr(constraint, "_expr", None), NO_SIDES)
     return depends
+
+
+def _expressions_among(bounds_of: list[VarData]) -> bool:
+    """Return whether a bound of some variables is an expression, and so depends on Params."""
+    bounds = [bound for variable in bounds_of for bound in (variable._lb, variable._ub)]
+    return any(bound is not None and bound.__class__ not in native_numeric_types for bound in bounds)
 
 
 def _require_same_variables(

@@ -106,8 +106,9 @@ class Dependencies:
             if cls in numbers:
                 continue
             kind = kinds[cls] if cls in kinds else self._kind(node)
+            # What is met first is taken last from the list, so all that has an order goes in backwards.
             if kind == _SUM:
-                for term in node.args:
+                for term in reversed(node.args):
                     cls = term.__class__
                     if cls is MonomialTermExpression:
                         number = term._args_[0]
@@ -118,7 +119,7 @@ class Dependencies:
             elif kind == _MONOMIAL:
                 pending.append(node._args_[0])
             elif kind == _PASSED:
-                pending += node.args
+                pending += reversed(node.args)
             elif kind == _PARAMETER:
                 self._add_parameter(node, row)
                 pending.append(node._value)
@@ -139,7 +140,7 @@ class Dependencies:
         )
         if not plain and 0 <= row < self._shared:
             self.together[row] = True
-        pending += args
+        pending += reversed(args)
 
     def _add_parameter(self, parameter: ParamData, row: int) -> None:
         number = self._number.setdefault(id(parameter), len(self.parameters))

@@ -46,6 +46,7 @@ class Snapshot:
     lower: list[Any]
     upper: list[Any]
     domains: list[Any]
+    limits: dict[int, Any]
     marks: list[tuple[Any, Any]]
     windows: list[tuple[BatchingWindowData, Any]]
     parameters: list[Any]
@@ -96,6 +97,7 @@ class Snapshot:
         by_objective, by_parameter = known.update_objectives, known.update_parameters
         if not by_variable and len(old.watched) != len(watched):
             by_variable = True
+        domains = looked(by_variable, "domains", lambda: list(map(_domain, watched)))
         return cls(
             constraints=constraints,
             expressions=looked(known.update_constraints, "expressions", lambda: _expressions(constraints)),
@@ -111,7 +113,8 @@ class Snapshot:
             values=looked(by_parameter, "values", lambda: list(map(_value, watched))),
             lower=looked(by_variable, "lower", lambda: list(map(_lower, watched))),
             upper=looked(by_variable, "upper", lambda: list(map(_upper, watched))),
-            domains=looked(by_variable, "domains", lambda: list(map(_domain, watched))),
+            domains=domains,
+            limits=_limits(domains) if by_variable else old.limits,
             marks=marks_written([model, *outside]),
             windows=[
                 (block, getattr(block, "_assumed", None))
@@ -169,7 +172,18 @@ class Snapshot:
             changes.note("fixed values", (variables[i] for i in held))
         bounds = {*_differing(before.lower, self.lower), *_differing(before.upper, self.upper)}
         changes.note("bounds", (variables[i] for i in sorted(bounds)))
-        changes.note("domains", (variables[i] for i in _differing(before.domains, self.domains)))
+        domains = set(_differing(before.domains, self.domains))
+        if self.limits != before.limits:
+            # A Set has other members.
+            other = {key for key, limits in self.limits.items() if before.limits.get(key, limits) != limits}
+            domains |= {i for i, domain in enumerate(self.domains) if id(domain) in other}
+        changes.note("domains", (variables[i] for i in sorted(domains)))
+
+
+def _limits(domains: list[Any]) -> dict[int, Any]:
+    """Return what each domain allows now, by id: its ends, and the step of its numbers."""
+    distinct = dict(zip(map(id, domains), domains, strict=True))
+    return {key: domain.get_interval() for key, domain in distinct.items()}
 
 
 def _expressions(constraints: list[ConstraintData]) -> list[Any]:

@@ -251,8 +251,14 @@ def test_bounds_that_cross(m):
 
 
 def test_bounds_that_are_no_bounds(m):
-    """A lower bound of infinity, a NaN."""
+    """A lower bound of infinity, a NaN, a Param that holds an expression."""
     m.gain.expr = m.y[1]
+    m.any = pyo.Param(initialize=0.0, mutable=True, within=pyo.Any)
+    m.any.set_value(m.p + 1)
+    m.y[1].setub(m.any)
+    with pytest.raises(ModelError, match=r"a bound of variable 'y\[1\]' is not a number"):
+        compile_model(m)
+    m.y[1].setub(1)
     for bad in (math.nan, math.inf):
         m.y[1].setlb(bad)
         with pytest.raises(ModelError, match=r"variable 'y\[1\]'"):

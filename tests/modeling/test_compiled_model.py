@@ -179,6 +179,62 @@ def test_a_check_that_is_off_does_not_look(edit):
     assert compiled.refreshed()[1].outcome != NOTHING
 
 
+#: Edits that make the model depend on Param ``spare``, which nothing has held before.
+NEW_DEPENDENCIES = {
+    "upper bound": lambda m: m.y[1].setub(m.spare),
+    "lower bound": lambda m: m.y[1].setlb(-m.spare),
+    "bound by an expression": lambda m: m.z.setub(5 + m.spare),
+    "bound of an onloading variable": lambda m: m.x[1].setub(m.spare + 0.25),
+    "bound of an idle variable": lambda m: m.idle.setlb(m.spare),
+    "row": lambda m: m.link[1].set_value(m.y[1] <= m.spare * m.x[1]),
+    "side": lambda m: m.memory.set_value(sum(m.p[i] * m.x[i] for i in NODES) <= m.spare),
+    "named Expression": lambda m: m.work[1].set_value(m.spare * m.y[1] + 0.1 * m.z),
+    "objective": lambda m: m.gain.set_value(m.spare * m.y[1]),
+    "fixed and in a bound": lambda m: (m.y[1].fix(0.1), m.z.setub(4 + m.spare)),
+}
+
+
+@pytest.mark.parametrize("edit", NEW_DEPENDENCIES.values(), ids=list(NEW_DEPENDENCIES))
+def test_what_an_edit_brings_in_is_watched(edit):
+    """A Param that a bound or an expression has got in an edit is looked at from then on."""
+    m = mutable_model()
+    compiled = CompiledModel.of(m)
+    edit(m)
+    compiled, _ = refreshed_as_cold(compiled)
+    for number in (0.75, 0.25):
+        m.spare = number
+        compiled, update = refreshed_as_cold(compiled)
+        assert "parameters" in update.changes.found
+
+
+def test_members_of_a_domain_are_watched():
+    """A Set that is a domain is another domain once its members are others."""
+    m = mutable_model()
+    m.allowed = pyo.Set(initialize=[0, 1])
+    m.x[1].domain = m.allowed
+    compiled = CompiledModel.of(m)
+    m.allowed.remove(1)
+    refreshed_as_cold(compiled)
+    m.allowed.add(1)
+    assert refreshed_as_cold(compiled)[1].outcome == NOTHING
+
+
+def test_the_first_names_are_those_that_the_model_names_first():
+    """Params are told in the order in which rows hold them, and rows stand in the user's order."""
+    m = pyo.ConcreteModel()
+    m.need = pyo.Param(range(6), initialize=1.0, mutable=True)
+    m.x = pyo.Var(range(6), domain=pyo.Binary)
+    m.y = pyo.Var(range(6), bounds=(0, 1))
+    m.room = pyo.Constraint(expr=sum(m.need[i] * m.y[i] for i in range(6)) <= 3)
+    m.link = pyo.Constraint(range(6), rule=lambda m, i: m.y[i] <= m.x[i])
+    m.gain = pyo.Objective(expr=sum(m.y[i] - 0.1 * m.x[i] for i in range(6)), sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    compiled = CompiledModel.of(m)
+    m.need[:] = 2.0
+    _, update = compiled.refreshed()
+    assert update.summary()["changes"]["parameters"]["first"] == ["need[0]", "need[1]", "need[2]"]
+
+
 def window_model() -> pyo.ConcreteModel:
     """Return an edge server with a window, of which all figures are Params."""
     m = pyo.ConcreteModel()
