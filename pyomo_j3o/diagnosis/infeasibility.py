@@ -19,15 +19,14 @@ from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.core.problem import IntArray, Problem
 from pyomo_j3o.diagnosis.asked_rows import relax_rows, sides_of
+from pyomo_j3o.diagnosis.conflict_tables import beyond_onloading_lines, table_lines
 from pyomo_j3o.diagnosis.conflicts import Finding, find_conflicts
 from pyomo_j3o.diagnosis.explanation import (
     Conflict,
     ConflictingRow,
     Explanation,
-    beyond_onloading_lines,
     component_of,
     named_conflict,
-    table_lines,
 )
 from pyomo_j3o.diagnosis.members import constraints_named
 from pyomo_j3o.diagnosis.relaxed_rows import RelaxedRows

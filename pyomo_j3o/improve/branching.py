@@ -209,8 +209,7 @@ class Tree:
         if self._open and node.bound < self._open[0].bound:
             self._push(node)
             return
-        # After some nodes the best box is a better place to dive from than the root, measured; without a plan
-        # every node is worth a dive.
+        # After some nodes the best box is a better place to dive from than the root; without a plan all are.
         if self.nodes >= self._next_dive or self.incumbent == -np.inf:
             before = self.incumbent
             yield from self._dive(node)
@@ -379,9 +378,8 @@ class Tree:
             self._given_up = max(self._given_up, node.bound)
             return
         x = node.point.values[: self._n_x]
-        scores = self._costs.scores(
-            x, fractional, self.kernel.influence(node.point)[fractional], 1e-6 * self._gap
-        )
+        influence = self.kernel.influence(node.point)[fractional]
+        scores = self._costs.scores(x, fractional, influence, 1e-6 * self._gap)
         for child in self._children(node, fractional, scores):
             self._branched[node.path] = child.variable
             self._push(child)
