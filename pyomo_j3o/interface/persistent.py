@@ -188,7 +188,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
             self._has_looked = True
         answer = held.answer(config)
         if answer is not None:
-            log.line("Nothing has changed since the last solve, whose plan stands")
+            log.line("Nothing was found to have changed since the last solve, whose plan stands")
             return answer
         if held.update is not None and held.update.outcome in (PATCHED, COMPILED):
             log.line(f"The model was {held.update.in_words()}")
@@ -220,7 +220,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         return None if from_nothing else placement, plan
 
     def _placement_before(self) -> FloatArray | None:
-        """Return the placement of the last plan, (N,), NaN where none is known; None before the first."""
+        """Return what the variables hold, and where they hold nothing, the placement of the last plan."""
         return self._instance.placement_before()
 
     def _memory(self, compiled: Compiled, config: Any) -> Memory | None:

@@ -122,6 +122,39 @@ def test_a_variable_vanishes_with_its_row(resolve):
     assert "variables removed" in kinds_of(resolve(m))
 
 
+def test_a_fixed_variable_keeps_its_value(resolve):
+    """A fixing that the solver does not look for is none of its own: loading leaves it alone."""
+    m = served()
+    resolve(m)
+    unseen = {"update_vars": False}
+    m.place.x["large"].fix(0)
+    m.route.y["large"].fix(0.25)
+    results = resolve(m, auto_updates=unseen)
+    assert update_of(results) == "nothing"
+    assert (m.place.x["large"].value, m.route.y["large"].value) == (0, 0.25)
+    m.memory = 2.5
+    m.route.y["large"].fix(0)
+    resolve.opt.update_variables([m.place.x["large"]])
+    results = resolve(m)
+    assert m.place.x["large"].value == 0
+    assert results.incumbent_objective == pytest.approx(cold(m.clone()).incumbent_objective)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_values_are_loaded_into_free_variables_alone(named):
+    """Also where results are loaded after a variable has been fixed, by name or not, pickled or not."""
+    m = served()
+    results = cold(m)
+    pickled = pickle.loads(pickle.dumps(results))
+    x = m.place.x["large"]
+    for loader in (results.solution_loader, pickled.solution_loader):
+        x.fix(0)
+        m.place.x["small"].set_value(1)
+        loader.load_vars([*m.place.x.values()] if named or loader is pickled.solution_loader else None)
+        assert [v.value for v in m.place.x.values()] == [0, 0]
+        x.unfix()
+
+
 @pytest.mark.parametrize(
     ("change", "objective"),
     [
@@ -286,6 +319,68 @@ def test_a_solve_starts_from_the_last_plan_whatever_the_variables_hold(resolve):
     options = {"improve": False, "bound": "none", "max_iterations": 1}
     results = resolve(m, **options, raise_exception_on_nonoptimal_result=False)
     assert results.incumbent_objective >= best
+
+
+def move_model() -> pyo.ConcreteModel:
+    """Return three models worth about the same, of which one has room."""
+    m = pyo.ConcreteModel("moves")
+    m.worth = pyo.Param([1, 2, 3], initialize={1: 1.0, 2: 1.2, 3: 1.1}, mutable=True)
+    m.x = pyo.Var([1, 2, 3], domain=pyo.Binary)
+    m.y = pyo.Var([1, 2, 3], bounds=(0, 1))
+    m.link = pyo.Constraint([1, 2, 3], rule=lambda m, i: m.y[i] <= m.x[i])
+    m.room = pyo.Constraint(expr=m.x[1] + m.x[2] + m.x[3] <= 1)
+    m.gain = pyo.Objective(expr=sum(m.worth[i] * m.y[i] for i in m.x), sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+def _hold(m, *values):
+    for variable, number in zip(m.x.values(), values, strict=True):
+        variable.set_value(number)
+
+
+#: What is done to the model before moves have a price.
+BEFORE_MOVES = {
+    "nothing": lambda m: None,
+    "patched": lambda m: m.worth[1].set_value(0.9),
+    "compiled again": lambda m: m.add_component("extra", pyo.Constraint(expr=m.y[1] + m.y[2] <= 1.5)),
+}
+
+
+@pytest.mark.parametrize("by_suffix", [False, True], ids=["option", "suffix"])
+@pytest.mark.parametrize("outcome", sorted(BEFORE_MOVES))
+@pytest.mark.parametrize("held", [(1, 0, 0), (0, 0, 1), (1, 1, 0), (0, 0, 0)])
+def test_moves_are_counted_from_what_the_variables_hold(resolve, outcome, by_suffix, held):
+    """Whatever the solver has found before, loaded or not: as a solver that has never seen the model."""
+    m = move_model()
+    resolve(m, load_solutions=False)
+    BEFORE_MOVES[outcome](m)
+    options = {"move_cost": 0.4}
+    if by_suffix:
+        options = {}
+        m.move_cost = pyo.Suffix(direction=pyo.Suffix.LOCAL)
+        m.move_cost[m.x] = 0.4
+    for values in (held, (0, 1, 0), held):
+        _hold(m, *values)
+        expected = cold(m.clone(), **options)
+        results = resolve(m, load_solutions=False, **options)
+        assert results.incumbent_objective == pytest.approx(expected.incumbent_objective)
+        assert results.objective_bound == pytest.approx(expected.objective_bound, rel=1e-4)
+        assert results.extra_info.moves == expected.extra_info.moves
+        assert results.extra_info.move_cost == pytest.approx(expected.extra_info.move_cost)
+        assert [v.value for v in m.x.values()] == list(values)
+
+
+def test_moves_of_variables_without_a_value_are_counted_from_the_last_plan(resolve):
+    """Where a variable holds a value, this counts; a price of 0 is one that counts moves, too."""
+    m = move_model()
+    resolve(m, load_solutions=False)  # model 2
+    results = resolve(m, load_solutions=False, move_cost=0.4)
+    assert (results.extra_info.moves, results.incumbent_objective) == (0, pytest.approx(1.2))
+    m.x[3].set_value(1)
+    assert resolve(m, load_solutions=False, move_cost=0.0).extra_info.moves == 1
+    m.x[3].set_value(0)
+    assert resolve(m, load_solutions=False, move_cost=0.0).extra_info.moves == 0
 
 
 def test_the_last_plan_survives_fixing_and_compilation():
