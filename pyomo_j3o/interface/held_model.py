@@ -172,6 +172,11 @@ class HeldModel:
             return None, None
         return np.nan_to_num(x, nan=0.0) > 0.5, plan_of(problem, x, y)
 
+    def constraints_known(self) -> set[int]:
+        """Return the ids of the constraints that the model had at the last look, or that were taken out."""
+        seen = [] if self.compiled is None else self.compiled.snapshot.constraints
+        return {*map(id, seen), *self.without}
+
     def placement_before(self) -> FloatArray | None:
         """Return what the onloading variables hold, (N,); without a value, what the last plan gives them.
 

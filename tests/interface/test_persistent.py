@@ -671,6 +671,19 @@ def test_copies_have_no_instance():
             assert other.solve(served()) is not None
 
 
+def test_other_solvers_know_of_no_update():
+    """The entry is None there, in both interfaces, with a plan and without, and after a pickle."""
+    m = served()
+    infeasible = served()
+    infeasible.never = pyo.Constraint(expr=infeasible.top >= 2)
+    classic_results = pyo.SolverFactory("j3o").solve(m).j3o
+    pickled = pickle.loads(pickle.dumps(classic_results))
+    for results in (cold(m), classic_results, pickled, cold(infeasible, load_solutions=False)):
+        assert results.extra_info.update is None
+        assert results.extra_info["update"] is None
+        assert "update" in list(results.extra_info)
+
+
 def test_results_pickle():
     """What has changed is in them still."""
     m, opt = served(), new()
@@ -766,6 +779,88 @@ def test_add_column():
         opt.add_column(m, m.late, 2.0, [], [])
     with pytest.raises(RuntimeError, match="must be attached to the solver model"):
         opt.add_var(served().place.x["small"])
+
+
+SERVED = served()
+
+
+def _texts(*models):
+    """Return the objective and all rows of models as text."""
+    components = (c for m in models for c in m.component_data_objects((pyo.Objective, pyo.Constraint)))
+    return [str(component.expr) for component in components]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "coefficients", "worth", "message"),
+    [
+        (lambda m, other: [m.room, None], [1.0, 1.0], 1.0, "add_column: None is no single constraint"),
+        (lambda m, other: [m.room, m.link], [1.0, 1.0], 1.0, "add_column: link is no single constraint"),
+        (lambda m, other: [m.room, m.gain], [1.0, 1.0], 1.0, "add_column: gain is no single constraint"),
+        (lambda m, other: [m.room, other.room], [1.0, 1.0], 1.0, "'room' is not in model 'served'; add it"),
+        (lambda m, other: [m.room], ["much"], 1.0, "the coefficient much of 'late' is no number"),
+        (lambda m, other: [m.room], [1.0], None, "the coefficient None of 'late' is no number"),
+        (
+            lambda m, other: [m.room],
+            [SERVED.route.y["small"]],
+            1.0,
+            r"route.y\[small\] of 'late' is no number",
+        ),
+    ],
+)
+def test_a_column_that_cannot_be_added_changes_nothing(constraints, coefficients, worth, message):
+    """The error says why; neither the model nor another one is edited."""
+    m, other, opt = served(), served(), classic()
+    opt.set_instance(m)
+    m.late = pyo.Var(bounds=(0, 1))
+    annotate(m, offloading=m.late)
+    before = _texts(m, other)
+    with pytest.raises(ModelError, match=message):
+        opt.add_column(m, m.late, worth, constraints(m, other), coefficients)
+    assert _texts(m, other) == before
+    opt.add_column(m, m.late, m.top, [m.room], [m.top])
+    assert opt.solve().j3o.incumbent_objective == pytest.approx(9)
+
+
+def test_a_column_is_added_whole_or_not_at_all(monkeypatch):
+    """Whatever happens in the middle, Ctrl-C included."""
+    m, opt = served(), classic()
+    opt.set_instance(m)
+    m.late = pyo.Var(bounds=(0, 1))
+    annotate(m, offloading=m.late)
+    before = _texts(m)
+    as_it_is = type(m.link["small"]).to_bounded_expression
+
+    def interrupted(constraint):
+        if constraint is not m.room:
+            raise KeyboardInterrupt
+        return as_it_is(constraint)
+
+    monkeypatch.setattr(type(m.link["small"]), "to_bounded_expression", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        opt.add_column(m, m.late, 2.0, [m.room, m.link["small"]], [1.0, 1.0])
+    assert _texts(m) == before
+
+
+@pytest.mark.parametrize("make", [new, classic])
+def test_constraints_of_another_model_cannot_be_told_of(make):
+    """Neither added nor removed; what the model has lost already may be told of, and nothing else counts."""
+    m, other, opt = served(), served(), make()
+    opt.set_instance(m)
+    tell = [opt.add_constraints, opt.remove_constraints]
+    if make is classic:
+        tell += [lambda cons: opt.add_constraint(cons[-1]), lambda cons: opt.remove_constraint(cons[-1])]
+    for method in tell:
+        with pytest.raises(ModelError, match=r"'room' is not in model 'served'; add it to the model first"):
+            method([m.room, other.room])
+        for wrong in (None, m.gain, m.memory):
+            with pytest.raises(ModelError, match="is no constraint; give Constraints or members of them"):
+                method([m.room, wrong])
+    assert not opt._held.without
+    gone = m.room
+    m.del_component(gone)
+    opt.remove_constraints([gone])
+    results = opt.solve(m)
+    assert (results if make is new else results.j3o).incumbent_objective == pytest.approx(15)
 
 
 def test_an_objective_that_is_set_counts_beside_another():
