@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pyomo_j3o.control.delivery import Delivery
 from pyomo_j3o.control.forecasts import Forecast, LastValue, Noise, expected_loads
 from pyomo_j3o.control.loads import client_loads
 from pyomo_j3o.control.params import ControlParams
@@ -86,7 +85,7 @@ def control(
     Raises
     ------
     ValueError
-        If an argument is none of these; the message names it.
+        If an argument is none of these, or if what a policy returns is no plan; the message names it.
     """
     chosen = _with_clairvoyant(policies)
     params = ControlParams()
@@ -97,13 +96,12 @@ def control(
     usual = data.load
     expected = expected_loads(loads, usual, guess, Noise(bias, variance, seed), params.least)
     agents = [_Agent(policy, Planner(data, options or {}), Run()) for policy in chosen]
-    delivery = Delivery(data, agents[0].planner.options)
     minutes, interrupted = 0, False
     try:
         for minute in minutes_of(len(loads), data.name):
             for agent in agents:
                 known = loads[minute] if isinstance(agent.policy, Clairvoyant) else expected[minute]
-                agent.play(View(minute, known, usual), delivery, loads[minute])
+                agent.play(View(minute, known, usual), loads[minute])
             minutes += 1
     except KeyboardInterrupt:
         interrupted = True
@@ -119,26 +117,45 @@ class _Agent:
     planner: Planner
     run: Run
 
-    def play(self, view: View, delivery: Delivery, loads: FloatArray) -> None:
-        """Decide on the plan of a minute, and note what it delivers."""
+    def play(self, view: View, loads: FloatArray) -> None:
+        """Decide on the plan of a minute, and note what it delivers.
+
+        Raises
+        ------
+        ValueError
+            If what the policy returns is no plan; the message names policy and minute.
+        """
+        planner, before = self.planner, self.planner.plan
+        whose = f"policy {self.policy.name!r} in minute {view.minute}"
         started = time.process_time()
-        plan = self.policy.decide(self.planner, view)
+        try:
+            plan = self.policy.decide(planner, view)
+        except Exception as error:
+            error.add_note(f"This was raised by {whose}.")
+            raise
         seconds = time.process_time() - started
-        moved = int((plan.placement != self.planner.plan.placement).sum()) if view.minute else 0
-        self.planner.plan = plan
-        delivered = delivery.of(loads, plan.shares)
-        self.run.note(delivered.accuracy, delivered.lost, moved, seconds, plan.bound)
+        reason = planner.refusal(plan)
+        if reason:
+            raise ValueError(f"{whose}: {reason}")
+        moved = int((plan.placement != before.placement).sum()) if view.minute else 0
+        # What was proven at other loads says nothing of this minute.
+        bound = plan.bound if plan.is_for(view.expected) else planner.delivery.most(view.expected)
+        planner.plan = plan
+        delivered = planner.delivery.of(loads, plan.shares)
+        self.run.note(delivered.accuracy, delivered.lost, moved, seconds, bound)
 
 
 def _with_clairvoyant(policies: Policy | Sequence[Policy]) -> list[Policy]:
     """Return the policies, checked, with one clairvoyant at the end."""
-    given = list(policies) if isinstance(policies, Sequence) else [policies]
+    given: list[Any] = [policies]
+    if isinstance(policies, Sequence) and not isinstance(policies, str):
+        given = list(policies)
     for number, policy in enumerate(given):
         named = isinstance(getattr(policy, "name", None), str) and not isinstance(policy, type)
         if not named or not callable(getattr(policy, "decide", None)):
+            which = f"policies={policy!r}" if policy is policies else f"policies[{number}]: {policy!r}"
             raise ValueError(
-                f"policies[{number}]: {policy!r} is no policy; give objects such as ReplaceAlways(), with a "
-                "name and a method decide"
+                f"{which} is no policy; give objects such as ReplaceAlways(), with a name and a method decide"
             )
     marks = [policy for policy in given if isinstance(policy, Clairvoyant)] or [Clairvoyant()]
     chosen = [policy for policy in given if not isinstance(policy, Clairvoyant)] + marks[:1]

@@ -97,6 +97,18 @@ class Delivery:
         total = float(loads.sum())
         return Delivered(float(self._worth @ answered) / total, max(0.0, 1 - float(answered.sum()) / total))
 
+    def most(self, loads: FloatArray) -> float:
+        """Return the mean accuracy if the best option answered every query: no plan delivers more.
+
+        Parameters
+        ----------
+        loads
+            (I, tasks), queries/s; some are positive.
+        """
+        best = np.zeros(loads.shape)
+        np.maximum.at(best, (self._client, self._task), self._worth)
+        return float((best * loads).sum() / loads.sum())
+
     def answered(self, loads: FloatArray, shares: FloatArray) -> FloatArray:
         """Return the queries/s that each option answers, (options,)."""
         sent = loads[self._client, self._task] * np.clip(shares, 0.0, 1.0)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_j3o.core.checks import check_counts, check_seed, is_number
-from pyomo_j3o.core.matrices import FloatArray
+from pyomo_j3o.core.matrices import FloatArray, read_only
 
-#: Takes the loads of all minutes so far, (t, I, tasks), t >= 1; returns those expected next, (I, tasks).
+#: Takes the loads of all minutes so far, (t, I, tasks), t >= 1, which are read-only; returns those expected
+#: next, (I, tasks).
 Forecast = Callable[[FloatArray], FloatArray]
 
 
@@ -114,7 +115,7 @@ def expected_loads(
     sees = isinstance(forecast, TrueLoads)
     expected = np.empty_like(loads)
     for minute in range(len(loads)):
-        history = loads[: minute + sees]
+        history = read_only(loads[: minute + sees])
         expected[minute] = _checked(forecast(history), usual, minute) if len(history) else usual
     return np.maximum(expected * noise.factors(loads.shape), least * usual)
 

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from pyomo_j3o.control.planning import Plan, Planner
 from pyomo_j3o.core.checks import check_counts, check_positive, is_number
-from pyomo_j3o.core.matrices import FloatArray
+from pyomo_j3o.core.matrices import FloatArray, read_only
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a policy sees before a minute begins.
+    """What a policy sees before a minute begins; its arrays are read-only.
 
     Attributes
     ----------
@@ -27,6 +27,10 @@ class View:
     minute: int
     expected: FloatArray
     usual: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("expected", "usual"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
 
 class Policy(Protocol):

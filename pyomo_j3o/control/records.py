@@ -29,7 +29,8 @@ class Run:
     seconds : list of float
         Process time of the decision.
     bound : list of float
-        What the last solve of the minute has proven for the loads that it was given.
+        What was proven in the minute for the loads that the policy was given; without a plan for these
+        loads, the accuracy if the best option answered every query.
     """
 
     accuracy: list[float] = field(default_factory=list)
@@ -88,11 +89,11 @@ class Controlled:
 
     def accuracy(self, name: str) -> float:
         """Return the mean accuracy of a policy over all queries of the trace."""
-        return self._mean(self.runs[name].accuracy)
+        return self._mean(self._run(name).accuracy)
 
     def regret(self, name: str) -> FloatArray:
         """Return by how much accuracy a policy is below the clairvoyant's proven bound, per minute, (T,)."""
-        return np.array(self.runs[self.clairvoyant].bound) - np.array(self.runs[name].accuracy)
+        return np.array(self.runs[self.clairvoyant].bound) - np.array(self._run(name).accuracy)
 
     def totals(self) -> Table:
         """Return a row per policy.
@@ -127,6 +128,11 @@ class Controlled:
     def to_frame(self) -> pd.DataFrame:
         """Return `table` as a pandas DataFrame; needs pandas."""
         return self.table().to_frame()
+
+    def _run(self, name: str) -> Run:
+        if name not in self.runs:
+            raise KeyError(f"no policy {name!r}; the policies are {', '.join(self.runs)}")
+        return self.runs[name]
 
     def _mean(self, by_minute: object) -> float:
         """Return a mean over minutes, weighted by their queries."""

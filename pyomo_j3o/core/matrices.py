@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -12,6 +14,13 @@ BoolArray = NDArray[np.bool_]
 
 #: Entries of a matrix for which SciPy's checks of its arguments take longer than its work.
 _SMALL = 20_000
+
+
+def read_only(array: Any) -> Any:
+    """Return a view of an array that cannot be written through."""
+    view = np.asarray(array).view()
+    view.setflags(write=False)
+    return view
 
 
 def entry_rows(matrix: sparse.csr_array | sparse.csc_array) -> IntArray:

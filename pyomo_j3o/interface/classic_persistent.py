@@ -10,14 +10,15 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.objective import ObjectiveData
 from pyomo.core.base.var import Var, VarData
-from pyomo.core.expr.numvalue import native_numeric_types
+from pyomo.core.expr.numvalue import NumericValue, native_numeric_types
 from pyomo.opt.results.results_ import SolverResults
 from pyomo.solvers.plugins.solvers.persistent_solver import PersistentSolver
 
 from pyomo_j3o.core.deadline import NEVER
+from pyomo_j3o.errors import ModelError
 from pyomo_j3o.interface.classic import LegacyJ3O
 from pyomo_j3o.interface.held_model import HeldModel
-from pyomo_j3o.interface.persistent import PersistentJ3O
+from pyomo_j3o.interface.persistent import PersistentJ3O, require_within
 
 
 class LegacyPersistentJ3O(LegacyJ3O, PersistentJ3O, PersistentSolver):
@@ -150,6 +151,13 @@ class LegacyPersistentJ3O(LegacyJ3O, PersistentJ3O, PersistentSolver):
             Its coefficient in the objective; 0 for none.
         constraints, coefficients
             Of one length.
+
+        Raises
+        ------
+        RuntimeError
+            If the variable is in another model, or in a row already.
+        ModelError
+            If a constraint is none of the instance, or a coefficient is no number. The model is as it was.
         """
         held = self._require_instance("add_column")
         if model is not held.model:
@@ -163,13 +171,10 @@ class LegacyPersistentJ3O(LegacyJ3O, PersistentJ3O, PersistentSolver):
             raise RuntimeError("The pyomo var must not have been already added to the solver model")
         if len(constraints) != len(coefficients):
             raise RuntimeError("The list of constraints and the list of coefficients be of equal length")
-        if not (obj_coef.__class__ in native_numeric_types and obj_coef == 0.0):
-            compiled = held.compiled
-            assert compiled is not None
-            compiled.read.rows.owner(len(compiled.read.rows.constraints)).expr += obj_coef * var
-        for constraint, coefficient in zip(constraints, coefficients, strict=True):
-            lower, body, upper = constraint.to_bounded_expression()
-            constraint.set_value((lower, body + coefficient * var, upper))
+        compiled = held.compiled
+        assert compiled is not None
+        objective = compiled.read.rows.owner(len(compiled.read.rows.constraints))
+        _put_into(var, objective, obj_coef, _rows_to_change(model, constraints, coefficients))
         self._told("update_constraints", "update_objectives", "update_vars")
 
     def load_vars(self, vars_to_load: Sequence[VarData] | None = None) -> None:
@@ -209,3 +214,46 @@ class LegacyPersistentJ3O(LegacyJ3O, PersistentJ3O, PersistentSolver):
         if compiled is None:
             raise AssertionError("a look that succeeds leaves arrays")
         return compiled.holds(var)
+
+
+def _rows_to_change(
+    model: BlockData, constraints: Sequence[ConstraintData], coefficients: Sequence[Any]
+) -> list[tuple[ConstraintData, Any]]:
+    """Return constraints of a model and coefficients; raise if one is something else."""
+    for constraint in constraints:
+        if not isinstance(constraint, ConstraintData):
+            raise ModelError(f"add_column: {constraint} is no single constraint; give members of Constraints")
+        require_within(model, constraint)
+    return list(zip(constraints, coefficients, strict=True))
+
+
+def _is_constant(number: Any) -> bool:
+    """Return whether something is a number, a Param, or an expression of these."""
+    if number.__class__ in native_numeric_types:
+        return True
+    return isinstance(number, NumericValue) and not number.is_potentially_variable()
+
+
+def _put_into(
+    variable: VarData, objective: ObjectiveData, worth: Any, rows: list[tuple[ConstraintData, Any]]
+) -> None:
+    """Add a variable to an objective and to rows: to all of them, or after an error to none."""
+    for coefficient in (worth, *(coefficient for _, coefficient in rows)):
+        if not _is_constant(coefficient):
+            raise ModelError(
+                f"add_column: the coefficient {coefficient} of '{variable.name}' is no number; give a number "
+                "or a Param"
+            )
+    before = [(constraint, constraint.expr) for constraint, _ in rows]
+    goal = objective.expr
+    try:
+        for constraint, coefficient in rows:
+            lower, body, upper = constraint.to_bounded_expression()
+            constraint.set_value((lower, body + coefficient * variable, upper))
+        if not (worth.__class__ in native_numeric_types and worth == 0.0):
+            objective.set_value(goal + worth * variable)
+    except BaseException:
+        for constraint, expression in before:
+            constraint.set_value(expression)
+        objective.set_value(goal)
+        raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyomo.common.config import ConfigDict
 from pyomo.contrib.solver.common.results import Results
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
@@ -91,28 +90,11 @@ class ExpiringNoPlan(_Expires, NoPlanLoader):
         return super().get_vars(vars_to_load)
 
 
-class ExtraInfo(ConfigDict):
-    """Pyomo's extra info, in which ``update`` is an entry and not the method of a mapping."""
-
-    __slots__ = ()
-
-    @property
-    def update(self) -> Any:
-        """What has changed since the solve before, and what was done about it."""
-        return self["update"]
-
-
-def let_expire(results: Results, update: Any) -> None:
-    """Give results a loader that can be ended, and the entry ``extra_info.update``."""
+def let_expire(results: Results) -> None:
+    """Give results a loader that can be ended."""
     loader = results.solution_loader
     if isinstance(loader, J3OSolutionLoader):
         problem, inverse, x, y, duals = loader.compiled
         results.solution_loader = ExpiringPlan(problem, inverse, x > 0.5, y, duals)
     else:
         results.solution_loader = ExpiringNoPlan(None, loader.err_msg)
-    info = ExtraInfo(implicit=True)
-    for name, entry in results.extra_info.items():
-        info[name] = entry
-    info["update"] = update
-    del results["extra_info"]
-    results.declare("extra_info", info)

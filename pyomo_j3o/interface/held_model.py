@@ -144,7 +144,7 @@ class HeldModel:
         if self.solved is None or any(config.get(name) is not None and config[name] for name in _ASKED_ANEW):
             return None
         solved, options = self.solved
-        # A plan with moves has become the placement that moves are counted from.
+        # The placement that moves are counted from may be another one, that of the plan itself at least.
         moved = solved.moves is not None or has_prices(self.model)
         same = options == _options(config) and solved.outcome.ending not in _CUT_SHORT and not moved
         return solved if same else None
@@ -174,12 +174,24 @@ class HeldModel:
             return None, None
         return np.nan_to_num(x, nan=0.0) > 0.5, plan_of(problem, x, y)
 
+    def constraints_known(self) -> set[int]:
+        """Return the ids of the constraints that the model had at the last look, or that were taken out."""
+        seen = [] if self.compiled is None else self.compiled.snapshot.constraints
+        return {*map(id, seen), *self.without}
+
     def placement_before(self) -> FloatArray | None:
-        """Return the columns of x in the last plan, (N,), NaN where nothing is known."""
-        if self.last is None or self.compiled is None:
+        """Return the columns of what the onloading variables hold, (N,); without a value, of the last plan.
+
+        NaN where neither is known; None if nothing is.
+        """
+        if self.compiled is None:
             return None
+        held, _ = self.compiled.inverse.warm_start()
+        if self.last is None:
+            return held
         columns: Columns = self.compiled.read.columns
-        return self.inverse.columns_of(self.last.among(columns.variables)[columns.onloading])
+        planned = self.inverse.columns_of(self.last.among(columns.variables)[columns.onloading])
+        return planned if held is None else np.where(np.isnan(held), planned, held)
 
     def memory(self, problem: Problem, algorithm: str) -> Memory:
         """Return what earlier solves of a problem of this shape have left."""

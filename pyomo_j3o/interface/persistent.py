@@ -10,7 +10,6 @@ from typing import Any
 from pyomo.contrib.solver.common.base import PersistentSolverBase
 from pyomo.contrib.solver.common.results import Results
 from pyomo.core.base.block import BlockData
-from pyomo.core.base.component import ActiveComponentData
 from pyomo.core.base.constraint import Constraint, ConstraintData
 from pyomo.core.base.objective import ObjectiveData
 from pyomo.core.base.param import ParamData
@@ -128,18 +127,29 @@ class PersistentJ3O(J3O, PersistentSolverBase):
     def add_constraints(self, cons: Iterable[ConstraintData]) -> None:
         """Tell of constraints that the model has now, or take in again what was removed."""
         held = self._told("check_for_new_or_removed_constraints")
-        for constraint in _members(cons):
-            _require_within(held.model, constraint)
+        constraints = _members(cons)
+        for constraint in constraints:
+            require_within(held.model, constraint)
+        for constraint in constraints:
             held.without.pop(id(constraint), None)
 
     def remove_constraints(self, cons: Iterable[ConstraintData]) -> None:
         """Tell of constraints that the model loses.
 
         One that the model has still comes back at the next look for new constraints.
+
+        Raises
+        ------
+        ModelError
+            If one belongs to another model.
         """
         held = self._told("check_for_new_or_removed_constraints")
-        for constraint in _members(cons):
-            held.without[id(constraint)] = constraint
+        constraints = _members(cons)
+        known = held.constraints_known()
+        for constraint in constraints:
+            if id(constraint) not in known:
+                require_within(held.model, constraint)
+        held.without |= {id(constraint): constraint for constraint in constraints}
 
     def add_block(self, block: BlockData) -> None:
         """Tell of the constraints of a block."""
@@ -154,7 +164,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         held = self._told("check_for_new_or_removed_objectives", "update_objectives")
         if not obj.active:
             raise ValueError(f"Objective '{obj.name}' is not active; activate it before set_objective")
-        _require_within(held.model, obj)
+        require_within(held.model, obj)
         held.objective = obj
 
     def update_variables(self, variables: Iterable[VarData]) -> None:
@@ -188,7 +198,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
             self._has_looked = True
         answer = held.answer(config)
         if answer is not None:
-            log.line("Nothing has changed since the last solve, whose plan stands")
+            log.line("Nothing was found to have changed since the last solve, whose plan stands")
             return answer
         if held.update is not None and held.update.outcome in (PATCHED, COMPILED):
             log.line(f"The model was {held.update.in_words()}")
@@ -220,7 +230,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         return None if from_nothing else placement, plan
 
     def _placement_before(self) -> FloatArray | None:
-        """Return the placement of the last plan, (N,), NaN where none is known; None before the first."""
+        """Return what the variables hold, and where they hold nothing, the placement of the last plan."""
         return self._instance.placement_before()
 
     def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
@@ -230,10 +240,14 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         return self._instance.memory(compiled.problem, compiled.algorithm)
 
     def _complete(self, results: Results) -> None:
-        """Say what has changed, and keep the results to end them later."""
-        update = self._instance.update
-        let_expire(results, None if update is None else update.summary())
+        """Keep the results to end them later."""
+        let_expire(results)
         self._results = results
+
+    def _update(self) -> dict[str, Any] | None:
+        """Return what has changed, and what was done about it."""
+        update = self._instance.update
+        return None if update is None else update.summary()
 
     def _end_results(self) -> None:
         """End the loader of the last results."""
@@ -247,18 +261,21 @@ def _shows_its_steps(config: Any) -> bool:
     return config.effort == "alternation" or config.onloading_step is not None
 
 
-def _members(components: Iterable[Any]) -> list[Any]:
-    """Return the members of components, some of which may be indexed."""
-    members: list[Any] = []
+def _members(components: Iterable[Any]) -> list[ConstraintData]:
+    """Return the members of constraints, some of which may be indexed."""
+    members: list[ConstraintData] = []
     for component in components:
-        if isinstance(component, ActiveComponentData):
+        if isinstance(component, ConstraintData):
             members.append(component)
-        else:
+        elif isinstance(component, Constraint):
             members.extend(component.values())
+        else:
+            named = f"'{component.name}'" if hasattr(component, "name") else repr(component)
+            raise ModelError(f"{named} is no constraint; give Constraints or members of them")
     return members
 
 
-def _require_within(model: BlockData, component: Any) -> None:
+def require_within(model: BlockData, component: Any) -> None:
     """Raise a `ModelError` unless a component belongs to a model."""
     block = component.parent_block()
     while block is not None and block is not model:

@@ -28,6 +28,7 @@ from pyomo_j3o.diagnosis.infeasibility import lines_for_log
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface import verdict
 from pyomo_j3o.interface.compiled import Compiled, backend_for, compiled_forms, mip_solvers_for
+from pyomo_j3o.interface.extra_info import add_update
 from pyomo_j3o.interface.moves import log_prices
 from pyomo_j3o.interface.options import (
     J3OConfig,
@@ -147,6 +148,7 @@ class J3O(SolverBase):
         log.line()
         results.solver_name, results.solver_version = self.name, self.version()
         verdict.fill_extra_info(results.extra_info, ended, message)
+        add_update(results, self._update())
         self._complete(results)
         self._finish(results, config, timings, message)
         results.timing_info.start_timestamp = started
@@ -263,6 +265,10 @@ class J3O(SolverBase):
 
     def _memory(self, compiled: Compiled, config: Any) -> Memory | None:
         """Return what earlier solves have left for this one."""
+        return None
+
+    def _update(self) -> dict[str, Any] | None:
+        """Return what has changed since the solve before; None if nothing is known of it."""
         return None
 
     def _complete(self, results: Results) -> None:

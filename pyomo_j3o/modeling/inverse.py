@@ -85,7 +85,10 @@ class Inverse:
         return values if self.counts is None else self.counts.columns(values)
 
     def load(self, x: FloatArray, y: FloatArray) -> None:
-        """Give the variables of the model their values at columns `x` (N,), near 0 and 1, and `y` (K,)."""
+        """Give the variables of the model their values at columns `x` (N,), bool or near 0 and 1, and `y` (K,).
+
+        One that has been fixed since the model was compiled keeps its value.
+        """
         pairs = self._pairs(x, y)
         try:
             _load(pairs)
@@ -145,7 +148,8 @@ class Inverse:
 def _load(pairs: list[tuple[VarData, float]]) -> None:
     StaleFlagManager.mark_all_as_stale()
     for variable, number in pairs:
-        variable.set_value(number, skip_validation=True)
+        if not variable.fixed:
+            variable.set_value(number, skip_validation=True)
     # As after any Pyomo solver: the next change the user makes turns the rest stale.
     StaleFlagManager.mark_all_as_stale(delayed=True)
 

@@ -15,6 +15,7 @@ from pyomo.contrib.solver.common.util import (
 )
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
+from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_j3o.core.problem import (
     OBJECTIVE,
@@ -63,12 +64,12 @@ class J3OSolutionLoader(SolutionLoader):
         return 1
 
     def load_vars(self, vars_to_load: Sequence[VarData] | None = None) -> None:
-        """Give the variables, or only those named, their values."""
+        """Give the variables, or only those named, their values; a fixed one keeps its own."""
         if vars_to_load is None:
             self._inverse.load(self._x, self._y)
             self._loaded = True
         else:
-            super().load_vars(vars_to_load)
+            _load(self.get_vars(vars_to_load))
 
     def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
         """Return the values of the variables, or only of those named."""
@@ -123,6 +124,10 @@ class J3OPickledPlan(SolutionLoader):
         """Return 1: the incumbent."""
         return 1
 
+    def load_vars(self, vars_to_load: Sequence[VarData] | None = None) -> None:
+        """Give the variables named their values; a fixed one keeps its own."""
+        _load(self.get_vars(vars_to_load))
+
     def get_vars(self, vars_to_load: Sequence[VarData] | None = None) -> Mapping[VarData, float]:
         """Return the values of the variables named."""
         return ComponentMap(_by_name(self._values, vars_to_load))
@@ -138,6 +143,13 @@ class J3OPickledPlan(SolutionLoader):
     def load_import_suffixes(self) -> None:
         """Raise: there is no model that they could belong to."""
         _by_name({}, None)
+
+
+def _load(values: Mapping[VarData, float]) -> None:
+    for variable, number in values.items():
+        if not variable.fixed:
+            variable.set_value(number, skip_validation=True)
+    StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
 def _by_name(numbers: dict[str, float], components: Sequence[Any] | None) -> list[tuple[Any, float]]:

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,6 +154,146 @@ def test_without_time_the_plan_in_force_stays():
     assert run.lost == [1.0] * 6
 
 
+class OutOfTime(Clairvoyant):
+    """A clairvoyant whose time is over in every other minute before it has a plan."""
+
+    def decide(self, planner, view):
+        """Return the plan for the minute."""
+        return planner.place(view.expected, **({"time_limit": 0.0} if view.minute % 2 else {}))
+
+
+class Forgetful(Clairvoyant):
+    """A clairvoyant that keeps the plan of the first minute."""
+
+    def decide(self, planner, view):
+        """Return the plan for the minute."""
+        return planner.plan if view.minute else planner.place(view.expected)
+
+
+@pytest.mark.parametrize("mark", [OutOfTime(), Forgetful()])
+def test_a_bound_is_that_of_its_own_minute(mark, played):
+    """Where the mark has proven nothing of a minute, no bound of another minute stands in for it."""
+    busy, quiet = np.argmax(played.load), np.argmin(played.load)
+    loads = played.loads[[busy, quiet, busy, quiet]]
+    found = control(DATA, loads, [ReplaceAlways(), mark], TrueLoads())
+    assert (found.regret("re-place always") >= -1e-9).all()
+    bound = found.runs[mark.name].bound
+    assert np.isfinite(bound).all()
+    assert max(bound) <= 1.0
+
+
+def test_without_a_plan_accuracy_and_bound_are_those_of_the_loads():
+    """The plan in force stays; what it is said to be worth is what it delivers now."""
+    planner = Planner(DATA, {})
+    planner.plan = planner.place(DATA.load)
+    loads = 3 * DATA.load
+    found = planner.place(loads, time_limit=0.0)
+    assert np.array_equal(found.shares, planner.plan.shares)
+    assert found.accuracy == planner.delivery.of(loads, found.shares).accuracy < planner.plan.accuracy
+    best = planner.place(loads)
+    assert found.accuracy - 1e-9 <= best.accuracy <= found.bound + 1e-9
+    assert found.is_for(loads)
+    assert not planner.plan.is_for(loads)
+
+
+def test_moves_are_counted_from_the_plan_in_force():
+    """Whatever has been solved in between, adopted or not, and whatever the search begins with."""
+    planner = Planner(DATA, {})
+    planner.plan = planner.place(DATA.load)
+    loads = 3 * DATA.load
+    other = planner.place(50 * DATA.load)
+    assert (other.placement != planner.plan.placement).any()
+    stays = planner.place(loads, price=1e3)
+    assert np.array_equal(stays.placement, planner.plan.placement)
+    begun = planner.place(loads, start=planner.route(loads, other.placement), price=1e3)
+    assert np.array_equal(begun.placement, planner.plan.placement)
+    assert begun.accuracy == pytest.approx(stays.accuracy, abs=GAP)
+
+
+def test_a_plan_is_no_worse_than_its_start():
+    """Also with a price, and also where the start has moves and no time is left to find it again."""
+    planner = Planner(DATA, {})
+    loads = 3 * DATA.load
+    start = planner.place(loads)
+    for price in (0.0, 1e-6):
+        found = planner.place(loads, start=start, price=price, time_limit=0.0 if price else None)
+        moves = int((start.placement != planner.plan.placement).sum())
+        assert found.accuracy >= start.accuracy - price * moves - 1e-9
+        assert found.bound >= found.accuracy - price * moves - 1e-9
+
+
+def test_what_is_handed_out_cannot_be_written():
+    """Loads, forecasts and plans are read-only: nobody changes what others are judged by."""
+
+    def halved(history):
+        history *= 0.5
+        return history[-1]
+
+    with pytest.raises(ValueError, match="read-only"):
+        control(SMALL, BURSTS, SolveOnce(), halved)
+    seen = []
+
+    class Looking(Clairvoyant):
+        def decide(self, planner, view):
+            plan = super().decide(planner, view)
+            seen.extend((view.expected, view.usual, plan.placement, plan.shares, plan.loads))
+            return plan
+
+    control(SMALL, BURSTS, Looking())
+    assert not any(array.flags.writeable for array in seen)
+
+
+class Wrong(SolveOnce):
+    """A policy that returns what it is made with, or raises it."""
+
+    def __init__(self, made):
+        super().__init__("wrong")
+        object.__setattr__(self, "made", made)
+
+    def decide(self, planner, view):
+        """Return or raise."""
+        plan = super().decide(planner, view)
+        if view.minute < 2:
+            return plan
+        if isinstance(self.made, Exception):
+            raise self.made
+        return self.made(plan)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda plan: None, "None is no plan; return what planner.place"),
+        (
+            lambda plan: replace(plan, shares=np.nan * plan.shares),
+            "has a share that is no number from 0 to 1",
+        ),
+        (lambda plan: replace(plan, shares=plan.shares - 0.5), "has a share that is no number from 0 to 1"),
+        (lambda plan: replace(plan, shares=np.ones_like(plan.shares)), "answers more than all queries"),
+        (lambda plan: replace(plan, placement=~plan.placement), "to a model that it does not place"),
+        (lambda plan: replace(plan, placement=plan.placement[1:]), "other shapes than a placement of"),
+    ],
+)
+def test_a_policy_without_a_plan_is_named(made, said):
+    """The sentence names policy and minute."""
+    with pytest.raises(ValueError, match=f"^policy 'wrong' in minute 2: .*{said}"):
+        control(SMALL, BURSTS, Wrong(made))
+
+
+def test_a_policy_that_raises_is_named():
+    """Its own error comes out, with a note on policy and minute."""
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        control(SMALL, BURSTS, Wrong(ZeroDivisionError("mine")))
+    assert caught.value.__notes__ == ["This was raised by policy 'wrong' in minute 2."]
+
+
+def test_unknown_policies_of_a_result_are_named(played):
+    """The sentence lists those that there are."""
+    for ask in (played.regret, played.accuracy):
+        with pytest.raises(KeyError, match="no policy 'foo'; the policies are solve once, "):
+            ask("foo")
+
+
 def test_a_route_keeps_the_placement_and_frees_it_again():
     """The LP has the accuracy that the model has with this placement; nothing is fixed after it."""
     planner = Planner(DATA, {})
@@ -225,7 +366,8 @@ NEGATIVE[1, 0, 1] = -1
     [
         ({"policies": []}, None),
         ({"policies": ["always"]}, r"policies\[0\]: 'always' is no policy"),
-        ({"policies": ReplaceAlways}, r"policies\[0\]"),
+        ({"policies": ReplaceAlways}, r"^policies=<class .*ReplaceAlways'> is no policy"),
+        ({"policies": "re-route only"}, "^policies='re-route only' is no policy; give objects"),
         ({"policies": [SolveOnce(), SolveOnce()]}, "two have the name 'solve once'"),
         ({"policies": [SolveOnce("clairvoyant")]}, "two have the name 'clairvoyant'"),
         ({"forecast": 3}, "forecast=3"),

@@ -122,6 +122,39 @@ def test_a_variable_vanishes_with_its_row(resolve):
     assert "variables removed" in kinds_of(resolve(m))
 
 
+def test_a_fixed_variable_keeps_its_value(resolve):
+    """A fixing that the solver does not look for is none of its own: loading leaves it alone."""
+    m = served()
+    resolve(m)
+    unseen = {"update_vars": False}
+    m.place.x["large"].fix(0)
+    m.route.y["large"].fix(0.25)
+    results = resolve(m, auto_updates=unseen)
+    assert update_of(results) == "nothing"
+    assert (m.place.x["large"].value, m.route.y["large"].value) == (0, 0.25)
+    m.memory = 2.5
+    m.route.y["large"].fix(0)
+    resolve.opt.update_variables([m.place.x["large"]])
+    results = resolve(m)
+    assert m.place.x["large"].value == 0
+    assert results.incumbent_objective == pytest.approx(cold(m.clone()).incumbent_objective)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_values_are_loaded_into_free_variables_alone(named):
+    """Also where results are loaded after a variable has been fixed, by name or not, pickled or not."""
+    m = served()
+    results = cold(m)
+    pickled = pickle.loads(pickle.dumps(results))
+    x = m.place.x["large"]
+    for loader in (results.solution_loader, pickled.solution_loader):
+        x.fix(0)
+        m.place.x["small"].set_value(1)
+        loader.load_vars([*m.place.x.values()] if named or loader is pickled.solution_loader else None)
+        assert [v.value for v in m.place.x.values()] == [0, 0]
+        x.unfix()
+
+
 @pytest.mark.parametrize(
     ("change", "objective"),
     [
@@ -286,6 +319,68 @@ def test_a_solve_starts_from_the_last_plan_whatever_the_variables_hold(resolve):
     options = {"improve": False, "bound": "none", "max_iterations": 1}
     results = resolve(m, **options, raise_exception_on_nonoptimal_result=False)
     assert results.incumbent_objective >= best
+
+
+def move_model() -> pyo.ConcreteModel:
+    """Return three models worth about the same, of which one has room."""
+    m = pyo.ConcreteModel("moves")
+    m.worth = pyo.Param([1, 2, 3], initialize={1: 1.0, 2: 1.2, 3: 1.1}, mutable=True)
+    m.x = pyo.Var([1, 2, 3], domain=pyo.Binary)
+    m.y = pyo.Var([1, 2, 3], bounds=(0, 1))
+    m.link = pyo.Constraint([1, 2, 3], rule=lambda m, i: m.y[i] <= m.x[i])
+    m.room = pyo.Constraint(expr=m.x[1] + m.x[2] + m.x[3] <= 1)
+    m.gain = pyo.Objective(expr=sum(m.worth[i] * m.y[i] for i in m.x), sense=pyo.maximize)
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+def _hold(m, *values):
+    for variable, number in zip(m.x.values(), values, strict=True):
+        variable.set_value(number)
+
+
+#: What is done to the model before moves have a price.
+BEFORE_MOVES = {
+    "nothing": lambda m: None,
+    "patched": lambda m: m.worth[1].set_value(0.9),
+    "compiled again": lambda m: m.add_component("extra", pyo.Constraint(expr=m.y[1] + m.y[2] <= 1.5)),
+}
+
+
+@pytest.mark.parametrize("by_suffix", [False, True], ids=["option", "suffix"])
+@pytest.mark.parametrize("outcome", sorted(BEFORE_MOVES))
+@pytest.mark.parametrize("held", [(1, 0, 0), (0, 0, 1), (1, 1, 0), (0, 0, 0)])
+def test_moves_are_counted_from_what_the_variables_hold(resolve, outcome, by_suffix, held):
+    """Whatever the solver has found before, loaded or not: as a solver that has never seen the model."""
+    m = move_model()
+    resolve(m, load_solutions=False)
+    BEFORE_MOVES[outcome](m)
+    options = {"move_cost": 0.4}
+    if by_suffix:
+        options = {}
+        m.move_cost = pyo.Suffix(direction=pyo.Suffix.LOCAL)
+        m.move_cost[m.x] = 0.4
+    for values in (held, (0, 1, 0), held):
+        _hold(m, *values)
+        expected = cold(m.clone(), **options)
+        results = resolve(m, load_solutions=False, **options)
+        assert results.incumbent_objective == pytest.approx(expected.incumbent_objective)
+        assert results.objective_bound == pytest.approx(expected.objective_bound, rel=1e-4)
+        assert results.extra_info.moves == expected.extra_info.moves
+        assert results.extra_info.move_cost == pytest.approx(expected.extra_info.move_cost)
+        assert [v.value for v in m.x.values()] == list(values)
+
+
+def test_moves_of_variables_without_a_value_are_counted_from_the_last_plan(resolve):
+    """Where a variable holds a value, this counts; a price of 0 is one that counts moves, too."""
+    m = move_model()
+    resolve(m, load_solutions=False)  # model 2
+    results = resolve(m, load_solutions=False, move_cost=0.4)
+    assert (results.extra_info.moves, results.incumbent_objective) == (0, pytest.approx(1.2))
+    m.x[3].set_value(1)
+    assert resolve(m, load_solutions=False, move_cost=0.0).extra_info.moves == 1
+    m.x[3].set_value(0)
+    assert resolve(m, load_solutions=False, move_cost=0.0).extra_info.moves == 0
 
 
 def test_the_last_plan_survives_fixing_and_compilation():
@@ -576,6 +671,19 @@ def test_copies_have_no_instance():
             assert other.solve(served()) is not None
 
 
+def test_other_solvers_know_of_no_update():
+    """The entry is None there, in both interfaces, with a plan and without, and after a pickle."""
+    m = served()
+    infeasible = served()
+    infeasible.never = pyo.Constraint(expr=infeasible.top >= 2)
+    classic_results = pyo.SolverFactory("j3o").solve(m).j3o
+    pickled = pickle.loads(pickle.dumps(classic_results))
+    for results in (cold(m), classic_results, pickled, cold(infeasible, load_solutions=False)):
+        assert results.extra_info.update is None
+        assert results.extra_info["update"] is None
+        assert "update" in list(results.extra_info)
+
+
 def test_results_pickle():
     """What has changed is in them still."""
     m, opt = served(), new()
@@ -671,6 +779,88 @@ def test_add_column():
         opt.add_column(m, m.late, 2.0, [], [])
     with pytest.raises(RuntimeError, match="must be attached to the solver model"):
         opt.add_var(served().place.x["small"])
+
+
+SERVED = served()
+
+
+def _texts(*models):
+    """Return the objective and all rows of models as text."""
+    components = (c for m in models for c in m.component_data_objects((pyo.Objective, pyo.Constraint)))
+    return [str(component.expr) for component in components]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "coefficients", "worth", "message"),
+    [
+        (lambda m, other: [m.room, None], [1.0, 1.0], 1.0, "add_column: None is no single constraint"),
+        (lambda m, other: [m.room, m.link], [1.0, 1.0], 1.0, "add_column: link is no single constraint"),
+        (lambda m, other: [m.room, m.gain], [1.0, 1.0], 1.0, "add_column: gain is no single constraint"),
+        (lambda m, other: [m.room, other.room], [1.0, 1.0], 1.0, "'room' is not in model 'served'; add it"),
+        (lambda m, other: [m.room], ["much"], 1.0, "the coefficient much of 'late' is no number"),
+        (lambda m, other: [m.room], [1.0], None, "the coefficient None of 'late' is no number"),
+        (
+            lambda m, other: [m.room],
+            [SERVED.route.y["small"]],
+            1.0,
+            r"route.y\[small\] of 'late' is no number",
+        ),
+    ],
+)
+def test_a_column_that_cannot_be_added_changes_nothing(constraints, coefficients, worth, message):
+    """The error says why; neither the model nor another one is edited."""
+    m, other, opt = served(), served(), classic()
+    opt.set_instance(m)
+    m.late = pyo.Var(bounds=(0, 1))
+    annotate(m, offloading=m.late)
+    before = _texts(m, other)
+    with pytest.raises(ModelError, match=message):
+        opt.add_column(m, m.late, worth, constraints(m, other), coefficients)
+    assert _texts(m, other) == before
+    opt.add_column(m, m.late, m.top, [m.room], [m.top])
+    assert opt.solve().j3o.incumbent_objective == pytest.approx(9)
+
+
+def test_a_column_is_added_whole_or_not_at_all(monkeypatch):
+    """Whatever happens in the middle, Ctrl-C included."""
+    m, opt = served(), classic()
+    opt.set_instance(m)
+    m.late = pyo.Var(bounds=(0, 1))
+    annotate(m, offloading=m.late)
+    before = _texts(m)
+    as_it_is = type(m.link["small"]).to_bounded_expression
+
+    def interrupted(constraint):
+        if constraint is not m.room:
+            raise KeyboardInterrupt
+        return as_it_is(constraint)
+
+    monkeypatch.setattr(type(m.link["small"]), "to_bounded_expression", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        opt.add_column(m, m.late, 2.0, [m.room, m.link["small"]], [1.0, 1.0])
+    assert _texts(m) == before
+
+
+@pytest.mark.parametrize("make", [new, classic])
+def test_constraints_of_another_model_cannot_be_told_of(make):
+    """Neither added nor removed; what the model has lost already may be told of, and nothing else counts."""
+    m, other, opt = served(), served(), make()
+    opt.set_instance(m)
+    tell = [opt.add_constraints, opt.remove_constraints]
+    if make is classic:
+        tell += [lambda cons: opt.add_constraint(cons[-1]), lambda cons: opt.remove_constraint(cons[-1])]
+    for method in tell:
+        with pytest.raises(ModelError, match=r"'room' is not in model 'served'; add it to the model first"):
+            method([m.room, other.room])
+        for wrong in (None, m.gain, m.memory):
+            with pytest.raises(ModelError, match="is no constraint; give Constraints or members of them"):
+                method([m.room, wrong])
+    assert not opt._held.without
+    gone = m.room
+    m.del_component(gone)
+    opt.remove_constraints([gone])
+    results = opt.solve(m)
+    assert (results if make is new else results.j3o).incumbent_objective == pytest.approx(15)
 
 
 def test_an_objective_that_is_set_counts_beside_another():
