@@ -169,10 +169,19 @@ def _separate_block(
     # The orders often find the same cover.
     some = np.flatnonzero(covers.any(axis=1))
     packed = np.concatenate([row[some, None], np.packbits(covers[some], axis=1)], axis=1)
-    _, first = np.unique(packed, axis=0, return_index=True)
-    chosen = some[np.sort(first)]
+    chosen = some[np.sort(_first_of_each(packed))]
     cuts, limit, violated = _lift(block, n_onloading, value, covers[chosen], row[chosen], deadline, params)
     return cuts, limit, key[chosen][violated], row[chosen][violated]
+
+
+def _first_of_each(rows: IntArray) -> IntArray:
+    """Return where each distinct row of a matrix stands first.
+
+    `numpy.unique` compares rows as records, and turns a Ctrl-C in the middle of that into a TypeError.
+    """
+    order = np.lexsort(rows.T)
+    differs = np.any(rows[order[1:]] != rows[order[:-1]], axis=1)
+    return np.asarray(order[np.concatenate([np.ones(min(len(order), 1), dtype=bool), differs])])
 
 
 def _minimal_cover(block: Block, value: FloatArray, key: FloatArray) -> BoolArray:

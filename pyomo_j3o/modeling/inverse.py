@@ -85,7 +85,7 @@ class Inverse:
         return values if self.counts is None else self.counts.columns(values)
 
     def load(self, x: FloatArray, y: FloatArray) -> None:
-        """Give the variables of the model their values at columns `x` (N,), bool or near 0 and 1, and `y` (K,).
+        """Give the variables their values at columns `x` (N,), bool or near 0 and 1, and `y` (K,).
 
         One that has been fixed since the model was compiled keeps its value.
         """
