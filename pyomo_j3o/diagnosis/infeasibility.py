@@ -124,8 +124,8 @@ def explain_infeasibility(
     satisfied, by binary onloading variables. That variables with a lower bound of 0 are not negative counts
     as given, and so do the bounds of variables in products.
 
-    A side of a row in `relax` moves outwards by a share t of its size: a side b of ``<=`` becomes b + t |b|,
-    and a side b of ``>=`` becomes b - t |b|. So a positive side of ``<=`` is multiplied by 1 + t, the factor,
+    A side of a row in `relax` moves outwards by a share t of its size: a side b of ``<=`` becomes b + t abs(b),
+    and a side b of ``>=`` becomes b - t abs(b). So a positive side of ``<=`` is multiplied by 1 + t, the factor,
     a positive side of ``>=`` by 1 - t, and negative sides the other way round. An equation moves to both
     sides. A side of 0 stays 0.
     """

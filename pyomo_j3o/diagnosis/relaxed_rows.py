@@ -64,8 +64,8 @@ class RelaxedRow:
 class RelaxedRows:
     """By how much rows that were named have to move to leave a plan. Printing it gives a table.
 
-    A side moves outwards by a share t of its size: a side b of ``<=`` becomes b + t |b|, and a side b of
-    ``>=`` becomes b - t |b|. An equation moves to both sides, and becomes a range.
+    A side moves outwards by a share t of its size: a side b of ``<=`` becomes b + t abs(b), and a side b of
+    ``>=`` becomes b - t abs(b). An equation moves to both sides, and becomes a range.
 
     Attributes
     ----------
