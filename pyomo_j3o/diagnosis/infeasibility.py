@@ -127,10 +127,14 @@ def explain_infeasibility(
     A side of a row in `relax` moves outwards by a share t of its size: a side b of ``<=`` becomes b + t
     abs(b), and a side b of ``>=`` becomes b - t abs(b). So a positive side of ``<=`` is multiplied by 1
     + t, the factor, a positive side of ``>=`` by 1 - t, and negative sides the other way round. An
-    equation moves to both sides. A side of 0 stays 0. """ require_component(model)
-    _check_options(time_limit, most, relax, together) with LongCall("explain", tee) as call: if relax is
-    not None: return _relaxed(model, constraints_named(relax, "relax"), together, float(time_limit),
-    call) return _explained(model, float(time_limit), int(most), call)
+    equation moves to both sides. A side of 0 stays 0.
+    """
+    require_component(model)
+    _check_options(time_limit, most, relax, together)
+    with LongCall("explain", tee) as call:
+        if relax is not None:
+            return _relaxed(model, constraints_named(relax, "relax"), together, float(time_limit), call)
+        return _explained(model, float(time_limit), int(most), call)
 
 
 def _check_options(time_limit: float, most: int, relax: Any, together: bool) -> None:
