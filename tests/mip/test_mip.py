@@ -323,6 +323,7 @@ def test_same_seed_same_answer(kind):
     assert first.bound == second.bound
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("name", ["highs", "scip", "gurobi"])
 def test_ctrl_c_returns_the_best_point(name):
     """SIGINT while a solver works ends it with what it has; the process lives on and takes the next one."""
