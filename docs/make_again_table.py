@@ -72,14 +72,16 @@ def timed(opt: Any, m: pyo.ConcreteModel, limit: float, **given: Any) -> tuple[f
             m, threads=1, time_limit=limit, raise_exception_on_nonoptimal_result=False, **given
         )
     except NoFeasibleSolutionError:
-        return time.process_time() - begin, math.nan, math.inf
+        return time.process_time() - begin, math.nan, math.nan
     seconds = time.process_time() - begin
     objective, bound = results.incumbent_objective, results.objective_bound
+    if objective is None:
+        return seconds, math.nan, math.nan
     return seconds, objective, abs(bound - objective) / abs(objective)
 
 
 def percent(gap: float) -> str:
-    """Return a gap as text."""
+    """Return a mean gap as text; solves that ended without a plan are not in it."""
     return f"{100 * gap:.2f} %" if math.isfinite(gap) else "no plan"
 
 
@@ -101,7 +103,7 @@ def measure(build: Callable[[], pyo.ConcreteModel], limit: float, repeat: int) -
             cold = timed(SolverFactory("j3o"), m.clone(), limit, **OWN)
             beside = timed(highs, for_highs, limit, rel_gap=max(cold[2], 1e-6))
             found[name].append((again, cold, beside))
-    return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+    return {name: np.nanmean(rows, axis=0) for name, rows in found.items()}
 
 
 def main() -> None:
@@ -125,7 +127,7 @@ def main() -> None:
             ratios[name].append(again / cold)
             lines.append(
                 f"| {model} | {name} | {again:.3f} | {cold:.2f} | {100 * again / cold:.1f} % "
-                f"| {100 * gap:.2f} / {100 * cold_gap:.2f} % | {beside:.2f} | {percent(gap_beside)} |"
+                f"| {percent(gap)} / {percent(cold_gap)} | {beside:.2f} | {percent(gap_beside)} |"
             )
             print(lines[-1], flush=True)
     means = [f"{name} {100 * math.exp(np.mean(np.log(values))):.1f} %" for name, values in ratios.items()]
