@@ -151,7 +151,7 @@ def build_model(
         used = {option[2:] for option in options}
         held = {node: [k for k in models if (node, k) in used] for node, models in held.items()}
 
-    m = pyo.ConcreteModel(name=f"{data.name}, several edge servers" if several else data.name)
+    m = pyo.ConcreteModel(name=f"{data.name} with several edge servers" if several else data.name)
     m.data = data
     loads = add_loads(m, data) if mutable else None
     terms = terms_by_row(data, options, loads)
