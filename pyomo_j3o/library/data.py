@@ -20,8 +20,8 @@ class InferenceData:
     """Clients, edge servers, models and tasks of one instance, as arrays.
 
     A client sends queries for tasks; its queries run on a model that is onloaded on the client itself, on a
-    model that is onloaded on its edge server, or on one of several, or in the cloud. Nodes are the clients followed by the edge
-    servers, in this order wherever an axis has length ``N = I + E``.
+    model that is onloaded on its edge server (or on one of several), or in the cloud. Nodes are the clients
+    followed by the edge servers, in this order wherever an axis has length ``N = I + E``.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class InferenceData:
     clients, edges
         Names of the I clients and the E edge servers, all different.
     edge_of
-        For each client the name of the edge server that it hangs on, length I. Not used if `reaches` is given.
+        For each client the name of the edge server that it hangs on, length I; not used if there are
+        `reaches`.
     load
         λ_it, shape (I, T), queries/s.
     service_time
@@ -305,9 +306,7 @@ def _check_names(data: InferenceData) -> None:
             )
 
 
-def _known_edges(
-    data: InferenceData, reaches: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[str, ...]]:
+def _known_edges(data: InferenceData, reaches: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Return the edge servers of each client without repetition, or say what is wrong with them."""
     for client in reaches:
         if client not in data.clients:

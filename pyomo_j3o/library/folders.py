@@ -14,8 +14,8 @@ that starts with ``#`` is a comment; columns may come in any order.
 ``load.csv``         ``client, task, load`` in queries/s; a pair that is not listed means no queries
 ``service_time.csv`` ``node, model, service_time`` in s; a pair not listed means the node cannot run the model
 ``setup_time.csv``   optional, with windows only: ``edge, model, setup_time`` in s; a pair not listed means 0
-``reaches.csv``      optional: ``client, edge``, a line for each edge server that a client may use; a client not
-                     listed uses the one of ``clients.csv`` alone
+``reaches.csv``      optional: ``client, edge``, a line for each edge server that a client may use; one
+                     that is not listed uses that of ``clients.csv`` alone
 ==================== ==================================================================================
 """
 
@@ -64,7 +64,8 @@ def read_folder(path: str | Path) -> InferenceData:
 
     The files are ``system.json`` (optional labels), ``models.csv``, ``tasks.csv``, ``accuracy.csv``,
     ``clients.csv``, ``edges.csv``, ``load.csv`` and ``service_time.csv``, with windows also
-    ``setup_time.csv``, and ``reaches.csv`` if clients may use several edge servers; the head of `pyomo_j3o.library.folders` lists their columns.
+    ``setup_time.csv``, and ``reaches.csv`` if clients may use several edge servers; the head of
+    `pyomo_j3o.library.folders` lists their columns.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ from pyomo_j3o.presolve.tightening import implied_bounds
 #: What the new block is called, or the like if the model has a component of that name.
 BLOCK = "j3o_linearized"
 
-#: The longest range of an integer in products: figures farther apart are not exact within solvers' tolerances.
+#: The longest range of an integer in products: weights farther apart are too far for solvers' tolerances.
 LONGEST_IN_PRODUCT = 1_000
 
 

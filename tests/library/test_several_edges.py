@@ -63,7 +63,9 @@ def solved(model, **options):
 
 def best_accuracy(data, headroom, compute_headroom):
     """Return the optimum by an LP for every placement, written from the arrays alone."""
-    accuracy = {k: dict(zip(data.tasks, row, strict=True)) for k, row in zip(data.models, data.accuracy)}
+    accuracy = {
+        k: dict(zip(data.tasks, row, strict=True)) for k, row in zip(data.models, data.accuracy, strict=True)
+    }
     load = {(i, t): data.load[a, b] for a, i in enumerate(data.clients) for b, t in enumerate(data.tasks)}
     size = dict(zip(data.tasks, data.query_size, strict=True))
     cloud = dict(zip(data.tasks, data.cloud_accuracy, strict=True))
@@ -188,9 +190,7 @@ def test_a_headroom_is_found_for_servers_that_clients_share():
     pytest.importorskip("simpy")
 
     data = system(2, REACHES)
-    busy = replace(
-        data, load=2 * data.load, cloud_accuracy=[0.3, 0.3], uplink_budget=4 * data.uplink_budget
-    )
+    busy = replace(data, load=2 * data.load, cloud_accuracy=[0.3, 0.3], uplink_budget=4 * data.uplink_budget)
 
     def solve(headroom):
         return solved(library.build_model(busy, droppable=True, headroom=headroom))
