@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from pyomo.gdp import Disjunct
 from pyomo.repn import generate_standard_repn
 from scipy import sparse
 
-from pyomo_j3o.core.counts import Counts
 from pyomo_j3o.core.problem import FloatArray, IntArray, Problem
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.annotate import annotate, annotated
@@ -29,12 +28,15 @@ from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.presolve.linearize import Linearized, UnboundedProductError, sole_gates, substitute
 from pyomo_j3o.presolve.tightening import implied_bounds
+from pyomo_j3o.transformations.counted_products import (
+    column_names,
+    in_variables,
+    integers_in_products,
+    require_short,
+)
 
 #: What the new block is called, or the like if the model has a component of that name.
 BLOCK = "j3o_linearized"
-
-#: The longest range of an integer in products: weights farther apart are too far for solvers' tolerances.
-LONGEST_IN_PRODUCT = 1_000
 
 
 @TransformationFactory.register(
@@ -61,7 +63,7 @@ class LinearizeProducts(Transformation):
     ``unit``, ``count``
         An integer n in products is its least value and a sum of binary variables: of one for every step, if
         there are 32 steps at most between its bounds, and else with weights 1, 2, 4 and so on. The products
-        are then those of y and of each of these, which are named n:1, n:2 and so on.
+        are then those of y and of each of these, which are named n#1, n#2 and so on.
 
     These rows hold at a binary x exactly where the product has its value (McCormick 1976, DOI
     10.1007/BF01580665). So the values that any solver leaves in the variables of the original are a plan of
@@ -117,12 +119,12 @@ class LinearizeProducts(Transformation):
         replaces_objective = not _is_linear(objective.expr)
         if not nonlinear and not replaces_objective:
             return
-        _require_short(problem, inverse)
+        require_short(problem, inverse)
         try:
             form, products = _linear_form(problem)
         except UnboundedProductError as error:
             raise error.named(inverse.offloading[error.offloading].name) from None
-        names = _names(problem, inverse)
+        names = column_names(problem, inverse)
         keys = _keys(products, names, inverse)
 
         block = Block(doc="the linear form of products x·y")
@@ -131,7 +133,7 @@ class LinearizeProducts(Transformation):
         opened = _add_units(block, names, problem, inverse)
         _add_ties(block, keys, products, opened, columns, inverse)
         variables = [*inverse.onloading, *columns]
-        linear = form.problem if inverse.counts is None else _in_variables(form.problem, inverse.counts)
+        linear = form.problem if inverse.counts is None else in_variables(form.problem, inverse.counts)
         if nonlinear:
             block.constraints = Constraint(
                 AnyIndex,
@@ -242,42 +244,11 @@ def _linear_form(problem: Problem) -> tuple[Linearized, _Products]:
     return form, _Products(x, y, column, low, high, lower[y], upper[y])
 
 
-def _in_products(problem: Problem, counts: Counts) -> IntArray:
-    """Return the integer variables, (V,), that are in products and are no binary ones."""
-    in_products = np.unique(counts.variable[problem.products.onloading])
-    size = np.bincount(counts.variable, minlength=len(counts.base))
-    return in_products[(size[in_products] > 1) | (counts.base[in_products] != 0.0)]
-
-
-def _require_short(problem: Problem, inverse: Inverse) -> None:
-    """Raise a `ModelError` if the range of an integer in a product is too long for this transformation."""
-    counts = inverse.counts
-    if counts is None:
-        return
-    span = np.bincount(counts.variable, counts.weight, minlength=len(counts.base))
-    for v in _in_products(problem, counts):
-        if span[v] > LONGEST_IN_PRODUCT:
-            raise ModelError(
-                f"integer '{inverse.onloading[v].name}' is in a product and has {span[v]:,.0f} steps between "
-                f"its bounds, but this transformation takes {LONGEST_IN_PRODUCT:,} at most; tighten its "
-                "bounds, or solve by j3o or j3o.exact, which take such products as they are"
-            )
-
-
-def _names(problem: Problem, inverse: Inverse) -> list[str]:
-    """Return what every column of x is called: the variable, or the variable and a number, ``n:1``."""
-    names = [variable.name for variable in inverse.variable_of_column]
-    if inverse.counts is not None:
-        for i in np.flatnonzero(np.isin(inverse.counts.variable, _in_products(problem, inverse.counts))):
-            names[i] += f":{inverse.counts.rank[i] + 1}"
-    return names
-
-
 def _add_units(block: Block, names: list[str], problem: Problem, inverse: Inverse) -> list[VarData]:
     """Add the binary variables of the integers in products; return the variable of every column of x."""
     opened = list(inverse.variable_of_column)
     counts = inverse.counts
-    wanted = np.zeros(0, dtype=np.int64) if counts is None else _in_products(problem, counts)
+    wanted = np.zeros(0, dtype=np.int64) if counts is None else integers_in_products(problem, counts)
     if counts is None or not len(wanted):
         return opened
     columns = np.flatnonzero(np.isin(counts.variable, wanted))
@@ -293,28 +264,6 @@ def _add_units(block: Block, names: list[str], problem: Problem, inverse: Invers
         rows[inverse.onloading[v].name] = _within(body, counts.base[v], counts.base[v])
     block.count = Constraint(AnyIndex, rule=rows, doc="the integer is its least value and its units")
     return opened
-
-
-def _in_variables(linear: Problem, counts: Counts) -> Problem:
-    """Return a linear problem over the columns of `counts`, (N,), as one over the variables, (V,).
-
-    In rows without products, all columns of a variable have the same coefficient per unit, and the first has
-    weight 1.
-    """
-    rows = sparse.csr_array(sparse.csc_array(linear.onloading_rows)[:, counts.first])
-    costs = linear.onloading_objective[counts.first]
-    shift = rows @ counts.base
-    return replace(
-        linear,
-        onloading_rows=rows,
-        onloading_objective=costs,
-        objective_constant=linear.objective_constant - float(costs @ counts.base),
-        row_lower=linear.row_lower + shift,
-        row_upper=linear.row_upper + shift,
-        onloading_lower=counts.base,
-        onloading_upper=counts.values(np.ones(len(counts.variable))),
-        counts=None,
-    )
 
 
 def _keys(products: _Products, names: list[str], inverse: Inverse) -> list[tuple[str, str]]:
