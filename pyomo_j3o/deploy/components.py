@@ -85,9 +85,8 @@ def components_of(model: BlockData) -> Components:
     DeployError
         If it is another model.
     """
-    held = (getattr(model, name, None) for name in ("data", "system"))
-    data = next((one for one in held if isinstance(one, InferenceData)), None)
-    if data is None:
+    data = getattr(model, "data", None)
+    if not isinstance(data, InferenceData):
         raise DeployError(
             f"Model {getattr(model, 'name', model)!r} was not made by pyomo_j3o.library.build_model or "
             "build_multi_edge, so nothing says which of its variables place and route what; give "

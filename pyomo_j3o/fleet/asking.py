@@ -14,15 +14,10 @@ from pyomo_j3o.core.engine import Engine, Job, Lost
 from pyomo_j3o.errors import FleetError
 from pyomo_j3o.fleet.folder import Folder
 from pyomo_j3o.fleet.master import Knowledge
+from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.fleet.progress import Progress
 from pyomo_j3o.fleet.records import Answer, Failure, Look, Name, Report, Task
 from pyomo_j3o.fleet.worker import visit
-
-#: Parts end this much of the seconds left before the run, at most so many, and answers may be this late.
-_RESERVE, _MOST, _LATE = 0.05, 1.0, 1.0
-
-#: Relative to the figures it is made of: by how much a plan may be worth more than its part's bound.
-_CONTRADICTION = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +58,18 @@ class Parts:
         When asking ends.
     progress
         Is told of every part.
+    params
+        Of the coordination.
     """
 
     def __init__(
-        self, fleet: Fleet, engine: Engine, folder: Folder, deadline: Deadline, progress: Progress
+        self,
+        fleet: Fleet,
+        engine: Engine,
+        folder: Folder,
+        deadline: Deadline,
+        progress: Progress,
+        params: FleetParams,
     ) -> None:
         self.fleet = fleet
         self.known = [Knowledge() for _ in fleet.names]
@@ -75,6 +78,7 @@ class Parts:
         self._first: Name = None
         self._engine, self._folder, self._deadline = engine, folder, deadline
         self.progress = progress
+        self._params = params
 
     def ask(self, tasks: Mapping[int, Sequence[Task]], what: str) -> None:
         """Have tasks solved; those that were solved before are not solved again.
@@ -137,14 +141,16 @@ class Parts:
             Job(name, (build, self.fleet.arguments[k], budgets, tuple(wanted[k]), options, end))
             for name, k in positions.items()
         )
-        with closing(self._engine.run(visit, jobs, self._deadline, late=_LATE)) as results:
+        with closing(self._engine.run(visit, jobs, self._deadline, late=self._params.late)) as results:
             for job, result in results:
                 yield positions[str(job.key)], result
 
     def _end(self) -> float:
         """Return when solves have to end, by the clock of the day: that of other machines, too."""
         left = self._deadline.left()
-        return math.inf if left == math.inf else time.time() + left - min(_RESERVE * left, _MOST)
+        if left == math.inf:
+            return math.inf
+        return time.time() + left - min(self._params.reserve * left, self._params.longest_reserve)
 
     def _take(self, k: int, result: Report | Failure | Lost) -> None:
         known = self.known[k]
@@ -179,7 +185,7 @@ class Parts:
         known = self.known[k]
         known.learn(answer)
         excess = known.contradiction()
-        if excess > _CONTRADICTION:
+        if excess > self._params.contradiction:
             raise FleetError(
                 f"{self._called(k)} has a plan that is worth {100 * excess:.2g}% more than was proven to be "
                 "possible; let build return the same model for it at every visit"

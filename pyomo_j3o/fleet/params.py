@@ -53,6 +53,14 @@ class FleetParams:
         Limit of the choice of one plan per part by HiGHS, s.
     master_gap : float
         Its gap, as a fraction of the gap that is sought.
+    reserve : float
+        Solves of parts end before the run does, by this fraction of the seconds that are left.
+    longest_reserve : float
+        That much at most, s.
+    late : float
+        How much later than the run ends an answer may come, s.
+    contradiction : float
+        A plan that is worth more than its part's bound by this much, relative to these figures, is an error.
     """
 
     sample: int = 16
@@ -75,3 +83,7 @@ class FleetParams:
     moved: float = 2.0
     master_seconds: float = 10.0
     master_gap: float = 0.05
+    reserve: float = 0.05
+    longest_reserve: float = 1.0
+    late: float = 1.0
+    contradiction: float = 1e-3

@@ -121,7 +121,7 @@ def solve_parts(
     own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
     engine = Engine(executor, own, progress.line)
     with closing(engine):
-        run = _FleetRun(Parts(fleet, engine, kept, deadline, progress), progress, rel_gap, begin)
+        run = _FleetRun(Parts(fleet, engine, kept, deadline, progress, _PARAMS), progress, rel_gap, begin)
         return run.result(run.rounds(deadline))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,8 +20,8 @@ class InferenceData:
     """Clients, edge servers, models and tasks of one instance, as arrays.
 
     A client sends queries for tasks; its queries run on a model that is onloaded on the client itself, on a
-    model that is onloaded on its edge server, or in the cloud. Nodes are the clients followed by the edge
-    servers, in this order wherever an axis has length ``N = I + E``.
+    model that is onloaded on its edge server (or on one of several), or in the cloud. Nodes are the clients
+    followed by the edge servers, in this order wherever an axis has length ``N = I + E``.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ class InferenceData:
     clients, edges
         Names of the I clients and the E edge servers, all different.
     edge_of
-        For each client the name of the edge server that it hangs on, length I.
+        For each client the name of the edge server that it hangs on, length I; not used if there are
+        `reaches`.
     load
         λ_it, shape (I, T), queries/s.
     service_time
@@ -59,6 +61,9 @@ class InferenceData:
         if `window` is, and 0 where it was not.
     name, memory_unit, payload_unit
         Labels for tables and pictures.
+    reaches
+        Per client the names of the edge servers that it may use, one or more. None if each client uses the
+        one that it hangs on.
 
     Raises
     ------
@@ -86,11 +91,14 @@ class InferenceData:
     name: str = "inference system"
     memory_unit: str = "GB"
     payload_unit: str = "Mbit"
+    reaches: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         for field in ("models", "tasks", "clients", "edges", "edge_of"):
             object.__setattr__(self, field, _names(field, getattr(self, field)))
         _check_names(self)
+        if self.reaches is not None:
+            object.__setattr__(self, "reaches", _known_edges(self, self.reaches))
         n_models, n_tasks, n_clients = len(self.models), len(self.tasks), len(self.clients)
         per_model, per_task = ("models",), ("tasks",)
         node = ("nodes: clients, then edges",)
@@ -129,6 +137,13 @@ class InferenceData:
     def nodes(self) -> tuple[str, ...]:
         """Names of the N = I + E nodes that hold models: the clients, then the edge servers."""
         return self.clients + self.edges
+
+    @property
+    def reach(self) -> dict[str, tuple[str, ...]]:
+        """The edge servers that each client may use: those of `reaches`, else the one of `edge_of`."""
+        if self.reaches is not None:
+            return {client: tuple(edges) for client, edges in self.reaches.items()}
+        return {client: (edge,) for client, edge in zip(self.clients, self.edge_of, strict=True)}
 
     @property
     def total_load(self) -> float:
@@ -181,8 +196,9 @@ class InferenceData:
         return self.compute_budget[len(self.clients) :].tolist()
 
     def clients_of(self, edge: str) -> list[int]:
-        """Return the positions in ``clients`` of those that hang on `edge`."""
-        return [i for i, e in enumerate(self.edge_of) if e == edge]
+        """Return the positions in ``clients`` of those that may use `edge`."""
+        reach = self.reach
+        return [i for i, client in enumerate(self.clients) if edge in reach[client]]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InferenceData):
@@ -288,6 +304,24 @@ def _check_names(data: InferenceData) -> None:
                 f"edge_of[{client!r}]: unknown edge server {edge!r}; known are "
                 f"{', '.join(map(repr, data.edges))}"
             )
+
+
+def _known_edges(data: InferenceData, reaches: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the edge servers of each client without repetition, or say what is wrong with them."""
+    for client in reaches:
+        if client not in data.clients:
+            raise ValueError(
+                f"reaches[{client!r}]: unknown client; known are {', '.join(map(repr, data.clients))}"
+            )
+    found = {}
+    for client in data.clients:
+        edges = reaches.get(client, ())
+        found[client] = tuple(dict.fromkeys(edges))
+        if not found[client] or any(e not in data.edges for e in found[client]):
+            raise ValueError(
+                f"reaches[{client!r}]={edges!r}: give one or more of the edge servers {', '.join(data.edges)}"
+            )
+    return found
 
 
 def _array(data: InferenceData, field: str, shape: tuple[int, ...], axes: tuple[str, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Reading and writing an inference system as a folder of small tables, or from pandas DataFrames.
 
-A folder holds one JSON file and seven or eight CSV tables, all of which a person can write by hand. A line
+A folder holds one JSON file and seven to nine CSV tables, all of which a person can write by hand. A line
 that starts with ``#`` is a comment; columns may come in any order.
 
 ==================== ==================================================================================
@@ -14,6 +14,8 @@ that starts with ``#`` is a comment; columns may come in any order.
 ``load.csv``         ``client, task, load`` in queries/s; a pair that is not listed means no queries
 ``service_time.csv`` ``node, model, service_time`` in s; a pair not listed means the node cannot run the model
 ``setup_time.csv``   optional, with windows only: ``edge, model, setup_time`` in s; a pair not listed means 0
+``reaches.csv``      optional: ``client, edge``, a line for each edge server that a client may use; one
+                     that is not listed uses that of ``clients.csv`` alone
 ==================== ==================================================================================
 """
 
@@ -47,7 +49,8 @@ _COLUMNS = {
 }
 # What only a system with windows has.
 _WINDOW_COLUMN = "window"
-_WINDOW_TABLE = {"setup_time": ("edge", "model", "setup_time")}
+# What a system need not have: windows, several edge servers per client.
+_OPTIONAL = {"setup_time": ("edge", "model", "setup_time"), "reaches": ("client", "edge")}
 _MAY_BE_INF = {*_BUDGETS, _WINDOW_COLUMN}
 _MAY_BE_EMPTY = {"cloud_accuracy"}
 _SHARES = {"accuracy", "cloud_accuracy"}
@@ -61,7 +64,8 @@ def read_folder(path: str | Path) -> InferenceData:
 
     The files are ``system.json`` (optional labels), ``models.csv``, ``tasks.csv``, ``accuracy.csv``,
     ``clients.csv``, ``edges.csv``, ``load.csv`` and ``service_time.csv``, with windows also
-    ``setup_time.csv``; the head of `pyomo_j3o.library.folders` lists their columns.
+    ``setup_time.csv``, and ``reaches.csv`` if clients may use several edge servers; the head of
+    `pyomo_j3o.library.folders` lists their columns.
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ def read_folder(path: str | Path) -> InferenceData:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; write_folder(data, path) makes one to start from")
     tables = {name: _read_csv(folder / f"{name}.csv", columns) for name, columns in _COLUMNS.items()}
-    for name, columns in _WINDOW_TABLE.items():
+    for name, columns in _OPTIONAL.items():
         if (folder / f"{name}.csv").exists():
             tables[name] = _read_csv(folder / f"{name}.csv", columns)
     return _assemble(tables, _read_labels(folder / "system.json", default_name=folder.resolve().name))
@@ -98,7 +102,8 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
         The system.
     path
         The folder; made if it does not exist. Tables of the same names in it are overwritten, and a
-        ``setup_time.csv`` is removed if the system has no windows.
+        ``setup_time.csv`` is removed if the system has no windows, and a ``reaches.csv`` if each client uses
+        one edge server.
 
     Raises
     ------
@@ -112,13 +117,13 @@ def write_folder(data: InferenceData, path: str | Path) -> None:
     labels = {label: getattr(data, label) for label in _LABELS}
     text = json.dumps(labels, indent=2, ensure_ascii=False) + "\n"
     write_whole(folder / "system.json", text.encode())
-    columns = dict(_COLUMNS)
-    if data.window is None:
-        for name in _WINDOW_TABLE:
-            (folder / f"{name}.csv").unlink(missing_ok=True)
-    else:
-        columns |= {"edges": (*_COLUMNS["edges"], _WINDOW_COLUMN), **_WINDOW_TABLE}
-    for name, rows in _tables(data).items():
+    columns = _COLUMNS | _OPTIONAL
+    if data.window is not None:
+        columns["edges"] = (*_COLUMNS["edges"], _WINDOW_COLUMN)
+    tables = _tables(data)
+    for name in _OPTIONAL.keys() - tables.keys():
+        (folder / f"{name}.csv").unlink(missing_ok=True)
+    for name, rows in tables.items():
         table = io.StringIO(newline="")
         plain = csv.writer(table, lineterminator="\n")
         quoted = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -156,8 +161,8 @@ def from_frames(
     ----------
     frames
         ``{"models": ..., "tasks": ..., "accuracy": ..., "clients": ..., "edges": ..., "load": ...,
-        "service_time": ...}``, with windows also ``"setup_time"`` and a column ``window`` of ``"edges"``;
-        more columns than needed do no harm.
+        "service_time": ...}``, with windows also ``"setup_time"`` and a column ``window`` of ``"edges"``,
+        with several edge servers per client also ``"reaches"``; more columns than needed do no harm.
     name, memory_unit, payload_unit
         As in `InferenceData`.
 
@@ -170,14 +175,14 @@ def from_frames(
     ValueError
         If a frame or a column is missing, or a cell is not as it should be.
     """
-    known = _COLUMNS | _WINDOW_TABLE
+    known = _COLUMNS | _OPTIONAL
     unknown = sorted(set(frames) - set(known))
     if unknown:
         raise ValueError(f"frames[{unknown[0]!r}]: no such table; the tables are {', '.join(known)}")
     tables = {}
     for table, columns in known.items():
         if table not in frames:
-            if table in _WINDOW_TABLE:
+            if table in _OPTIONAL:
                 continue
             raise ValueError(
                 f"frames: the table {table!r} is missing; give a DataFrame with the columns "
@@ -319,7 +324,22 @@ def _assemble(tables: dict[str, list[_Row]], labels: dict[str, str]) -> Inferenc
         name=labels["name"],
         memory_unit=labels.get("memory_unit", InferenceData.memory_unit),
         payload_unit=labels.get("payload_unit", InferenceData.payload_unit),
+        reaches=_reaches(tables["reaches"], clients, known) if "reaches" in tables else None,
     )
+
+
+def _reaches(
+    rows: list[_Row], clients: dict[str, _Row], known: dict[str, list[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the edge servers of each client: those listed, or else its own."""
+    listed: dict[str, list[str]] = {}
+    for row in rows:
+        client, edge = (_name(column, row, known[column]) for column in ("client", "edge"))
+        edges = listed.setdefault(client, [])
+        if edge in edges:
+            raise ValueError(f"{row[0]}: {(client, edge)} was listed before; list each pair once")
+        edges.append(edge)
+    return {client: tuple(listed.get(client, (row[1]["edge"],))) for client, row in clients.items()}
 
 
 def _keyed(column: str, rows: list[_Row], table: str) -> dict[str, _Row]:
@@ -404,10 +424,12 @@ def _tables(data: InferenceData) -> dict[str, list[tuple[str, ...]]]:
 
     n_clients = len(data.clients)
     edges = [(edge, *budgets(n_clients + e)) for e, edge in enumerate(data.edges)]
-    windowed: dict[str, list[tuple[str, ...]]] = {}
+    optional: dict[str, list[tuple[str, ...]]] = {}
     if data.window is not None and data.setup_time is not None:
         edges = [(*row, repr(length)) for row, length in zip(edges, data.window.tolist(), strict=True)]
-        windowed["setup_time"] = pairs(data.setup_time, data.edges, data.models, data.setup_time > 0)
+        optional["setup_time"] = pairs(data.setup_time, data.edges, data.models, data.setup_time > 0)
+    if data.reaches is not None:
+        optional["reaches"] = [(client, edge) for client, edges in data.reach.items() for edge in edges]
     return {
         "models": list(zip(data.models, map(repr, data.memory.tolist()), strict=True)),
         "tasks": [
@@ -421,5 +443,5 @@ def _tables(data: InferenceData) -> dict[str, list[tuple[str, ...]]]:
         "edges": edges,
         "load": pairs(data.load, data.clients, data.tasks, data.load > 0),
         "service_time": pairs(data.service_time, data.nodes, data.models, ~np.isnan(data.service_time)),
-        **windowed,
+        **optional,
     }

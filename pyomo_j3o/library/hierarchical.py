@@ -77,6 +77,10 @@ def build_model(
     Where all tasks of m have one limit, x_nm says whether it holds; else ``place.serves[node, model, task]``
     does, and y_ith is no larger than that (``serves``).
 
+    If the data say by ``reaches`` that clients may use several edge servers, a client and task have the
+    models on each of these as options, and the cloud by way of each. The row ``edge_uplink[e]`` holds what
+    goes by way of e.
+
     The product form has no ``link`` rows; there x·y stands wherever a model must be onloaded for y to count.
     Both forms have the same optimum: a feasible (x, y) of the linear form is one of the product form with the
     same value, and in the product form replacing y by x·y gives a feasible point of the linear form. The
@@ -109,7 +113,8 @@ def build_model(
     -------
     pyomo.environ.ConcreteModel
         Holds ``place.x[node, model]`` (binary), ``route.y[client, task, node, model]`` (share of the
-        queries, in [0, 1]; node and model are ``"cloud"`` for the cloud), the rows above, the objective
+        queries, in [0, 1]; node and model are ``"cloud"`` for the cloud, but with ``reaches`` the model is
+        the edge server on the way), the rows above, the objective
         ``mean_accuracy`` (maximised), and `data` itself as the attribute ``data``. With windows, ``batch`` is
         a `BatchingWindow` over the edge servers of ``data.windows``. A variable x exists only where the model
         fits the node's memory by itself, its set-up the window, and it can answer a task that the node may be
@@ -136,18 +141,22 @@ def build_model(
             "below 1"
         )
     limits = limits_by_task(data, latency_limit)
-    home = {client: (edge,) for client, edge in zip(data.clients, data.edge_of, strict=True)}
-    held = models_worth_onloading(data, home, headroom)
-    options = options_of(data, held, home, dict.fromkeys(data.clients, (CLOUD,)))
+    several = data.reaches is not None
+    held = models_worth_onloading(data, data.reach, headroom)
+    # Of several edge servers, an option in the cloud names the one on the way.
+    in_cloud = data.reach if several else dict.fromkeys(data.clients, (CLOUD,))
+    options = options_of(data, held, data.reach, in_cloud)
     if limits:
         options = options_in_time(data, options, limits)
         used = {option[2:] for option in options}
         held = {node: [k for k in models if (node, k) in used] for node, models in held.items()}
 
-    m = pyo.ConcreteModel(name=data.name)
+    m = pyo.ConcreteModel(name=f"{data.name} with several edge servers" if several else data.name)
     m.data = data
     loads = add_loads(m, data) if mutable else None
     terms = terms_by_row(data, options, loads)
+    if several:
+        terms = terms.in_order_of(data.nodes)
     add_variables(m, held, options)
     if form == "linear":
         total = linear_sum(m.route.y)
@@ -156,7 +165,7 @@ def build_model(
         total = _product_sum(m.place.x, m.route.y)
     add_demand(
         *(m, data, terms, total, droppable),
-        where="its edge server",
+        where="an edge server in its reach" if several else "its edge server",
         remedy="an accuracy, a larger memory budget or a longer window" + " or latency_limit" * bool(limits),
     )
     m.memory = pyo.Constraint(pyo.Any)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyomo.environ as pyo
@@ -15,6 +15,9 @@ from pyomo_j3o.modeling.annotate import OffloadingBlock, OnloadingBlock
 
 #: Coefficients of the shares really served, numbers or expressions in Params, and their options.
 Row = list[tuple[Any, Option]]
+
+#: What belongs to one node.
+_Rows = TypeVar("_Rows")
 
 #: Returns the sum that a row stands for, as a Pyomo expression.
 Total = Callable[[Row], Any]
@@ -47,12 +50,17 @@ class Terms(NamedTuple):
     objective: Row
 
     def in_order_of(self, nodes: Sequence[str]) -> Terms:
-        """Return the same with budget rows in the order of these nodes."""
-        compute, client_uplink, edge_uplink = (
-            {node: rows[node] for node in nodes if node in rows}
-            for rows in (self.compute, self.client_uplink, self.edge_uplink)
+        """Return the same with budget rows and windows in the order of these nodes."""
+
+        def in_order(rows: dict[str, _Rows]) -> dict[str, _Rows]:
+            return {node: rows[node] for node in nodes if node in rows}
+
+        return self._replace(
+            compute=in_order(self.compute),
+            client_uplink=in_order(self.client_uplink),
+            edge_uplink=in_order(self.edge_uplink),
+            batches=in_order(self.batches),
         )
-        return self._replace(compute=compute, client_uplink=client_uplink, edge_uplink=edge_uplink)
 
 
 def models_worth_onloading(

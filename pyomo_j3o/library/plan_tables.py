@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 
 def system_of(model: BlockData) -> InferenceData | None:
     """Return the system that `build_model` or `build_multi_edge` wrote a model of; None for other models."""
-    # A model of several edge servers per client holds it under another name.
-    for name in ("data", "system"):
-        data = getattr(model, name, None)
-        if isinstance(data, InferenceData):
-            return data
-    return None
+    data = getattr(model, "data", None)
+    return data if isinstance(data, InferenceData) else None
 
 
 def read_plan(model: BlockData, by_way: bool = False) -> tuple[InferenceData, dict[Option, float]]:

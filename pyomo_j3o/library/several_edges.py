@@ -1,31 +1,20 @@
 """Hierarchical inference in which a client may use several edge servers, annotated.
 
-The paper leaves this case open: there, and in `pyomo_j3o.library.build_model`, a client has one edge
-server, and a system falls apart into one independent part for each. Here edge servers that share clients
-hang together.
+The paper leaves this case open: there, a client has one edge server, and a system falls apart into one
+independent part for each. Here edge servers that share clients hang together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyomo.environ as pyo
 
 from pyomo_j3o.core.checks import check_counts
-from pyomo_j3o.library.building import weighted
-from pyomo_j3o.library.data import CLOUD, InferenceData
-from pyomo_j3o.library.inference_rows import (
-    add_budgets,
-    add_demand,
-    add_loads,
-    add_variables,
-    fill_memory,
-    linear_sum,
-    mean_accuracy,
-    models_worth_onloading,
-    options_of,
-    terms_by_row,
-)
+from pyomo_j3o.library.data import InferenceData
+from pyomo_j3o.library.hierarchical import build_model
+from pyomo_j3o.library.latency_rows import LatencyLimit
 from pyomo_j3o.library.taskonomy_figures import taskonomy_data
 
 
@@ -34,6 +23,10 @@ def build_multi_edge(
     reaches: Mapping[str, Sequence[str]],
     droppable: bool = False,
     mutable: bool = False,
+    form: str = "linear",
+    headroom: float = 0.0,
+    compute_headroom: float = 0.0,
+    latency_limit: LatencyLimit | None = None,
 ) -> pyo.ConcreteModel:
     """Write the model of one system in which every client may use several edge servers.
 
@@ -43,78 +36,49 @@ def build_multi_edge(
         s.t. Σ_h y_ith = 1   (≤ 1 if droppable)              demand[client, task]
              y_ith ≤ x_nm                                     link[client, task, node, model]
              Σ_m r_m x_nm ≤ μ_n                               memory[node]
-             Σ λ_it τ_nm y_ith ≤ β_n                          compute[node]
+             Σ λ_it τ_nm y_ith ≤ (1 − compute_headroom) β_n   compute[node]
              Σ λ_it b_t y_ith ≤ κ_i   (h not on i)            client_uplink[client]
              Σ λ_it b_t y_ith ≤ κ_e   (h in the cloud, by e)  edge_uplink[edge]
 
     The options h of a client and task are the models on the client, those on each edge server in its reach,
-    and the cloud by way of each of these. With one edge server each it is the model of
-    `pyomo_j3o.library.build_model`.
+    and the cloud by way of each of these. Windows and latency limits give the rows of
+    `pyomo_j3o.library.build_model`; with one edge server each it is the model of that builder, which is also
+    the one called here, with `reaches` put into the data.
 
     Parameters
     ----------
     data
-        The system, without windows. Its ``edge_of`` is not used.
+        The system. Its ``edge_of`` is not used.
     reaches
         Per client the edge servers that it may use; one or more.
-    droppable
-        Whether queries may be dropped, at an accuracy of 0.
-    mutable
-        Whether the loads are a mutable Param ``loads[client, task]``, as in
-        `pyomo_j3o.library.build_model`.
+    droppable, mutable, form, headroom, compute_headroom, latency_limit
+        As for `pyomo_j3o.library.build_model`.
 
     Returns
     -------
     pyomo.environ.ConcreteModel
-        Holds ``place.x[node, model]``, ``route.y[client, task, node, model]`` (for the cloud, node is
-        ``"cloud"`` and the last index the edge server on the way), the rows above, the objective
-        ``mean_accuracy`` (maximised), `data` as ``system`` and a copy of `reaches` as ``reaches``.
+        See `pyomo_j3o.library.build_model`. Of ``route.y[client, task, node, model]`` in the cloud, node is
+        ``"cloud"`` and the last index the edge server on the way. The attribute ``data`` is `data` with
+        `reaches`.
 
     Raises
     ------
     ValueError
-        If the data have windows, a client has no edge server in reach or an unknown one, or a demand that
-        must not be dropped has no option.
+        If a client has no edge server in reach or an unknown one, or a demand that must not be dropped has no
+        option; or as `pyomo_j3o.library.build_model`.
     """
-    if data.window is not None:
-        raise ValueError("data: has windows; this model has none, so give data whose window is None")
-    reach = {client: _known_edges(data, client, reaches.get(client, ())) for client in data.clients}
-    held = models_worth_onloading(data, reach)
-    # An option in the cloud names the edge server on the way.
-    options = options_of(data, held, reach, in_cloud=reach)
-
-    m = pyo.ConcreteModel(name=f"{data.name}, several edge servers")
-    m.system, m.reaches = data, reach
-    loads = add_loads(m, data) if mutable else None
-    terms = terms_by_row(data, options, loads).in_order_of(data.nodes)
-    add_variables(m, held, options)
-    x, y = m.place.x, m.route.y
-    m.link = pyo.Constraint([h for h in options if h[2] != CLOUD])
-    for h in m.link.index_set():
-        m.link[h] = weighted([(1.0, y[h]), (-1.0, x[h[2:]])]) <= 0
-    m.memory = pyo.Constraint(data.nodes)
-    fill_memory(m, data, held)
-    total = linear_sum(y)
-    add_demand(
-        *(m, data, terms, total, droppable),
-        where="an edge server in its reach",
-        remedy="an accuracy or a larger memory budget",
+    return build_model(
+        replace(data, reaches=reaches),
+        droppable=droppable,
+        form=form,
+        headroom=headroom,
+        mutable=mutable,
+        compute_headroom=compute_headroom,
+        latency_limit=latency_limit,
     )
-    add_budgets(m, data, terms, total)
-    m.mean_accuracy = pyo.Objective(expr=mean_accuracy(total, terms, loads), sense=pyo.maximize)
-    return m
 
 
-def _known_edges(data: InferenceData, client: str, edges: Sequence[str]) -> tuple[str, ...]:
-    """Return the client's edge servers without repetition, or say what is wrong with them."""
-    reach = tuple(dict.fromkeys(edges))
-    if not reach or any(e not in data.edges for e in reach):
-        raise ValueError(
-            f"reaches[{client!r}]={edges!r}: give one or more of the edge servers {', '.join(data.edges)}"
-        )
-    return reach
-
-
+# Eleven keyword parameters: those of `pyomo_j3o.library.taskonomy` and the reach.
 def multi_edge(
     clients: int = 8,
     edges: int = 3,
@@ -124,6 +88,9 @@ def multi_edge(
     memory: float = 1.0,
     compute: float = 1.0,
     uplink: float = 1.0,
+    form: str = "linear",
+    window: float | Sequence[float] | None = None,
+    headroom: float = 0.0,
 ) -> pyo.ConcreteModel:
     """Build a Taskonomy instance in which every client may use several edge servers.
 
@@ -133,12 +100,12 @@ def multi_edge(
 
     Parameters
     ----------
-    clients, edges, seed, memory, compute, uplink
+    clients, edges, seed, memory, compute, uplink, window
         As for `pyomo_j3o.library.taskonomy_data`.
     reach
         How many edge servers a client may use, at most `edges`; with 1 the optimum is that of
         `pyomo_j3o.library.taskonomy`.
-    droppable
+    droppable, form, headroom
         As for `build_multi_edge`.
 
     Returns
@@ -149,14 +116,14 @@ def multi_edge(
     Raises
     ------
     ValueError
-        If `reach` is out of range, or as `pyomo_j3o.library.taskonomy_data`.
+        If `reach` is out of range, or as `pyomo_j3o.library.taskonomy_data` and `build_multi_edge`.
     """
     check_counts(reach=reach)
-    data = taskonomy_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink)
+    data = taskonomy_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink, window=window)
     if reach > edges:
         raise ValueError(f"reach={reach!r}: there are {edges} edge servers; give at most that many")
     reaches = {}
     for client, own in zip(data.clients, data.edge_of, strict=True):
         first = data.edges.index(own)
         reaches[client] = [data.edges[(first + r) % edges] for r in range(reach)]
-    return build_multi_edge(data, reaches, droppable=droppable)
+    return build_multi_edge(data, reaches, droppable=droppable, form=form, headroom=headroom)

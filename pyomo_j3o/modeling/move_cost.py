@@ -154,8 +154,9 @@ def _per_column(
     for v in np.flatnonzero((price > 0) & (some > 0) & ~counts.in_units)[:1]:
         raise OptionError(
             f"{MOVE_COST} gives a price to '{inverse.onloading[v].name}', an integer with more than "
-            f"{LONGEST_UNARY} steps between its bounds and a value between them; tighten its bounds, or "
-            "leave it out"
+            f"{LONGEST_UNARY} steps between its bounds and a value between them; tighten its bounds to "
+            f"{LONGEST_UNARY} steps, or leave it out and price an offloading variable in the objective that "
+            "rows keep at or above the difference, in both directions"
         )
     return price[counts.variable] * counts.weight, counted[counts.variable]
 

@@ -36,7 +36,8 @@ class Queries:
     latency
         From arrival to answer, s; NaN for the cloud, of which no figure is known, and for dropped queries.
     deadline
-        2·T_b of the client's edge server, s; inf where that has no window.
+        2·T_b, s: of the edge server that answered; of a client's own answers, the shortest of the edge
+        servers that it may use. Inf where there is no window.
     """
 
     arrival: np.ndarray

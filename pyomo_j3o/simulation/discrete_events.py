@@ -18,6 +18,7 @@ from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.library.data import CLOUD, InferenceData, Option
 from pyomo_j3o.library.plan_tables import checked_shares, read_plan
 from pyomo_j3o.simulation.arrivals import ArrivalProcess, Poisson
+from pyomo_j3o.simulation.deadlines import deadlines
 from pyomo_j3o.simulation.delivery import LEVELS, Queries, Simulation
 from pyomo_j3o.simulation.serving import Batches, BatchLatencies, InBatches, InTurn, Latency
 from pyomo_j3o.simulation.window_work import window_work
@@ -72,7 +73,7 @@ def simulate(
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved.
+        A model of `pyomo_j3o.library.build_model` or `pyomo_j3o.library.build_multi_edge`, solved.
     arrivals
         `Poisson` (if not given), `MMPP`, `Recorded`, or any function like `ArrivalProcess`.
     latency
@@ -158,7 +159,7 @@ def simulate(
         level=options.level[option][counted],
         accuracy=options.accuracy[option][counted],
         latency=(answered - arrival)[counted],
-        deadline=_deadlines(data)[client][counted],
+        deadline=_deadlines(data, client, node)[counted],
     )
     windows = {
         edge: batching[edge].windows(work.planned, warm_up, min(end, horizon))
@@ -321,9 +322,11 @@ def _compute(data: InferenceData, n: int) -> float:
     return budget
 
 
-def _deadlines(data: InferenceData) -> np.ndarray:
-    """Return 2·T_b of each client's edge server, shape (I,), s; inf where that has no window."""
-    return np.array([2 * data.windows.get(edge, math.inf) for edge in data.edge_of])
+def _deadlines(data: InferenceData, client: np.ndarray, node: np.ndarray) -> np.ndarray:
+    """Return the deadline of each query, shape (Q,), s, given its client and the node that answered."""
+    by_node = deadlines(data)
+    # The cloud's latency is not known; its queries are filed under their client.
+    return np.where(node >= 0, by_node[node], by_node[client])
 
 
 def _check_numbers(horizon: float, warm_up: float, setup_error: float, seed: int) -> None:

@@ -282,7 +282,8 @@ def guess_headroom(model: BlockData, target: float = 0.01, where: str = "batches
     Parameters
     ----------
     model
-        A model of `pyomo_j3o.library.build_model`, solved; best without headroom.
+        A model of `pyomo_j3o.library.build_model` or `pyomo_j3o.library.build_multi_edge`, solved; best
+        without headroom.
     target
         Largest share of the queries that may be late, above 0 and below 1.
     where

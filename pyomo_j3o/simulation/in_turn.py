@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pyomo_j3o.library.data import InferenceData, Option
+from pyomo_j3o.simulation.deadlines import deadlines
 
 
 class InTurnWork(NamedTuple):
@@ -20,7 +21,8 @@ class InTurnWork(NamedTuple):
     seconds
         What a query of it takes on the node's processor, τ/β, shape (K,), s.
     deadline
-        2·T_b of the edge server of its client, shape (K,), s; inf where that has no window.
+        Of each option, shape (K,), s: on a client, the shortest 2·T_b of the edge servers that it may use;
+        inf if none of them has a window, and on an edge server.
     """
 
     rate: np.ndarray
@@ -83,6 +85,7 @@ def in_turn_work(data: InferenceData, shares: dict[Option, float]) -> dict[str, 
     model_at = {model: k for k, model in enumerate(data.models)}
     task_at = {task: t for t, task in enumerate(data.tasks)}
     client_at = {client: i for i, client in enumerate(data.clients)}
+    deadline = deadlines(data)
     found: dict[str, list[tuple[float, float, float]]] = {}
     for (client, task, node, model), share in shares.items():
         if share <= 0 or node not in node_at or node in data.windows:
@@ -93,6 +96,5 @@ def in_turn_work(data: InferenceData, shares: dict[Option, float]) -> dict[str, 
             continue
         rate = float(data.load[i, task_at[task]]) * share
         seconds = float(data.service_time[n, model_at[model]]) / compute
-        deadline = 2 * data.windows.get(data.edge_of[i], math.inf)
-        found.setdefault(node, []).append((rate, seconds, deadline))
+        found.setdefault(node, []).append((rate, seconds, float(deadline[n])))
     return {node: InTurnWork(*np.array(rows).T) for node, rows in found.items()}

@@ -13,6 +13,7 @@ from pyomo.core.base.componentuid import ComponentUID
 from pyomo.core.base.constraint import Constraint, ConstraintData
 from pyomo.core.base.objective import Objective
 from pyomo.core.base.set import Any as AnyIndex
+from pyomo.core.base.set import Binary
 from pyomo.core.base.transformation import Transformation, TransformationFactory
 from pyomo.core.base.var import Var, VarData
 from pyomo.core.expr.numeric_expr import LinearExpression
@@ -27,6 +28,12 @@ from pyomo_j3o.modeling.compiler import compile_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.presolve.linearize import Linearized, UnboundedProductError, sole_gates, substitute
 from pyomo_j3o.presolve.tightening import implied_bounds
+from pyomo_j3o.transformations.counted_products import (
+    column_names,
+    in_variables,
+    integers_in_products,
+    require_short,
+)
 
 #: What the new block is called, or the like if the model has a component of that name.
 BLOCK = "j3o_linearized"
@@ -37,7 +44,7 @@ BLOCK = "j3o_linearized"
     doc="Put linear rows in place of products of a binary and a continuous variable; exact.",
 )
 class LinearizeProducts(Transformation):
-    """Put linear rows in place of the products x·y of onloading (binary) and offloading variables; exact.
+    """Put linear rows in place of the products x·y of onloading and offloading variables; exact.
 
     ``apply_to(model)`` changes the model, ``create_using(model)`` a clone of it. Active constraints and the
     objective that hold a product are deactivated. What takes their place stands in one new block,
@@ -53,6 +60,10 @@ class LinearizeProducts(Transformation):
         if that is tighter. A side at 0 is a bound of the product already.
     ``mccormick_upper``, ``mccormick_lower``
         ``product <= y - l (1 - x)`` and ``product >= y - u (1 - x)``, of a new variable.
+    ``unit``, ``count``
+        An integer n in products is its least value and a sum of binary variables: of one for every step, if
+        there are 32 steps at most between its bounds, and else with weights 1, 2, 4 and so on. The products
+        are then those of y and of each of these, which are named n#1, n#2 and so on.
 
     These rows hold at a binary x exactly where the product has its value (McCormick 1976, DOI
     10.1007/BF01580665). So the values that any solver leaves in the variables of the original are a plan of
@@ -62,8 +73,8 @@ class LinearizeProducts(Transformation):
     Raises
     ------
     ModelError
-        As from the solver: the model does not compile, or a y in a product has no bound. The model is left
-        as it was.
+        As from the solver: the model does not compile, or a y in a product has no bound. Or an integer in a
+        product has more than 1,000 steps between its bounds. The model is left as it was.
 
     Examples
     --------
@@ -108,35 +119,32 @@ class LinearizeProducts(Transformation):
         replaces_objective = not _is_linear(objective.expr)
         if not nonlinear and not replaces_objective:
             return
-        if inverse.counts is not None:
-            raise ModelError(
-                f"model '{model.name}' has integer onloading variables and products, and the rows of this "
-                "transformation are exact for binary ones alone; solve it by j3o or j3o.exact, which take "
-                "such products, or write each integer as a sum of binary variables"
-            )
+        require_short(problem, inverse)
         try:
             form, products = _linear_form(problem)
         except UnboundedProductError as error:
             raise error.named(inverse.offloading[error.offloading].name) from None
-        keys = _keys(products, inverse)
+        names = column_names(problem, inverse)
+        keys = _keys(products, names, inverse)
 
         block = Block(doc="the linear form of products x·y")
         model.add_component(unique_component_name(model, BLOCK), block)
         columns = _add_products(block, keys, form, products, inverse)
-        _add_ties(block, keys, products, columns, inverse)
+        opened = _add_units(block, names, problem, inverse)
+        _add_ties(block, keys, products, opened, columns, inverse)
         variables = [*inverse.onloading, *columns]
+        linear = form.problem if inverse.counts is None else in_variables(form.problem, inverse.counts)
         if nonlinear:
             block.constraints = Constraint(
                 AnyIndex,
-                rule=_linear_rows(form.problem, nonlinear, inverse, variables),
+                rule=_linear_rows(linear, nonlinear, inverse, variables),
                 doc="in place of the constraint of that name",
             )
             for constraint in nonlinear:
                 constraint.deactivate()
         if replaces_objective:
-            maximised = form.problem
-            costs = np.concatenate([maximised.onloading_objective, maximised.offloading_objective])
-            constant = problem.sense * problem.objective_constant
+            costs = np.concatenate([linear.onloading_objective, linear.offloading_objective])
+            constant = problem.sense * linear.objective_constant
             block.objective = Objective(
                 AnyIndex,
                 rule={objective.name: _sum(problem.sense * costs, variables, constant)},
@@ -236,10 +244,32 @@ def _linear_form(problem: Problem) -> tuple[Linearized, _Products]:
     return form, _Products(x, y, column, low, high, lower[y], upper[y])
 
 
-def _keys(products: _Products, inverse: Inverse) -> list[tuple[str, str]]:
+def _add_units(block: Block, names: list[str], problem: Problem, inverse: Inverse) -> list[VarData]:
+    """Add the binary variables of the integers in products; return the variable of every column of x."""
+    opened = list(inverse.variable_of_column)
+    counts = inverse.counts
+    wanted = np.zeros(0, dtype=np.int64) if counts is None else integers_in_products(problem, counts)
+    if counts is None or not len(wanted):
+        return opened
+    columns = np.flatnonzero(np.isin(counts.variable, wanted))
+    block.unit = Var([names[i] for i in columns], domain=Binary, doc="what integers in products are made of")
+    if annotated(block):
+        annotate(block, onloading=block.unit)
+    for i in columns:
+        opened[i] = block.unit[names[i]]
+    rows = {}
+    for v in wanted:
+        mine = np.flatnonzero(counts.variable == v)
+        body = _sum([1, *-counts.weight[mine]], [inverse.onloading[v], *(opened[i] for i in mine)])
+        rows[inverse.onloading[v].name] = _within(body, counts.base[v], counts.base[v])
+    block.count = Constraint(AnyIndex, rule=rows, doc="the integer is its least value and its units")
+    return opened
+
+
+def _keys(products: _Products, names: list[str], inverse: Inverse) -> list[tuple[str, str]]:
     """Return the index of every product in the new block."""
     keys = [
-        (inverse.onloading[i].name, inverse.offloading[j].name)
+        (names[i], inverse.offloading[j].name)
         for i, j in zip(products.onloading, products.offloading, strict=True)
     ]
     if len(set(keys)) < len(keys):
@@ -280,6 +310,7 @@ def _add_ties(
     block: Block,
     keys: list[tuple[str, str]],
     products: _Products,
+    opened: list[VarData],
     columns: list[VarData],
     inverse: Inverse,
 ) -> None:
@@ -289,7 +320,7 @@ def _add_ties(
     for key, i, j, k, lower, upper, own_lower, own_upper in zip(
         keys, products.onloading, products.offloading, products.column, *numbers, strict=True
     ):
-        x, y, product = inverse.onloading[i], inverse.offloading[j], columns[k]
+        x, y, product = opened[i], inverse.offloading[j], columns[k]
         if upper != 0:
             ties["link_upper"][key] = _within(_sum([1, -upper], [product, x]), -np.inf, 0)
         if lower != 0:

@@ -240,3 +240,30 @@ def test_duals_and_reduced_costs_are_per_unit():
     duals, costs = found.solution_loader.get_duals(), found.solution_loader.get_reduced_costs()
     for k in m.n:
         assert costs[m.n[k]] == pytest.approx(-0.1 + 2 * duals[m.rate[k]] - 0.0)
+
+
+def _far_from_its_value(cost):
+    """Return a model whose count of 101 values holds 40, and what each value is worth less its moves."""
+    m = pyo.ConcreteModel()
+    m.n = pyo.Var(domain=pyo.Integers, bounds=(0, 100), initialize=40)
+    m.y = pyo.Var(bounds=(0, 200))
+    annotate(m, onloading=m.n, offloading=m.y)
+    m.rate = pyo.Constraint(expr=m.y <= 2 * m.n)
+    m.gain = pyo.Objective(expr=m.y - 1.5 * m.n, sense=pyo.maximize)
+    return m, max(0.5 * n - cost * abs(n - 40) for n in range(101))
+
+
+@pytest.mark.parametrize("cost", [0.2, 0.7])
+def test_moves_of_a_long_count_are_priced_by_a_variable(cost):
+    """The price is refused in a sentence whose remedy works: a variable above the difference."""
+    m, best = _far_from_its_value(cost)
+    with pytest.raises(OptionError, match="gives a price to 'n', an integer with more than 32 steps"):
+        pyo.SolverFactory("j3o").solve(m, move_cost=cost)
+    assert m.n.value == 40
+    m.d = pyo.Var(bounds=(0, 100))
+    annotate(m, offloading=m.d)
+    m.more = pyo.Constraint(expr=m.d >= m.n - 40)
+    m.less = pyo.Constraint(expr=m.d >= 40 - m.n)
+    m.gain.set_value(m.gain.expr - cost * m.d)
+    pyo.SolverFactory("j3o").solve(m, rel_gap=1e-6)
+    assert pyo.value(m.gain) == pytest.approx(best)

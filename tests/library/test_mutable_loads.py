@@ -33,8 +33,9 @@ def arrays_of(problem: Problem) -> list[np.ndarray]:
         (library.build_model, {"form": "product", "droppable": True}, None),
         (library.build_model, {"headroom": 0.1}, 0.2),
         (build_multi_edge, {}, None),
+        (build_multi_edge, {"headroom": 0.1}, 0.2),
     ],
-    ids=["linear", "product", "windows", "several-edges"],
+    ids=["linear", "product", "windows", "several-edges", "several-edges-windows"],
 )
 def test_other_loads_give_the_model_of_other_data(build, options, window):
     """Rows and objective follow the Param together, and the objective stays a mean."""

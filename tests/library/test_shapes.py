@@ -344,7 +344,7 @@ def test_numbers_of_numpy_are_taken():
 
 
 def test_reaches_are_checked():
-    """A client without a known edge server is named, and so is data with windows."""
+    """A client without a known edge server is named, and so is an unknown client."""
     data = library.taskonomy_data(2, 2, seed=0)
     with pytest.raises(
         ValueError, match=r"^reaches\['client2'\]=\('edge9',\): give one or more of .*edge1, edge2"
@@ -352,8 +352,8 @@ def test_reaches_are_checked():
         library.build_multi_edge(data, {"client1": ["edge1"], "client2": ("edge9",)})
     with pytest.raises(ValueError, match=r"^reaches\['client1'\]=\(\)"):
         library.build_multi_edge(data, {})
-    with pytest.raises(ValueError, match="has windows"):
-        library.build_multi_edge(library.taskonomy_data(2, 2, seed=0, window=0.1), {})
+    with pytest.raises(ValueError, match=r"^reaches\['phone'\]: unknown client; known are 'client1'"):
+        library.build_multi_edge(data, {"client1": ["edge1"], "client2": ["edge1"], "phone": ["edge1"]})
 
 
 def test_a_demand_without_an_option_is_an_error_unless_dropped():

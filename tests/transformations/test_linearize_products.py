@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from count_models import random_count_model
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import TerminationCondition
 from random_problems import as_pyomo, by_placement, random_problem
@@ -543,13 +544,50 @@ def test_it_is_registered_by_the_import():
     assert "exact" in pyo.TransformationFactory.doc("j3o.linearize_products")
 
 
-def test_products_of_counts_are_refused():
-    """The rows hold at binary x alone: a model with counts in it is left as it was."""
+@pytest.mark.parametrize("seed", range(12))
+def test_products_of_counts_are_exact(seed):
+    """HiGHS finds the optimum of J3O's exact method, which linearises on its own; the plan is one of it."""
+    model = random_count_model(seed, products=True)
+    exact = pyo.SolverFactory("j3o.exact").solve(model.clone(), load_solutions=False, rel_gap=1e-9)
+    linear = transformation().create_using(model)
+    found = SolverFactory("highs").solve(linear, rel_gap=0, raise_exception_on_nonoptimal_result=False)
+    best = exact.problem.upper_bound if model.gain.is_minimizing() else exact.problem.lower_bound
+    assert found.incumbent_objective == pytest.approx(best, rel=1e-6, abs=1e-6)
+    transformation().propagate_solution(linear, model)
+    assert objective_value(model) == pytest.approx(best, rel=1e-5, abs=1e-5)
+    assert worst_violation(model) <= 1e-5
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 3), (-2, 2), (5, 6), (0, 100), (3, 3)])
+def test_a_count_times_a_flow_has_its_value_at_every_point(least, most):
+    """With n and y fixed after the transformation, the linear objective is n·y."""
+    m = pyo.ConcreteModel()
+    m.n = pyo.Var(domain=pyo.Integers, bounds=(least, most))
+    m.y = pyo.Var(bounds=(-1, 2))
+    annotate(m, onloading=m.n, offloading=m.y)
+    m.worth = pyo.Objective(expr=m.n * m.y + m.n + 0.5 * m.y + 1, sense=pyo.maximize)
+    linear = transformation().create_using(m)
+    for n in sorted({least, most, (least + most) // 2}):
+        for y in (-1.0, 0.3, 2.0):
+            for sense in (pyo.maximize, pyo.minimize):
+                linear.n.fix(n)
+                linear.y.fix(y)
+                linear.j3o_linearized.objective["worth"].sense = sense
+                found = SolverFactory("highs").solve(linear).incumbent_objective
+                assert found == pytest.approx(n * y + n + 0.5 * y + 1, abs=1e-6)
+
+
+def test_products_of_long_counts_are_refused():
+    """The integer is named, and the model left as it was."""
     m = pyo.ConcreteModel("counted")
-    m.n = pyo.Var(domain=pyo.NonNegativeIntegers, bounds=(0, 3))
+    m.n = pyo.Var(domain=pyo.NonNegativeIntegers, bounds=(0, 1001))
     m.y = pyo.Var(bounds=(0, 2))
     annotate(m, onloading=m.n, offloading=m.y)
     m.worth = pyo.Objective(expr=m.n * m.y, sense=pyo.maximize)
-    with pytest.raises(ModelError, match="model 'counted' has integer onloading variables and products"):
+    before = printed(m)
+    with pytest.raises(ModelError, match="integer 'n' is in a product and has 1,001 steps between"):
         pyo.TransformationFactory("j3o.linearize_products").apply_to(m)
-    assert m.worth.active
+    assert printed(m) == before
+    for solver in ("j3o", "j3o.exact"):
+        pyo.SolverFactory(solver).solve(m)
+        assert m.n.value * m.y.value == pytest.approx(2002)

@@ -1,0 +1,82 @@
+"""What is left when uplinks to the cloud shrink, and where does the plan collapse to the devices?
+
+The stress test of arXiv 2508.13380: the uplink budgets κ shrink until only local execution is left. Systems
+are ours, drawn from seeds around the published Taskonomy networks; queries may be dropped, so that every
+budget has a plan. Beside the plans stands "full local": the best plan in which every query runs on its client.
+
+    python examples/experiments/communication.py [FOLDER] [--full]
+"""
+
+from collections import defaultdict
+
+import numpy as np
+import pyomo.environ as pyo
+from recording import BLACK, BLUE, OPEN_SOURCE, PLACES, axes_of, legend, main
+
+from pyomo_j3o import library
+
+FACTORS = (2.0, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)
+
+
+def cases(full):
+    """Each factor of the uplinks, for ten seeds; for one small system in small."""
+    size = {"clients": 10, "edges": 2} if full else {"clients": 4, "edges": 1}
+    factors = FACTORS if full else (1.0, 0.3, 0.0)
+    return [{**size, "seed": s, "uplink": f} for s in range(10 if full else 1) for f in factors]
+
+
+def measure(case):
+    """Solve, and say where queries are answered."""
+    m = library.taskonomy(droppable=True, **case)
+    pyo.SolverFactory("j3o").solve(m, **OPEN_SOURCE)
+    shares = library.routing_table(m).rows[-1]
+    return {"accuracy": pyo.value(m.mean_accuracy), **{place: shares[place] for place in PLACES}}
+
+
+def _means(rows):
+    by_factor = defaultdict(list)
+    for row in rows:
+        by_factor[row["uplink"]].append(row)
+    return {
+        factor: {key: float(np.mean([row[key] for row in some])) for key in ("accuracy", *PLACES)}
+        for factor, some in sorted(by_factor.items(), reverse=True)
+    }
+
+
+def table(rows):
+    """A line for each factor, in the mean over seeds."""
+    means = _means(rows)
+    heads = ["uplinks", "accuracy", *PLACES]
+    return heads, [
+        [f"{f:g}", f"{mean['accuracy']:.4f}", *(f"{100 * mean[p]:.1f} %" for p in PLACES)]
+        for f, mean in means.items()
+    ]
+
+
+def draw(rows, figure):
+    """Accuracy and places against the factor."""
+    means = _means(rows)
+    accuracy, places = axes_of(figure, 2)
+    factors = list(means)
+    at = range(len(factors))
+    accuracy.plot(at, [mean["accuracy"] for mean in means.values()], color=BLUE, marker="o", label="j3o")
+    local = means[min(factors)]["accuracy"]
+    accuracy.axhline(local, color=BLACK, ls="--", label="full local")
+    accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
+    legend(accuracy)
+    places.stackplot(
+        at,
+        *([100 * mean[place] for mean in means.values()] for place in PLACES),
+        colors=PLACES.values(),
+        labels=PLACES,
+    )
+    places.set_ylim(0, 100)
+    places.set_ylabel("share of the queries (%)")
+    legend(places, 4)
+    for ax in (accuracy, places):
+        ax.set_xticks(at, [f"{factor:g}" for factor in factors], fontsize=8)
+        ax.set_xlabel("uplink budgets, as a factor of the drawn ones")
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -1,0 +1,81 @@
+"""How many iterations does the alternation take, and what does the search after it add?
+
+The question of Fig. 3 in arXiv 2508.13380. Systems are ours, drawn from seeds around the published Taskonomy
+networks. Each is solved twice: by the alternation alone, the paper's J3O, and by default, with the search
+that is ours. The bound is that of the default solve.
+
+    python examples/experiments/convergence.py [FOLDER] [--full]
+"""
+
+import numpy as np
+from pyomo.contrib.solver.common.factory import SolverFactory
+from recording import BLUE, GREEN, ORANGE, OPEN_SOURCE, axes_of, legend, main
+
+from pyomo_j3o import library
+
+
+def cases(full):
+    """A hundred seeds of one size; three in small."""
+    size = {"clients": 10, "edges": 2} if full else {"clients": 4, "edges": 1}
+    return [{**size, "seed": seed} for seed in range(100 if full else 3)]
+
+
+def measure(case):
+    """Solve twice; keep the incumbent of each iteration, relative to the proven bound."""
+    m = library.taskonomy(**case)
+    alone = SolverFactory("j3o").solve(m, effort="alternation", **OPEN_SOURCE)
+    default = SolverFactory("j3o").solve(m, **OPEN_SOURCE)
+    bound = default.objective_bound
+    share = [None if r.incumbent is None else r.incumbent / bound for r in alone.extra_info.trace]
+    return {
+        "iterations": len(share),
+        "trace": [s if s is not None and np.isfinite(s) else None for s in share],
+        "alone": alone.incumbent_objective / bound,
+        "default": default.incumbent_objective / bound,
+    }
+
+
+def table(rows):
+    """Means and extremes over the seeds."""
+    lines = []
+    for label, key, form in (
+        ("iterations of the alternation", "iterations", "{:.1f}"),
+        ("alternation alone, of the bound", "alone", "{:.2%}"),
+        ("with the search after it, of the bound", "default", "{:.2%}"),
+    ):
+        figures = [row[key] for row in rows]
+        low, mean, high = min(figures), float(np.mean(figures)), max(figures)
+        lines.append([label, *(form.format(figure).replace("%", " %") for figure in (mean, low, high))])
+    return ["", "mean", "least", "most"], lines
+
+
+def draw(rows, figure):
+    """Objective by iteration, and how many iterations there are."""
+    by_iteration, counts = axes_of(figure, 2)
+    longest = max(row["iterations"] for row in rows)
+    reached = np.full((len(rows), longest), np.nan)
+    for k, row in enumerate(rows):
+        known = [np.nan if s is None else s for s in row["trace"]]
+        reached[k, : len(known)] = known
+        reached[k, len(known) :] = known[-1]
+        by_iteration.plot(range(1, len(known) + 1), 100 * np.array(known), color=BLUE, alpha=0.15, lw=0.8)
+    steps = range(1, longest + 1)
+    with np.errstate(all="ignore"):
+        by_iteration.plot(steps, 100 * np.nanmean(reached, axis=0), color=BLUE, label="alternation, mean")
+    mark = 100 * np.mean([row["default"] for row in rows])
+    by_iteration.axhline(mark, color=GREEN, ls="--", label="with the search after it, mean")
+    by_iteration.axhline(100, color=ORANGE, label="proven bound")
+    by_iteration.set_xlabel("iteration")
+    by_iteration.set_ylabel("incumbent (% of the proven bound)")
+    legend(by_iteration, 3)
+    counts.hist(
+        [row["iterations"] for row in rows], bins=np.arange(0.5, longest + 1.5), color=BLUE, edgecolor="white"
+    )
+    counts.axvline(10, color=ORANGE, ls="--", label="10 iterations")
+    counts.set_xlabel("iterations until the alternation ends")
+    counts.set_ylabel("systems")
+    legend(counts)
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -1,0 +1,92 @@
+"""Is a library of few multi-task models better than one of many single-task models?
+
+Three libraries of published Taskonomy networks serve the same systems: networks for one task only, networks
+for two or more only, and all. The memory of clients and edge servers goes from scarce to ample. Systems are
+ours, drawn from seeds; queries may be dropped.
+
+    python examples/experiments/library_design.py [FOLDER] [--full]
+"""
+
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pyomo.environ as pyo
+from recording import BLACK, BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main
+
+from pyomo_j3o import library
+
+LIBRARIES = ("single-task", "multi-task", "all")
+MEMORY = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+def cases(full):
+    """Each library and memory, for ten seeds; one small system in small."""
+    size = {"clients": 10, "edges": 2} if full else {"clients": 3, "edges": 1}
+    return [
+        {**size, "seed": seed, "memory": memory, "library": name}
+        for seed in range(10 if full else 1)
+        for memory in (MEMORY if full else (0.5,))
+        for name in LIBRARIES
+    ]
+
+
+def measure(case):
+    """Solve with the models of one library."""
+    data = library.taskonomy_data(case["clients"], case["edges"], case["seed"], memory=case["memory"])
+    tasks = (~np.isnan(data.accuracy)).sum(axis=1)
+    kept = {"single-task": tasks == 1, "multi-task": tasks > 1, "all": tasks > 0}[case["library"]]
+    chosen = replace(
+        data,
+        models=[name for name, keep in zip(data.models, kept, strict=True) if keep],
+        memory=data.memory[kept],
+        accuracy=data.accuracy[kept],
+        service_time=data.service_time[:, kept],
+    )
+    m = library.build_model(chosen, droppable=True)
+    pyo.SolverFactory("j3o").solve(m, **OPEN_SOURCE)
+    placed = [x for x in m.place.x.values() if x.value is not None and x.value > 0.5]
+    return {"accuracy": pyo.value(m.mean_accuracy), "placed": len(placed), "models": int(kept.sum())}
+
+
+def _means(rows):
+    found = defaultdict(list)
+    for row in rows:
+        found[row["memory"], row["library"]].append(row)
+    return {
+        key: {figure: float(np.mean([row[figure] for row in some])) for figure in ("accuracy", "placed")}
+        for key, some in found.items()
+    }
+
+
+def table(rows):
+    """A line for each memory; accuracy, and in brackets how many models are placed."""
+    means = _means(rows)
+    sizes = {row["library"]: row["models"] for row in rows}
+    heads = ["memory", *(f"{name} ({sizes[name]} models)" for name in LIBRARIES)]
+    lines = []
+    for memory in sorted({memory for memory, _ in means}):
+        cells = [means[memory, name] for name in LIBRARIES]
+        lines.append([f"{memory:g}", *(f"{cell['accuracy']:.4f} ({cell['placed']:.0f})" for cell in cells)])
+    return heads, lines
+
+
+def draw(rows, figure):
+    """Accuracy against memory, a line for each library."""
+    means = _means(rows)
+    (ax,) = axes_of(figure)
+    memory = sorted({memory for memory, _ in means})
+    for name, colour, marker in zip(LIBRARIES, (ORANGE, BLUE, BLACK), "s^o", strict=True):
+        ax.plot(
+            memory, [means[m, name]["accuracy"] for m in memory], color=colour, marker=marker, label=name, ms=5
+        )
+    ax.set_xscale("log")
+    ax.set_xticks(memory, [f"{m:g}" for m in memory])
+    ax.minorticks_off()
+    ax.set_xlabel("memory budgets, as a factor of the drawn ones")
+    ax.set_ylabel("mean accuracy (dropped queries count as 0)")
+    legend(ax, 3)
+
+
+if __name__ == "__main__":
+    main(__file__)
