@@ -13,6 +13,9 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.core.tolerances import rounding_of
 
+#: How often a random placement that was there before is drawn anew.
+_MOST_DRAWS = 20
+
 
 def most_accurate_first(structure: Structure, prices: FloatArray) -> BoolArray:
     """Return the placement that gives every demand its best options first, as long as they fit.
@@ -66,10 +69,11 @@ def apart(structure: Structure, prices: FloatArray) -> BoolArray:
 
 
 class AtRandom:
-    """Places onloading variables in a random order, as long as they fit; another order at every call.
+    """Places onloading variables in a random order, as long as they fit; another placement at every call.
 
     What costs something in the objective is left out with a probability of ½, unless a row over onloading
-    variables asks for it.
+    variables asks for it. If only placements of earlier calls are drawn again and again, one of them is
+    returned once more.
 
     Parameters
     ----------
@@ -79,12 +83,18 @@ class AtRandom:
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
+        self._drawn: set[bytes] = set()
 
     def __call__(self, structure: Structure, prices: FloatArray) -> BoolArray:
         """Return the next placement, (N,) bool; `prices`, (M,), are not used."""
-        n = structure.problem.n_onloading
-        order, coin = self._random.permutation(n), self._random.random(n) < 0.5
-        return _filled(structure, order, (structure.problem.onloading_objective >= 0) | coin)
+        n, free = structure.problem.n_onloading, structure.problem.onloading_objective >= 0
+        for _ in range(_MOST_DRAWS):
+            order, coin = self._random.permutation(n), self._random.random(n) < 0.5
+            x = _filled(structure, order, free | coin)
+            if x.tobytes() not in self._drawn:
+                break
+        self._drawn.add(x.tobytes())
+        return x
 
 
 def _by_worth(structure: Structure) -> tuple[IntArray, BoolArray]:

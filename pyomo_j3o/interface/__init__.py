@@ -43,9 +43,10 @@ SolverFactory.register(
 for _baseline, _text in BASELINES.items():
     SolverFactory.register(_baseline.name, doc=_text)(_baseline, for_factory(CLASSIC[_baseline]))
 
-for _solver in (
+_SOLVERS: tuple[type, ...] = (
     *(J3O, BatchingJ3O, ExactJ3O, PersistentJ3O),
     *(LegacyJ3O, LegacyBatchingJ3O, LegacyExactJ3O, LegacyPersistentJ3O),
     *(*CLASSIC, *CLASSIC.values()),
-):
+)
+for _solver in _SOLVERS:
     add_options(_solver)

@@ -53,8 +53,8 @@ class _ByStep(J3O):
     With a `BatchingWindow`, every onloaded model is charged for its batches, as by ``algorithm="j3o"``.
     """
 
-    #: What is said if no plan was found.
-    without_plan = "its placement"
+    #: What is said of the placement if no plan was found.
+    without_plan = "its placement cannot"
 
     def _step(self, config: Any) -> OnloadingStep:
         """Return the onloading step of one solve."""
@@ -85,8 +85,8 @@ class _ByStep(J3O):
         reason = ""
         if solved.outcome.plan is None:
             reason = (
-                f"{self.name} has no plan for '{model.name}': with {self.without_plan} not all demands can be "
-                "met; let them be dropped (droppable=True in pyomo_j3o.library), or use j3o."
+                f"{self.name} has no plan for '{model.name}': {self.without_plan} serve all demands; let "
+                "demands be dropped (droppable=True in pyomo_j3o.library), or use j3o."
             )
         return replace(solved, outcome=replace(solved.outcome, ending=Ending.BASELINE), reason=reason)
 
@@ -130,7 +130,7 @@ class Random(_ByStep):
 
     CONFIG = _options_by_step("j3o.random")
     name = "j3o.random"
-    without_plan = "none of the placements that it has drawn"
+    without_plan = "none of its placements can"
 
     def _step(self, config: Any) -> OnloadingStep:
         return AtRandom(config.seed)

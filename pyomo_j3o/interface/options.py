@@ -336,7 +336,9 @@ def baseline_options(solver: str, **fixed: Any) -> J3OConfig:
     for name, value in fixed.items():
         text = config.get(name)._description
         del config[name]
-        config.declare(name, Option(value, _SetBy(solver, name, value), f"{text} Set by the baseline itself."))
+        config.declare(
+            name, Option(value, _SetBy(solver, name, value), f"{text} Set by the baseline itself.")
+        )
     return config
 
 
