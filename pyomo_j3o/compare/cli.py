@@ -122,8 +122,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MODULE:FUNCTION",
-        help="onloading steps of your own, of modules or files: the alternation with each of them beside "
-        "that with the greedy step, j3o and the baselines (or --solvers), on --suite course (or other models)",
+        help="onloading steps of your own, of modules or files: the alternation with each beside "
+        "that with the greedy step, j3o and the baselines (or --solvers), on --suite course (or others)",
     )
     solvers.add_argument("--time-limit", type=_amount, default=60.0, metavar="SECONDS", help="per run (60)")
     solvers.add_argument("--gap", type=_amount, default=1e-4, metavar="GAP", help="relative (1e-4)")
