@@ -44,7 +44,8 @@ _CHECK = """\
 Run the tests of the exercises on the code in folders, and show how many pass.
 
 The tests are those of this installation, whatever the folders' own say. Every exercise runs in a process of
-its own, which is ended after the time limit. The code is run as it is: check what you trust, or in a container.
+its own, which is ended after the time limit. The code is run as it is: check what you
+trust, or in a container.
 
 The exit status is 0 if all tests pass, 1 if one fails, 2 if the command cannot be carried out.
 """
