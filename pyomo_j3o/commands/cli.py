@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from pyomo_j3o.commands import playing, questions, solving, starting
+from pyomo_j3o.commands import playing, questions, solving, starting, teaching
 from pyomo_j3o.compare import cli as comparing
 from pyomo_j3o.compare.cli import INTERRUPTED, MISUSED, say
 from pyomo_j3o.core.version import __version__
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for room in (starting, solving, questions, playing):
         room.add_parsers(commands)
     comparing.add_parser(commands)
+    teaching.add_parsers(commands)
     if not given:
         parser.print_help()
         return MISUSED

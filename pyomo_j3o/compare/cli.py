@@ -16,6 +16,7 @@ from pyomo_j3o.core.whole_files import write_whole
 from pyomo_j3o.errors import FileError
 
 if TYPE_CHECKING:
+    from pyomo_j3o.compare.contestants import Contestant
     from pyomo_j3o.compare.sources import Source
 
 #: Exit statuses: all well; a wrong plan or bound, or a solver that failed; wrong use; Ctrl-C.
@@ -37,6 +38,7 @@ examples:
   pyomo-j3o compare --clients 5 --solvers highs j3o exact
   pyomo-j3o compare --solvers j3o fast=j3o:improve=False highs:presolve=off --plot runs.png
   pyomo-j3o compare --clients 10 20 --seeds 0 1 2 3 --workers 4
+  pyomo-j3o compare --onloading mymodule:my_step --plot scoreboard.png
 """
 
 
@@ -89,8 +91,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument(
         "--suite",
-        choices=("taskonomy", "domainnet", "quality", "windows"),
-        help="of pyomo_j3o.library.hierarchical; quality, windows: thirty instances each, of the docs pages",
+        choices=("taskonomy", "domainnet", "quality", "windows", "course"),
+        help="of pyomo_j3o.library.hierarchical; quality, windows: thirty instances each, of the docs pages; "
+        "course: the six of a scoreboard",
     )
     models.add_argument("--clients", nargs="+", type=_positive, default=[], metavar="N", help="sizes")
     models.add_argument(
@@ -101,7 +104,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         nargs="+",
         type=_whole,
-        default=[0],
+        default=[],
         metavar="N",
         help="each draws an instance, and is the random seed of every solver on it (0)",
     )
@@ -109,10 +112,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     solvers.add_argument(
         "--solvers",
         nargs="+",
-        default=["j3o", "highs"],
+        default=[],
         metavar="[LABEL=]NAME[:OPTION=VALUE,...]",
         help="names that Pyomo knows, with options of their own; one may come several times. exact: j3o's "
         "exact solver with HiGHS, with Gurobi and with SCIP; exact:highs: with one of them (j3o highs)",
+    )
+    solvers.add_argument(
+        "--onloading",
+        nargs="+",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="onloading steps of your own, of modules or files: the alternation with each beside "
+        "that with the greedy step, j3o and the baselines (or --solvers), on --suite course (or others)",
     )
     solvers.add_argument("--time-limit", type=_amount, default=60.0, metavar="SECONDS", help="per run (60)")
     solvers.add_argument("--gap", type=_amount, default=1e-4, metavar="GAP", help="relative (1e-4)")
@@ -132,13 +143,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace) -> int:
     # Rich and matplotlib are an extra: no help text needs them.
     from pyomo_j3o.compare import race, report
-    from pyomo_j3o.compare.grammar import contestants_of
     from pyomo_j3o.compare.plot import as_picture
     from pyomo_j3o.compare.records import Settings
     from pyomo_j3o.compare.side_by_side import compare_side_by_side, opened
 
     sources = _sources(options)
-    contestants = [contestant for text in options.solvers for contestant in contestants_of(text)]
+    contestants = _contestants(options)
     for contestant in contestants:
         contestant.require_known()
     outputs = {name: getattr(options, name) for name in ("csv", "json", "plot")}
@@ -194,6 +204,18 @@ def _where(options: argparse.Namespace) -> str:
     return f"{options.workers} worker processes" if options.workers else ""
 
 
+def _contestants(options: argparse.Namespace) -> list[Contestant]:
+    """Return who takes part: the solvers and steps that are named, or who is usual."""
+    from pyomo_j3o.compare.grammar import contestants_of
+    from pyomo_j3o.compare.steps import scoreboard, steps_of
+
+    steps = steps_of(options.onloading)
+    if steps and not options.solvers:
+        return scoreboard(steps)
+    named = options.solvers or ["j3o", "highs"]
+    return [*steps, *(contestant for text in named for contestant in contestants_of(text))]
+
+
 def _sources(options: argparse.Namespace) -> list[Source]:
     """Return the models to compare on: those of the files, and those of the suite."""
     from pyomo_j3o.compare.sources import from_file, from_suite
@@ -202,10 +224,12 @@ def _sources(options: argparse.Namespace) -> list[Source]:
     if of_suites and options.files and not options.suite:
         given = " and ".join(f"--{name}" for name in of_suites)
         raise CompareError(f"{given}: of a suite, not of a file; leave it out, or name the suite by --suite")
-    sources = [source for file in options.files for source in from_file(file, options.seeds)]
+    seeds = options.seeds or [0]
+    sources = [source for file in options.files for source in from_file(file, seeds)]
     if options.suite or not options.files:
+        usual = "course" if options.onloading and not (of_suites or options.seeds) else "taskonomy"
         sources += from_suite(
-            options.suite or "taskonomy", options.clients, options.edges, options.droppable, options.seeds
+            options.suite or usual, options.clients, options.edges, options.droppable, seeds
         )
     return sources
 

@@ -28,6 +28,16 @@ from pyomo_j3o.errors import OptionError
 #: The name that stands for `EXACT`, j3o's exact solver, with each of these MIP solvers behind it.
 EVERY_EXACT, EXACT, BEHIND_EXACT = "exact", "j3o.exact", ("highs", "gurobi", "scip")
 
+#: The baselines, in the order of a scoreboard.
+BASELINES = (
+    "j3o.apart",
+    "j3o.most_accurate_first",
+    "j3o.random",
+    "j3o.all_local",
+    "j3o.all_edge",
+    "j3o.all_cloud",
+)
+
 #: What the log of a classic solver says of an option that it does not take.
 _REFUSED = re.compile(
     r"^.*(?:no match for|unknown option|invalid option|unrecognized option|not a valid option).*$",
@@ -128,7 +138,7 @@ DIALECTS: dict[str, Dialect] = {
     "cplex": Dialect(classic=("cplex",), gap="mip_tolerances_mipgap", threads="threads", seed="randomseed"),
     "xpress": Dialect(classic=("xpress",), gap="miprelstop", threads="threads", seed="randomseed"),
 }
-for _name in (EXACT, "j3o.baj3o"):
+for _name in (EXACT, "j3o.baj3o", *BASELINES):
     DIALECTS[_name] = replace(DIALECTS["j3o"], new=(_name,))
 # Interfaces that are asked for by their own names speak as their solver does.
 for _name in ("gurobi_direct", "gurobi_direct_minlp", "gurobi_persistent"):
@@ -149,12 +159,15 @@ class Answer:
         None where it gives none.
     load
         Writes the plan into the model; None if there is no plan.
+    message
+        One sentence on how it ended; empty if the solver has none.
     """
 
     condition: str
     claimed: float | None
     bound: float | None
     load: Callable[[], None] | None
+    message: str = ""
 
 
 class Interface(Protocol):
@@ -226,7 +239,8 @@ class NewInterface:
         claimed, condition = results.incumbent_objective, results.termination_condition.name
         # The results hold the plan: they live on in the function that loads it.
         load = None if claimed is None else lambda: results.solution_loader.load_vars()
-        return Answer(condition, _plain(claimed), _plain(results.objective_bound), load)
+        message = str(getattr(results.extra_info, "message", ""))
+        return Answer(condition, _plain(claimed), _plain(results.objective_bound), load, message)
 
 
 class ClassicInterface:

@@ -145,7 +145,13 @@ def _draw_boxes(
                 widths=0.8 * width,
                 whis=(0, 100),  # the whiskers reach the extremes: no run is left out
                 patch_artist=True,
-                boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
+                boxprops={
+                    "facecolor": colour,
+                    "alpha": 0.35,
+                    "edgecolor": colour,
+                    # Boxes have no marks: the second of one colour is hatched.
+                    "hatch": "////" if k >= len(_COLOURS) else None,
+                },
                 medianprops={"color": colour, "linewidth": 2},
                 whiskerprops={"color": colour},
                 capprops={"color": colour},

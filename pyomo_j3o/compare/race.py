@@ -179,7 +179,8 @@ def run_once(contestant: Contestant, settings: Settings, referee: Referee) -> Ru
     }
     if answer.load is None:
         outcome = _OUTCOMES.get(answer.condition, "no plan")
-        return Run(label, outcome, reason="" if outcome in _OUTCOMES.values() else answer.condition, **found)
+        reason = "" if outcome in _OUTCOMES.values() else answer.message or answer.condition
+        return Run(label, outcome, reason=reason, **found)
     objective, complaints = referee.check(model, answer.claimed, settings.tolerance)
     return Run(label, "plan", objective=objective, complaints=complaints, **found)
 

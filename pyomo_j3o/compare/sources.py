@@ -19,10 +19,23 @@ _BUILDERS: dict[str, Callable[..., BlockData]] = {
     "domainnet": library.domainnet,
 }
 
-#: Suites with sizes of their own: the thirty instances of the page on quality, and of that on batching.
+
+def _course() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the instances of a scoreboard. Queries may be dropped, so that poor placements have plans."""
+    for clients in (5, 10):
+        for seed in range(3):
+            yield (
+                f"course-{clients}-seed{seed}",
+                {"clients": clients, "edges": 1, "seed": seed, "droppable": True},
+            )
+
+
+#: Suites with sizes of their own: the thirty instances of the page on quality, and of that on batching, and
+#: the six of the page on coursework.
 _LISTS: dict[str, Callable[[], Iterator[tuple[str, dict[str, Any]]]]] = {
     "quality": library.instances,
     "windows": library.windowed_instances,
+    "course": _course,
 }
 
 #: The suites by name.
@@ -63,8 +76,9 @@ def from_suite(
     suite
         One of `SUITES`.
     clients, edges, droppable, seeds
-        As the builders of the library take them, several of most. Of ``quality`` and ``windows``, which have
-        their own edge servers, drops and seeds, `clients` chooses the sizes; all of them if there are none.
+        As the builders of the library take them, several of most. Of ``quality``, ``windows`` and ``course``,
+        which have their own edge servers, drops and seeds, `clients` chooses the sizes; all of them if there
+        are none.
     """
     if suite in _LISTS:
         chosen = [(n, a) for n, a in _LISTS[suite]() if not clients or a["clients"] in clients]

@@ -44,6 +44,7 @@ class Ending(enum.Enum):
     TIME = "time limit"
     LIMIT = "a limit set in solver_options"
     TOLERANCES = "gap or tolerances of the MIP solver"
+    BASELINE = "a baseline searches no further"
     REFUSED = "no plan within the tolerance of every row"
     INTERRUPTED = "interrupted"
     INFEASIBLE = "proven infeasible"

@@ -1,10 +1,12 @@
-"""The solver as Pyomo sees it; importing this room registers j3o, j3o.baj3o, j3o.exact and j3o_persistent.
+"""The solver as Pyomo sees it; importing this room registers j3o, its variants and the baselines.
 
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
 given, and `option_help` says so in docstrings and notebooks. `compiled` brings the model into the forms of
 solvers, `warm_start` is what the variables hold by then, and `verdict` says how a solve ended: the checks of
 its plan, Pyomo's results, and the message. `moves` is what they say of the price of moves, `notebook` how
 results print and show, `pyomo_command` what the `pyomo` command prints.
+
+`baselines` and `classic_baselines` are marks that j3o has to beat, each called by its own name.
 
 `persistent` and `classic_persistent` are the solver that keeps its model. `held_model` is what it keeps,
 `auto_updates` says which changes are looked for, and `expiring` ends results that no longer belong to the
@@ -13,7 +15,9 @@ model.
 
 from pyomo.contrib.solver.common.factory import SolverFactory
 
+from pyomo_j3o.interface.baselines import BASELINES
 from pyomo_j3o.interface.classic import LegacyBatchingJ3O, LegacyExactJ3O, LegacyJ3O, for_factory
+from pyomo_j3o.interface.classic_baselines import CLASSIC
 from pyomo_j3o.interface.classic_persistent import LegacyPersistentJ3O
 from pyomo_j3o.interface.option_help import add_options
 from pyomo_j3o.interface.persistent import PersistentJ3O
@@ -36,8 +40,13 @@ SolverFactory.register(
     doc="J3O that keeps its model: it finds what has changed, and starts from the last solve",
 )(PersistentJ3O, for_factory(LegacyPersistentJ3O))
 
-for _solver in (
+for _baseline, _text in BASELINES.items():
+    SolverFactory.register(_baseline.name, doc=_text)(_baseline, for_factory(CLASSIC[_baseline]))
+
+_SOLVERS: tuple[type, ...] = (
     *(J3O, BatchingJ3O, ExactJ3O, PersistentJ3O),
     *(LegacyJ3O, LegacyBatchingJ3O, LegacyExactJ3O, LegacyPersistentJ3O),
-):
+    *(*CLASSIC, *CLASSIC.values()),
+)
+for _solver in _SOLVERS:
     add_options(_solver)

@@ -113,6 +113,23 @@ class _Function:
         return value
 
 
+@dataclass(frozen=True)
+class _SetBy:
+    """The domain of an option that a baseline sets itself: it takes that value alone."""
+
+    solver: str
+    name: str
+    value: Any
+
+    def __call__(self, value: Any) -> Any:
+        if value is self.value or (isinstance(value, (str, int, float)) and value == self.value):
+            return self.value
+        raise OptionError(
+            f"{self.name}={value!r}: {self.solver} is a baseline, which sets this option itself; leave it "
+            "out, or use j3o"
+        )
+
+
 #: Words for an effort.
 EFFORTS = ("default", "alternation", "full")
 
@@ -300,6 +317,28 @@ def preset(algorithm: str) -> J3OConfig:
     config = J3OConfig()
     config.get("algorithm").set_default_value(algorithm)
     config.get("algorithm").reset()
+    return config
+
+
+def baseline_options(solver: str, **fixed: Any) -> J3OConfig:
+    """Return the options of a baseline: ``bound`` is "lp" unless given, and some are set once and for all.
+
+    Parameters
+    ----------
+    solver
+        Its name.
+    **fixed
+        The values of the options that it sets itself.
+    """
+    config = J3OConfig()
+    config.get("bound").set_default_value("lp")
+    config.get("bound").reset()
+    for name, value in fixed.items():
+        text = config.get(name)._description
+        del config[name]
+        config.declare(
+            name, Option(value, _SetBy(solver, name, value), f"{text} Set by the baseline itself.")
+        )
     return config
 
 

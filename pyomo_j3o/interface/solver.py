@@ -187,7 +187,7 @@ class J3O(SolverBase):
         return any(given.get(name, self.config[name]) is not None for name in names)
 
     def _solve(self, model: BlockData, config: Any, timings: Timings, log: Log) -> Solved:
-        """Compile, choose the solvers, and run the method on arrays."""
+        """Compile, and search until the time is over."""
         limit = math.inf if config.time_limit is None else config.time_limit
         deadline = Deadline(limit - timings.elapsed())
         gurobi.restore_ctrl_c()  # whoever has used Gurobi before
@@ -195,6 +195,20 @@ class J3O(SolverBase):
         with timings.phase("compile"):
             problem, inverse = self._compile(model, config, deadline)
             deadline.require()
+        return self._search(model, problem, inverse, config, deadline, timings, log)
+
+    def _search(
+        self,
+        model: BlockData,
+        problem: Problem,
+        inverse: Inverse,
+        config: Any,
+        deadline: Deadline,
+        timings: Timings,
+        log: Log,
+    ) -> Solved:
+        """Choose the solvers, and run the method on arrays."""
+        with timings.phase("compile"):
             moves = moves_of(config.move_cost, problem, inverse, self._placement_before())
             compiled = compiled_forms(problem, inverse, config, deadline, self.params.own_rows, moves)
         deadline.require()
@@ -209,7 +223,7 @@ class J3O(SolverBase):
             log_prices(compiled.moves, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
-            settings = _settings(config, factor, None if exactly else mip_solvers, self.params)
+            settings = settings_of(config, factor, None if exactly else mip_solvers, self.params)
             settings = replace(settings, memory=self._memory(compiled, config))
             given, held = self._start(compiled, config)
             asked_for = config.warm_start and given is not None
@@ -312,7 +326,7 @@ class ExactJ3O(J3O):
     name = "j3o.exact"
 
 
-def _settings(
+def settings_of(
     config: Any,
     factor: float,
     mip_solvers: Callable[[], Iterator[MIPSolver]] | None,

@@ -44,6 +44,7 @@ _CONDITIONS = {
     Ending.TIME: TerminationCondition.maxTimeLimit,
     Ending.LIMIT: TerminationCondition.iterationLimit,
     Ending.TOLERANCES: TerminationCondition.convergenceCriteriaSatisfied,
+    Ending.BASELINE: TerminationCondition.convergenceCriteriaSatisfied,
     Ending.REFUSED: TerminationCondition.unknown,
     Ending.INTERRUPTED: TerminationCondition.interrupted,
     Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
