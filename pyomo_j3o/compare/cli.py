@@ -225,7 +225,7 @@ def _sources(options: argparse.Namespace) -> list[Source]:
         given = " and ".join(f"--{name}" for name in of_suites)
         raise CompareError(f"{given}: of a suite, not of a file; leave it out, or name the suite by --suite")
     seeds = options.seeds or [0]
-    sources = [source for file in options.files for source in from_file(file, seeds)]
+    sources = [source for file in options.files for source in from_file(file, options.seeds)]
     if options.suite or not options.files:
         usual = "course" if options.onloading and not (of_suites or options.seeds) else "taskonomy"
         sources += from_suite(

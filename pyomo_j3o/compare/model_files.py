@@ -20,7 +20,7 @@ from pyomo_j3o.errors import FileError
 _MODULE = "_pyomo_j3o_model_file"
 
 
-def model_of_file(path: Path, seed: int = 0) -> BlockData:
+def model_of_file(path: Path, seed: int | None = None) -> BlockData:
     """Run a file, and return the model that it holds.
 
     The file has a function ``create_model()``, or ``pyomo_create_model(options, model_options)``, or a model
@@ -31,7 +31,8 @@ def model_of_file(path: Path, seed: int = 0) -> BlockData:
     path
         Of the file, absolute: the file may change the folder.
     seed
-        Given to a function with a parameter of this name.
+        Given to a function with a parameter of this name. None leaves the function its default, or gives 0
+        where it has none.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def _run(path: Path) -> Iterator[Any]:
         sys.modules.pop(_MODULE, None)
 
 
-def _model_of(module: Any, path: Path, seed: int) -> Any:
+def _model_of(module: Any, path: Path, seed: int | None) -> Any:
     for name in ("create_model", "pyomo_create_model"):
         function = getattr(module, name, None)
         if callable(function):
@@ -105,10 +106,12 @@ def _model_of(module: Any, path: Path, seed: int) -> Any:
     )
 
 
-def _arguments(function: Callable[..., Any], path: Path, seed: int) -> dict[str, Any]:
-    known = {"seed": seed, "options": Bunch(), "model_options": Bunch()}
+def _arguments(function: Callable[..., Any], path: Path, seed: int | None) -> dict[str, Any]:
+    known = {"seed": seed or 0, "options": Bunch(), "model_options": Bunch()}
     given = {}
     for name, parameter in inspect.signature(function).parameters.items():
+        if name == "seed" and seed is None and parameter.default is not parameter.empty:
+            continue
         if name in known:
             given[name] = known[name]
         elif parameter.default is parameter.empty and parameter.kind not in (

@@ -112,17 +112,17 @@ def from_file(path: Path, seeds: Iterable[int]) -> list[Source]:
 
     The file has a function ``create_model()``, or ``pyomo_create_model(options, model_options)``, or a model
     as a variable: ``model``, or the only one of any name, as for the `pyomo` command. A function with a
-    parameter ``seed`` is given the seed.
+    parameter ``seed`` is given the seed. Without seeds it keeps its default, and solvers get 0.
     """
     if not path.is_file():
         raise CompareError(f"{path}: there is no such file; give a .py file, or a suite by --suite")
-    seeds = list(seeds)
+    given: list[int | None] = list(seeds) or [None]
     return [
         Source(
-            f"{path.stem}-seed{seed}" if len(seeds) > 1 else path.stem,
+            f"{path.stem}-seed{seed}" if len(given) > 1 else path.stem,
             path.stem,
-            seed,
+            seed or 0,
             partial(model_of_file, path.absolute(), seed),  # a model file may change the folder
         )
-        for seed in seeds
+        for seed in given
     ]

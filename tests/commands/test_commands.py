@@ -432,3 +432,13 @@ def test_every_command_has_help(command, capsys):
     out = capsys.readouterr().out
     assert "examples:" in out
     assert "exit status" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(("arguments", "worth"), [([], 14), (["--seed", "3"], 10)])
+def test_create_model_keeps_the_default_of_its_seed(tmp_path, arguments, worth):
+    """The command line solves the model that Python builds, unless a seed is asked for."""
+    file = tmp_path / "bag.py"
+    file.write_text(BAG.replace("seed=0", "seed=7"), encoding="utf-8")
+    report = tmp_path / "report.json"
+    assert main(["report", str(file), "--quiet", "--json", str(report), *arguments]) == FINE
+    assert json.loads(report.read_text(encoding="utf-8"))["objective"] == pytest.approx(worth)
