@@ -11,7 +11,7 @@ from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from pyomo_j3o.core.problem import FloatArray, IntArray
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 
 #: A member of a special ordered set that is no farther from 0 than this is 0.
 ZERO = 1e-8
@@ -39,12 +39,11 @@ class MembersOfSet:
     members: IntArray
     indicators: IntArray
 
-    def open_members(self, values: FloatArray) -> FloatArray:
+    def open_members(self, values: FloatArray) -> BoolArray:
         """Return which members the indicators let be other than 0, (n,) bool."""
         if self.level == 1:
-            own = self.indicators < 0
-            return np.where(own, True, values[self.indicators] > 0.5)
-        pair = values[self.indicators] > 0.5
+            return (self.indicators < 0) | (values[self.indicators] > 0.5)
+        pair: BoolArray = values[self.indicators] > 0.5
         return np.append(pair, False) | np.append(False, pair)
 
     def chosen(self, values: FloatArray) -> FloatArray:

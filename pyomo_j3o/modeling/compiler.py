@@ -183,8 +183,17 @@ def rates_of_windows(model: BlockData) -> list[tuple[BatchingWindowData, dict[An
     return [(window, window.current_rates()) for window in filled_windows(model, warn_of_empty=True)]
 
 
-def assemble(read: Read) -> tuple[Problem, Inverse]:
-    """Make the Problem, and the way back, from a model that was read."""
+def assemble(read: Read, in_binaries: bool = True) -> tuple[Problem, Inverse]:
+    """Make the Problem, and the way back, from a model that was read.
+
+    Parameters
+    ----------
+    read
+        The model.
+    in_binaries
+        Whether integer variables become sums of binary columns. If not, they are columns themselves, and the
+        Problem is none to be solved.
+    """
     model, rows, columns = read.model, read.rows, read.columns
     read.figures.require_usable(rows)
     figures = read.figures.without_fixed(columns)
@@ -229,7 +238,7 @@ def assemble(read: Read) -> tuple[Problem, Inverse]:
     if read.auxiliary is not None:
         inverse = inverse.with_auxiliary(read.auxiliary, columns)
     counts = Counts.of(onloading_lower, onloading_upper)
-    if counts is not None:
+    if counts is not None and in_binaries:
         problem, inverse = in_columns(problem, counts), inverse.in_columns(counts)
     return (_with_batches(problem, inverse, read.windows) if read.windows else problem), inverse
 

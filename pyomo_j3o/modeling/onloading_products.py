@@ -14,7 +14,7 @@ the other way round: no best plan needs them.
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyomo.environ as pyo
@@ -147,7 +147,12 @@ def block_of(pairs: Pairs, columns: Columns) -> Block:
     block = new_block(BLOCK, "products of two onloading variables")
     lower, upper = np.minimum(pairs.lower, 0.0).tolist(), np.maximum(pairs.upper, 0.0).tolist()
     block.product = pyo.Var(keys, bounds=dict(zip(keys, zip(lower, upper, strict=True), strict=True)))
-    ties: dict[str, dict] = {"link_upper": {}, "mccormick_upper": {}, "link_lower": {}, "mccormick_lower": {}}
+    ties: dict[str, dict[Any, Any]] = {
+        "link_upper": {},
+        "mccormick_upper": {},
+        "link_lower": {},
+        "mccormick_lower": {},
+    }
     for key, i, j, low, high, above, below in zip(keys, *pairs, strict=True):
         x, n, z, low, high = variables[i], variables[j], block.product[key], float(low), float(high)
         if above:

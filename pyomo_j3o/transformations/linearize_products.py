@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import FloatArray, IntArray, Problem
 from pyomo_j3o.errors import ModelError
-from pyomo_j3o.modeling.annotate import annotate, annotated
-from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles, annotate, annotated
+from pyomo_j3o.modeling.compiler import assemble, read_model
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.rewriting import Rewriting
 from pyomo_j3o.presolve.linearize import Linearized, UnboundedProductError, sole_gates, substitute
 from pyomo_j3o.presolve.tightening import implied_bounds
 
@@ -34,10 +35,10 @@ BLOCK = "j3o_linearized"
 
 @TransformationFactory.register(
     "j3o.linearize_products",
-    doc="Put linear rows in place of products of a binary and a continuous variable; exact.",
+    doc="Put linear rows in place of products of a binary and another variable; exact.",
 )
 class LinearizeProducts(Transformation):
-    """Put linear rows in place of the products x·y of onloading (binary) and offloading variables; exact.
+    """Put linear rows in place of products x·y of a binary onloading variable and another variable; exact.
 
     ``apply_to(model)`` changes the model, ``create_using(model)`` a clone of it. Active constraints and the
     objective that hold a product are deactivated. What takes their place stands in one new block,
@@ -53,6 +54,9 @@ class LinearizeProducts(Transformation):
         if that is tighter. A side at 0 is a bound of the product already.
     ``mccormick_upper``, ``mccormick_lower``
         ``product <= y - l (1 - x)`` and ``product >= y - u (1 - x)``, of a new variable.
+    ``onloading``
+        A block with the same five for products of two onloading variables, one of them binary: its `product`
+        is a new offloading variable, and the other factor has the place of y.
 
     These rows hold at a binary x exactly where the product has its value (McCormick 1976, DOI
     10.1007/BF01580665). So the values that any solver leaves in the variables of the original are a plan of
@@ -98,7 +102,11 @@ class LinearizeProducts(Transformation):
         copy_values(linear_model, original_model)
 
     def _apply_to(self, model: BlockData) -> None:
-        problem, inverse = compile_model(model)
+        read = read_model(model)
+        rewriting = Rewriting(model, read.rows, read.columns, read.figures, strict=False)
+        rewriting.products(both_sides=True)
+        read = replace(read, rows=rewriting.rows, columns=rewriting.columns, figures=rewriting.figures)
+        problem, inverse = assemble(read, in_binaries=False)
         nonlinear = [
             constraint
             for constraint in model.component_data_objects(Constraint, active=True)
@@ -108,12 +116,7 @@ class LinearizeProducts(Transformation):
         replaces_objective = not _is_linear(objective.expr)
         if not nonlinear and not replaces_objective:
             return
-        if inverse.counts is not None:
-            raise ModelError(
-                f"model '{model.name}' has integer onloading variables and products, and the rows of this "
-                "transformation are exact for binary ones alone; solve it by j3o or j3o.exact, which take "
-                "such products, or write each integer as a sum of binary variables"
-            )
+        _require_binary(problem, inverse)
         try:
             form, products = _linear_form(problem)
         except UnboundedProductError as error:
@@ -122,6 +125,7 @@ class LinearizeProducts(Transformation):
 
         block = Block(doc="the linear form of products x·y")
         model.add_component(unique_component_name(model, BLOCK), block)
+        attach(block, "onloading", rewriting.auxiliary.blocks)
         columns = _add_products(block, keys, form, products, inverse)
         _add_ties(block, keys, products, columns, inverse)
         variables = [*inverse.onloading, *columns]
@@ -149,6 +153,41 @@ class LinearizeProducts(Transformation):
         linear = model.clone()
         self._apply_to(linear)
         return linear
+
+
+def _require_binary(problem: Problem, inverse: Inverse) -> None:
+    """Raise if an integer variable that is not binary is in a product with an offloading one."""
+    x, y = problem.products.onloading, problem.products.offloading
+    counts = (problem.onloading_lower[x] < 0.0) | (problem.onloading_upper[x] > 1.0)
+    for k in np.flatnonzero(counts)[:1]:
+        count, other = inverse.onloading[x[k]].name, inverse.offloading[y[k]].name
+        raise ModelError(
+            f"the model holds the term {count}*{other}, '{count}' is an integer, and the rows of this "
+            "transformation are exact for binary variables alone; solve the model by j3o or j3o.exact, which "
+            f"take such products, or write '{count}' as a weighted sum of Binary variables"
+        )
+
+
+def attach(parent: BlockData, name: str, blocks: Iterable[Block]) -> None:
+    """Move the one block of some, if there is one, from a model of its own into another, marks and all.
+
+    Parameters
+    ----------
+    parent
+        In the model of the user; it gets the block under this name.
+    name
+        Of the new component.
+    blocks
+        As in `Auxiliary`.
+    """
+    for block in blocks:
+        roles = Roles(block)
+        by_role: dict[str | None, list[VarData]] = {}
+        for variable in block.component_data_objects(Var):
+            by_role.setdefault(roles.of(variable), []).append(variable)
+        block.model().del_component(block)
+        parent.add_component(name, block)
+        annotate(parent, by_role.get(ONLOADING, ()), by_role.get(OFFLOADING, ()))
 
 
 def copy_values(changed_model: BlockData, original_model: BlockData) -> None:
