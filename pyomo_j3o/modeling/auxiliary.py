@@ -116,7 +116,14 @@ def new_block(name: str, doc: str) -> Block:
     ours = pyo.ConcreteModel(name=_OURS)
     block = Block(doc=doc)
     ours.add_component(name, block)
+    block._home = ours  # Pyomo refers to parents weakly: nothing else would keep the model alive
     return block
+
+
+def leave_home(block: Block) -> None:
+    """Take a block out of the model of its own, so that it can be added to another."""
+    block.model().del_component(block)
+    del block._home
 
 
 def sum_of(*terms: tuple[float, VarData]) -> LinearExpression:

@@ -163,7 +163,7 @@ def rewritten(read: Read, strict: bool = False) -> Read:
         rows=rewriting.rows,
         columns=rewriting.columns,
         figures=rewriting.figures,
-        auxiliary=rewriting.auxiliary,
+        auxiliary=rewriting.auxiliary if rewriting.auxiliary.blocks else None,
     )
 
 

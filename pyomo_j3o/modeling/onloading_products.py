@@ -14,6 +14,7 @@ the other way round: no best plan needs them.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Products
 from pyomo_j3o.errors import UnsupportedTermError
 from pyomo_j3o.modeling.auxiliary import new_block, sum_of
 from pyomo_j3o.modeling.columns import Columns
-from pyomo_j3o.modeling.figures import Figures, Linear
+from pyomo_j3o.modeling.figures import Figures
 from pyomo_j3o.modeling.naming import called
 from pyomo_j3o.modeling.rows import Rows
 
@@ -53,17 +54,25 @@ class Pairs(NamedTuple):
     below: BoolArray
 
 
+class Terms(NamedTuple):
+    """Where products stand: coefficient times the pair of a number in a row; all arrays of one length."""
+
+    row: IntArray
+    pair: IntArray
+    coefficient: FloatArray
+
+
 def in_question(figures: Figures, columns: Columns) -> BoolArray:
     """Return which products have two free onloading variables as their factors."""
-    first, second = figures.products.onloading, figures.products.offloading
+    terms = figures.products
     free = columns.is_onloading & ~columns.fixed
-    return free[first] & free[second]
+    return free[terms.onloading] & free[terms.offloading] & (terms.coefficient != 0.0)
 
 
 def pairs_of(
     rows: Rows, figures: Figures, columns: Columns, mine: BoolArray, both_sides: bool
-) -> tuple[Pairs, Figures, IntArray]:
-    """Return the products that need a variable of their own, and the figures without them.
+) -> tuple[Pairs, Terms, Figures]:
+    """Return the products that need a variable of their own, where they stand, and the figures without them.
 
     Parameters
     ----------
@@ -77,21 +86,25 @@ def pairs_of(
     Returns
     -------
     Pairs
+    Terms
     Figures
         Squares of binary variables are linear terms in them.
-    IntArray
-        The product, among the pairs, of each of the products in question that is none of these squares.
 
     Raises
     ------
     UnsupportedTermError
         If no factor is binary.
     """
-    terms = figures.products
-    first, second = terms.onloading[mine], terms.offloading[mine]
-    row, coefficient = terms.row[mine], terms.coefficient[mine]
+    terms, size = figures.products, len(columns.variables)
+    factors = np.sort(np.stack([terms.onloading[mine], terms.offloading[mine]]), axis=0)
+    # Products that cancel are none, whatever their factors.
+    place = (terms.row[mine] * size + factors[0]) * size + factors[1]
+    place, found = np.unique(place, return_inverse=True)
+    coefficient = np.bincount(found, terms.coefficient[mine], minlength=len(place))
+    place, coefficient = place[coefficient != 0.0], coefficient[coefficient != 0.0]
+    row, first, second = place // size**2, place // size % size, place % size
     known = np.unique(np.concatenate([first, second]))
-    low, high = np.zeros(len(columns.variables)), np.zeros(len(columns.variables))
+    low, high = np.zeros(size), np.zeros(size)
     low[known], high[known] = columns.onloading_bounds(known)
     binary = (low >= 0.0) & (high <= 1.0)
     for k in np.flatnonzero(~binary[first] & ~binary[second])[:1]:
@@ -100,40 +113,34 @@ def pairs_of(
             f"{called(rows.owner(int(row[k])))} holds the term {names}, and neither factor is binary; write "
             "one of them as a weighted sum of Binary variables, onloading"
         )
-    square = first == second
-    linear = Linear(
-        np.concatenate([figures.linear.row, row[square]]),
-        np.concatenate([figures.linear.column, first[square]]),
-        np.concatenate([figures.linear.coefficient, coefficient[square]]),
-    )
-    rest = Products(
-        terms.row[~mine], terms.onloading[~mine], terms.offloading[~mine], terms.coefficient[~mine]
+    square, stay = first == second, ~mine
+    rest = replace(
+        figures,
+        linear=figures.linear.and_also(row[square], first[square], coefficient[square]),
+        products=Products(
+            terms.row[stay], terms.onloading[stay], terms.offloading[stay], terms.coefficient[stay]
+        ),
     )
     first, second, row, coefficient = (part[~square] for part in (first, second, row, coefficient))
-    swap = ~binary[first] | (binary[second] & (second < first))
-    gate, other = np.where(swap, second, first), np.where(swap, first, second)
-    _, place, number = np.unique(
-        gate * len(columns.variables) + other, return_index=True, return_inverse=True
-    )
-    above, below = _sides_needed(figures, row, coefficient, number, len(place))
+    pair, number = np.unique(first * size + second, return_inverse=True)
+    first, second = pair // size, pair % size
+    gate, other = np.where(binary[first], first, second), np.where(binary[first], second, first)
+    where = Terms(row, number, coefficient)
+    above, below = _sides_needed(figures, where, len(pair))
     if both_sides:
         above[:], below[:] = True, True
-    gate, other = gate[place], other[place]
-    pairs = Pairs(gate, other, low[other], high[other], above, below)
-    return pairs, Figures(figures.constant, linear, rest, figures.lower, figures.upper), number
+    return Pairs(gate, other, low[other], high[other], above, below), where, rest
 
 
-def _sides_needed(
-    figures: Figures, row: IntArray, coefficient: FloatArray, number: IntArray, n_pairs: int
-) -> tuple[BoolArray, BoolArray]:
+def _sides_needed(figures: Figures, where: Terms, n_pairs: int) -> tuple[BoolArray, BoolArray]:
     """Return whether a plan could gain by a product that is too large, and by one that is too small."""
     # The objective is maximised: it gains like a row that has to be at least something.
-    at_least = np.append(np.isfinite(figures.lower), True)[row]
-    at_most = np.append(np.isfinite(figures.upper), False)[row]
-    positive = coefficient > 0
+    at_least = np.append(np.isfinite(figures.lower), True)[where.row]
+    at_most = np.append(np.isfinite(figures.upper), False)[where.row]
+    positive = where.coefficient > 0.0
     above, below = np.zeros(n_pairs, dtype=bool), np.zeros(n_pairs, dtype=bool)
-    above[number[np.where(positive, at_least, at_most)]] = True
-    below[number[np.where(positive, at_most, at_least)]] = True
+    above[where.pair[np.where(positive, at_least, at_most)]] = True
+    below[where.pair[np.where(positive, at_most, at_least)]] = True
     return above, below
 
 

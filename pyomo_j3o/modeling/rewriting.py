@@ -73,9 +73,7 @@ class Rewriting:
         mine = onloading_products.in_question(self.figures, self.columns)
         if not mine.any():
             return
-        terms = self.figures.products
-        other = mine & (terms.onloading != terms.offloading)
-        pairs, self.figures, number = onloading_products.pairs_of(
+        pairs, where, self.figures = onloading_products.pairs_of(
             self.rows, self.figures, self.columns, mine, both_sides
         )
         if not len(pairs.gate):
@@ -85,15 +83,8 @@ class Rewriting:
         if self._marked:
             annotate(block.model(), offloading=block.product)
         place = self.columns.place(list(block.product.values()))
-        linear = self.figures.linear
-        self.figures = replace(
-            self.figures,
-            linear=Linear(
-                np.concatenate([linear.row, terms.row[other]]),
-                np.concatenate([linear.column, place[number]]),
-                np.concatenate([linear.coefficient, terms.coefficient[other]]),
-            ),
-        )
+        linear = self.figures.linear.and_also(where.row, place[where.pair], where.coefficient)
+        self.figures = replace(self.figures, linear=linear)
         self._add(block)
         self.auxiliary = replace(self.auxiliary, product=place, first=pairs.gate, second=pairs.other)
 
@@ -144,14 +135,10 @@ class Rewriting:
         n_before, n_new = len(rows.constraints), len(new.constraints)
         added = Figures.of(new, self.columns.places_of(new.terms))
         linear, terms = figures.linear, figures.products
-        row = np.concatenate([_behind(linear.row, n_before, n_new), n_before + added.linear.row])
-        order = np.argsort(row, kind="stable")
         self.figures = Figures(
             np.concatenate([figures.constant[:n_before], added.constant, figures.constant[n_before:]]),
-            Linear(
-                row[order],
-                np.concatenate([linear.column, added.linear.column])[order],
-                np.concatenate([linear.coefficient, added.linear.coefficient])[order],
+            Linear(_behind(linear.row, n_before, n_new), linear.column, linear.coefficient).and_also(
+                n_before + added.linear.row, added.linear.column, added.linear.coefficient
             ),
             Products(
                 _behind(terms.row, n_before, n_new), terms.onloading, terms.offloading, terms.coefficient

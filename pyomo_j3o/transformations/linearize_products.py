@@ -23,6 +23,7 @@ from scipy import sparse
 from pyomo_j3o.core.problem import FloatArray, IntArray, Problem
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles, annotate, annotated
+from pyomo_j3o.modeling.auxiliary import leave_home
 from pyomo_j3o.modeling.compiler import assemble, read_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.rewriting import Rewriting
@@ -185,7 +186,7 @@ def attach(parent: BlockData, name: str, blocks: Iterable[Block]) -> None:
         by_role: dict[str | None, list[VarData]] = {}
         for variable in block.component_data_objects(Var):
             by_role.setdefault(roles.of(variable), []).append(variable)
-        block.model().del_component(block)
+        leave_home(block)
         parent.add_component(name, block)
         annotate(parent, by_role.get(ONLOADING, ()), by_role.get(OFFLOADING, ()))
 

@@ -55,7 +55,7 @@ class LinearizeSOS(Transformation):
     >>> m.gain = pyo.Objective(expr=m.y[1] + 2 * m.y[2], sense=pyo.maximize)
     >>> pyo.TransformationFactory("j3o.linearize_sos").apply_to(m)
     >>> print(m.j3o_sets.upper["one_of_them", "y[2]"].expr)
-    y[2] - 3.0*j3o_sets.indicator[one_of_them,y[2]]  <=  0.0
+    y[2] - 3.0*j3o_sets.indicator[one_of_them,'y[2]']  <=  0.0
     """
 
     def propagate_solution(self, linear_model: BlockData, original_model: BlockData) -> None:
