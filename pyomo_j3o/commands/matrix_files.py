@@ -100,7 +100,9 @@ def read_matrix_file(path: Path) -> MatrixModel:
         highs.setOptionValue("log_file", "")  # it closes the file
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     if status == highspy.HighsStatus.kError:
-        raise FileError(f"{path}: HiGHS cannot read it: {_first_error(said)}")
+        why = _first_error(said)
+        remedy = "; write each set with binary columns, or solve the model in Pyomo" if "SOS" in why else ""
+        raise FileError(f"{path}: HiGHS cannot read it: {why}{remedy}")
     if status == highspy.HighsStatus.kWarning:
         for line in _warnings(said):
             logger.warning("%s: %s.", path, line)

@@ -116,7 +116,8 @@ def new_block(name: str, doc: str) -> Block:
     ours = pyo.ConcreteModel(name=_OURS)
     block = Block(doc=doc)
     ours.add_component(name, block)
-    block._home = ours  # Pyomo refers to parents weakly: nothing else would keep the model alive
+    # Pyomo refers to parents weakly: nothing else keeps the model alive. A tuple is no component to Pyomo.
+    block._home = (ours,)
     return block
 
 
