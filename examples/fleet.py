@@ -2,7 +2,7 @@
 
     python examples/fleet.py [PARTS] [CLIENTS] [picture.png]
 
-The picture shows how plan and bound of the whole fleet come together, round by round.
+The picture shows what every edge server gains, and what it takes of the shared cloud.
 """
 
 import sys
@@ -11,20 +11,22 @@ from functools import partial
 from pyomo_j3o import library, solve_parts
 
 
-def draw(rounds, picture: str) -> None:
-    """Draw the best plan and the bound of the fleet by round."""
+def draw(result, picture: str) -> None:
+    """Draw what every part adds to the objective, and what it takes of the shared cloud."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    ax = figure.add_subplot()
-    numbers = [one.round for one in rounds]
-    ax.plot(numbers, [one.bound for one in rounds], marker="v", color="#D55E00", label="proven bound")
-    ax.plot(numbers, [one.objective for one in rounds], marker="^", color="#0072B2", label="best plan")
-    ax.set_xticks(numbers)
-    ax.set_xlabel("round")
-    ax.set_ylabel("objective of the fleet")
-    ax.legend(frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
+    names = [str(name) for name in result.parts]
+    panels = (
+        ("objective", [part.objective or 0 for part in result.parts.values()], "#0072B2"),
+        ("queries/s to the cloud", [part.uses.get("cloud", 0) for part in result.parts.values()], "#56B4E9"),
+    )
+    for ax, (label, values, colour) in zip(figure.subplots(1, 2), panels, strict=True):
+        ax.bar(names, values, color=colour)
+        ax.set_xlabel("edge server")
+        ax.set_ylabel(label)
+        ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title(f"{result.uses['cloud']:.2f} of {result.limits['cloud']:g} used", fontsize=10)
     figure.savefig(picture, dpi=110)
 
 
@@ -35,8 +37,8 @@ def main(parts: int = 6, clients: int = 2, picture: str | None = None) -> None:
     result = solve_parts(build, range(parts), shared, workers=2, tee=True)
     print(result)
     print(result.table)
-    if picture:
-        draw(result.rounds, picture)
+    if picture and result.uses:
+        draw(result, picture)
 
 
 if __name__ == "__main__":
