@@ -1,4 +1,4 @@
-"""Draw docs/_static/j3o_in_60_lines.png: the code of docs/j3o_in_60_lines.md beside j3o, iteration by iteration.
+"""Draw docs/_static/j3o_in_60_lines.png: docs/j3o_in_60_lines.md beside j3o, by iteration.
 
 Run it from the root of the repository; it takes a few seconds.
 
@@ -26,7 +26,9 @@ def main() -> None:
     full = page["full"]
     ax.axhline(full.objective_bound, color="#555555", ls="--", lw=1, label="bound that j3o proves")
     ax.axhline(full.incumbent_objective, color="#009E73", lw=1, label="plan of j3o with its later steps")
-    ax.plot(numbers, page["real"], "o", ms=11, mfc="none", mec="#D55E00", mew=1.6, label="j3o, alternation alone")
+    ax.plot(
+        numbers, page["real"], "o", ms=11, mfc="none", mec="#D55E00", mew=1.6, label="j3o, alternation alone"
+    )
     ax.plot(numbers, page["trace"], "o-", ms=4, color="#0072B2", label="60 lines")
     ax.set_ylim(0, 0.9)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,8 +1,8 @@
 """A Sphinx extension: every page with Python code can be downloaded as one script.
 
-The blocks of a page run one after the other, as `tests/test_docs.py` runs them, so together they are a script.
-The scripts are written into the folder ``_scripts`` of the built site; a line below the title of each page links
-to its own.
+The blocks of a page run one after the other, as `tests/test_docs.py` runs them, so together they are a
+script. The scripts are written into the folder ``_scripts`` of the built site; a line below the title of each
+page links to its own.
 """
 
 from __future__ import annotations

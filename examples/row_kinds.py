@@ -195,7 +195,7 @@ BUILDERS = (
 
 
 def draw(picture: str) -> None:
-    """Draw the coefficients of one model of each kind: onloading columns on the left, then offloading ones."""
+    """Draw the coefficients of one model of each kind: onloading columns first, then offloading ones."""
     from matplotlib.figure import Figure
     from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
