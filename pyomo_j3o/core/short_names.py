@@ -48,6 +48,8 @@ def _with_middle(text: str, alike: Sequence[str], widest: int) -> str:
     end = len(text) - _n_common([other[begin:][::-1] for other in alike])
     head, tail = widest // 4, widest // 8
     room = widest - head - tail - 2
+    # What there is room for besides: most of it in front.
+    end = min(len(text), end + max(0, room - (end - begin)) // 4)
     begin = max(head, min(begin, end - room))
     front = text[:head] + ("…" if begin > head else "")
     rest = text[max(end, len(text) - tail) :]
