@@ -41,7 +41,7 @@ def bakery():
 
 
 def vans():
-    """Numbers of vans by depot, kind and day, one scalar row, negative costs, and a block that is inactive."""
+    """Numbers of vans by depot, kind and day; one scalar row, negative costs, an inactive block."""
     m = pyo.ConcreteModel("vans")
     m.A_SET_OF_DEPOTS_WHOSE_NAME_IS_MUCH_LONGER_THAN_ITS_PICTURE_IS_HIGH = pyo.Set(initialize=["n", "s"])
     m.KINDS, m.DAYS = pyo.Set(initialize=["big", "small"]), pyo.RangeSet(3)
