@@ -4,9 +4,9 @@ Replicas of one model have the same price, so that greedy on F cannot tell the f
 fifth gains depends on the load that the others leave. The relaxation knows the load. It is rounded a few
 counts at a time. A relaxation whose sums of counts are whole knows more; plans are sought near its sums. Then
 neighbouring counts are freed, all others stay, and a MIP solver searches what is free: graph induced
-neighbourhood search (Maher et al. 2017, "The SCIP Optimization Suite 4.0", ZIB-Report 17-12). After each sweep
-it searches all counts in which the best plan and that relaxation differ (Danna, Rothberg, Le Pape 2005, DOI
-10.1007/s10107-004-0518-7).
+neighbourhood search (Maher et al. 2017, "The SCIP Optimization Suite 4.0", ZIB-Report 17-12). After each
+sweep it searches all counts in which the best plan and that relaxation differ (Danna, Rothberg, Le Pape 2005,
+DOI 10.1007/s10107-004-0518-7).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sums of whole columns that are alike: whole numbers, too, and few of them.
 
 The relaxation runs fractions of replicas on the sites. In every plan, the replicas of one kind add up to a
-whole number over all sites. A relaxation in which these sums alone have to be whole has few whole columns, and
-its bound is nearer to the best plan.
+whole number over all sites. A relaxation in which these sums alone have to be whole has few whole columns,
+and its bound is nearer to the best plan.
 """
 
 from __future__ import annotations
