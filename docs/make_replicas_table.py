@@ -102,11 +102,11 @@ def summary(rows: list[tuple[Solved, Solved]]) -> str:
     seconds = np.array([own.seconds for own, _ in rows])
     close = f"{100 * CLOSE:g} %"
     return (
-        f"`j3o` took {seconds.min():.1f} to {seconds.max():.1f} s, {seconds.mean():.1f} s on average. It proved "
-        f"a gap of {close} or less on {np.sum(gaps <= CLOSE)} of {len(rows)} models; the gap is "
-        f"{100 * gaps.mean():.2f} % on average and {100 * gaps.max():.2f} % at most. By the better one of both "
-        f"bounds, its plan is within {close} of the best one on {np.sum(away <= CLOSE)}. It took at most a "
-        f"third of the time that HiGHS needs to the same gap on {np.sum(ratio <= SHARE)}."
+        f"`j3o` took {seconds.min():.1f} to {seconds.max():.1f} s, {seconds.mean():.1f} s on average. It "
+        f"proved a gap of {close} or less on {np.sum(gaps <= CLOSE)} of {len(rows)} models; the gap is "
+        f"{100 * gaps.mean():.2f} % on average and {100 * gaps.max():.2f} % at most. By the better one of "
+        f"both bounds, its plan is within {close} of the best one on {np.sum(away <= CLOSE)}. It took at most "
+        f"a third of the time that HiGHS needs to the same gap on {np.sum(ratio <= SHARE)}."
     )
 
 
