@@ -2,7 +2,7 @@
 
 Run it from the root of the repository; it takes some minutes. `j3o` solves each model, and Pyomo's `highs`
 solves it to the gap that `j3o` has proven, directly after it. `highs` gets a multiple of the time that `j3o`
-took by the clock. Times are of the processor, from the call to the loaded values.
+took by the clock, or more until it has used three times as much of the processor. Times are of the processor, from the call to the loaded values.
 
     python docs/make_replicas_table.py [--times FACTOR] [--seeds FIRST LAST]
 
@@ -75,21 +75,31 @@ def solved(name: str, m: pyo.ConcreteModel, **options: Any) -> Solved:
 def measured(seed: int, times: float) -> tuple[Solved, Solved]:
     """Return what `j3o` and HiGHS did to one model."""
     own = solved("j3o", library.replicas(seed=seed), **OWN)
-    limits = {"rel_gap": max(own.gap, 1e-6), "time_limit": times * own.clock}
-    beside = solved("highs", library.replicas(seed=seed), **limits)
+    rel_gap = max(own.gap, 1e-6)
+    limit = times * own.clock
+    beside = solved("highs", library.replicas(seed=seed), rel_gap=rel_gap, time_limit=limit)
+    # By the clock, the solver may have had less of the processor than others on the machine.
+    while not reached(own, beside) and beside.seconds * SHARE < own.seconds:
+        limit *= 2.0
+        beside = solved("highs", library.replicas(seed=seed), rel_gap=rel_gap, time_limit=limit)
     return own, beside
+
+
+def reached(own: Solved, beside: Solved) -> bool:
+    """Return whether HiGHS has come to the gap of `j3o`."""
+    return beside.gap <= own.gap * (1 + 1e-6) + 1e-6
 
 
 def line(seed: int, own: Solved, beside: Solved) -> str:
     """Return a row of the table."""
-    reached = beside.gap <= own.gap * (1 + 1e-6) + 1e-6
+    done = reached(own, beside)
     best_bound, best_plan = min(own.bound, beside.bound), max(own.objective, beside.objective)
-    ratio = f"{own.seconds / beside.seconds:.2f}" if reached else f"< {own.seconds / beside.seconds:.2f}"
+    ratio = f"{own.seconds / beside.seconds:.2f}" if done else f"< {own.seconds / beside.seconds:.2f}"
     return (
         f"| {seed} | {own.seconds:.2f} | {100 * own.gap:.2f} % "
         f"| {100 * (best_plan - own.objective) / best_plan:.2f} to "
         f"{100 * (best_bound - own.objective) / best_bound:.2f} % "
-        f"| {'' if reached else '> '}{beside.seconds:.1f} | {100 * beside.gap:.2f} % "
+        f"| {'' if done else '> '}{beside.seconds:.1f} | {100 * beside.gap:.2f} % "
         f"| {100 * (beside.objective - own.objective) / own.objective:+.2f} % | {ratio} |"
     )
 
@@ -105,8 +115,8 @@ def summary(rows: list[tuple[Solved, Solved]]) -> str:
         f"`j3o` took {seconds.min():.1f} to {seconds.max():.1f} s, {seconds.mean():.1f} s on average. It "
         f"proved a gap of {close} or less on {np.sum(gaps <= CLOSE)} of {len(rows)} models; the gap is "
         f"{100 * gaps.mean():.2f} % on average and {100 * gaps.max():.2f} % at most. By the better one of "
-        f"both bounds, its plan is within {close} of the best one on {np.sum(away <= CLOSE)}. It took at most "
-        f"a third of the time that HiGHS needs to the same gap on {np.sum(ratio <= SHARE)}."
+        f"both bounds, its plan is within {close} of the best one on {np.sum(away <= CLOSE)}. It took at "
+        f"most a third of the time that HiGHS needs to the same gap on {np.sum(ratio <= SHARE)}."
     )
 
 
@@ -132,7 +142,7 @@ def main() -> None:
         "",
         summary(rows),
         "",
-        f'HiGHS ended after {options.times:g} times the clock time of `j3o`: it then stands with ">". j3o '
+        f'HiGHS ended after {options.times:g} times the clock time of `j3o` or more: it then stands with ">". j3o '
         f"{pyomo_j3o.__version__}, HiGHS {highspy.Highs().version()}, Pyomo {pyomo_version}, Python "
         f"{platform.python_version()}, {platform.machine()}; seconds of the processor, one thread.",
         "",
