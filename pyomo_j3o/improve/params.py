@@ -27,6 +27,8 @@ class DescentParams:
         A descent ends after this number of LPs without a gain.
     patience_nearby : int
         The same for a descent from a rounded placement.
+    patience_of_repair : int
+        The same for a descent from a placement to start from that cannot be routed.
     """
 
     memory: int = 12
@@ -36,6 +38,7 @@ class DescentParams:
     together: int = 64
     patience: int = 10
     patience_nearby: int = 4
+    patience_of_repair: int = 20
 
 
 @dataclass(frozen=True, slots=True)
