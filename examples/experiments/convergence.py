@@ -9,13 +9,13 @@ that is ours. The bound is that of the default solve.
 
 import numpy as np
 from pyomo.contrib.solver.common.factory import SolverFactory
-from recording import BLUE, GREEN, ORANGE, OPEN_SOURCE, axes_of, legend, main
+from recording import BLUE, GREEN, OPEN_SOURCE, ORANGE, axes_of, legend, main
 
 from pyomo_j3o import library
 
 
 def cases(full):
-    """A hundred seeds of one size; three in small."""
+    """Return a hundred seeds of one size; three in small."""
     size = {"clients": 10, "edges": 2} if full else {"clients": 4, "edges": 1}
     return [{**size, "seed": seed} for seed in range(100 if full else 3)]
 
