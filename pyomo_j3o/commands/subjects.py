@@ -53,8 +53,8 @@ def model_of(options: argparse.Namespace) -> BlockData:
             f"{path}: its kind is not known; give a .py file, one that ends in {', '.join(ENDINGS)}, or a "
             "library folder"
         )
-    seed = getattr(options, "seed", None)
-    return model_of_file(path.absolute(), int(seed) if str(seed).isdecimal() else None)
+    seed = str(getattr(options, "seed", None))
+    return model_of_file(path.absolute(), int(seed) if seed.isdecimal() else None)
 
 
 def _model_of_folder(path: Path, droppable: bool, headroom: float | None) -> BlockData:
