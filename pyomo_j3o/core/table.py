@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: What is smaller than any solver's tolerance.
 NOISE = 1e-6
 
+#: What would end a line, or move the cursor, and how it is written in a text of one line.
+_ESCAPED = str.maketrans({c: repr(c)[1:-1] for c in [*map(chr, range(32)), *"\x7f\x85\u2028\u2029"]})
+
 #: Rows that a notebook shows.
 _ROWS_IN_NOTEBOOK = 60
 
@@ -97,6 +100,7 @@ class Table:
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> list[str]:
     """Return the cells of each line as text in columns, those of numbers flush right."""
+    lines = [list(map(one_line, line)) for line in lines]
     width = [max(map(len, column)) for column in zip(*lines, strict=True)]
     right = list(numeric) or [False] * len(width)
     return [
@@ -105,6 +109,11 @@ def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> lis
         ).rstrip()
         for line in lines
     ]
+
+
+def one_line(text: str) -> str:
+    """Return a text that stays on its line: a line break in it is written as two characters."""
+    return text.translate(_ESCAPED)
 
 
 def cell_text(cell: Any) -> str:
