@@ -294,7 +294,6 @@ def test_more_edge_servers_in_reach_only_add_options():
         ("virtual_functions", {"functions": 2, "chain": 3}, "chain=3: there are 2 functions"),
         ("virtual_functions", {"nodes": 1}, "nodes=1: traffic needs somewhere to go"),
         ("multi_edge", {"edges": 2, "reach": 3}, "reach=3: there are 2 edge servers"),
-        ("replicas", {"sites": 2, "reach": 3}, "reach=3: there are 2 sites"),
         ("replicas", {"load": 0}, "load=0: give a positive number"),
         ("replicas", {"price": -1.0}, "price=-1.0: give a multiplier of at least 0"),
     ],
