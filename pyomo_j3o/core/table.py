@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.html import html_paragraphs, html_table
-from pyomo_j3o.core.whole_files import write_whole
+from pyomo_j3o.core.output_files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,12 +90,17 @@ class Table:
         ----------
         path
             Of the file, which is written whole or not at all.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
         writer.writerows([_csv_cell(row[c]) for c in self.columns] for row in self.rows)
-        write_whole(path, text.getvalue().encode("utf-8"))
+        write_file(path, text.getvalue().encode("utf-8"))
 
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> list[str]:
