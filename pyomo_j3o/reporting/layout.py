@@ -26,7 +26,7 @@ _NOTHING: dict[str, tuple[Any, ...]] = {"value": (None, 1), "amount": (None, 0),
 _STATUS = {
     "optimal": "proven optimal",
     "feasible": "feasible, not proven optimal",
-    "unknown": "unknown: no results were given",
+    "unknown": "unknown: no results of this model with these values were given",
     "no plan": "no plan: rows, bounds or whole numbers are missed",
 }
 

@@ -369,3 +369,17 @@ def test_weighted_is_the_sum():
     m = pyo.ConcreteModel()
     m.v = pyo.Var([1, 2], initialize={1: 3.0, 2: 5.0})
     assert pyo.value(weighted([(2.0, m.v[1]), (-1.0, m.v[2])], constant=4.0)) == 2 * 3 - 5 + 4
+
+
+@pytest.mark.parametrize(
+    ("build", "few"),
+    [
+        (library.replicas, {"sites": 2, "tasks": 2, "clients": 3, "variants": 2}),
+        (library.content_placement, {"regions": 3, "caches": 2, "films": 4}),
+        (library.service_placement, {"servers": 2, "services": 4, "users": 3}),
+    ],
+)
+def test_all_are_in_reach_where_there_are_few(build, few):
+    """The default reach suits a model of any size, and a larger one is that of all."""
+    usual, whole, larger = build(**few), build(**few, reach=2), build(**few, reach=9)
+    assert list(usual.route.y) == list(whole.route.y) == list(larger.route.y)
