@@ -443,7 +443,7 @@ def test_create_model_keeps_the_default_of_its_seed(tmp_path, arguments, worth):
     file.write_text(BAG.replace("seed=0", "seed=7"), encoding="utf-8")
     report = tmp_path / "report.json"
     assert main(["report", str(file), "--quiet", "--json", str(report), *arguments]) == FINE
-    assert json.loads(report.read_text(encoding="utf-8"))["objective"] == pytest.approx(worth)
+    assert json.loads(report.read_text(encoding="utf-8"))["summary"]["objective"] == pytest.approx(worth)
 
 
 def test_compare_refuses_matrix_files_before_it_prints(bag, capsys):
