@@ -53,7 +53,7 @@ def model_of(options: argparse.Namespace) -> BlockData:
             "library folder"
         )
     seed = getattr(options, "seed", None)
-    return model_of_file(path.absolute(), int(seed) if str(seed).isdecimal() else None)
+    return model_of_file(path.absolute(), int(str(seed)) if str(seed).isdecimal() else None)
 
 
 def _model_of_folder(path: Path, droppable: bool, headroom: float | None) -> BlockData:

@@ -160,7 +160,7 @@ class J3O(SolverBase):
         try:
             self._finish(results, config, timings, message)
         except (NoOptimalSolutionError, NoFeasibleSolutionError) as error:
-            error.results = results  # type: ignore[union-attr]
+            error.results = results
             raise
         finally:
             results.timing_info.start_timestamp = started

@@ -238,7 +238,9 @@ def plot_report(plan: PlanReport | BlockData, results: Any = None) -> Figure:
     for one, ax in zip(draw, axes[:, 0], strict=True):
         one(found, ax)
     summary = found.summary
-    gap = "" if summary.gap is None else f", {gap_in_words(summary.objective, summary.bound)}"
+    gap = ""
+    if summary.gap is not None and summary.bound is not None:
+        gap = f", {gap_in_words(summary.objective, summary.bound)}"
     name = "" if summary.model in NAMELESS else f"{shortened(summary.model)}: "
     figure.suptitle(f"{name}objective {summary.objective:.6g}{gap}", x=0.01, ha="left")
     return figure

@@ -296,7 +296,7 @@ def replicas():
 
 
 def test_replicas_say_what_they_are(replicas):
-    """Counts, rates and batches are those of the variables and of the published latencies, and need no word."""
+    """Counts, rates and batches are those of the variables and of the published latencies."""
     model, results = replicas
     data = model.data
     deployment = read_deployment(model, results)
