@@ -33,9 +33,8 @@ def model_of(options: argparse.Namespace) -> BlockData:
     """
     path = options.model
     if path is None:
-        raise OptionError(
-            f"MODEL is missing; it comes first: pyomo-j3o {options.command} MODEL --onloading 'x*'"
-        )
+        pattern = "" if options.command == "simulate" else " --onloading 'x*'"
+        raise OptionError(f"MODEL is missing; it comes first: pyomo-j3o {options.command} MODEL{pattern}")
     if not path.exists():
         raise FileError(f"{path}: there is no such file or folder{_hint(path)}")
     if options.onloading and not is_matrix_file(path):
