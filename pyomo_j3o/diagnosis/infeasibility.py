@@ -127,7 +127,8 @@ def explain_infeasibility(
     A side of a row in `relax` moves outwards by a share t of its size: a side b of ``<=`` becomes b + t
     abs(b), and a side b of ``>=`` becomes b - t abs(b). So a positive side of ``<=`` is multiplied by 1
     + t, the factor, a positive side of ``>=`` by 1 - t, and negative sides the other way round. An
-    equation moves to both sides. A side of 0 stays 0.
+    equation moves to both sides. A side of 0 stays 0. Sides are those of the rows as written: what is
+    constant in a body stays there.
     """
     require_component(model)
     _check_options(time_limit, most, relax, together)
