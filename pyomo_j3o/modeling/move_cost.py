@@ -45,12 +45,15 @@ class Moves:
         What a change costs, in units of the user's objective; 0 where no placement is known.
     counted : (N,) bool
         Whose changes are moves.
+    without : int
+        How many integers a price of all variables leaves out, as they take none.
     """
 
     own: Problem
     held: FloatArray
     price: FloatArray
     counted: BoolArray
+    without: int = 0
 
     @property
     def problem(self) -> Problem:
@@ -138,14 +141,16 @@ def moves_of(
             for number, of_move in _priced(entries, numbers, inverse):
                 price[number], counted[number] = of_move, True
     held = _placement(inverse, placement)
+    n_without = 0
     if problem.counts is not None:
         without = _without_price(held, problem.counts)
         if given:
             _require_no_price(without & (price > 0), inverse)
-        price, counted = np.where(without, 0.0, price), counted & ~without
-        price, counted = price[problem.counts.variable] * problem.counts.weight, counted[problem.counts.variable]
+        n_without = int(np.count_nonzero(without & (price > 0)))
+        counts, price, counted = problem.counts, np.where(without, 0.0, price), counted & ~without
+        price, counted = price[counts.variable] * counts.weight, counted[counts.variable]
     price[np.isnan(held)] = 0.0
-    return Moves(problem, held, price, counted)
+    return Moves(problem, held, price, counted, n_without)
 
 
 def _without_price(held: FloatArray, counts: Counts) -> BoolArray:

@@ -18,6 +18,7 @@ from pyomo_j3o.plotting.axes import (
 )
 from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, Index, draw_heat, draw_placed, name_axes
 from pyomo_j3o.reporting import PlanReport, report
+from pyomo_j3o.reporting.layout import short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: s
         name_axes(ax, found.dimensions.get(name, ()), 0, None)
     else:
         what = "amount" if any(row["amount"] for row in rows) else "objective"
-        ax = _draw_bars(rows, what, name, ax)
+        ax = _draw_bars(rows, what, "" if name in found.given_names else name, ax)
         if name:
             name_axes(ax, found.dimensions.get(name, ()), 0, ())
     many = f" of {len(found.candidates[name]):,}" if name else ""
@@ -120,7 +121,7 @@ def plot_flows(
         rest = n_dimensions - 2
         over = f", summed over {rest} more {'index' if rest == 1 else 'indices'}" if rest else ""
     else:
-        ax = _draw_bars(rows, "amount", name, ax)
+        ax = _draw_bars(rows, "amount", "" if name in found.given_names else name, ax)
         over = ""
     ax.set_title(f"Routed: {_title(name)}{over}", loc="left", pad=24)
     return ax
@@ -159,7 +160,7 @@ def plot_fullness(plan: PlanReport | BlockData, ax: Axes | None = None, most: in
     ax.barh(range(len(shown)), widths, height=0.72, color=[colours.get(r["status"], BLUE) for r in shown])
     ax.axvline(100, color=GREY, linewidth=1.2)
     size = font_size(ax, len(shown))
-    labels = [_label(row["component"], row["index"], row["name"]) for row in shown]
+    labels = [shortened(short_name(row, found.given_names), _BAR_NAME) for row in shown]
     _rows_down(ax, labels, size)
     ax.set_xlim(0, max(100.0, *widths) * 1.02)
     for k, row in enumerate(shown):
@@ -286,8 +287,3 @@ def _rows_down(ax: Axes, labels: Sequence[str], size: float) -> None:
     ax.set_ylim(len(labels) - 0.4, -0.6)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-
-
-def _label(component: str, index: Index, name: str) -> str:
-    text = name if "[:]" in component or not index else f"{component}[{', '.join(map(str, index))}]"
-    return shortened(text, _BAR_NAME)
