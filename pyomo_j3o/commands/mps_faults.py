@@ -142,7 +142,9 @@ class _Reader:
         name = words[0]
         if name != self._column:
             if name in self._columns:
-                raise _Fault(f"column '{name}' is there twice; give it another name, or put its lines together")
+                raise _Fault(
+                    f"column '{name}' is there twice; give it another name, or put its lines together"
+                )
             self._columns.add(name)
             self._column, self._entries["COLUMNS"] = name, set()
             if self._in_marker:

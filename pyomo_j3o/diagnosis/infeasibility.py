@@ -285,10 +285,12 @@ def _explanation(problem: Problem, inverse: Inverse, finding: Finding) -> Explan
 
 
 def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
-    """Return a note on the question that several rows can answer, where no row alone does."""
+    """Return a note on the question that several rows can answer, where no row alone is proven to do so."""
     rows = [row for conflict in conflicts for row in conflict.rows]
-    if any(row.enough is not None for row in rows):
+    if any(row.enough is not None and row.proven for row in rows):
         return []
+    # Where a value is known that may be too large, the question is about its row.
+    rows = [row for row in rows if row.enough is not None and row.kind == "row" and row.now] or rows
     # The component that changes most in the cheapest change of all.
     change: dict[str, float] = {}
     for row in rows:
@@ -300,7 +302,7 @@ def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
         return []
     most = max(change, key=lambda family: change[family])
     return [
-        f"By what factor rows have to grow together: explain_infeasibility(model, relax=[model.{most}], "
+        f"By what factor these rows have to grow, in one search: explain_infeasibility(model, relax=[model.{most}], "
         "together=True)."
     ]
 

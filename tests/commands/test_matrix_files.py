@@ -303,12 +303,12 @@ def test_blanks_in_names_of_fixed_mps_are_read(tmp_path):
 ODD_NAMES = {
     "mps": (
         "NAME t\nROWS\n N my.cost(1)\n L cap(1,2)\n L c_u_transit_\nCOLUMNS\n M 'MARKER' 'INTORG'\n"
-        " x(1) my.cost(1) -3 cap(1,2) 1\n x(1) c_u_transit_ 1\n M 'MARKER' 'INTEND'\n"
-        " y[1,2] my.cost(1) -2 cap(1,2) 1\n z my.cost(1) -1 c_u_transit_ 1\n"
+        " x(1) my.cost(1) -6 cap(1,2) 1\n x(1) c_u_transit_ 1\n M 'MARKER' 'INTEND'\n"
+        " y(1,2) my.cost(1) -2 cap(1,2) 1\n z my.cost(1) -1 c_u_transit_ 1\n"
         "RHS\n r cap(1,2) 1.5 c_u_transit_ 2\nBOUNDS\n BV b x(1)\nENDATA\n"
     ),
     "lp": (
-        "\\ a comment: min\nmin\n my.cost(1): -3 x(1) - 2 y[1,2] - z\nst\n cap(1,2): x(1) + y[1,2] <= 1.5\n"
+        "\\ a comment: min\nmin\n my.cost(1): -6 x(1) - 2 y(1,2) - z\nst\n cap(1,2): x(1) + y(1,2) <= 1.5\n"
         " c_u_transit_: x(1) + z <= 2\nbinary\n x(1)\nend\n"
     ),
 }
@@ -324,7 +324,7 @@ def test_names_of_the_file_stay_in_reports_pictures_and_worth(tmp_path, ending):
     found = report(model, results)
     text = str(found)
     words = set(text.replace(")", ") ").split())
-    assert {"x(1)", "y[1,2]", "z", "cap(1,2)", "c_u_transit_"} <= words
+    assert {"x(1)", "y(1,2)", "z", "cap(1,2)", "c_u_transit_"} <= words
     assert "(minimize my.cost(1))" in text
     assert "rows[" not in text
     assert found.to_json().count('"my.cost(1)"') == 1

@@ -35,9 +35,7 @@ def with_sides(model, sides):
     names = {name for name, _ in sides}
     for name in names:
         row = copy.find_component(name)
-        low, high = (
-            sides.get((name, relation), side) for relation, side in ((">=", row.lb), ("<=", row.ub))
-        )
+        low, high = (sides.get((name, relation), side) for relation, side in ((">=", row.lb), ("<=", row.ub)))
         row.set_value((low, row.body, high))
     return copy
 

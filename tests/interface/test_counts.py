@@ -1,7 +1,6 @@
 """Counts: onloading variables that are general integers, from the model to the results and back."""
 
 import io
-import io
 import itertools
 
 import numpy as np
