@@ -1,6 +1,11 @@
 """Sphinx configuration; build with: sphinx-build -W docs docs/_build/html."""
 
+import sys
+from pathlib import Path
+
 import pyomo_j3o
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "pyomo_j3o"
 author = "pyomo_j3o developers"
@@ -13,6 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_design",
+    "page_scripts",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -28,3 +34,4 @@ napoleon_use_rtype = False
 html_theme = "furo"
 html_title = "pyomo_j3o"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]

@@ -8,8 +8,11 @@ delay. Which films to store is binary, who is served from where is continuous.
 The model is written in plain Pyomo first. Two lines then make it a model that j3o understands: the import
 of annotate and its call. The same model, marks and all, goes to HiGHS for comparison, with one thread and
 the same gap of 1e-4 to close; both times run from the Pyomo model to the loaded plan.
+
+    python examples/annotate_your_own.py [picture.png]
 """
 
+import sys
 import time
 
 import numpy as np
@@ -65,8 +68,8 @@ def content_placement(seed: int = 0) -> pyo.ConcreteModel:
     return m
 
 
-def main():
-    """Solve with j3o, then with HiGHS, and print the two side by side."""
+def main(picture: str | None = None):
+    """Solve with j3o, then with HiGHS, print the two side by side, and draw what is stored where."""
     m = content_placement()
     annotate(m, onloading=[m.stored], offloading=[m.share, m.from_origin])
 
@@ -77,6 +80,15 @@ def main():
     for c in m.caches:
         films = [f for f in m.films if m.stored[c, f].value > 0.5]
         print(f"cache {c} keeps {len(films):2d} of {FILMS} films: {', '.join(map(str, films))}")
+
+    if picture:
+        from matplotlib.figure import Figure
+
+        from pyomo_j3o.plotting import plot_placement
+
+        figure = Figure(figsize=(8, 3.4), layout="constrained")
+        plot_placement(m, figure.add_subplot(), component="stored")
+        figure.savefig(picture, dpi=110)
 
     print("\nHiGHS solves the same model (at most 120 s) ...", flush=True)
     start = time.perf_counter()
@@ -92,4 +104,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

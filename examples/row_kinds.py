@@ -3,8 +3,11 @@
 j3o is made for budgets on x, links y <= x, and shares that add up to 1, but it takes any linear row. Ten
 builders each add one kind to a model from the library, or build a small one; the page "Rows of every kind" of
 the docs explains them. The table compares j3o's plan and bound with the optimum, which HiGHS proves.
+
+    python examples/row_kinds.py [picture.png]
 """
 
+import sys
 import time
 
 import numpy as np
@@ -191,7 +194,30 @@ BUILDERS = (
 )
 
 
-def main():
+def draw(picture: str) -> None:
+    """Draw the coefficients of one model of each kind: onloading columns first, then offloading ones."""
+    from matplotlib.figure import Figure
+    from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    for ax, build in zip(figure.subplots(2, 5).flat, BUILDERS, strict=True):
+        form = LinearStandardFormCompiler().write(build(), mixed_form=True)
+        binary = np.array([column.is_binary() for column in form.columns])
+        place = np.empty(len(binary), dtype=int)
+        place[np.argsort(~binary, kind="stable")] = np.arange(len(binary))
+        entries = form.A.tocoo()
+        colour = np.where(binary[entries.col], "#0072B2", "#D55E00")
+        ax.scatter(place[entries.col], entries.row, s=1, c=colour, linewidths=0)
+        ax.axvline(binary.sum() - 0.5, color="#999999", linewidth=0.6)
+        ax.invert_yaxis()
+        ax.set_title(build.__name__.replace("_", " "), fontsize=10)
+        ax.tick_params(labelsize=7)
+    figure.supxlabel("column (blue: onloading, orange: offloading)", fontsize=10)
+    figure.supylabel("row", fontsize=10)
+    figure.savefig(picture, dpi=110)
+
+
+def main(picture: str | None = None):
     """Solve one model of each kind with j3o and with HiGHS, and print plan, bound and optimum."""
     print(
         f"{'kind of row':19}{'sense':>9}{'j3o':>12}{'its bound':>12}{'optimum':>12}{'lost':>8}{'time, s':>9}"
@@ -212,6 +238,9 @@ def main():
         print(f"{kind:19}{sense:>9}{found:12.4f}{bound:12.4f}{best:12.4f}{lost:8.2%}{seconds:9.2f}")
     print("\nlost: how far the plan of j3o is from the optimum. The bound is what no plan can beat.")
 
+    if picture:
+        draw(picture)
+
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

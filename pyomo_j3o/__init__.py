@@ -12,12 +12,14 @@ from pyomo_j3o.modeling.batching_window import BatchingWindow
 from pyomo_j3o.reporting import report
 from pyomo_j3o.transformations.batching_surrogate import BatchingSurrogate
 from pyomo_j3o.transformations.linearize_products import LinearizeProducts
+from pyomo_j3o.transformations.linearize_sos import LinearizeSOS
 
 __all__ = [
     "J3O",
     "BatchingSurrogate",
     "BatchingWindow",
     "LinearizeProducts",
+    "LinearizeSOS",
     "OffloadingBlock",
     "OnloadingBlock",
     "PersistentJ3O",

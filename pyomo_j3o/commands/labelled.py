@@ -117,7 +117,9 @@ def read_model(path: str | Path, onloading: str | Sequence[str] | None = None) -
         Of a file whose name ends in ``.mps``, ``.lp``, ``.mps.gz`` or ``.lp.gz``.
     onloading
         Patterns, such as ``"x*"``, for the names of the onloading columns: all binary and integer ones. The
-        other columns are offloading. If not given, the binary and integer columns are onloading.
+        other columns are offloading. If not given, the binary and integer columns are onloading. A
+        semi-continuous column y that is 0 or within bounds has a new binary column ``on_y``, onloading in any
+        case.
 
     Returns
     -------
@@ -143,8 +145,8 @@ def read_model(path: str | Path, onloading: str | Sequence[str] | None = None) -
 
 def _marked(path: Path, matrix: MatrixModel, patterns: Sequence[str]) -> BoolArray:
     """Return which columns the patterns match, (C,)."""
-    marked = np.zeros(len(matrix.columns), dtype=bool)
-    whole = [matrix.columns[k] for k in np.flatnonzero(matrix.integer)]
+    marked = matrix.switch.copy()
+    whole = [matrix.columns[k] for k in np.flatnonzero(matrix.integer & ~matrix.switch)]
     for pattern in patterns:
         # A name such as x[1] is no pattern, though it looks like one.
         matched = np.array([name == pattern or fnmatchcase(name, pattern) for name in matrix.columns])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class MatrixModel:
         Names, C and R of them.
     objective
         The name of the objective; "" if the file gives none.
+    semi : (C,)
+        Whether a column may also be 0 where its bounds exclude that. `with_switches` leaves none.
+    switch : (C,)
+        Whether a column is none of the file's, but says where such a column may be other than 0.
     """
 
     name: str
@@ -67,6 +71,8 @@ class MatrixModel:
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     objective: str
+    semi: BoolArray
+    switch: BoolArray
 
 
 def is_matrix_file(path: Path) -> bool:
@@ -106,13 +112,15 @@ def read_matrix_file(path: Path) -> MatrixModel:
         if fault is not None and not (_has_blanks(highs.getLp()) and is_fixed(path)):
             raise FileError(f"{path}: {fault}")
     if failed:
-        raise FileError(f"{path}: HiGHS cannot read it: {_first_error(said)}")
+        why = _first_error(said)
+        remedy = "; write each set with binary columns, or solve the model in Pyomo" if "SOS" in why else ""
+        raise FileError(f"{path}: HiGHS cannot read it: {why}{remedy}")
     if status == highspy.HighsStatus.kWarning:
         for line in _warnings(said):
             logger.warning("%s: %s.", path, line)
     model = highs.getModel()
     _require_linear(path, model)
-    return _arrays(path, model.lp_)
+    return with_switches(path, _arrays(path, model.lp_))
 
 
 def _has_blanks(lp: Any) -> bool:
@@ -121,21 +129,12 @@ def _has_blanks(lp: Any) -> bool:
 
 
 def _require_linear(path: Path, model: Any) -> None:
-    """Raise for quadratic objectives, semi-continuous columns, and a model of no columns."""
-    from highspy import HighsVarType
-
+    """Raise for quadratic objectives, and a model of no columns."""
     lp = model.lp_
     if lp.num_col_ == 0:
         raise FileError(f"{path}: the model has no columns; give a file with a model in it")
     if model.hessian_.dim_ > 0:
         raise FileError(f"{path}: the objective is quadratic; write products of variables as linear rows")
-    semi = (HighsVarType.kSemiContinuous, HighsVarType.kSemiInteger)
-    for column, kind in enumerate(lp.integrality_):
-        if kind in semi:
-            raise FileError(
-                f"{path}: column '{lp.col_names_[column]}' is semi-continuous; write it as a continuous "
-                "column from 0 to its upper bound, and link it to a binary column"
-            )
 
 
 def _arrays(path: Path, lp: Any) -> MatrixModel:
@@ -149,7 +148,11 @@ def _arrays(path: Path, lp: Any) -> MatrixModel:
         body = sparse.csc_array(parts, shape=(n_rows, n_columns)).tocsr()
     else:
         body = sparse.csr_array(parts, shape=(n_rows, n_columns))
-    integer = np.array([kind != highspy.HighsVarType.kContinuous for kind in lp.integrality_], dtype=bool)
+    kinds = highspy.HighsVarType
+    whole, either = (kinds.kInteger, kinds.kSemiInteger), (kinds.kSemiContinuous, kinds.kSemiInteger)
+    none = np.zeros(n_columns, dtype=bool)
+    integer = np.array([kind in whole for kind in lp.integrality_], dtype=bool)
+    semi = np.array([kind in either for kind in lp.integrality_], dtype=bool)
     return MatrixModel(
         name=lp.model_name_ or path.name.split(".")[0],
         maximise=lp.sense_ == highspy.ObjSense.kMaximize,
@@ -157,14 +160,86 @@ def _arrays(path: Path, lp: Any) -> MatrixModel:
         cost=np.array(lp.col_cost_, dtype=float),
         lower=_sides(lp.col_lower_),
         upper=_sides(lp.col_upper_),
-        integer=integer if len(integer) else np.zeros(n_columns, dtype=bool),
+        integer=integer if len(integer) else none,
         matrix=body,
         row_lower=_sides(lp.row_lower_),
         row_upper=_sides(lp.row_upper_),
         columns=_names(path, lp.col_names_, n_columns, "column"),
         rows=_names(path, lp.row_names_, n_rows, "row"),
         objective=objective_name(path),
+        semi=semi if len(semi) else none,
+        switch=none,
     )
+
+
+def with_switches(path: Path, model: MatrixModel) -> MatrixModel:
+    """Return a model whose semi-continuous columns are ordinary ones, each tied to a binary column.
+
+    A column y that is 0 or within l and u gets a switch x: the new column ``on_y``, and the new rows
+    ``least_y``, ``y >= l x``, and ``most_y``, ``y <= u x``. Where l and u are on either side of 0, they are
+    the bounds of an ordinary column, which needs no switch. So is an integer column that is 0 or from 1 on.
+
+    Parameters
+    ----------
+    path
+        Of the file, for messages.
+    model
+        As the file has it.
+
+    Raises
+    ------
+    FileError
+        If a semi-continuous column has no bound.
+    """
+    for k in np.flatnonzero(model.semi & ~(np.isfinite(model.lower) & np.isfinite(model.upper)))[:1]:
+        raise FileError(
+            f"{path}: column '{model.columns[k]}' is semi-continuous and has no "
+            f"{'upper' if np.isinf(model.upper[k]) else 'lower'} bound; give it one"
+        )
+    lower, upper = model.lower, model.upper
+    near = np.where(model.integer, 1.0, 0.0)
+    own = np.flatnonzero(model.semi & ((lower > near) | (upper < -near)))
+    n, m, new = len(model.columns), len(model.rows), len(own)
+    each, one = np.arange(new), np.ones(new)
+    # Two rows for every switch: y - l x >= 0, and y - u x <= 0.
+    ties = sparse.csr_array(
+        (
+            np.concatenate([one, -lower[own], one, -upper[own]]),
+            (
+                np.concatenate([2 * each, 2 * each, 2 * each + 1, 2 * each + 1]),
+                np.concatenate([own, n + each, own, n + each]),
+            ),
+        ),
+        shape=(2 * new, n + new),
+    )
+    body = sparse.csr_array(
+        (model.matrix.data, model.matrix.indices, model.matrix.indptr), shape=(m, n + new)
+    )
+    return replace(
+        model,
+        cost=np.append(model.cost, np.zeros(new)),
+        lower=np.append(np.where(model.semi, np.minimum(lower, 0.0), lower), np.zeros(new)),
+        upper=np.append(np.where(model.semi, np.maximum(upper, 0.0), upper), one),
+        integer=np.append(model.integer, one > 0.0),
+        matrix=sparse.csr_array(sparse.vstack([body, ties], format="csr")),
+        row_lower=np.append(model.row_lower, np.tile([0.0, -np.inf], new)),
+        row_upper=np.append(model.row_upper, np.tile([np.inf, 0.0], new)),
+        columns=_with_new(model.columns, [f"on_{model.columns[k]}" for k in own]),
+        rows=_with_new(model.rows, [f"{side}_{model.columns[k]}" for k in own for side in ("least", "most")]),
+        semi=np.zeros(n + new, dtype=bool),
+        switch=np.append(model.switch, one > 0.0),
+    )
+
+
+def _with_new(names: tuple[str, ...], new: list[str]) -> tuple[str, ...]:
+    """Return names and new ones, those that are taken with underscores before them."""
+    taken, added = set(names), []
+    for name in new:
+        while name in taken:
+            name = f"_{name}"
+        taken.add(name)
+        added.append(name)
+    return (*names, *added)
 
 
 def _sides(given: Any) -> FloatArray:

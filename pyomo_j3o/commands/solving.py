@@ -210,9 +210,8 @@ def _drawn(model: BlockData) -> Any:
 def _placed(solution: Solution) -> str:
     """Return one line that names what is placed."""
     _, inverse, x, _, _ = solution.results.solution_loader.compiled
-    names = [
-        v.name if n == 1 else f"{v.name} = {n:g}" for v, n in zip(inverse.onloading, x, strict=True) if n
-    ]
+    own = [pair for pair in zip(inverse.onloading, x, strict=True) if not inverse.is_added(pair[0])]
+    names = [v.name if n == 1 else f"{v.name} = {n:g}" for v, n in own if n]
     more = len(names) - _MOST_NAMES
     shown = ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-    return f"Placed, {len(names)} of {len(x)}: {shown or 'nothing'}"
+    return f"Placed, {len(names)} of {len(own)}: {shown or 'nothing'}"

@@ -10,12 +10,13 @@ from pyomo.common.numeric_types import value
 from pyomo.core.base.block import Block, BlockData
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.objective import Objective, maximize
+from pyomo.core.base.sos import SOSConstraint
 from pyomo.core.base.var import Var
 
 from pyomo_j3o.compare.records import CompareError, Instance
 
 #: What a referee cannot put to the test.
-_STRANGE = ("SOSConstraint", "LogicalConstraint", "Disjunct", "Disjunction", "Complementarity")
+_STRANGE = ("LogicalConstraint", "Disjunct", "Disjunction", "Complementarity")
 
 
 class Referee:
@@ -91,6 +92,7 @@ class Referee:
             if not variable.fixed:  # what the model fixes is no solver's to decide
                 variable.set_value(found.get(variable.name), skip_validation=True)
         complaints = [*_worst(_bad_values(fresh, tolerance)), *_worst(_broken_rows(fresh, tolerance))]
+        complaints += _worst(_broken_sets(fresh, tolerance))
         goal = next(fresh.component_data_objects(Objective, active=True))
         objective = _evaluate(goal.expr)
         if objective is None:
@@ -133,6 +135,21 @@ def _broken_rows(model: BlockData, tolerance: float) -> Iterator[tuple[float, st
         missed = _missed(body, value(row.lower), value(row.upper), tolerance)
         if missed:
             yield missed, f"constraint '{row.name}' is missed by {missed:.2g}"
+
+
+def _broken_sets(model: BlockData, tolerance: float) -> Iterator[tuple[float, str]]:
+    for one in model.component_data_objects(SOSConstraint, active=True, descend_into=Block):
+        members = [variable.value for variable, _ in sorted(one.get_items(), key=lambda item: value(item[1]))]
+        if None in members:
+            yield math.inf, f"special ordered set '{one.name}' has a variable without a value"
+            continue
+        # Some neighbours, as many as the level says, may be other than 0.
+        best = math.inf
+        for start in range(max(1, len(members) - one.level + 1)):
+            rest = members[:start] + members[start + one.level :]
+            best = min(best, max((abs(held) for held in rest), default=0.0))
+        if best > tolerance:
+            yield best, f"special ordered set '{one.name}' is missed by {best:.2g}"
 
 
 def _evaluate(expression: Any) -> float | None:

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-#: Characters of a cell that are shown; the rest appears when the pointer rests on it.
-WIDEST_CELL = 60
+from pyomo_j3o.core.short_names import told_apart
 
 # Written into each tag: notebooks take style sheets out of what cells show.
 _TABLE = "border-collapse:collapse;margin:0.3em 0"
 _CELL = "padding:0.15em 0.7em;white-space:nowrap;vertical-align:top;text-align:"
-
-
-def shortened(text: str, widest: int = WIDEST_CELL) -> str:
-    """Return a text of at most `widest` characters; what is left out of its middle is an ellipsis."""
-    if len(text) <= widest:
-        return text
-    head = (widest - 1) * 2 // 3
-    return f"{text[:head]}…{text[len(text) - (widest - 1 - head) :]}"
 
 
 def html_table(
@@ -35,23 +26,25 @@ def html_table(
     numeric
         Which columns are set flush right; none if empty.
     wraps
-        Whether long cells go on in another line; otherwise they are shortened.
+        Whether long cells go on in another line; otherwise they are shortened, and the whole text appears
+        when the pointer rests on a cell.
     """
+    lines = list(lines)
+    shown = lines if wraps or not lines else zip(*map(told_apart, zip(*lines, strict=True)), strict=True)
     sides = ["right" if is_number else "left" for is_number in numeric] or ["left"] * len(head)
     top = "".join(
         f'<th style="{_CELL}{side}">{escape(name)}</th>' for name, side in zip(head, sides, strict=True)
     )
     body = "".join(
-        "<tr>" + "".join(_cell(cell, side, wraps) for cell, side in zip(line, sides, strict=True)) + "</tr>"
-        for line in lines
+        "<tr>" + "".join(map(_cell, line, short, sides, [wraps] * len(sides))) + "</tr>"
+        for line, short in zip(lines, shown, strict=True)
     )
     return f'<table style="{_TABLE}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _cell(cell: str, side: str, wraps: bool) -> str:
+def _cell(cell: str, shown: str, side: str, wraps: bool) -> str:
     if wraps:
         return f'<td style="{_CELL}{side};white-space:normal">{escape(cell)}</td>'
-    shown = shortened(cell)
     title = f' title="{escape(cell)}"' if shown != cell else ""
     return f'<td style="{_CELL}{side}"{title}>{escape(shown)}</td>'
 

@@ -181,7 +181,10 @@ def _budgets(
     logic, placement = _kinds_of_rows(problem)
     body = activities(problem, x, y)
     inequality = problem.row_lower != problem.row_upper
-    asked_for = [numbers is None or id(constraint) in numbers for constraint in inverse.rows]
+    asked_for = [
+        not inverse.is_added(constraint) if numbers is None else id(constraint) in numbers
+        for constraint in inverse.rows
+    ]
     budgets: list[Budget] = []
     for r in np.flatnonzero(inequality & np.array(asked_for, dtype=bool)).tolist():
         constraint = inverse.rows[r]

@@ -2,13 +2,17 @@
 
 Replicas of one model have the same price, so that greedy on F cannot tell the first from the fifth: what the
 fifth gains depends on the load that the others leave. The relaxation knows the load. It is rounded a few
-counts at a time. Then neighbouring counts are freed, all others stay, and a MIP solver searches what is free:
-graph induced neighbourhood search (Maher et al. 2017, "The SCIP Optimization Suite 4.0", ZIB-Report 17-12).
+counts at a time. A relaxation whose sums of counts are whole knows more; plans are sought near its sums. Then
+neighbouring counts are freed, all others stay, and a MIP solver searches what is free: graph induced
+neighbourhood search (Maher et al. 2017, "The SCIP Optimization Suite 4.0", ZIB-Report 17-12). After each
+sweep it searches all counts in which the best plan and that relaxation differ (Danna, Rothberg, Le Pape 2005,
+DOI 10.1007/s10107-004-0518-7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -18,12 +22,13 @@ from pyomo_j3o.core.matrices import rows_of
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.core.structure import Index
 from pyomo_j3o.core.tolerances import INTEGRAL
+from pyomo_j3o.improve.count_sums import sums_of, with_sums
 from pyomo_j3o.improve.params import CountParams
 from pyomo_j3o.lp import Backend, LinearModel, LPSolution, LPStatus
 from pyomo_j3o.mip import Limits, MIPModel, MIPSolution, Start
 
-#: Solves a MIP from a start, within limits.
-Solve = Callable[[MIPModel, Start, Limits], MIPSolution]
+#: Solves a MIP, from a start if there is one, within limits.
+Solve = Callable[[MIPModel, Start | None, Limits], MIPSolution]
 
 
 class CountSearch:
@@ -62,7 +67,11 @@ class CountSearch:
         self._by_row = sparse.csr_array(model.matrix)
         self._by_column = sparse.csc_array(model.matrix)
         self._random = np.random.default_rng(0)
+        self._backend = backend
         self._program = backend.open(model)
+        self._sums: sparse.csr_array | None = None
+        #: The best point found of the relaxation whose sums are whole, and these sums.
+        self._guide: FloatArray | None = None
 
     def close(self) -> None:
         """Release the LP."""
@@ -146,6 +155,65 @@ class CountSearch:
         point[self._whole] = np.rint(point[self._whole])
         return point
 
+    # --- sums ---------------------------------------------------------------------------------------------
+
+    def relax_to_sums(self, bound: float) -> float:
+        """Solve the relaxation whose sums of counts alone are whole, and return what it proves.
+
+        Parameters
+        ----------
+        bound
+            Proven.
+
+        Returns
+        -------
+        float
+            The better of both bounds.
+        """
+        if self._deadline.over:
+            return bound
+        self._sums = sums_of(self.model)
+        if self._sums is None:
+            return bound
+        found = self._asked(with_sums(self.model, self._sums, apart=False), self._params.sum_nodes)
+        # That it is infeasible is left to the LPs, which prove it.
+        if not found.found:
+            return bound
+        self._guide = found.values
+        return min(bound, found.bound)
+
+    def search_near_sums(self) -> None:
+        """Dive with the sums that the relaxation chose, and let the MIP solver search sums near them."""
+        if self._guide is None or self._sums is None or self._deadline.over:
+            return
+        n, whole = self.model.n_columns, with_sums(self.model, self._sums, apart=True)
+        chosen = np.rint(self._guide[n:])
+        inner = CountSearch(
+            _with_last(whole, chosen, chosen), self._backend, self._solve, self._deadline, self._params
+        )
+        try:
+            root = inner.relax()
+            if root.status is LPStatus.OPTIMAL:
+                inner.dive(root)
+        finally:
+            inner.close()
+        if inner.best is not None:
+            self.take(inner.best[:n])
+        reach = self._params.sum_reach
+        lower = np.maximum(whole.lower[n:], chosen - reach)
+        upper = np.minimum(whole.upper[n:], chosen + reach)
+        # From a start on, HiGHS looks for plans near the start, which the sweeps do better.
+        found = self._asked(_with_last(whole, lower, upper), self._params.near_nodes)
+        if found.found:
+            self.take(self._exactly(found.values[:n]))
+
+    def _asked(self, model: LinearModel, nodes: int) -> MIPSolution:
+        """Return what the MIP solver finds out about a model in some nodes; Ctrl-C goes on as such."""
+        found = self._solve(MIPModel(model), None, self._limits(0.0, nodes))
+        if found.status is LPStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        return found
+
     # --- neighbourhoods -----------------------------------------------------------------------------------
 
     def improve(self, closed: Callable[[float], bool], bound: float) -> Iterator[float]:
@@ -176,6 +244,8 @@ class CountSearch:
                 waiting = waiting[~free[waiting]]
                 if self._search(free, bound):
                     yield self.objective
+            if self._guide is not None and self._search(self._apart_from_guide(), bound):
+                yield self.objective
             if self.objective - before < params.worth * max(bound - before, 0.0):
                 size *= params.growth
 
@@ -184,6 +254,14 @@ class CountSearch:
         model, whole = self.model, self._whole
         moving = whole[model.lower[whole] < model.upper[whole]]
         return self._random.permutation(moving)
+
+    def _apart_from_guide(self) -> BoolArray:
+        """Return the whole columns in which best point and relaxation differ, and all that are not, (n,)."""
+        assert self.best is not None
+        assert self._guide is not None
+        free, whole = np.ones(self.model.n_columns, dtype=bool), self._whole
+        free[whole] = np.abs(self.best[whole] - self._guide[whole]) > INTEGRAL
+        return free
 
     def _around(self, column: int, size: int) -> BoolArray:
         """Return `size` whole columns nearest to one over shared rows, and what lies between, (n,)."""
@@ -208,6 +286,17 @@ class CountSearch:
             room -= min(len(of_whole), room)
         return free
 
+    def _limits(self, abs_gap: float, nodes: int) -> Limits:
+        deadline = self._deadline
+        return Limits(
+            deadline.left(),
+            abs_gap=abs_gap,
+            nodes=nodes,
+            stop=lambda: deadline.over,
+            threads=1,
+            lean=True,
+        )
+
     def _search(self, free: BoolArray, bound: float) -> bool:
         """Let the MIP solver search what is free around the best point; return whether that helped."""
         best, model, params = self.best, self.model, self._params
@@ -228,15 +317,7 @@ class CountSearch:
             model.upper[columns],
             model.integer[columns],
         )
-        deadline = self._deadline
-        limits = Limits(
-            deadline.left(),
-            abs_gap=params.close * max(bound - self.objective, 0.0),
-            nodes=params.nodes,
-            stop=lambda: deadline.over,
-            threads=1,
-            lean=True,
-        )
+        limits = self._limits(params.close * max(bound - self.objective, 0.0), params.nodes)
         found = self._solve(MIPModel(within), Start(best[columns]), limits)
         if found.status is LPStatus.INTERRUPTED:
             raise KeyboardInterrupt
@@ -245,3 +326,13 @@ class CountSearch:
         point = held
         point[columns] = found.values
         return self.take(self._exactly(point))
+
+
+def _with_last(model: LinearModel, lower: FloatArray, upper: FloatArray) -> LinearModel:
+    """Return the model with these bounds of its last columns."""
+    first = model.n_columns - len(lower)
+    return replace(
+        model,
+        lower=np.append(model.lower[:first], lower),
+        upper=np.append(model.upper[:first], upper),
+    )

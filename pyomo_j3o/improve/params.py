@@ -27,6 +27,8 @@ class DescentParams:
         A descent ends after this number of LPs without a gain.
     patience_nearby : int
         The same for a descent from a rounded placement.
+    patience_of_repair : int
+        The same for a descent from a placement to start from that cannot be routed.
     """
 
     memory: int = 12
@@ -36,6 +38,7 @@ class DescentParams:
     together: int = 64
     patience: int = 10
     patience_nearby: int = 4
+    patience_of_repair: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,12 @@ class CountParams:
         share.
     first, largest : int
         Integer variables that a small MIP frees around one of them, at first and at most.
+    sum_nodes : int
+        Of the search tree of the relaxation whose sums of counts are whole.
+    sum_reach : int
+        How far from the sums of that relaxation a MIP solver looks for a plan.
+    near_nodes : int
+        Of the search tree in which it does.
     growth : int
         Factor by which the next sweep frees more if one gained little.
     worth : float
@@ -218,6 +227,9 @@ class CountParams:
     dives: tuple[tuple[float, float], ...] = ((0.75, 0.2), (0.5, 0.5))
     first: int = 30
     largest: int = 60
+    sum_nodes: int = 50
+    sum_reach: int = 2
+    near_nodes: int = 10
     growth: int = 2
     worth: float = 0.1
     nodes: int = 10
@@ -292,5 +304,11 @@ class SearchParams:
                 proof_nodes=times(self.milp.proof_nodes),
                 nodes=times(self.milp.nodes),
             ),
-            counts=replace(self.counts, nodes=times(self.counts.nodes), largest=times(self.counts.largest)),
+            counts=replace(
+                self.counts,
+                sum_nodes=times(self.counts.sum_nodes),
+                near_nodes=times(self.counts.near_nodes),
+                nodes=times(self.counts.nodes),
+                largest=times(self.counts.largest),
+            ),
         )

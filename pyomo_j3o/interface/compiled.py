@@ -79,7 +79,7 @@ def compiled_forms(
         if algorithm != "exact" or config.mip_solver == "highs":
             raise forms.not_linear.named(variable)
         not_linear = forms.not_linear.reason(variable)
-    own = OwnRows(problem, forms.scaling, params=params)
+    own = OwnRows(problem, forms.scaling, params=params, settle=inverse.settled if inverse.settling else None)
     instance = Instance(forms, inverse.met, own)
     return Compiled(problem, inverse, algorithm, own, instance, not_linear, moves)
 

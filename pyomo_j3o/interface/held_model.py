@@ -168,6 +168,8 @@ class HeldModel:
             return None, None
         columns: Columns = self.compiled.read.columns
         values = self.last.among(columns.variables)
+        if self.compiled.read.auxiliary is not None:
+            values = self.compiled.read.auxiliary.completed(values)
         x = self.inverse.columns_of(values[columns.onloading])
         y = values[columns.offloading]
         if len(x) and np.isnan(x).all():

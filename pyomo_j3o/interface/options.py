@@ -194,7 +194,7 @@ _DECLARED: tuple[tuple[str, Any, Any, str], ...] = (
         "How long to search on: alternation alone, default, full (until rel_gap is reached), or a factor.",
     ),
     ("max_iterations", 50, _Number("max_iterations", 1, whole=True), "Limit of the alternation."),
-    ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP solver."),
+    ("seed", 0, _Number("seed", 0, whole=True), "Random seed of the LP and MIP solvers."),
     ("improve", True, Truth("improve"), "Swaps and branch and bound after the alternation."),
     (
         "bound",
@@ -224,7 +224,7 @@ _REDECLARED: tuple[tuple[str, Any, Any, str], ...] = (
         "abs_gap",
         None,
         _Number("abs_gap", 0.0, optional=True),
-        "The same in units of the objective.",
+        "Gap, in units of the objective, within which a plan is optimal. One that is given is pursued.",
     ),
     (
         "time_limit",

@@ -380,6 +380,12 @@ def _log_sizes(model: BlockData, problem: Problem, inverse: Inverse, backend: Ba
         log.line(
             f"Integers are written as sums of binaries: {counted(problem.n_onloading, 'onloading column')}"
         )
+    if inverse.settling is not None:
+        log.line(
+            "Special ordered sets and products of onloading variables are written as "
+            f"{counted(len(inverse.settling.auxiliary.constraints), 'row')} with "
+            f"{counted(len(inverse.settling.auxiliary.variables), 'variable')} of their own"
+        )
     if problem.batches is not None:
         windows = len(np.unique(problem.batches.row))
         log.line(f"Batching windows: {windows}, with {counted(len(problem.batches), 'batch', 'batches')}")
@@ -407,7 +413,10 @@ def _in_own_units(outcome: Outcome, compiled: Compiled, config: Any) -> Outcome:
     if outcome.plan is not None:
         # What misses a bound by a tolerance gets the bound.
         y = np.clip(outcome.plan.y, problem.offloading_lower, problem.offloading_upper)
-        outcome = replace(outcome, plan=_in_order(replace(outcome.plan, y=y), problem))
+        plan = replace(outcome.plan, y=compiled.inverse.settled(outcome.plan.x, y))
+        if compiled.inverse.settling is not None:
+            plan = replace(plan, objective=evaluate(problem, plan.x.astype(float), plan.y))
+        outcome = replace(outcome, plan=_in_order(plan, problem))
     if outcome.ending is Ending.ITERATIONS and not is_given(config, "max_iterations"):
         # Nobody asked for a limit: the default is one more way for the alternation to end.
         outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)

@@ -227,7 +227,8 @@ def fill_extra_info(info: Any, ended: Ended, message: str) -> None:
     info.message = message
     fill_moves(info, ended.moves if isinstance(ended, Solved) else None, ended.outcome.plan, ended.sense)
     if isinstance(ended, Solved):
-        info.number_of_variables = len(ended.inverse.onloading) + len(ended.inverse.offloading)
+        members = (*ended.inverse.onloading, *ended.inverse.offloading)
+        info.number_of_variables = sum(not ended.inverse.is_added(variable) for variable in members)
         info.number_of_constraints = ended.problem.n_rows
 
 

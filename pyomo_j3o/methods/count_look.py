@@ -48,7 +48,7 @@ def look_at_counts(problem: Problem, settings: Settings, context: Context) -> Lo
     share = context.deadline.share(1.0 - settings.params.run.reserved)
     deadline = share if context.deadline.limited else context.deadline
 
-    def solve(part: MIPModel, start: Start, limits: Limits) -> MIPSolution:
+    def solve(part: MIPModel, start: Start | None, limits: Limits) -> MIPSolution:
         assert settings.mip_solvers is not None
         return first_able(settings.mip_solvers(), lambda solver: solve_checked(solver, part, limits, start))
 
@@ -84,7 +84,10 @@ def look_at_counts(problem: Problem, settings: Settings, context: Context) -> Lo
 def _search(
     search: CountSearch, model: Merging, problem: Problem, settings: Settings, progress: Progress
 ) -> None:
-    """Relax, dive, and search around the best point; Ctrl-C ends it with the best point, if there is one."""
+    """Relax, dive, search near whole sums and around the best point.
+
+    Ctrl-C ends it with the best point, if there is one.
+    """
     constant = problem.objective_constant
     root = search.relax()
     if root.status is not LPStatus.OPTIMAL:
@@ -104,6 +107,14 @@ def _search(
         def closed(objective: float) -> bool:
             return settings.closed(objective + constant, progress.bound)
 
+        if not closed(search.objective):
+            better = search.relax_to_sums(bound)
+            if better < bound and settings.bound != "none":
+                progress.prove(summed([better, constant]))
+            bound = better
+            search.search_near_sums()
+            if search.best is not None:
+                progress.tell_improvement("counts", search.objective + constant)
         for objective in search.improve(closed, bound):
             progress.tell_improvement("counts", objective + constant)
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -104,12 +104,16 @@ class OwnRows:
         The row or bound that the last plan refused misses most, and by how much; see `first_missed`.
     params : OwnRowsParams
         How long a search may take.
+    settle : callable or None
+        From x, (N,), and y, (K,), in the user's units to a y without what tolerances leave of it; None if
+        nothing has to be settled.
     """
 
     problem: Problem
     scaling: Scaling
     missed: tuple[int, float] | None = None
     params: OwnRowsParams = field(default_factory=OwnRowsParams)
+    settle: Callable[[BoolArray, FloatArray], FloatArray] | None = None
     _units: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +127,8 @@ class OwnRows:
 
     def accepts(self, x: BoolArray, y: FloatArray) -> bool:
         """Return whether the user's rows take a plan of `scaled`; note the worst one if they do not."""
-        missed = first_missed(self.problem, x, self.in_own_units(y))
+        own = self.in_own_units(y)
+        missed = first_missed(self.problem, x, own if self.settle is None else self.settle(x, own))
         if missed is not None:
             self.missed = missed
         return missed is None

@@ -17,6 +17,7 @@ from pyomo_j3o.core.structure import Structure
 from pyomo_j3o.errors import BackendError
 from pyomo_j3o.improve.boxes import Explored
 from pyomo_j3o.improve.improving import improve
+from pyomo_j3o.improve.repairing import repaired
 from pyomo_j3o.improve.task import Found, Task
 from pyomo_j3o.lp import Backend
 from pyomo_j3o.methods.params import Params
@@ -108,6 +109,13 @@ def relax_part(
 def onload_part(tools: Tools, deadline: Deadline, structure: Structure, prices: FloatArray) -> BoolArray:
     """Return the greedy placement of a part."""
     return greedy_onloading(structure, prices, deadline, tools.params.loop.greedy)
+
+
+def repair_part(
+    tools: Tools, deadline: Deadline, structure: Structure, x: BoolArray, prices: FloatArray
+) -> BoolArray:
+    """Return a placement of a part that can be routed, near one that cannot."""
+    return repaired(structure, tools.backend, x, prices, deadline, tools.params.search.descent)
 
 
 def search_part(tools: Tools, deadline: Deadline, structure: Structure, start: Start) -> Iterator[Found]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -30,6 +31,7 @@ from pyomo_j3o.methods.part_work import (
     onload_part,
     received,
     relax_part,
+    repair_part,
     search_part,
     sent,
 )
@@ -127,16 +129,37 @@ class Parts:
 
     def onload(self, prices: FloatArray, deadline: Deadline) -> BoolArray:
         """Return the greedy placement of every part at prices (M,), together (N,)."""
-        x, numbers, processes = np.zeros(self._problem.n_onloading, dtype=bool), self.with_x, self._processes
+        x = np.zeros(self._problem.n_onloading, dtype=bool)
+        tasks = [(self.structures[k], prices[self.parts[k].rows]) for k in self.with_x]
+        return self._place(x, self.with_x, onload_part, tasks, deadline)
+
+    def repair(self, x: BoolArray, prices: FloatArray, deadline: Deadline) -> BoolArray:
+        """Return a placement like `x`, (N,), whose parts can be routed, as far as one is found near by."""
+        numbers = [k for k in self.with_x if self.unchanged[k] is None]
+        parts = [self.parts[k] for k in numbers]
+        tasks = [
+            (self.structures[k], x[part.onloading], prices[part.rows])
+            for k, part in zip(numbers, parts, strict=True)
+        ]
+        return self._place(x.copy(), numbers, repair_part, tasks, deadline)
+
+    def _place(
+        self,
+        x: BoolArray,
+        numbers: Sequence[int],
+        function: Callable[..., BoolArray],
+        tasks: Sequence[tuple[Any, ...]],
+        deadline: Deadline,
+    ) -> BoolArray:
+        """Write what a function of `part_work` returns for some parts into `x`, (N,), and return it."""
+        processes = self._processes
 
         def work(number: int, deadline: Deadline) -> BoolArray:
-            k = numbers[number]
-            task = self.structures[k], prices[self.parts[k].rows]
             with suppress(ProcessLost):
                 if processes is not None:
-                    placement: BoolArray = processes.call(onload_part, task, deadline)
+                    placement: BoolArray = processes.call(function, tasks[number], deadline)
                     return placement
-            return onload_part(self.tools, deadline, *task)
+            return function(self.tools, deadline, *tasks[number])
 
         if processes is None:
             placements = [work(number, deadline) for number in range(len(numbers))]

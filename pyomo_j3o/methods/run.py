@@ -193,6 +193,8 @@ class Run:
         with self.context.timings.phase("onload"):
             if self._onload_at_start is not None:
                 x, self._onload_at_start = self._onload_at_start, None
+                if self.settings.branches and x is self.settings.start and self.structure.placeable(x):
+                    x = self.parts.repair(x, prices, self.context.deadline)
             elif self.settings.onloading_step is None:
                 x = self.parts.onload(prices, self.context.deadline)
             else:

@@ -104,9 +104,7 @@ class Columns:
         self.declared = len(self.variables)
         deadline.require()
         self._position = dict(zip(map(id, self.variables), range(len(self.variables)), strict=True))
-        self.positions = Positions(
-            self._found(terms.variable), self._found(terms.first), self._found(terms.second)
-        )
+        self.positions = self.places_of(terms)
         deadline.require()
         self._settle(model, strict)
 
@@ -116,6 +114,14 @@ class Columns:
             return Positions(self._at(terms.variable), self._at(terms.first), self._at(terms.second))
         except KeyError:
             return None
+
+    def place(self, variables: list[VarData]) -> IntArray:
+        """Return the positions of some variables; those that are new come last."""
+        return self._found(variables)
+
+    def places_of(self, terms: Terms) -> Positions:
+        """Return the positions of the variables of some terms; those that are new come last."""
+        return Positions(self._found(terms.variable), self._found(terms.first), self._found(terms.second))
 
     def with_positions(self, model: BlockData, strict: bool, positions: Positions) -> Columns:
         """Return the columns of the same variables, as they are now, in other terms."""

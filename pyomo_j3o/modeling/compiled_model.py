@@ -18,13 +18,15 @@ from pyomo_j3o.core.problem import BoolArray, IntArray, Problem
 from pyomo_j3o.errors import RebuildError
 from pyomo_j3o.modeling.batching_window import filled_windows
 from pyomo_j3o.modeling.changes import ALL_CHECKS, Changes, Checks
-from pyomo_j3o.modeling.compiler import Read, assemble, rates_of_windows, read_model
+from pyomo_j3o.modeling.compiler import Read, assemble, rates_of_windows, read_model, rewritten
 from pyomo_j3o.modeling.dependencies import NO_ROW, NO_SIDES, Dependencies
 from pyomo_j3o.modeling.figures import Figures
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.naming import listed
+from pyomo_j3o.modeling.rewriting import needs_rewriting
 from pyomo_j3o.modeling.rows import WHOLE, Selection, active_objective, read_rows, require_understood
 from pyomo_j3o.modeling.snapshot import Snapshot
+from pyomo_j3o.modeling.special_sets import special_sets
 
 #: Outcomes of a look, from the least work to the most.
 NOTHING, PATCHED, FIRST, COMPILED = "nothing", "patched", "compiled", "compiled again"
@@ -119,7 +121,7 @@ class CompiledModel:
     ) -> CompiledModel:
         """Compile a model; parameters and errors are those of `read_model`."""
         with PauseGC():
-            read = read_model(model, strict, deadline, selection)
+            read = rewritten(read_model(model, strict, deadline, selection), strict)
             deadline.require()
             problem, inverse = assemble(read)
             deadline.require()
@@ -178,7 +180,8 @@ class CompiledModel:
             same_objective = self._objective(selection) is self.read.rows.objective
             if not same_objective and "objective" not in changes.found:
                 changes.note("objective", [self._objective(selection)])
-            if not changes and strict == self.strict and self.depends.whole:
+            whole = self.depends.whole and not special_sets(model)
+            if not changes and strict == self.strict and whole:
                 same = self if selection.same(self.selection) else replace(self, selection=selection)
                 return same, Update(NOTHING, changes)
             try:
@@ -218,6 +221,8 @@ class CompiledModel:
             )
         if strict != self.strict:
             return f"strict={strict}"
+        if self.read.auxiliary is not None or special_sets(self.read.model):
+            return "special ordered sets and products of onloading variables are written anew"
         if not self.depends.whole:
             return "rows that Pyomo keeps in a matrix, or without sides, cannot be watched"
         return ""
@@ -251,6 +256,8 @@ class CompiledModel:
         deadline.require()
         columns = read.columns.with_positions(model, self.strict, figures.positions)
         read = replace(read, figures=figures, columns=columns)
+        if needs_rewriting(model, columns, figures):
+            raise _OtherStructure("there are products of two onloading variables now")
         problem, inverse = assemble(read)
         if depends is not self.depends:
             now = Snapshot.of(model, selection, _outside(read), depends)
@@ -308,6 +315,7 @@ def _dependencies(read: Read, selection: Selection) -> Dependencies:
     """Return what the rows, the objective, the bounds and the windows depend on."""
     rows = read.rows
     depends = Dependencies(len(rows.constraints) + 1)
+    depends.whole = read.auxiliary is None
     for row, constraint in enumerate(rows.constraints):
         expression = getattr(constraint, "_expr", None)
         if expression is None:  # a row that Pyomo keeps in a matrix

@@ -26,6 +26,7 @@ from pyomo_j3o.core.problem import (
 )
 from pyomo_j3o.errors import ModelError, TriviallyInfeasibleError, UnsupportedTermError
 from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles
+from pyomo_j3o.modeling.auxiliary import Auxiliary
 from pyomo_j3o.modeling.batching_window import BatchingWindowData, filled_windows
 from pyomo_j3o.modeling.columns import Columns, slack
 from pyomo_j3o.modeling.expressions import value_of_fixed
@@ -33,6 +34,7 @@ from pyomo_j3o.modeling.figures import Figures, Linear
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.naming import called
 from pyomo_j3o.modeling.rates import Rate
+from pyomo_j3o.modeling.rewriting import Rewriting, needs_rewriting
 from pyomo_j3o.modeling.rows import (
     LINEARITY,
     WHOLE,
@@ -92,7 +94,7 @@ def compile_model(
             f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
         )
     with PauseGC():
-        read = read_model(model, strict, deadline)
+        read = rewritten(read_model(model, strict, deadline), strict)
         deadline.require()
         return assemble(read)
 
@@ -113,6 +115,8 @@ class Read:
         The numbers of the rows, fixed variables still in.
     windows
         Each batching window, and the rates of its arrivals.
+    auxiliary
+        What was added to the model; None if nothing was, or not yet.
     """
 
     model: BlockData
@@ -120,12 +124,13 @@ class Read:
     columns: Columns
     figures: Figures
     windows: list[tuple[BatchingWindowData, dict[Any, Rate]]]
+    auxiliary: Auxiliary | None = None
 
 
 def read_model(
     model: BlockData, strict: bool = False, deadline: Deadline = NEVER, selection: Selection = WHOLE
 ) -> Read:
-    """Read a Pyomo model; parameters and errors are those of `compile_model`.
+    """Read a Pyomo model as it is; parameters and errors are those of `compile_model`.
 
     Parameters
     ----------
@@ -140,6 +145,26 @@ def read_model(
     rows = read_rows(selection.constraints(model), objective, deadline)
     columns = Columns(model, rows.terms, strict, deadline)
     return Read(model, rows, columns, Figures.of(rows, columns.positions), windows)
+
+
+def rewritten(read: Read, strict: bool = False) -> Read:
+    """Return a model with its products of two onloading variables, and its sets, in a linear form.
+
+    What is added lives outside of the user's model, which stays as it is.
+    """
+    if not needs_rewriting(read.model, read.columns, read.figures):
+        return read
+    rewriting = Rewriting(read.model, read.rows, read.columns, read.figures, strict)
+    rewriting.products()
+    rewriting.sets()
+    rewriting.hold_values()
+    return replace(
+        read,
+        rows=rewriting.rows,
+        columns=rewriting.columns,
+        figures=rewriting.figures,
+        auxiliary=rewriting.auxiliary if rewriting.auxiliary.blocks else None,
+    )
 
 
 def require_model(model: Any) -> None:
@@ -159,7 +184,13 @@ def rates_of_windows(model: BlockData) -> list[tuple[BatchingWindowData, dict[An
 
 
 def assemble(read: Read) -> tuple[Problem, Inverse]:
-    """Make the Problem, and the way back, from a model that was read."""
+    """Make the Problem, and the way back, from a model that was read.
+
+    Parameters
+    ----------
+    read
+        The model.
+    """
     model, rows, columns = read.model, read.rows, read.columns
     read.figures.require_usable(rows)
     figures = read.figures.without_fixed(columns)
@@ -201,6 +232,8 @@ def assemble(read: Read) -> tuple[Problem, Inverse]:
     )
     _require_sums(problem, rows.owner(objective))
     inverse = _inverse(model, rows, columns, entries[:objective])
+    if read.auxiliary is not None:
+        inverse = inverse.with_auxiliary(read.auxiliary, columns)
     counts = Counts.of(onloading_lower, onloading_upper)
     if counts is not None:
         problem, inverse = in_columns(problem, counts), inverse.in_columns(counts)

@@ -33,6 +33,16 @@ class Linear:
         """Return the terms of a mask."""
         return Linear(self.row[mask], self.column[mask], self.coefficient[mask])
 
+    def and_also(self, row: IntArray, column: IntArray, coefficient: FloatArray) -> Linear:
+        """Return these terms and some more, in the order of the rows."""
+        row = np.concatenate([self.row, row])
+        order = np.argsort(row, kind="stable")
+        return Linear(
+            row[order],
+            np.concatenate([self.column, column])[order],
+            np.concatenate([self.coefficient, coefficient])[order],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:

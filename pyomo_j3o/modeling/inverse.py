@@ -14,7 +14,44 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.core.counts import Counts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import ModelError
+from pyomo_j3o.modeling.auxiliary import Auxiliary
+from pyomo_j3o.modeling.columns import Columns
 from pyomo_j3o.modeling.naming import called, float_or_nan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settling:
+    """What was added to a model, in the order of the arrays.
+
+    Attributes
+    ----------
+    auxiliary
+        In positions of all variables.
+    onloading, offloading
+        Positions of the onloading variables, (V,), and of the columns of y, (K,).
+    held
+        Values of all variables that are fixed; 0 elsewhere.
+    added
+        Variables and rows that were added, by id. They live as long as `auxiliary` does.
+    """
+
+    auxiliary: Auxiliary
+    onloading: IntArray
+    offloading: IntArray
+    held: FloatArray
+    added: frozenset[int]
+
+    @staticmethod
+    def of(auxiliary: Auxiliary, columns: Columns) -> Settling:
+        """Return what was added to a model of these columns."""
+        added = frozenset(map(id, (*auxiliary.variables, *auxiliary.constraints)))
+        return Settling(auxiliary, columns.onloading, columns.offloading, columns.value, added)
+
+    def settled(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Return `y`, (K,), at values of the onloading variables, (V,); see `Auxiliary.settled`."""
+        values = self.held.copy()
+        values[self.onloading], values[self.offloading] = x, y
+        return self.auxiliary.settled(values)[self.offloading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +80,8 @@ class Inverse:
         outside of products; columns of products alone are not among them.
     counts
         How integer variables are made of the N columns of x; None if all are binary.
+    settling
+        What was added to the model: variables and rows that are not the user's; None if nothing was.
     """
 
     model: BlockData
@@ -55,6 +94,22 @@ class Inverse:
     sense: float
     met: IntArray
     counts: Counts | None = None
+    settling: Settling | None = None
+
+    def with_auxiliary(self, auxiliary: Auxiliary, columns: Columns) -> Inverse:
+        """Return the way back that knows what was added to the model."""
+        return replace(self, settling=Settling.of(auxiliary, columns))
+
+    def is_added(self, component: VarData | ConstraintData) -> bool:
+        """Return whether a variable or a row was added to the model, and so is not the user's."""
+        return self.settling is not None and id(component) in self.settling.added
+
+    def settled(self, x: FloatArray | BoolArray, y: FloatArray) -> FloatArray:
+        """Return `y`, (K,), without what tolerances leave of products and sets at columns `x`, (N,).
+
+        See `Auxiliary.settled`.
+        """
+        return y if self.settling is None else self.settling.settled(self.values_of_onloading(x), y)
 
     def in_columns(self, counts: Counts) -> Inverse:
         """Return the way back from columns that make up integer variables, which are columns so far."""
@@ -110,7 +165,8 @@ class Inverse:
             (M,), the change of the maximised objective per unit of the row's right-hand side.
         """
         duals = dict(zip(self.rows, (self.sense * np.asarray(row_duals)).tolist(), strict=True))
-        return duals | dict.fromkeys(self.constant_rows, 0.0)
+        duals |= dict.fromkeys(self.constant_rows, 0.0)
+        return {row: dual for row, dual in duals.items() if not self.is_added(row)}
 
     def reduced_costs(self, onloading: FloatArray | None, offloading: FloatArray | None) -> ComponentMap:
         """Return the reduced costs in the user's own sense; None leaves a kind of variable out.
@@ -125,7 +181,8 @@ class Inverse:
         costs = ComponentMap()
         for variables, numbers in ((self.onloading, onloading), (self.offloading, offloading)):
             if numbers is not None:
-                costs.update(zip(variables, (self.sense * np.asarray(numbers)).tolist(), strict=True))
+                pairs = zip(variables, (self.sense * np.asarray(numbers)).tolist(), strict=True)
+                costs.update(pair for pair in pairs if not self.is_added(pair[0]))
         return costs
 
     def warm_start(self) -> tuple[FloatArray | None, FloatArray | None]:
@@ -142,7 +199,7 @@ class Inverse:
         pairs = list(zip(self.onloading, whole.tolist(), strict=True))
         pairs += zip(self.offloading, np.asarray(y, dtype=float).tolist(), strict=True)
         pairs += zip(self.idle, self.idle_values, strict=True)
-        return pairs
+        return pairs if self.settling is None else [pair for pair in pairs if not self.is_added(pair[0])]
 
 
 def _load(pairs: list[tuple[VarData, float]]) -> None:

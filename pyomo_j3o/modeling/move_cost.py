@@ -133,7 +133,9 @@ def moves_of(
     elif not given:
         return None
     variables = inverse.onloading
-    counted = np.array([not _is_indicator(variable) for variable in variables], dtype=bool)
+    counted = np.array(
+        [not (_is_indicator(variable) or inverse.is_added(variable)) for variable in variables], dtype=bool
+    )
     price = np.where(counted, everywhere, 0.0)
     if given:
         numbers = {id(variable): number for number, variable in enumerate(variables)}

@@ -16,6 +16,7 @@ from pyomo.core.base.external import ExternalFunction
 from pyomo.core.base.objective import Objective, ObjectiveData, maximize
 from pyomo.core.base.param import Param
 from pyomo.core.base.set import RangeSet, Set
+from pyomo.core.base.sos import SOSConstraint
 from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import Var
 from pyomo.core.expr.numvalue import native_numeric_types, value
@@ -39,6 +40,7 @@ _UNDERSTOOD = {
     Port,
     RangeSet,
     Set,
+    SOSConstraint,
     Suffix,
     Var,
 }
@@ -47,14 +49,14 @@ _REMEDIES = {
     "Disjunction": "apply a transformation such as gdp.bigm first",
     "Disjunct": "apply a transformation such as gdp.bigm first, or deactivate it",
     "LogicalConstraint": "apply core.logical_to_linear first",
-    "SOSConstraint": "state it with binary variables, or deactivate it",
     "Complementarity": "apply a transformation such as mpec.simple_disjunction and then gdp.bigm first",
     "Arc": "apply network.expand_arcs first",
 }
 
 LINEARITY = (
     "every expression has to be linear in the offloading variables once the onloading ones are fixed, "
-    "so of products only those of one onloading and one offloading variable are allowed"
+    "so of products only those of an onloading and an offloading variable, or of two onloading ones, one of "
+    "them binary, are allowed"
 )
 
 

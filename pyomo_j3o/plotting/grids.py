@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyomo_j3o.core.html import shortened
+from pyomo_j3o.core.short_names import shortened, told_apart
 from pyomo_j3o.plotting.axes import BLUE, GREY, and_more, axes_or_new, font_size, legend_above, patch
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ MOST_ROWS, MOST_COLUMNS = 40, 40
 
 #: Characters of a name beside a row, and below a column.
 ROW_NAME, _COLUMN_NAME = 28, 16
+
+#: Width in points of a letter of an axis' name; capital letters are that wide.
+_LETTER = 7.5
 
 _CANDIDATE = "#E8E8E8"
 
@@ -104,19 +107,20 @@ def _largest(
 
 
 def _names(places: Mapping[Any, int], widest: int) -> list[str]:
-    texts = (", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in places)
-    return [shortened(text, widest) for text in texts]
+    texts = [", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in places]
+    return told_apart(texts, widest)
 
 
 def draw_placed(grid: Grid, ax: Axes | None) -> Axes:
-    """Draw which cells are placed, and counts above 1 in them."""
+    """Draw which cells are placed, and how often where that is more than once in any of them."""
     from matplotlib.colors import ListedColormap
 
     ax = _axes_of(grid, ax)
     placed = np.where(np.isnan(grid.value), np.nan, np.minimum(np.rint(grid.value), 1.0))
     ax.imshow(placed, cmap=ListedColormap([_CANDIDATE, BLUE]), vmin=0, vmax=1, aspect="auto")
-    for (k, j), value in np.ndenumerate(np.nan_to_num(grid.value)):
-        if value > 1.5:
+    count = np.nan_to_num(grid.value)
+    for (k, j), value in np.ndenumerate(count):
+        if value > 0.5 and count.max() > 1.5:
             ax.text(j, k, f"{value:.0f}", ha="center", va="center", color="white", fontsize=7)
     _finish_grid(ax, grid)
     legend_above(ax, [patch(BLUE, "placed"), patch(_CANDIDATE, "not placed")])
@@ -183,8 +187,10 @@ def name_axes(ax: Axes, sets: Sequence[str], row: int, column: int | Sequence[in
     """Name the axes after the sets that index a component, where these have names."""
     if not sets:
         return
-    ax.set_ylabel(shortened(sets[row], ROW_NAME))
+    extent, points = ax.get_window_extent(), 72 / ax.figure.dpi
+    ax.set_ylabel(shortened(sets[row], int(extent.height * points / _LETTER)))
     if column == ():
         return
     names = sets[1:] if column is None else (sets[column],) if isinstance(column, int) else ()
-    ax.set_xlabel(shortened(", ".join(name for name in names if name), 60))
+    label = ", ".join(name for name in names if name)
+    ax.set_xlabel(shortened(label, int(extent.width * points / _LETTER)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyomo_j3o.core.html import shortened
+from pyomo_j3o.core.short_names import shortened, told_apart
 from pyomo_j3o.plotting.axes import (
     BLUE,
     GREY,
@@ -18,7 +18,7 @@ from pyomo_j3o.plotting.axes import (
 )
 from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, Index, draw_heat, draw_placed, name_axes
 from pyomo_j3o.reporting import PlanReport, report
-from pyomo_j3o.reporting.layout import short_name
+from pyomo_j3o.reporting.layout import NAMELESS, is_made, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,9 @@ def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: s
         ax = draw_placed(grid, ax)
         name_axes(ax, found.dimensions.get(name, ()), 0, None)
     else:
-        what = "amount" if any(row["amount"] for row in rows) else "objective"
+        # Bars need a number; if nothing else is known of what is placed, that is its value.
+        known = (word for word in ("amount", "objective") if any(row[word] for row in rows))
+        what = next(known, "value")
         ax = _draw_bars(rows, what, "" if name in found.given_names else name, ax)
         if name:
             name_axes(ax, found.dimensions.get(name, ()), 0, ())
@@ -160,7 +162,7 @@ def plot_fullness(plan: PlanReport | BlockData, ax: Axes | None = None, most: in
     ax.barh(range(len(shown)), widths, height=0.72, color=[colours.get(r["status"], BLUE) for r in shown])
     ax.axvline(100, color=GREY, linewidth=1.2)
     size = font_size(ax, len(shown))
-    labels = [shortened(short_name(row, found.given_names), _BAR_NAME) for row in shown]
+    labels = told_apart([short_name(row, found.given_names) for row in shown], _BAR_NAME)
     _rows_down(ax, labels, size)
     ax.set_xlim(0, max(100.0, *widths) * 1.02)
     for k, row in enumerate(shown):
@@ -223,7 +225,8 @@ def plot_report(plan: PlanReport | BlockData, results: Any = None) -> Figure:
         one(found, ax)
     summary = found.summary
     gap = "" if summary.gap is None else f", gap {100 * summary.gap:.2f} %"
-    figure.suptitle(f"{shortened(summary.model)}: objective {summary.objective:.6g}{gap}", x=0.01, ha="left")
+    name = "" if summary.model in NAMELESS else f"{shortened(summary.model)}: "
+    figure.suptitle(f"{name}objective {summary.objective:.6g}{gap}", x=0.01, ha="left")
     return figure
 
 
@@ -256,7 +259,7 @@ def _rows_of(found: PlanReport, kind: str, component: str | None) -> tuple[str, 
         return component, groups[component]
     if not groups:
         raise ValueError(f"model '{found.summary.model}': nothing is {kind}, so there is nothing to draw")
-    return max(groups.items(), key=lambda item: len(item[1]))
+    return max(groups.items(), key=lambda item: (not is_made(item[0]), len(item[1])))
 
 
 # --- bars -----------------------------------------------------------------------------------------------
@@ -270,11 +273,9 @@ def _draw_bars(rows: Sequence[dict[str, Any]], what: str, name: str, ax: Axes | 
     ax = axes_or_new(ax, width=8.0, height=1.3 + 0.27 * len(shown))
     ax.barh(range(len(shown)), [row[what] or 0.0 for row in shown], height=0.72, color=BLUE)
     ax.axvline(0, color=GREY, linewidth=0.8)
-    labels = [
-        shortened(", ".join(map(str, row["index"])) if name else row["name"], _BAR_NAME) for row in shown
-    ]
-    _rows_down(ax, labels, font_size(ax, len(shown)))
-    words = {"amount": "amount", "objective": "part of the objective"}[what]
+    labels = [", ".join(map(str, row["index"])) if name else row["name"] for row in shown]
+    _rows_down(ax, told_apart(labels, _BAR_NAME), font_size(ax, len(shown)))
+    words = {"amount": "amount", "objective": "part of the objective", "value": "value"}[what]
     words += " that goes through it" if "serves" in rows[0] and what == "amount" else ""
     ax.set_xlabel(f"{words}{and_more(len(rows) - len(shown), 'not drawn')}")
     return ax

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.core.implied_ends import GRAIN, implied_ends, left_by, propagate, rests
 from pyomo_j3o.core.matrices import entry_rows, side_by_side
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, larger_end, largest_entries
+from pyomo_j3o.core.problem import FloatArray, IntArray, Problem, larger_end, largest_entries
 from pyomo_j3o.core.results import Outcome
 from pyomo_j3o.lp.base import LinearModel
 from pyomo_j3o.presolve.params import PropagationParams
 from pyomo_j3o.presolve.reduction import PlansStay
-
-#: What a sum of terms may be off by, per unit of their sizes; many times the unit of rounding.
-_GRAIN = 1e-13
 
 #: A bound farther out than this stands for none.
 _NO_BOUND = 1e7
@@ -61,7 +59,7 @@ def tighten_links(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> Pr
         coefficient, limit = sign * x_rows.data[entry], sign * np.where(one_sided, side[single], 0.0)
         # A grain more than needed, so that rounding takes no plan away. It is far below the tolerances of a
         # solver: from y <= (M + 1e-9) x, where another row says y <= M, HiGHS 1.16 derives x = 0 (probing).
-        needed = reach + 10.0 * _GRAIN * np.maximum(1.0, sizes)
+        needed = reach + 10.0 * GRAIN * np.maximum(1.0, sizes)
         # y <= 1e-9 x, where y can only be 0, is a row that presolve of a MILP solver takes for another.
         needed = np.where(coefficient < 0, np.maximum(needed, limit + least), needed)
         excess = limit + np.maximum(-coefficient, 0.0) - needed
@@ -130,7 +128,7 @@ def shrink_big_m(problem: Problem, needed: tuple[FloatArray, FloatArray] | None 
         needed = needed_bounds(problem, implied_bounds(problem))
     tight = tighten_links(problem, needed)
     before, after = problem.onloading_rows, tight.onloading_rows
-    row = _row_of(before)
+    row = entry_rows(before)
     huge = np.zeros(problem.n_rows, dtype=bool)
     huge[row[np.abs(before.data) > _HUGE * np.abs(after.data)]] = True
     if problem.batches is not None:
@@ -151,7 +149,7 @@ def row_ends(
     matrix: sparse.csr_array, bounds: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the least and the largest value of every row of `matrix` within the column bounds."""
-    row = _row_of(matrix)
+    row = entry_rows(matrix)
     lower, upper = bounds
     at_lower, at_upper = matrix.data * lower[matrix.indices], matrix.data * upper[matrix.indices]
     ends = np.minimum(at_lower, at_upper), np.maximum(at_lower, at_upper)
@@ -177,18 +175,8 @@ def implied_bounds(
     n_x = problem.n_onloading
     lower = np.concatenate([problem.onloading_lower, problem.offloading_lower])
     upper = np.concatenate([problem.onloading_upper, problem.offloading_upper])
-    for _ in range(params.rounds):
-        _propagate(matrix, problem.row_lower, problem.row_upper, lower, upper)
-    for _ in range(params.chain):
-        without = np.isinf(lower) | np.isinf(upper)
-        rows = np.flatnonzero(
-            np.bincount(_row_of(matrix)[without[matrix.indices]], minlength=matrix.shape[0])
-        )
-        if not len(rows):
-            break
-        _propagate(matrix[rows], problem.row_lower[rows], problem.row_upper[rows], lower, upper)
-        if np.count_nonzero(np.isinf(lower) | np.isinf(upper)) == np.count_nonzero(without):
-            break
+    sides = problem.row_lower, problem.row_upper
+    implied_ends(matrix, *sides, lower, upper, params.rounds, params.chain)
     return lower[n_x:], upper[n_x:]
 
 
@@ -206,38 +194,8 @@ def ends_of_better_plans(
     row_upper = np.concatenate([[np.inf], model.row_upper])
     lower, upper = model.ends(model.lower.copy(), model.upper.copy())
     for _ in range(params.rounds):
-        _propagate(whole, row_lower, row_upper, lower, upper)
+        propagate(whole, row_lower, row_upper, lower, upper)
     return lower, upper
-
-
-def _propagate(
-    matrix: sparse.csr_array,
-    row_lower: FloatArray,
-    row_upper: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-) -> None:
-    """Tighten, in place, bounds of columns by what each row leaves them when the others are at their ends."""
-    row, column, value = _row_of(matrix), matrix.indices, matrix.data
-    rest_low, rest_high, grain = _rests(matrix, lower, upper)
-    with np.errstate(invalid="ignore", over="ignore"):
-        at_most = _left(row_upper[row], rest_low, grain, value)
-        at_least = _left(row_lower[row], rest_high, -grain, value)
-    new_upper = np.where(value > 0, at_most, at_least)
-    new_lower = np.where(value > 0, at_least, at_most)
-    np.minimum.at(upper, column, np.where(np.isnan(new_upper), np.inf, new_upper))
-    np.maximum.at(lower, column, np.where(np.isnan(new_lower), -np.inf, new_lower))
-
-
-def _left(side: FloatArray, rest: FloatArray, grain: FloatArray, value: FloatArray) -> FloatArray:
-    """Return what a row leaves each of its columns, ``(side - rest) / value``.
-
-    It is moved outwards by what rounding may have taken, the signed `grain`, unless that is no more than the
-    rounding of the result itself. Of a tiny `value`, the smallest grain is large.
-    """
-    left = side - rest
-    counts = np.abs(grain) > 1e-12 * np.maximum(np.abs(value), np.abs(left))
-    return (left + np.where(counts, grain, 0.0)) / value
 
 
 def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -257,14 +215,14 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     """
     matrix = side_by_side(problem.onloading_rows, problem.offloading_rows)
     n_x = problem.n_onloading
-    row, column, value = _row_of(matrix), matrix.indices, matrix.data
+    row, column, value = entry_rows(matrix), matrix.indices, matrix.data
     lower = np.concatenate([problem.onloading_lower, bounds[0]])
     upper = np.concatenate([problem.onloading_upper, bounds[1]])
-    rest_low, rest_high, grain = _rests(matrix, lower, upper)
+    rest_low, rest_high, grain = rests(matrix, lower, upper)
     asks_more, asks_less = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
     with np.errstate(invalid="ignore", over="ignore"):
-        met_above = _left(problem.row_lower[row], rest_low, grain, value)
-        met_below = _left(problem.row_upper[row], rest_high, -grain, value)
+        met_above = left_by(problem.row_lower[row], rest_low, grain, value)
+        met_below = left_by(problem.row_upper[row], rest_high, -grain, value)
     # Where more of the column helps a row, and where less does.
     more = np.where(value > 0, asks_more[row], asks_less[row])
     less = np.where(value > 0, asks_less[row], asks_more[row])
@@ -272,7 +230,7 @@ def needed_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
     np.maximum.at(most, column[more], np.where(value > 0, met_above, met_below)[more])
     np.minimum.at(least, column[less], np.where(value > 0, met_below, met_above)[less])
     # The division, too, is rounded.
-    most, least = most * (1.0 + np.sign(most) * _GRAIN), least * (1.0 - np.sign(least) * _GRAIN)
+    most, least = most * (1.0 + np.sign(most) * GRAIN), least * (1.0 - np.sign(least) * GRAIN)
     most, least = np.maximum(most, lower)[n_x:], np.minimum(least, upper)[n_x:]
     gain = problem.offloading_objective
     # Where both would hold alone but not together, the upper one.
@@ -303,39 +261,3 @@ def finite_bounds(problem: Problem, bounds: tuple[FloatArray, FloatArray]) -> tu
         np.where(lower > -_NO_BOUND, lower, np.maximum(low, lower)),
         np.where(upper < _NO_BOUND, upper, np.minimum(high, upper)),
     )
-
-
-def _row_of(matrix: sparse.csr_array) -> IntArray:
-    """Return the row of every entry."""
-    return entry_rows(matrix)
-
-
-def _sum_of_sizes(row: IntArray, term: FloatArray, n_rows: int) -> FloatArray:
-    """Return the sum of the sizes of all finite terms of every row."""
-    return np.bincount(row, np.where(np.isfinite(term), np.abs(term), 0.0), minlength=n_rows).astype(float)
-
-
-def _rests(
-    matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return per entry the least and the most that the others of its row make, and what these may be off by.
-
-    A bound that rounding made too tight would cut off plans. Where a row has one entry, nothing is off.
-    """
-    m = matrix.shape[0]
-    row, column, value = _row_of(matrix), matrix.indices, matrix.data
-    low = np.where(value > 0, value * lower[column], value * upper[column])
-    high = np.where(value > 0, value * upper[column], value * lower[column])
-    sizes = _sum_of_sizes(row, low, m) + _sum_of_sizes(row, high, m)
-    grain = np.where(np.bincount(row, minlength=m) > 1, _GRAIN * sizes, 0.0)
-    return _without_self(row, low, -np.inf, m), _without_self(row, high, np.inf, m), grain[row]
-
-
-def _without_self(row: IntArray, term: FloatArray, infinite: float, n_rows: int) -> FloatArray:
-    """Return per entry the sum of its row's other terms; `infinite` if one of those is infinite."""
-    is_infinite: BoolArray = ~np.isfinite(term)
-    finite = np.where(is_infinite, 0.0, term)
-    total = np.bincount(row, finite, minlength=n_rows)
-    n_infinite = np.bincount(row, is_infinite, minlength=n_rows)
-    others_infinite = n_infinite[row] - is_infinite
-    return np.where(others_infinite > 0, infinite, total[row] - finite)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyomo_j3o.core.html import html_facts, html_heading, html_paragraphs, html_section, html_table, shortened
+from pyomo_j3o.core.html import html_facts, html_heading, html_paragraphs, html_section, html_table
+from pyomo_j3o.core.short_names import told_apart
 from pyomo_j3o.core.table import Table, aligned, cell_text
 from pyomo_j3o.reporting.params import ReportParams
 
@@ -20,6 +21,9 @@ BUDGETS = ("limit", "requirement")
 
 #: What a column holds that says nothing; None where nothing else is named.
 _NOTHING: dict[str, tuple[Any, ...]] = {"value": (None, 1), "amount": (None, 0), "objective": (0,)}
+
+#: What Pyomo calls a model without a name.
+NAMELESS = ("", "unknown")
 
 #: What is printed of a status.
 _STATUS = {
@@ -45,7 +49,10 @@ class Section:
 
 
 def by_component(rows: Table, order: Sequence[str]) -> Table:
-    """Return one row per component of constraints, in this order; all without an index share the last row."""
+    """Return one row per component of constraints, in this order.
+
+    All without an index share the last row; one alone has its name there.
+    """
     columns = ("component", "kind", "rows", "binds", "missed", "mean fullness", "fullest")
     found = []
     groups = _grouped(rows.rows)
@@ -56,7 +63,7 @@ def by_component(rows: Table, order: Sequence[str]) -> Table:
         full = [row["fullness"] for row in members if row["fullness"] is not None]
         kinds = [row["kind"] for row in members]
         entry = {
-            "component": name or "(no index)",
+            "component": name or (members[0]["name"] if len(members) == 1 else "(no index)"),
             "kind": kinds[0] if len(set(kinds)) == 1 else "several",
             "rows": len(members),
             "binds": sum(row["status"] == "binds" for row in members),
@@ -84,6 +91,11 @@ def _grouped(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
+def is_made(component: str) -> bool:
+    """Return whether a component was made by a transformation: such names begin with an underscore."""
+    return component.startswith("_")
+
+
 # --- sections -------------------------------------------------------------------------------------------
 
 
@@ -94,7 +106,8 @@ def sections(report: PlanReport, most: int) -> Iterator[Section]:
     yield from _of_variables(report, "routed", ("amount", "share", "demand", "objective"), most)
     components = report.components
     if one.rows:
-        yield _section(f"Rows: {one.rows:,}", components.columns, components.rows, most, percents(components))
+        lines = sorted(components, key=lambda row: (not row["missed"], is_made(row["component"])))
+        yield _section(f"Rows: {one.rows:,}", components.columns, lines, most, percents(components))
     budgets = list(report.binding)
     budgets += [row for row in report.rows if row["kind"] in BUDGETS and row["status"] in ("slack", "closed")]
     if budgets:
@@ -132,7 +145,7 @@ def _title_of_budgets(report: PlanReport) -> str:
 def _of_variables(report: PlanReport, kind: str, numbers: Sequence[str], most: int) -> Iterator[Section]:
     """Yield a section for each component of variables that are placed, or routed."""
     table = report.table(kind)
-    groups = _grouped(table.rows)
+    groups = dict(sorted(_grouped(table.rows).items(), key=lambda item: is_made(item[0])))
     for number, (name, rows) in enumerate(groups.items()):
         if number == _PARAMS.components and len(groups) > number + 1:
             rest = sum(len(rows) for rows in list(groups.values())[number:])
@@ -200,15 +213,17 @@ def facts(report: PlanReport) -> list[tuple[str, str]]:
         found.append(("found by", ", in ".join(part for part in (one.solver, seconds) if part)))
     if one.message:
         found.append(("message", one.message))
-    return [
-        *found,
-        ("placed", f"{one.placed:,} of {one.onloading:,} onloading variables"),
-        ("routed", f"{one.routed:,} of {one.offloading:,} offloading variables"),
-    ]
+    if one.onloading:
+        found.append(("placed", f"{one.placed:,} of {one.onloading:,} onloading variables"))
+    if one.offloading:
+        found.append(("routed", f"{one.routed:,} of {one.offloading:,} offloading variables"))
+    return found
 
 
 def _title(report: PlanReport) -> str:
     name = report.summary.model
+    if name in NAMELESS:
+        return "Plan of the model"
     return f"Plan of {name}" if name[:1] == "'" else f"Plan of '{name}'"
 
 
@@ -225,8 +240,10 @@ def as_text(report: PlanReport) -> str:
 
 def _aligned(section: Section) -> list[str]:
     lines = [section.head, *section.lines] if section.head else []
-    cells = [[shortened(cell, _PARAMS.width) for cell in line] for line in lines]
-    return ["  " + line for line in aligned(cells, section.numeric)]
+    if not lines:
+        return []
+    columns = [told_apart(column, _PARAMS.width) for column in zip(*lines, strict=True)]
+    return ["  " + line for line in aligned(list(zip(*columns, strict=True)), section.numeric)]
 
 
 def as_html(report: PlanReport) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,11 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import FloatArray, IntArray, Problem
 from pyomo_j3o.errors import ModelError
-from pyomo_j3o.modeling.annotate import annotate, annotated
-from pyomo_j3o.modeling.compiler import compile_model
+from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles, annotate, annotated
+from pyomo_j3o.modeling.auxiliary import leave_home
+from pyomo_j3o.modeling.compiler import assemble, read_model
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.rewriting import Rewriting
 from pyomo_j3o.presolve.linearize import Linearized, UnboundedProductError, sole_gates, substitute
 from pyomo_j3o.presolve.tightening import implied_bounds
 from pyomo_j3o.transformations.counted_products import (
@@ -41,10 +43,10 @@ BLOCK = "j3o_linearized"
 
 @TransformationFactory.register(
     "j3o.linearize_products",
-    doc="Put linear rows in place of products of a binary and a continuous variable; exact.",
+    doc="Put linear rows in place of products of a binary and another variable; exact.",
 )
 class LinearizeProducts(Transformation):
-    """Put linear rows in place of the products x·y of onloading and offloading variables; exact.
+    """Put linear rows in place of products x·y of a binary onloading variable and another variable; exact.
 
     ``apply_to(model)`` changes the model, ``create_using(model)`` a clone of it. Active constraints and the
     objective that hold a product are deactivated. What takes their place stands in one new block,
@@ -64,6 +66,9 @@ class LinearizeProducts(Transformation):
         An integer n in products is its least value and a sum of binary variables: of one for every step, if
         there are 32 steps at most between its bounds, and else with weights 1, 2, 4 and so on. The products
         are then those of y and of each of these, which are named n#1, n#2 and so on.
+    ``onloading``
+        A block with the same five for products of two onloading variables, one of them binary: its `product`
+        is a new offloading variable, and the other factor has the place of y.
 
     These rows hold at a binary x exactly where the product has its value (McCormick 1976, DOI
     10.1007/BF01580665). So the values that any solver leaves in the variables of the original are a plan of
@@ -109,7 +114,11 @@ class LinearizeProducts(Transformation):
         copy_values(linear_model, original_model)
 
     def _apply_to(self, model: BlockData) -> None:
-        problem, inverse = compile_model(model)
+        read = read_model(model)
+        rewriting = Rewriting(model, read.rows, read.columns, read.figures, strict=False)
+        rewriting.products(both_sides=True)
+        read = replace(read, rows=rewriting.rows, columns=rewriting.columns, figures=rewriting.figures)
+        problem, inverse = assemble(read)
         nonlinear = [
             constraint
             for constraint in model.component_data_objects(Constraint, active=True)
@@ -129,6 +138,7 @@ class LinearizeProducts(Transformation):
 
         block = Block(doc="the linear form of products x·y")
         model.add_component(unique_component_name(model, BLOCK), block)
+        attach(block, "onloading", rewriting.auxiliary.blocks)
         columns = _add_products(block, keys, form, products, inverse)
         opened = _add_units(block, names, problem, inverse)
         _add_ties(block, keys, products, opened, columns, inverse)
@@ -157,6 +167,28 @@ class LinearizeProducts(Transformation):
         linear = model.clone()
         self._apply_to(linear)
         return linear
+
+
+def attach(parent: BlockData, name: str, blocks: Iterable[Block]) -> None:
+    """Move the one block of some, if there is one, from a model of its own into another, marks and all.
+
+    Parameters
+    ----------
+    parent
+        In the model of the user; it gets the block under this name.
+    name
+        Of the new component.
+    blocks
+        As in `Auxiliary`.
+    """
+    for block in blocks:
+        roles = Roles(block)
+        by_role: dict[str | None, list[VarData]] = {}
+        for variable in block.component_data_objects(Var):
+            by_role.setdefault(roles.of(variable), []).append(variable)
+        leave_home(block)
+        parent.add_component(name, block)
+        annotate(parent, by_role.get(ONLOADING, ()), by_role.get(OFFLOADING, ()))
 
 
 def copy_values(changed_model: BlockData, original_model: BlockData) -> None:

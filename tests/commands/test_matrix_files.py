@@ -195,8 +195,13 @@ def test_patterns_mark_columns(mixed, tmp_path):
         ("square.lp", "min\n obj: 2 x + [ x^2 ] / 2\nst\n c: x >= 1\nend\n", "the objective is quadratic"),
         (
             "semi.lp",
-            "min\n obj: x\nst\n c: x >= 0\nbounds\n 1 <= x <= 3\nsemi-continuous\n x\nend\n",
-            "column 'x' is semi-continuous; write it as",
+            "min\n obj: x\nst\n c: x >= 0\nbounds\n 1 <= x <= inf\nsemi-continuous\n x\nend\n",
+            "column 'x' is semi-continuous and has no upper bound; give it one",
+        ),
+        (
+            "sets.lp",
+            "min\n obj: x + y\nst\n c: x + y >= 0\nsos\n s: S1:: x:1 y:2\nend\n",
+            "write each set with binary columns, or solve the model in Pyomo",
         ),
         ("empty.lp", "", "the model has no columns"),
         ("model.txt", "", "give a file whose name ends in .mps"),
@@ -336,3 +341,43 @@ def test_names_of_the_file_stay_in_reports_pictures_and_worth(tmp_path, ending):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["1"]
     ax = plot_grid(found)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["x(1)"]
+
+
+SEMI = """max
+ obj: 2 f(1) - f(2) + k - 1.5 on_f(1) + g
+st
+ c: f(1) + f(2) + on_f(1) >= 0.5
+ d: f(1) + k + g <= 4.5
+bounds
+ 1 <= f(1) <= 3
+ 2 <= f(2) <= 5
+ 2 <= k <= 4
+ 0 <= g <= 1
+general
+ k
+semi-continuous
+ f(1) f(2) k g
+end
+"""
+
+
+@pytest.mark.parametrize("patterns", [None, ["k"]])
+def test_semi_continuous_columns_get_a_switch(tmp_path, patterns):
+    """0 or within the bounds, as HiGHS has it itself; a name that is taken gets another."""
+    import highspy
+
+    path = tmp_path / "semi.lp"
+    path.write_text(SEMI)
+    model = read_model(path, patterns)
+    names = {variable.name for variable in model.component_data_objects(pyo.Var)}
+    # A column from 0 on needs none.
+    assert names == {"f(1)", "f(2)", "k", "g", "on_f(1)", "_on_f(1)", "on_f(2)", "on_k"}
+    assert {c.name for c in model.component_data_objects(pyo.Constraint)} >= {"least_f(1)", "most_k"}
+    results = J3O().solve(model, rel_gap=1e-7)
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.readModel(str(path))
+    highs.run()
+    assert results.incumbent_objective == pytest.approx(highs.getInfo().objective_function_value)
+    for variable, least in ((model.f[1], 1), (model.f[2], 2)):
+        assert variable.value == 0 or variable.value >= least - 1e-6

@@ -105,11 +105,6 @@ def product_of_offloading(m):
     m.bent = pyo.Constraint(expr=m.y[1, "a", 1] * m.y[2, "a", 1] <= 0.5)
 
 
-def product_of_onloading(m):
-    """Spoil the model: product of onloading."""
-    m.gain.set_value(m.gain.expr + m.x["a", 1] * m.x["b", 1])
-
-
 def sine(m):
     """Spoil the model: sine."""
     m.bent = pyo.Constraint(expr=pyo.sin(m.y[1, "a", 1]) <= 0.5)
@@ -170,11 +165,6 @@ def active_disjunction(m):
     m.either = Disjunction(expr=[[m.x["a", 1] >= 1], [m.x["b", 1] >= 1]])
 
 
-def sos(m):
-    """Spoil the model: sos."""
-    m.only_one = pyo.SOSConstraint(var=m.x, sos=1)
-
-
 #: What is done to a good model → (error, what the message names, a word of the remedy).
 CASES = {
     unannotated: (AnnotationError, "stray", "annotate"),
@@ -190,7 +180,6 @@ CASES = {
     two_objectives: (ModelError, "'gain', 'other'", "deactivate"),
     square: (UnsupportedTermError, "bent.*y", "linear"),
     product_of_offloading: (UnsupportedTermError, "bent.*y", "linear"),
-    product_of_onloading: (UnsupportedTermError, "gain.*x", "linear"),
     sine: (UnsupportedTermError, "bent.*sin", "linear"),
     triple: (UnsupportedTermError, "bent", "linear"),
     unbounded_factor: (ModelError, "'z'", "setub"),
@@ -202,7 +191,6 @@ CASES = {
     fixed_without_value: (ModelError, r"y\[1,a,1\]", "fix"),
     unset_param: (ModelError, "'p'|odd", "give|value|mend"),
     active_disjunction: (ModelError, "either", "gdp.bigm"),
-    sos: (ModelError, "only_one", "deactivate"),
 }
 
 

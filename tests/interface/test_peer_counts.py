@@ -24,8 +24,7 @@ def rows():
             for known in (models.APPLIES, models.LEFT_OUT)
         )
         yield f"classic interface, `{check}`", applies, left_out
-    with_sos = sum(repn in models.WITH_SOS for repn, _, _ in models.PIECEWISE)
-    yield "`Piecewise`", 2 * (len(models.PIECEWISE) - with_sos), 2 * with_sos
+    yield "`Piecewise`", 2 * len(models.PIECEWISE), 0
     yield "GDPopt", len(gdpopt.APPLIES), len(gdpopt.LEFT_OUT)
 
 

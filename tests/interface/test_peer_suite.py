@@ -24,8 +24,8 @@ CANNOT = {
     )
 }
 
-#: Lists of the battery that stay empty: j3o takes neither squares, nor general nonlinear terms, nor SOS.
-WITHOUT_J3O = ("nlp_solvers", "qcp_solvers", "qp_solvers", "miqcqp_solvers", "nl_solvers", "sos_solvers")
+#: Lists of the battery that stay empty: j3o takes neither squares nor general nonlinear terms.
+WITHOUT_J3O = ("nlp_solvers", "qcp_solvers", "qp_solvers", "miqcqp_solvers", "nl_solvers")
 
 #: Cases that run on solvers of those lists alone, or on HiGHS, and so on none of j3o's.
 NOT_RUN = {
@@ -37,7 +37,6 @@ NOT_RUN = {
     "test_log": "log of a variable",
     "test_presolve_with_zero_coef": "powers of variables, for presolve of the NL writer",
     "test_external_function": "external functions of variables",
-    "test_sos": "SOS constraints",
     "test_node_limit": "general integer variables",
 }
 
@@ -45,7 +44,7 @@ _LISTS = f"""
 class mark_parameterized(parameterized):
     expand = classmethod(lambda cls, input, **kwds: parameterized.expand(input, skip_on_empty=True, **kwds))
 
-all_solvers = mip_solvers = dual_solvers = [
+all_solvers = mip_solvers = dual_solvers = sos_solvers = [
     ("j3o", J3O), ("j3o.exact", ExactJ3O), ("j3o.baj3o", BatchingJ3O), ("j3o_persistent", PersistentJ3O)
 ]
 {" = ".join(WITHOUT_J3O)} = []

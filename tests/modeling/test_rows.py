@@ -9,7 +9,6 @@ from pyomo.gdp import Disjunct, Disjunction
 from pyomo.mpec import Complementarity, complements
 
 from pyomo_j3o.errors import ModelError
-from pyomo_j3o.modeling.annotate import annotate
 from pyomo_j3o.modeling.compiler import compile_model
 
 
@@ -74,11 +73,6 @@ def test_constraint_lists_and_list_objectives(m):
     assert compile_model(m)[0].n_rows == 2
 
 
-def sos(m):
-    """Add a special ordered set."""
-    m.strange = pyo.SOSConstraint(var=m.y, sos=1)
-
-
 def logical(m):
     """Add a logical constraint."""
     m.b = pyo.BooleanVar([1, 2])
@@ -101,16 +95,7 @@ def disjunction(m):
     m.block.strange = Disjunction(expr=[[m.y[1] >= 1], [m.y[2] >= 1]])
 
 
-def piecewise(m):
-    """Add a piecewise linear function stated with special ordered sets."""
-    m.f = pyo.Var()
-    annotate(m, offloading=m.f)
-    m.strange = pyo.Piecewise(
-        m.f, m.y[1], pw_pts=[0, 0.5, 1], f_rule=[0, 1, 0], pw_constr_type="EQ", pw_repn="SOS2"
-    )
-
-
-@pytest.mark.parametrize("make", [sos, logical, complementary, disjunct, disjunction, piecewise])
+@pytest.mark.parametrize("make", [logical, complementary, disjunct, disjunction])
 def test_components_that_are_not_understood(m, make):
     """Nothing active is ignored: the component and a remedy are named."""
     make(m)
@@ -122,8 +107,8 @@ def test_components_that_are_not_understood(m, make):
 
 def test_what_is_not_understood_may_be_inactive(m):
     """Switched off, it does not matter."""
-    sos(m)
-    m.strange.deactivate()
+    m.small = pyo.SOSConstraint(var=m.y, sos=3)
+    m.small.deactivate()
     disjunction(m)
     m.block.strange.deactivate()
     for alternative in m.component_data_objects(Disjunct):
