@@ -1,4 +1,4 @@
-"""A Pyomo model of an MPS or LP file: variables, rows and objective keep the names that the file has for them.
+"""A Pyomo model of an MPS or LP file: variables, rows and objective keep the names of the file.
 
 Names with an index, ``x[1,a]`` or ``x(1_a)``, become members of a component ``x``. All others become members
 of the components ``columns`` and ``rows``. Pyomo would write the index of a member in its own way; the
@@ -129,8 +129,8 @@ def read_model(path: str | Path, onloading: str | Sequence[str] | None = None) -
     Raises
     ------
     FileError
-        The file cannot be read, holds what is not linear or what readers take in different ways, a pattern matches no column or a continuous one, or
-        no pattern matches a binary or integer column.
+        The file cannot be read, holds what is not linear or what readers take in different ways, a pattern
+        matches no column or a continuous one, or no pattern matches a binary or integer column.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,10 +1,10 @@
 """By how much named sides of rows have to move outwards: one LP for a bound, one MILP for the amount.
 
-Every side is measured by its size as the user wrote it: moved by a share t, a side b of <= becomes b + t |b|,
-and a side b of >= becomes b - t |b|. The arrays have other sides, as constants of a row, fixed variables and the
-least values of counts have moved into them; what a side moves by is the same. Together, all sides move by one
-share, and the least one is looked for. By themselves, each side has a share of its own, and the least sum is
-looked for.
+Every side is measured by its size as the user wrote it: moved by a share t, a side b of <= becomes
+b + t |b|, and a side b of >= becomes b - t |b|. The arrays have other sides, as constants of a row, fixed
+variables and the least values of counts have moved into them; what a side moves by is the same. Together,
+all sides move by one share, and the least one is looked for. By themselves, each side has a share of its
+own, and the least sum is looked for.
 """
 
 from __future__ import annotations

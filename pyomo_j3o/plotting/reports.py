@@ -16,7 +16,7 @@ from pyomo_j3o.plotting.axes import (
     legend_above,
     patch,
 )
-from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, Index, draw_heat, draw_placed, name_axes
+from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, draw_heat, draw_placed, name_axes
 from pyomo_j3o.reporting import PlanReport, report
 from pyomo_j3o.reporting.layout import NAMELESS, is_made, short_name
 

@@ -245,7 +245,7 @@ def whole_rows(model, name):
     """Return the compiled model and the upper sides of one component."""
     problem, inverse = compile_model(model)
     rows = np.flatnonzero([row.parent_component().name == name for row in inverse.rows])
-    return problem, Sides(rows, np.ones(len(rows), dtype=bool))
+    return problem, Sides(rows, np.ones(len(rows), dtype=bool), np.abs(problem.row_upper[rows]))
 
 
 def test_without_time_nothing_is_claimed():
