@@ -1,4 +1,4 @@
-"""A Pyomo model of an MPS or LP file: every variable and row keeps the name that the file has for it.
+"""A Pyomo model of an MPS or LP file: variables, rows and objective keep the names of the file.
 
 Names with an index, ``x[1,a]`` or ``x(1_a)``, become members of a component ``x``. All others become members
 of the components ``columns`` and ``rows``. Pyomo would write the index of a member in its own way; the
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.base.constraint import ConstraintData, IndexedConstraint
+from pyomo.core.base.objective import ScalarObjective
 from pyomo.core.base.var import IndexedVar, VarData
 from pyomo.core.expr.numeric_expr import LinearExpression
 
@@ -72,6 +73,8 @@ class LabelledVarData(_LabelledMember, VarData):
 class LabelledVar(IndexedVar):
     """Columns of a file whose names differ in their index alone."""
 
+    names_are_given = True
+
     _ComponentDataClass = LabelledVarData
     family = Family("", "")
 
@@ -85,8 +88,24 @@ class LabelledConstraintData(_LabelledMember, ConstraintData):
 class LabelledConstraint(IndexedConstraint):
     """Rows of a file whose names differ in their index alone."""
 
+    names_are_given = True
+
     _ComponentDataClass = LabelledConstraintData
     family = Family("", "")
+
+
+class LabelledObjective(ScalarObjective):
+    """The objective of a file."""
+
+    label = ""
+
+    def getname(self, fully_qualified: bool = False, name_buffer: Any = None, relative_to: Any = None) -> str:
+        """Return the name that the file has for the objective."""
+        own = self.label or super().getname()
+        block = self.parent_block()
+        if not fully_qualified or block is None or block is (relative_to or block.model()):
+            return own
+        return f"{block.getname(True, relative_to=relative_to)}.{own}"
 
 
 def read_model(path: str | Path, onloading: str | Sequence[str] | None = None) -> pyo.ConcreteModel:
@@ -105,13 +124,13 @@ def read_model(path: str | Path, onloading: str | Sequence[str] | None = None) -
     Returns
     -------
     pyomo.environ.ConcreteModel
-        Its variables and constraints are called as the columns and rows of the file.
+        Its variables, constraints and objective are called as the columns, rows and objective of the file.
 
     Raises
     ------
     FileError
-        The file cannot be read, holds what is not linear, a pattern matches no column or a continuous one, or
-        no pattern matches a binary or integer column.
+        The file cannot be read, holds what is not linear or what readers take in different ways, a pattern
+        matches no column or a continuous one, or no pattern matches a binary or integer column.
     """
     path = Path(path)
     if not path.is_file():
@@ -168,7 +187,9 @@ def _pyomo_model(matrix: MatrixModel, onloading: BoolArray) -> pyo.ConcreteModel
         linear_vars=[variables[k] for k in used],
     )
     sense = pyo.maximize if matrix.maximise else pyo.minimize
-    model.add_component(_free_name(model, "objective"), pyo.Objective(expr=expression, sense=sense))
+    objective = LabelledObjective(expr=expression, sense=sense)
+    objective.label = matrix.objective
+    model.add_component(_free_name(model, "objective"), objective)
     annotate(model, *_containers(variables, onloading))
     return model
 

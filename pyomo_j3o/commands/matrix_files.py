@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from pyomo_j3o.commands.mps_faults import first_fault, is_fixed
+from pyomo_j3o.commands.objective_names import objective_name
 from pyomo_j3o.core.problem import BoolArray, FloatArray
 from pyomo_j3o.errors import FileError
 from pyomo_j3o.lp.highs import new_highs
@@ -48,6 +50,8 @@ class MatrixModel:
         Sides of the rows.
     columns, rows
         Names, C and R of them.
+    objective
+        The name of the objective; "" if the file gives none.
     semi : (C,)
         Whether a column may also be 0 where its bounds exclude that. `with_switches` leaves none.
     switch : (C,)
@@ -66,6 +70,7 @@ class MatrixModel:
     row_upper: FloatArray
     columns: tuple[str, ...]
     rows: tuple[str, ...]
+    objective: str
     semi: BoolArray
     switch: BoolArray
 
@@ -86,7 +91,8 @@ def read_matrix_file(path: Path) -> MatrixModel:
     Raises
     ------
     FileError
-        The file cannot be read, or holds what is not linear.
+        The file cannot be read, holds what is not linear, or something that readers take in different ways,
+        such as two entries of one column in one row, or an integer column without bounds.
     """
     import highspy
 
@@ -99,7 +105,13 @@ def read_matrix_file(path: Path) -> MatrixModel:
         status = highs.readModel(str(path))
         highs.setOptionValue("log_file", "")  # it closes the file
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    if status == highspy.HighsStatus.kError:
+    failed = status == highspy.HighsStatus.kError
+    if ".mps" in path.name.lower():
+        fault = first_fault(path)
+        # Names in fixed MPS may hold blanks, which cannot be told from gaps between names.
+        if fault is not None and not (_has_blanks(highs.getLp()) and is_fixed(path)):
+            raise FileError(f"{path}: {fault}")
+    if failed:
         why = _first_error(said)
         remedy = "; write each set with binary columns, or solve the model in Pyomo" if "SOS" in why else ""
         raise FileError(f"{path}: HiGHS cannot read it: {why}{remedy}")
@@ -109,6 +121,11 @@ def read_matrix_file(path: Path) -> MatrixModel:
     model = highs.getModel()
     _require_linear(path, model)
     return with_switches(path, _arrays(path, model.lp_))
+
+
+def _has_blanks(lp: Any) -> bool:
+    """Return whether names hold blanks, as they may in fixed MPS."""
+    return any(" " in name for name in (*lp.col_names_, *lp.row_names_))
 
 
 def _require_linear(path: Path, model: Any) -> None:
@@ -149,6 +166,7 @@ def _arrays(path: Path, lp: Any) -> MatrixModel:
         row_upper=_sides(lp.row_upper_),
         columns=_names(path, lp.col_names_, n_columns, "column"),
         rows=_names(path, lp.row_names_, n_rows, "row"),
+        objective=objective_name(path),
         semi=semi if len(semi) else none,
         switch=none,
     )

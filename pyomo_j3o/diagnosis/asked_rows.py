@@ -10,7 +10,7 @@ from pyomo.core.base.constraint import ConstraintData
 
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import counted
-from pyomo_j3o.core.problem import FloatArray, Problem, activities
+from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, activities
 from pyomo_j3o.diagnosis.relaxed_rows import MARGIN, RelaxedRow, RelaxedRows
 from pyomo_j3o.diagnosis.relaxing import Moved, Sides, least_move
 from pyomo_j3o.errors import ModelError
@@ -22,7 +22,7 @@ _ROUNDING = 1e-7
 
 
 def sides_of(problem: Problem, inverse: Inverse, wanted: Sequence[ConstraintData]) -> tuple[Sides, list[str]]:
-    """Return the sides of the rows asked for that are not 0, and notes on what is left out.
+    """Return the sides of the rows asked for that are not 0 as written, and notes on what is left out.
 
     Parameters
     ----------
@@ -47,12 +47,13 @@ def sides_of(problem: Problem, inverse: Inverse, wanted: Sequence[ConstraintData
     rows = np.array(sorted(number[id(c)] for c in wanted if id(c) in number), dtype=np.int64)
     both = np.concatenate([rows, rows])
     upper = np.repeat([False, True], len(rows))
-    side = np.where(upper, problem.row_upper[both], problem.row_lower[both])
-    moves = np.isfinite(side) & (side != 0)
+    there = np.isfinite(np.where(upper, problem.row_upper[both], problem.row_lower[both]))
+    side = np.where(there, _written(inverse, both, upper), np.inf)
+    moves = there & (side != 0)
     if not moves.any():
         raise ModelError(
             "relax names only rows with a side of 0, which no factor changes; name rows with a "
-            "budget on one side, such as sum(flows) <= 120"
+            "budget alone on one side, such as sum(flows) <= 120"
         )
     notes = []
     still = len(np.unique(both[side == 0]))
@@ -62,7 +63,17 @@ def sides_of(problem: Problem, inverse: Inverse, wanted: Sequence[ConstraintData
     if idle:
         notes.append(f"{counted(idle, 'row')} of constants alone did not count.")
     order = np.lexsort((upper[moves], both[moves]))
-    return Sides(both[moves][order], upper[moves][order]), notes
+    return Sides(both[moves][order], upper[moves][order], np.abs(side[moves][order])), notes
+
+
+def _written(inverse: Inverse, row: IntArray, upper: BoolArray) -> FloatArray:
+    """Return sides of rows as the user wrote them, (S,); infinite where there is none.
+
+    What is constant in the body stays there, as it does for ``constraint.body <= side``.
+    """
+    rows = [inverse.rows[r] for r in row.tolist()]
+    given = [r.ub if up else r.lb for r, up in zip(rows, upper.tolist(), strict=True)]
+    return np.array([np.inf if side is None else float(side) for side in given])
 
 
 def relax_rows(
@@ -131,9 +142,11 @@ def _rows(
     problem: Problem, inverse: Inverse, sides: Sides, moved: Moved, share: FloatArray
 ) -> tuple[RelaxedRow, ...]:
     """Return the sides in the user's components and units."""
-    used = activities(problem, np.rint(moved.x), moved.y)[sides.row]
-    now = np.where(sides.upper, problem.row_upper[sides.row], problem.row_lower[sides.row])
-    enough = now + np.where(sides.upper, 1.0, -1.0) * share * np.abs(now)
+    now = _written(inverse, sides.row, sides.upper)
+    # What is constant in the body has been taken from the sides of the arrays.
+    constant = now - np.where(sides.upper, problem.row_upper[sides.row], problem.row_lower[sides.row])
+    used = activities(problem, np.rint(moved.x), moved.y)[sides.row] + constant
+    enough = now + np.where(sides.upper, 1.0, -1.0) * share * sides.size
     return tuple(
         RelaxedRow(inverse.rows[row].name, inverse.rows[row], "<=" if up else ">=", *figures)
         for row, up, *figures in zip(

@@ -127,7 +127,8 @@ def explain_infeasibility(
     A side of a row in `relax` moves outwards by a share t of its size: a side b of ``<=`` becomes b + t
     abs(b), and a side b of ``>=`` becomes b - t abs(b). So a positive side of ``<=`` is multiplied by 1
     + t, the factor, a positive side of ``>=`` by 1 - t, and negative sides the other way round. An
-    equation moves to both sides. A side of 0 stays 0.
+    equation moves to both sides. A side of 0 stays 0. Sides are those of the rows as written: what is
+    constant in a body stays there.
     """
     require_component(model)
     _check_options(time_limit, most, relax, together)
@@ -284,10 +285,12 @@ def _explanation(problem: Problem, inverse: Inverse, finding: Finding) -> Explan
 
 
 def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
-    """Return a note on the question that several rows can answer, where no row alone does."""
+    """Return a note on the question that several rows can answer, where no row alone is proven to do so."""
     rows = [row for conflict in conflicts for row in conflict.rows]
-    if any(row.enough is not None for row in rows):
+    if any(row.enough is not None and row.proven for row in rows):
         return []
+    # Where a value is known that may be too large, the question is about its row.
+    rows = [row for row in rows if row.enough is not None and row.kind == "row" and row.now] or rows
     # The component that changes most in the cheapest change of all.
     change: dict[str, float] = {}
     for row in rows:
@@ -299,7 +302,7 @@ def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
         return []
     most = max(change, key=lambda family: change[family])
     return [
-        f"By what factor rows have to grow together: explain_infeasibility(model, relax=[model.{most}], "
+        f"By what factor rows have to grow, in one search: explain_infeasibility(model, relax=[model.{most}], "
         "together=True)."
     ]
 

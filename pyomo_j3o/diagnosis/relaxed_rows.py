@@ -40,11 +40,11 @@ class RelaxedRow:
     relation : str
         ``"<="`` or ``">="``; an equation has a row for each.
     now : float
-        The side as the model has it. Constants of the body, fixed variables among them, count with it.
+        The side as the model has it. Constants of the body and fixed variables stay in the body.
     enough : float
-        Where it has to move.
+        Where it has to move: ``component.set_value(component.body <= enough)``.
     used : float
-        What the row holds in a plan that this leaves: short of `enough`, the row could move less.
+        What the body is in a plan that this leaves: short of `enough`, the row could move less.
     """
 
     name: str

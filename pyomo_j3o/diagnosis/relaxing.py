@@ -1,8 +1,10 @@
 """By how much named sides of rows have to move outwards: one LP for a bound, one MILP for the amount.
 
-Every side is measured by its own size: moved by a share t, a side b <= becomes b + t |b|, and a side >= b
-becomes b - t |b|. Together, all sides move by one share, and the least one is looked for. By themselves, each
-side has a share of its own, and the least sum is looked for.
+Every side is measured by its size as the user wrote it: moved by a share t, a side b of <= becomes
+b + t |b|, and a side b of >= becomes b - t |b|. The arrays have other sides, as constants of a row, fixed
+variables and the least values of counts have moved into them; what a side moves by is the same. Together,
+all sides move by one share, and the least one is looked for. By themselves, each side has a share of its
+own, and the least sum is looked for.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from pyomo_j3o.presolve.scaling import scale_rows
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """S sides of rows that may move outwards; none is 0.
+    """S sides of rows that may move outwards.
 
     Attributes
     ----------
@@ -36,10 +38,13 @@ class Sides:
         Numbers of rows.
     upper : (S,)
         Whether it is the upper side.
+    size : (S,)
+        How large the side is as the user wrote it, above 0: what it moves by for a share of 1.
     """
 
     row: IntArray
     upper: BoolArray
+    size: FloatArray
 
     def __len__(self) -> int:
         return len(self.row)
@@ -132,8 +137,11 @@ class _Search:
         self._problem, self._sides, self._together = problem, sides, together
         self._deadline, self._say, self._params = deadline, say, params
         linear = linearize(problem).problem
-        self._split = split(scale_rows(_counted(linear, sides)).problem)
-        self._parts = [_Movable.of(part, sides, together) for part in self._split.parts]
+        counted, factors = _counted(linear, sides)
+        scaled = scale_rows(counted)
+        self._split = split(scaled.problem)
+        steps = sides.size * (factors * scaled.row)[sides.row]
+        self._parts = [_Movable.of(part, sides, steps, together) for part in self._split.parts]
         #: Of each part: what is enough, a proven bound, and a point; None without one.
         self._shares = [np.zeros(len(part.sides)) for part in self._parts]
         self._least = np.zeros(len(self._parts))
@@ -259,16 +267,17 @@ class _Movable:
     n_plan: int
 
     @staticmethod
-    def of(part: Part, sides: Sides, together: bool) -> _Movable:
+    def of(part: Part, sides: Sides, steps: FloatArray, together: bool) -> _Movable:
+        """Return a part whose sides move by these steps, (S,), for a share of 1."""
         mine = np.flatnonzero(np.isin(sides.row, part.rows))
         row, upper = np.searchsorted(part.rows, sides.row[mine]), sides.upper[mine]
         plain = whole_model(part.problem)
         side = np.where(upper, plain.row_upper[row], plain.row_lower[row])
         n_shares = min(1, len(mine)) if together else len(mine)
-        # Each named side becomes a row of its own, a'v - |b| t <= b or a'v + |b| t >= b.
+        # Each named side becomes a row of its own, a'v - s t <= b or a'v + s t >= b with the step s.
         number = np.zeros(len(mine), dtype=np.int64) if together else np.arange(len(mine))
         step = sparse.csr_array(
-            (np.where(upper, -1.0, 1.0) * np.abs(side), (np.arange(len(mine)), number)),
+            (np.where(upper, -1.0, 1.0) * steps[mine], (np.arange(len(mine)), number)),
             shape=(len(mine), n_shares),
         )
         matrix = sparse.csr_array(plain.matrix)
@@ -300,13 +309,16 @@ class _Movable:
         return np.maximum(np.broadcast_to(values[self.n_plan :], len(self.sides)), 0.0)
 
 
-def _counted(problem: Problem, sides: Sides) -> Problem:
-    """Return the problem with rows in whole numbers counted in their units; named rows keep their sides."""
+def _counted(problem: Problem, sides: Sides) -> tuple[Problem, FloatArray]:
+    """Return the problem with rows in whole numbers counted in their units, and the factor of each row, (M,).
+
+    Named rows keep their sides.
+    """
     counted, factors, crossed = in_whole_numbers(problem)
     kept = np.union1d(crossed, sides.row)
     lower, upper = counted.row_lower.copy(), counted.row_upper.copy()
     lower[kept], upper[kept] = (problem.row_lower * factors)[kept], (problem.row_upper * factors)[kept]
-    return replace(counted, row_lower=lower, row_upper=upper)
+    return replace(counted, row_lower=lower, row_upper=upper), factors
 
 
 class _Patience:

@@ -16,6 +16,7 @@ from pyomo_j3o.core.matrices import rows_of
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, activities, evaluate
 from pyomo_j3o.core.results import Ending, Timings
 from pyomo_j3o.core.whole_numbers import counted_side, units_of
+from pyomo_j3o.diagnosis.beyond import bounds_beyond
 from pyomo_j3o.lp import choose_backend
 from pyomo_j3o.methods import exact
 from pyomo_j3o.methods.instance import Instance
@@ -178,6 +179,10 @@ class Again:
     def _run_part(self, part: Part, budgets: Sequence[Budget], step: float, left: int) -> None:
         """Solve one part as it is, and with more of each of its budgets; `left` solves share the time."""
         plan = part.reduce(self._plan)
+        beyond = self._beyond(part, budgets, step, left)
+        budgets = self._settle(budgets, beyond, plan)
+        if not budgets:
+            return
         raised: dict[int, _Best] = {}
         base = _Best(plan.x, plan.y, plan.objective, math.inf)
         try:
@@ -192,15 +197,37 @@ class Again:
                 if best.objective > base.objective and _fits(part.problem, row, best):
                     # It needs no more of the budget: a better plan than the one that was at hand.
                     base = replace(best, bound=base.bound)
-                self._say(self._told(budget, self._compare(base, best, step), left - done - 1, begin))
+                worth = self._compare(base, best, beyond[budget.number], step)
+                self._say(self._told(budget, worth, left - done - 1, begin))
         finally:
-            self.found |= {number: self._compare(base, best, step) for number, best in raised.items()}
+            self.found |= {
+                number: self._compare(base, best, beyond[number], step) for number, best in raised.items()
+            }
 
-    def _compare(self, base: _Best, best: _Best, step: float) -> Worth:
+    def _beyond(self, part: Part, budgets: Sequence[Budget], step: float, left: int) -> dict[int, float]:
+        """Return the bound of the plans that need more of each budget, {number: bound}, by LPs."""
+        seconds = max(self._deadline.left(), 0.0) * len(budgets) / max(left, 1) / 2
+        rows = np.searchsorted(part.rows, [budget.row for budget in budgets])
+        upper = np.array([budget.upper for budget in budgets], dtype=bool)
+        bounds = bounds_beyond(part.problem, rows, upper, step, Deadline(seconds))
+        return {budget.number: bound for budget, bound in zip(budgets, bounds.tolist(), strict=True)}
+
+    def _settle(self, budgets: Sequence[Budget], beyond: dict[int, float], plan: Plan) -> list[Budget]:
+        """Note the budgets of which no plan that needs more is better, and return the others."""
+        enough = plan.objective + ROUNDING * max(self._total, abs(plan.objective))
+        settled = [budget for budget in budgets if beyond[budget.number] <= enough]
+        for budget in settled:
+            self.found[budget.number] = Worth(0.0, 0.0, "no gain", True)
+        if settled:
+            self._say(f"{len(settled)} of {len(budgets)} budgets are worth nothing, by LPs")
+        return [budget for budget in budgets if beyond[budget.number] > enough]
+
+    def _compare(self, base: _Best, best: _Best, beyond: float, step: float) -> Worth:
+        """Return what a budget is worth: plans that need more of it are no better than `beyond`."""
         # Tolerances are relative to what is proven: the re-solve may be worth more than the plan at hand.
         rounding = ROUNDING * max(self._total, abs(base.objective), abs(best.objective))
         gain = best.objective - base.objective
-        most = max(best.bound - base.objective, gain, 0.0)
+        most = max(min(best.bound, beyond) - base.objective, gain, 0.0)
         # A MIP solver's proof is worth its tolerances, of which either solve may use one.
         allowed = max(2 * rounding, self._rel_gap * self._total)
         # What is worth 0 at most is worth 0, whether or not the plan at hand is the best one.

@@ -102,6 +102,7 @@ def budget_worth(
         ``proven``.
 
         ``how`` is ``"re-solved"``; ``"no limit"`` where no placement can use more, so that it is worth 0;
+        ``"no gain"`` where an LP proves that no placement which uses more is better than the plan at hand;
         ``"dual"`` for a price that holds for at least 0.1 % more of the budget (of what the row holds at the
         plan, where that is more, as in ``sum(y) <= 5 x``); or ``"LP"`` where the dual does not hold so far,
         and ``worth`` is what these 0.1 % bring per unit. The last two are about the best routing of the

@@ -37,6 +37,8 @@ def log_prices(moves: Moves | None, log: Log) -> None:
     priced = counted(moves.priced, "onloading variable")
     unknown = moves.unknown
     without = f"; {unknown} hold no value to move from" if unknown else ""
+    if moves.without:
+        without += f"; {counted(moves.without, 'integer')} of many steps, between the bounds, without one"
     log.line(f"Moves have a price: {priced}{without}")
 
 

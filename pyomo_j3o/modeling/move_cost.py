@@ -45,12 +45,15 @@ class Moves:
         What a change costs, in units of the user's objective; 0 where no placement is known.
     counted : (N,) bool
         Whose changes are moves.
+    without : int
+        How many integers a price of all variables leaves out, as they take none.
     """
 
     own: Problem
     held: FloatArray
     price: FloatArray
     counted: BoolArray
+    without: int = 0
 
     @property
     def problem(self) -> Problem:
@@ -102,8 +105,9 @@ def moves_of(
     """Return what changes of the placement cost; None if neither the option nor a Suffix says anything.
 
     A price of a single variable counts before one of its Var, and the option counts before the Suffix. A
-    number is the price of every onloading variable except the indicators of batching windows: these are no
-    models. What is fixed, or occurs nowhere, has no price.
+    number is the price of every onloading variable except the indicators of batching windows, which are no
+    models, and of integers that take no price: those of many steps that start between their bounds. What is
+    fixed, or occurs nowhere, has no price.
 
     Parameters
     ----------
@@ -117,7 +121,8 @@ def moves_of(
     Raises
     ------
     OptionError
-        If a price is no finite number of at least 0, or belongs to what is no onloading variable.
+        If a price is no finite number of at least 0, or belongs to what is no onloading variable, or to an
+        integer that takes no price.
     """
     given = [_entries(suffix, f"Suffix '{suffix.name}'") for suffix in _suffixes(inverse.model)]
     everywhere = 0.0
@@ -138,29 +143,37 @@ def moves_of(
             for number, of_move in _priced(entries, numbers, inverse):
                 price[number], counted[number] = of_move, True
     held = _placement(inverse, placement)
+    n_without = 0
     if problem.counts is not None:
-        price, counted = _per_column(price, counted, held, problem.counts, inverse)
+        without = _without_price(held, problem.counts)
+        if given:
+            _require_no_price(without & (price > 0), inverse)
+        n_without = int(np.count_nonzero(without & (price > 0)))
+        counts, price, counted = problem.counts, np.where(without, 0.0, price), counted & ~without
+        price, counted = price[counts.variable] * counts.weight, counted[counts.variable]
     price[np.isnan(held)] = 0.0
-    return Moves(problem, held, price, counted)
+    return Moves(problem, held, price, counted, n_without)
 
 
-def _per_column(
-    price: FloatArray, counted: BoolArray, held: FloatArray, counts: Counts, inverse: Inverse
-) -> tuple[FloatArray, BoolArray]:
-    """Return price and whether its changes are moves of each column, (N,) each, given those of variables.
+def _without_price(held: FloatArray, counts: Counts) -> BoolArray:
+    """Return which variables take no price at a placement of columns, (N,).
 
     Of columns with weights above 1, the changes add up to those of the variable only where all or none of
     them are 1 at the start.
     """
     some = np.bincount(counts.variable, held == 1.0) * np.bincount(counts.variable, held == 0.0)
-    for v in np.flatnonzero((price > 0) & (some > 0) & ~counts.in_units)[:1]:
+    return (some > 0) & ~counts.in_units
+
+
+def _require_no_price(priced: BoolArray, inverse: Inverse) -> None:
+    """Raise for the first of the variables that have a price and take none."""
+    for v in np.flatnonzero(priced)[:1]:
         raise OptionError(
             f"{MOVE_COST} gives a price to '{inverse.onloading[v].name}', an integer with more than "
             f"{LONGEST_UNARY} steps between its bounds and a value between them; tighten its bounds to "
             f"{LONGEST_UNARY} steps, or leave it out and price an offloading variable in the objective that "
             "rows keep at or above the difference, in both directions"
         )
-    return price[counts.variable] * counts.weight, counted[counts.variable]
 
 
 def has_prices(model: BlockData) -> bool:

@@ -19,10 +19,10 @@ from pyomo_j3o.plotting.axes import (
     legend_above,
     patch,
 )
-from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, Index, draw_heat, draw_placed, name_axes
+from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, draw_heat, draw_placed, name_axes
 from pyomo_j3o.reporting import PlanReport, report
 from pyomo_j3o.reporting.addresses import Addresses
-from pyomo_j3o.reporting.layout import NAMELESS, is_made
+from pyomo_j3o.reporting.layout import NAMELESS, is_made, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: A
         # Bars need a number; if nothing else is known of what is placed, that is its value.
         known = (word for word in ("amount", "objective") if any(row[word] for row in rows))
         what = next(known, "value")
-        ax = _draw_bars(rows, what, name, ax)
+        ax = _draw_bars(rows, what, "" if name in found.given_names else name, ax)
         if name:
             name_axes(ax, found.dimensions.get(name, ()), 0, ())
     many = f" of {len(found.candidates[name]):,}" if name else ""
@@ -136,7 +136,7 @@ def plot_flows(
         rest = n_dimensions - 2
         over = f", summed over {rest} more {'index' if rest == 1 else 'indices'}" if rest else ""
     else:
-        ax = _draw_bars(rows, "amount", name, ax)
+        ax = _draw_bars(rows, "amount", "" if name in found.given_names else name, ax)
         over = ""
     others = "" if component is not None else _not_drawn(found, "routed", name)
     ax.set_title(f"Routed: {_title(name)}{over}{others}", loc="left", pad=24)
@@ -176,7 +176,7 @@ def plot_fullness(plan: PlanReport | BlockData, ax: Axes | None = None, most: in
     ax.barh(range(len(shown)), widths, height=0.72, color=[colours.get(r["status"], BLUE) for r in shown])
     ax.axvline(100, color=GREY, linewidth=1.2)
     size = font_size(ax, len(shown))
-    labels = told_apart([_label(row["component"], row["index"], row["name"]) for row in shown], _BAR_NAME)
+    labels = told_apart([short_name(row, found.given_names) for row in shown], _BAR_NAME)
     _rows_down(ax, labels, size)
     ax.set_xlim(0, max(100.0, *widths) * 1.02)
     for k, row in enumerate(shown):
@@ -347,7 +347,3 @@ def _rows_down(ax: Axes, labels: Sequence[str], size: float) -> None:
     ax.set_ylim(len(labels) - 0.4, -0.6)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-
-
-def _label(component: str, index: Index, name: str) -> str:
-    return name if "[:]" in component or not index else f"{component}[{', '.join(map(str, index))}]"

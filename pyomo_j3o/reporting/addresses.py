@@ -37,6 +37,12 @@ class Addresses:
         self._model = model
         self._containers: dict[int, Address] = {}
         self._blocks: dict[int, Address] = {}
+        self._given: set[str] = set()
+
+    @property
+    def given_names(self) -> frozenset[str]:
+        """The components met so far whose members have names of their own, given by a file."""
+        return frozenset(self._given)
 
     def of(self, member: Any) -> Address:
         """Return the address of one variable or constraint."""
@@ -44,6 +50,8 @@ class Addresses:
         common = self._containers.get(id(container))
         if common is None:
             common = self._containers[id(container)] = self._of_container(container)
+            if getattr(container, "names_are_given", False):
+                self._given.add(common.component)
         if not container.is_indexed():
             return common
         return Address(common.component, common.indices + as_tuple(member.index()))

@@ -120,6 +120,7 @@ def report(model: BlockData, results: Any = None) -> PlanReport:
         components=by_component(table_of_rows, [address.component for address in constraints]),
         candidates=_by_component(variables, np.flatnonzero(plan.occurs)),
         dimensions=_dimensions(plan, variables),
+        given_names=addresses.given_names,
     )
 
 

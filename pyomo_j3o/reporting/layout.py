@@ -113,7 +113,7 @@ def sections(report: PlanReport, most: int) -> Iterator[Section]:
     budgets += [row for row in report.rows if row["kind"] in BUDGETS and row["status"] in ("slack", "closed")]
     if budgets:
         columns = ["row", "used", "relation", "limit", "slack", "fullness", "status", "dual"]
-        lines = [{**row, "row": _short_name(row)} for row in budgets]
+        lines = [{**row, "row": short_name(row, report.given_names)} for row in budgets]
         columns = [column for column in columns if any(line[column] not in (None, 0.0) for line in lines)]
         yield _section(
             _title_of_budgets(report),
@@ -124,9 +124,13 @@ def sections(report: PlanReport, most: int) -> Iterator[Section]:
         )
 
 
-def _short_name(row: dict[str, Any]) -> str:
-    """Return the name of a row; that of Pyomo only where blocks with an index stand in between."""
-    if not row["index"] or "[:]" in row["component"]:
+def short_name(row: dict[str, Any], given_names: frozenset[str]) -> str:
+    """Return the name of a row as it is printed.
+
+    That is its component and index. Its own name stands only where blocks with an index are in between, and
+    where a file gives the name.
+    """
+    if not row["index"] or "[:]" in row["component"] or row["component"] in given_names:
         return str(row["name"])
     return f"{row['component']}[{', '.join(map(str, row['index']))}]"
 
@@ -153,9 +157,10 @@ def _of_variables(report: PlanReport, kind: str, numbers: Sequence[str], most: i
         many = len(report.candidates.get(name, ()))
         whole = f" of {many:,}" if many else ""
         sets = report.dimensions.get(name, ())
-        label = ", ".join(sets) if sets and all(sets) else "index" if name else "variable"
+        by_index = name and name not in report.given_names
+        label = ", ".join(sets) if sets and all(sets) else "index" if by_index else "variable"
         columns = [label, *(column for column in numbers if _says_something(column, rows))]
-        lines = [{**row, label: row["index"] if name else row["name"]} for row in rows]
+        lines = [{**row, label: row["index"] if by_index else row["name"]} for row in rows]
         yield _section(
             f"{kind.capitalize()}: {title} ({len(rows):,}{whole})", columns, lines, most, {"share": _percent}
         )

@@ -91,6 +91,9 @@ class PlanReport:
         By component, the indices of all its variables, be they 0 or not.
     dimensions : dict
         By component, the names of the sets that index it; "" for one without a name.
+    given_names : frozenset of str
+        Components whose members are called as in the file that they come from: these names are printed, and
+        not component and index.
     """
 
     summary: Summary
@@ -100,6 +103,7 @@ class PlanReport:
     components: Table
     candidates: Mapping[str, list[Index]] = field(repr=False)
     dimensions: Mapping[str, tuple[str, ...]] = field(repr=False)
+    given_names: frozenset[str] = frozenset()
 
     @property
     def budgets(self) -> Table:

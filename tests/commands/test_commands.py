@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-import pyomo_j3o_command
 from pyomo_j3o.commands import solving
 from pyomo_j3o.commands.cli import main
 from pyomo_j3o.interface.solver import J3O
@@ -494,33 +493,3 @@ def test_ctrl_c_anywhere_in_a_command_is_one_line(bag, monkeypatch, capsys, late
     monkeypatch.setattr(solving, "solver_of", broken)
     with pytest.raises(ImportError, match="no such thing"):
         main(["solve", bag])
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
-def test_ctrl_c_while_the_command_imports_is_one_line(tmp_path):
-    """Status 130 and no traceback, although not a line of the package has been run."""
-    (tmp_path / "pyomo_j3o").mkdir()
-    # Stands in for the package, whose imports take seconds, and catches all that it can, as NumPy does.
-    (tmp_path / "pyomo_j3o" / "__init__.py").write_text(
-        "import os, signal\n"
-        "try:\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "except BaseException as error:\n"
-        "    raise ImportError('initialization failed') from error\n"
-    )
-    entry = Path(pyomo_j3o_command.__file__)
-    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(entry.parent)!r}]\n"
-    code += "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "import pyomo_j3o_command; sys.exit(pyomo_j3o_command.main())"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (ran.returncode, ran.stdout) == (INTERRUPTED, "")
-    assert ran.stderr == "pyomo-j3o: interrupted before the model was read\n"
-
-
-def test_the_entry_carries_out_the_command(bag, monkeypatch, capsys):
-    """And leaves Ctrl-C to it."""
-    monkeypatch.setattr(sys, "argv", ["pyomo-j3o", "solve", bag, "--quiet"])
-    before = signal.getsignal(signal.SIGINT)
-    assert pyomo_j3o_command.main() == FINE
-    assert signal.getsignal(signal.SIGINT) is before
-    assert "Optimal" in capsys.readouterr().out

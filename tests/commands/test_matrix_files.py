@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 
 import pyomo.environ as pyo
 import pytest
 from pyomo.repn.plugins.lp_writer import LPWriter
 
-from pyomo_j3o import library
+from pyomo_j3o import budget_worth, library, report
 from pyomo_j3o.commands import read_model
 from pyomo_j3o.errors import FileError
 from pyomo_j3o.interface.solver import J3O
+from pyomo_j3o.plotting.reports import plot_flows, plot_fullness, plot_grid
 
 #: x is free, z a count, x1 binary; `limit` has two sides, and `idle` none.
 MIXED = """NAME mixed
@@ -178,7 +180,8 @@ def test_patterns_mark_columns(mixed, tmp_path):
     assert roles == {"x": "offloading", "y": "offloading", "z": "onloading", "x1": "onloading"}
     path = tmp_path / "brackets.mps"
     marker = " M1 'MARKER' 'INTORG'\n"
-    path.write_text(matrix_text(["y", "x[1]"]).replace(" x[1]", marker + " x[1]", 1))
+    text = matrix_text(["y", "x[1]"]).replace(" x[1]", marker + " x[1]", 1)
+    path.write_text(text.replace("ENDATA", "BOUNDS\n BV b x[1]\nENDATA"))
     for pattern in ("x[1]", "x[[]1]", "x*"):
         read = read_model(path, pattern)
         assert read.j3o_role[read.x] == "onloading"
@@ -188,7 +191,7 @@ def test_patterns_mark_columns(mixed, tmp_path):
     ("name", "text", "message"),
     [
         ("bad.lp", "max\n obj: 2 x + y  z <\nst\n x + y <= 1\n", "(line 2)"),
-        ("bad.mps", "what is this\n", "HiGHS cannot read it"),
+        ("bad.mps", "what is this\n", "line 1: the file does not begin with a section such as NAME or ROWS"),
         ("square.lp", "min\n obj: 2 x + [ x^2 ] / 2\nst\n c: x >= 1\nend\n", "the objective is quadratic"),
         (
             "semi.lp",
@@ -215,14 +218,6 @@ def test_files_that_hold_no_linear_model_are_refused(tmp_path, name, text, messa
     assert "\n" not in str(error.value)
 
 
-def test_what_highs_ignores_is_said(tmp_path, caplog):
-    """Warnings of HiGHS about the file reach the user."""
-    path = tmp_path / "odd.mps"
-    path.write_text("NAME foo\nROWS\n N o\n L a\nCOLUMNS\n x o 1 b 3\nENDATA\n")
-    read_model(path)
-    assert 'Row name "b" in COLUMNS section is not defined: ignored' in caplog.text
-
-
 def test_tiny_and_large_coefficients_stay(tmp_path):
     """HiGHS would drop coefficients below 1e-9; a bound of 1e30 is none."""
     model = pyo.ConcreteModel()
@@ -237,6 +232,115 @@ def test_tiny_and_large_coefficients_stay(tmp_path):
     (row,) = read.component_data_objects(pyo.Constraint)
     assert sorted(row.body.linear_coefs) == [1e-10, 1e12]
     assert [v.ub for v in read.component_data_objects(pyo.Var) if v.name == "x"] == [None]
+
+
+#: One integer column with bounds, one continuous one, and a line number for each line.
+WHOLE = """NAME t
+ROWS
+ N cost
+ L cap
+ G need
+COLUMNS
+ M1 'MARKER' 'INTORG'
+ x cost 1 cap 1
+ x need 2
+ M2 'MARKER' 'INTEND'
+ y cost 3 need 1
+RHS
+ r cap 4 need 1
+BOUNDS
+ UP b x 3
+ENDATA
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (" UP b x 3\n", "", "integer column 'x' has no bounds"),
+        (" UP b x 3\n", " UP b x 3\n UP b x 2\n", "line 16: column 'x' has an upper bound already"),
+        (" UP b x 3\n", " UP b x three\n", "line 15: 'three' is no number"),
+        (" UP b x 3\n", " UP b z 3\n", "line 15: column 'z' in BOUNDS is not in COLUMNS"),
+        (" UP b x 3\n", " XX b x 3\n", "line 15: 'XX' is no kind of bound"),
+        (" x need 2\n", " x cap 2\n", "line 9: a second entry of column 'x' for row 'cap'"),
+        (" x need 2\n", " x other 2\n", "line 9: row 'other' of column 'x' is not in ROWS"),
+        (" x need 2\n", " x need two\n", "line 9: 'two' is no number"),
+        (" x need 2\n", " x need\n", "line 9: an entry of column 'x' is not complete"),
+        (" y cost 3 need 1\n", " y cost 3 need 1\n x need 2\n", "line 12: column 'x' is there twice"),
+        (" G need\n", " G cap\n", "line 5: row 'cap' is there twice"),
+        (" r cap 4 need 1\n", " r cap 4 cap 1\n", "line 13: a second entry in RHS for row 'cap'"),
+        ("ENDATA\n", "", "line 15: the file ends without ENDATA"),
+        (WHOLE, "", "the file is empty"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_readers_take_in_different_ways_is_refused(tmp_path, old, new, message, packed):
+    """HiGHS guesses, or leaves out what it does not understand: the file is refused, with the line."""
+    text = WHOLE.replace(old, new)
+    path = tmp_path / ("odd.mps.gz" if packed else "odd.mps")
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.raises(FileError) as error:
+        read_model(path)
+    assert str(error.value).startswith(f"{path}: {message}")
+
+
+@pytest.mark.parametrize(
+    "bound", ["UP b x 3", "UP x 3", "LO b x 1", "FX b x 2", "BV b x", "BV x", "BV b x 1", "MI b x", "PL b x"]
+)
+def test_every_kind_of_bound_is_understood(tmp_path, bound):
+    """With or without the name of the set, and with a number where none is needed."""
+    path = tmp_path / "bounds.mps"
+    path.write_text(WHOLE.replace("UP b x 3", bound))
+    assert names(read_model(path), pyo.Var) == ["x", "y"]
+
+
+def test_blanks_in_names_of_fixed_mps_are_read(tmp_path):
+    """Names of fixed MPS may hold blanks; such a file is left to HiGHS."""
+    path = tmp_path / "fixed.mps"
+    lines = ["NAME          t", "ROWS", " N  cost", " L  my cap", "COLUMNS"]
+    lines += ["    my x      cost               1.0   my cap             2.0", "RHS"]
+    path.write_text("\n".join([*lines, "    r         my cap             4.0", "ENDATA", ""]))
+    model = read_model(path)
+    assert (names(model, pyo.Var), names(model, pyo.Constraint)) == (["my x"], ["my cap"])
+
+
+#: By ending, a file whose names are not those that Pyomo would write.
+ODD_NAMES = {
+    "mps": (
+        "NAME t\nROWS\n N my.cost(1)\n L cap(1,2)\n L c_u_transit_\nCOLUMNS\n M 'MARKER' 'INTORG'\n"
+        " x(1) my.cost(1) -6 cap(1,2) 1\n x(1) c_u_transit_ 1\n M 'MARKER' 'INTEND'\n"
+        " y(1,2) my.cost(1) -2 cap(1,2) 1\n z my.cost(1) -1 c_u_transit_ 1\n"
+        "RHS\n r cap(1,2) 1.5 c_u_transit_ 2\nBOUNDS\n BV b x(1)\nENDATA\n"
+    ),
+    "lp": (
+        "\\ a comment: min\nmin\n my.cost(1): -6 x(1) - 2 y(1,2) - z\nst\n cap(1,2): x(1) + y(1,2) <= 1.5\n"
+        " c_u_transit_: x(1) + z <= 2\nbinary\n x(1)\nend\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ["mps", "lp"])
+def test_names_of_the_file_stay_in_reports_pictures_and_worth(tmp_path, ending):
+    """Rows, columns and objective are printed as the file calls them, wherever that is."""
+    path = tmp_path / f"odd.{ending}"
+    path.write_text(ODD_NAMES[ending])
+    model = read_model(path)
+    results = pyo.SolverFactory("j3o").solve(model)
+    found = report(model, results)
+    text = str(found)
+    words = set(text.replace(")", ") ").split())
+    assert {"x(1)", "y(1,2)", "z", "cap(1,2)", "c_u_transit_"} <= words
+    assert "(minimize my.cost(1))" in text
+    assert "rows[" not in text
+    assert found.to_json().count('"my.cost(1)"') == 1
+    assert set(budget_worth(model, results)["row"]) == {"cap(1,2)", "c_u_transit_"}
+    assert pickle.loads(pickle.dumps(model)).objective.name == "my.cost(1)"
+    ax = plot_fullness(found)
+    assert {label.get_text() for label in ax.get_yticklabels()} == {"cap(1,2)", "c_u_transit_"}
+    ax = plot_flows(found, component="y")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1"]
+    ax = plot_grid(found)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["x(1)"]
 
 
 SEMI = """max

@@ -562,3 +562,23 @@ def test_where_no_row_alone_is_enough_the_other_question_is_named(monkeypatch):
     assert "explain_infeasibility(model, relax=[model." in note
     name = re.search(r"model\.(\w+)\]", note)[1]
     assert explain_infeasibility(m, relax=[m.component(name)], together=True).possible
+
+
+def test_values_that_are_not_proven_come_with_the_question_that_is_cheaper():
+    """A note names `relax` with the component of such a row, and none where a value is proven."""
+    m = pyo.ConcreteModel("note")
+    m.y = pyo.Var(range(2), bounds=(0, 9))
+    m.x = pyo.Var(domain=pyo.Binary)
+    m.transit = pyo.Constraint(expr=m.y[0] + m.x <= 3)
+    m.demand = pyo.Constraint(expr=m.y[0] - m.x >= 5)
+    m.cost = pyo.Objective(expr=m.y[1])
+    annotate(m, onloading=m.x, offloading=m.y)
+    explanation = explain_infeasibility(m)
+    assert explanation.notes == ()
+    (conflict,) = explanation.conflicts
+    transit, demand = conflict.rows
+    doubtful = replace(
+        conflict, rows=(replace(transit, proven=False), replace(demand, enough=None, proven=False))
+    )
+    (note,) = infeasibility._note_on_growth([doubtful])
+    assert "relax=[model.transit], together=True" in note

@@ -35,21 +35,9 @@ def with_sides(model, sides):
     names = {name for name, _ in sides}
     for name in names:
         row = copy.find_component(name)
-        # The constants of a body count with the side.
-        constant = _constant(row.body)
-        low, high = (
-            sides.get((name, relation), None if side is None else pyo.value(side) - constant)
-            for relation, side in ((">=", row.lower), ("<=", row.upper))
-        )
-        body = row.body - constant
-        row.set_value((low, body, high) if low is not None or high is not None else body)
+        low, high = (sides.get((name, relation), side) for relation, side in ((">=", row.lb), ("<=", row.ub)))
+        row.set_value((low, row.body, high))
     return copy
-
-
-def _constant(body):
-    from pyomo.repn import generate_standard_repn
-
-    return pyo.value(generate_standard_repn(body, compute_values=True).constant)
 
 
 def moved_by(model, answer, share):
@@ -65,14 +53,24 @@ def moved_by(model, answer, share):
 
 @st.composite
 def systems(draw):
-    """Draw a small model that may have no plan, with budgets, minima, an equation, constants and products."""
+    """Draw a small model that may have no plan.
+
+    It has budgets, minima, an equation, constants, products, counts of any least value, and fixed variables.
+    """
     m = pyo.ConcreteModel("system")
     n, whole = draw(st.integers(1, 3)), st.integers(1, 5)
+    least = draw(st.sampled_from([None, None, 0, 1, 2, -3]))
     m.x = pyo.Var(range(n), domain=pyo.Binary)
+    if least is not None:
+        m.x.domain = pyo.Integers
+        m.x.setlb(least)
+        m.x.setub(least + draw(st.integers(1, 40)))
     m.y = pyo.Var(range(n), bounds=(0, draw(st.sampled_from([1, 4]))))
     served = {i: m.x[i] * m.y[i] if draw(st.booleans()) else m.y[i] for i in range(n)}
     m.memory = pyo.Constraint(expr=sum(draw(whole) * m.x[i] for i in range(n)) <= draw(st.integers(1, 6)))
-    m.uplink = pyo.Constraint(expr=sum(draw(whole) * m.y[i] for i in range(n)) - draw(st.integers(1, 4)) <= 0)
+    m.uplink = pyo.Constraint(
+        expr=sum(draw(whole) * m.y[i] for i in range(n)) - draw(st.integers(0, 2)) <= draw(st.integers(1, 4))
+    )
     m.least = pyo.Constraint(expr=sum(served.values()) >= draw(st.integers(1, 6)))
     m.debt = pyo.Constraint(expr=-sum(m.y[i] for i in range(n)) <= -draw(st.sampled_from([0.5, 2])))
     if draw(st.booleans()):
@@ -80,10 +78,14 @@ def systems(draw):
     m.link = pyo.Constraint(range(n), rule=lambda m, i: m.y[i] <= 4 * m.x[i])
     m.cost = pyo.Objective(expr=sum(m.x[i] for i in range(n)))
     annotate(m, onloading=m.x, offloading=m.y)
+    if n > 1 and draw(st.booleans()):
+        m.x[0].fix(m.x[0].ub)
+    if n > 2 and draw(st.booleans()):
+        m.y[1].fix(draw(st.sampled_from([0, 1])))
     return m
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=20)
 @given(model=systems(), data=st.data())
 def test_the_factor_is_enough_and_less_is_not(model, data):
     """Scaled by it the model has a plan; scaled by a little less than what is proven it has none."""
@@ -243,7 +245,7 @@ def whole_rows(model, name):
     """Return the compiled model and the upper sides of one component."""
     problem, inverse = compile_model(model)
     rows = np.flatnonzero([row.parent_component().name == name for row in inverse.rows])
-    return problem, Sides(rows, np.ones(len(rows), dtype=bool))
+    return problem, Sides(rows, np.ones(len(rows), dtype=bool), np.abs(problem.row_upper[rows]))
 
 
 def test_without_time_nothing_is_claimed():
@@ -302,3 +304,41 @@ def test_parts_share_one_factor():
     assert each.share == pytest.approx(3.0, abs=1e-4)
     assert one.proven
     assert each.proven
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("least", [0, 1, 2, -3])
+def test_the_least_value_of_a_count_does_not_change_the_answer(least, together):
+    """6 GPUs of 2 are needed and 5 are there: 12, whatever the count begins with."""
+    m = pyo.ConcreteModel("gpus")
+    m.n = pyo.Var(domain=pyo.Integers, bounds=(least, 6))
+    m.y = pyo.Var(bounds=(0, 100))
+    m.gpus = pyo.Constraint(expr=2 * m.n <= 5)
+    m.rate = pyo.Constraint(expr=m.y <= 2 * m.n)
+    m.demand = pyo.Constraint(expr=m.y >= 12)
+    m.cost = pyo.Objective(expr=m.n)
+    annotate(m, onloading=m.n, offloading=m.y)
+    answer = explain_infeasibility(m, relax=m.gpus, together=together)
+    (row,) = answer.rows
+    assert (row.now, row.used) == (5, pytest.approx(12))
+    assert row.enough == pytest.approx(12, abs=1e-4)
+    assert answer.factor == pytest.approx(2.4, abs=1e-4)
+    assert answer.proven
+
+
+def test_a_fixed_variable_stays_in_the_body():
+    """Of 5, a fixed 4 takes its part: 7 are needed, and the recipe of the docs with them leaves a plan."""
+    m = pyo.ConcreteModel("fixed")
+    m.x = pyo.Var(range(2), domain=pyo.Binary)
+    m.uplink = pyo.Constraint(expr=4 * m.x[0] + 3 * m.x[1] <= 5)
+    m.both = pyo.Constraint(expr=m.x[0] + m.x[1] >= 2)
+    m.cost = pyo.Objective(expr=m.x[1])
+    annotate(m, onloading=m.x)
+    m.x[0].fix(1)
+    answer = explain_infeasibility(m, relax=m.uplink, together=True)
+    (row,) = answer.rows
+    assert (row.now, row.used) == (5, pytest.approx(7))
+    assert row.enough == pytest.approx(7, abs=1e-4)
+    assert answer.factor == pytest.approx(1.4, abs=1e-5)
+    row.component.set_value(row.component.body <= row.enough)
+    assert has_plan(m)

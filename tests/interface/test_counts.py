@@ -192,11 +192,25 @@ def test_a_price_of_a_long_range_is_refused():
     m.n["small"].setub(60)
     m.n["small"].value = 3
     with pytest.raises(OptionError, match=r"'n\[small\]', an integer with more than 32 steps"):
-        new().solve(m, move_cost=1.0)
+        new().solve(m, move_cost=pyo.ComponentMap([(m.n["small"], 1.0)]))
     m.n["small"].value = 0
     prices = pyo.ComponentMap([(m.n["small"], 0.3)])
     found = new().solve(m, move_cost=prices, rel_gap=1e-6)
     assert found.extra_info.moves == values(m)["small"]
+
+
+def test_a_price_of_all_leaves_out_what_takes_none():
+    """A long count between its bounds moves freely; the price of the others is that of a mapping of them."""
+    m = replicas()
+    m.n["small"].setub(60)
+    lines = io.StringIO()
+    found = {}
+    for name, prices in (("all", 1.0), ("others", pyo.ComponentMap([(m.n["large"], 1.0)]))):
+        m.n["small"].value, m.n["large"].value = 3, 2
+        found[name] = new().solve(m, move_cost=prices, rel_gap=1e-6, tee=[lines])
+    assert found["all"].incumbent_objective == pytest.approx(found["others"].incumbent_objective)
+    assert found["all"].extra_info.moves == found["others"].extra_info.moves
+    assert "1 integer of many steps, between the bounds, without one" in lines.getvalue()
 
 
 def test_a_kept_model_follows_bounds_and_numbers():
@@ -272,7 +286,7 @@ def test_moves_of_a_long_count_are_priced_by_a_variable(cost):
     """The price is refused in a sentence whose remedy works: a variable above the difference."""
     m, best = _far_from_its_value(cost)
     with pytest.raises(OptionError, match="gives a price to 'n', an integer with more than 32 steps"):
-        pyo.SolverFactory("j3o").solve(m, move_cost=cost)
+        pyo.SolverFactory("j3o").solve(m, move_cost=pyo.ComponentMap([(m.n, cost)]))
     assert m.n.value == 40
     m.d = pyo.Var(bounds=(0, 100))
     annotate(m, offloading=m.d)
