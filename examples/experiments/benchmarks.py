@@ -74,7 +74,7 @@ def _mean(rows, key):
 
 
 def table(rows):
-    """Return a line for each benchmark and size, in the mean over seeds; plans are shares of the best known."""
+    """Return a line for each benchmark and size, in the mean over seeds."""
     columns = ["j3o", "j3o's time", "alternation", "alternation's time"]
     heads = ["benchmark", "clients", "open gap", *columns, "HiGHS, s", *RULES]
     lines = []
