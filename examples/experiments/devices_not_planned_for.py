@@ -86,8 +86,7 @@ def _means(rows):
         found[row["newcomers"]].append(row)
     keys = [*ANSWERS, "moved, planned anew"]
     return {
-        n: {key: float(np.mean([row[key] for row in some])) for key in keys}
-        for n, some in sorted(found.items())
+        n: {key: float(np.mean([row[key] for row in some])) for key in keys} for n, some in sorted(found.items())
     }
 
 

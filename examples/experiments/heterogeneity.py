@@ -78,9 +78,7 @@ def draw(rows, figure):
         ("bound", ORANGE, "v", "proven bound"),
         ("accuracy", BLUE, "o", "j3o"),
     ):
-        accuracy.plot(
-            spreads, [mean[key] for mean in means.values()], color=colour, marker=marker, label=label
-        )
+        accuracy.plot(spreads, [mean[key] for mean in means.values()], color=colour, marker=marker, label=label)
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
     legend(accuracy)
     places.stackplot(

@@ -78,12 +78,7 @@ def draw(rows, figure):
     memory = sorted({memory for memory, _ in means})
     for name, colour, marker in zip(LIBRARIES, (ORANGE, BLUE, BLACK), "s^o", strict=True):
         ax.plot(
-            memory,
-            [means[m, name]["accuracy"] for m in memory],
-            color=colour,
-            marker=marker,
-            label=name,
-            ms=5,
+            memory, [means[m, name]["accuracy"] for m in memory], color=colour, marker=marker, label=name, ms=5
         )
     ax.set_xscale("log")
     ax.set_xticks(memory, [f"{m:g}" for m in memory])

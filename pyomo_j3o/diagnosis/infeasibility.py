@@ -302,8 +302,8 @@ def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
         return []
     most = max(change, key=lambda family: change[family])
     return [
-        f"By what factor rows have to grow, in one search: explain_infeasibility(model, relax=[model.{most}], "
-        "together=True)."
+        "By what factor rows have to grow, in one search: explain_infeasibility(model, "
+        f"relax=[model.{most}], together=True)."
     ]
 
 
