@@ -60,7 +60,7 @@ def _name(peak):
 
 
 def table(rows):
-    """A line for each headroom: late queries, and the accuracy if late answers count as 0."""
+    """Return a line for each headroom: late queries, and the accuracy if late answers count as 0."""
     heads = ["headroom", "planned", *(f"late, {_name(p)}" for p in PEAKS)]
     heads += [f"in time, {_name(p)}" for p in PEAKS]
     return heads, [

@@ -57,7 +57,7 @@ def _means(rows):
 
 
 def table(rows):
-    """A line for each error: share of the clairvoyant's accuracy, and models moved in brackets."""
+    """Return a line for each error: share of the clairvoyant's accuracy, and models moved in brackets."""
     means = _means(rows)
     names = list(next(iter(means.values())))
     return ["error of the forecast", *names], [

@@ -2,7 +2,7 @@
 
 The stress test of arXiv 2508.13380: the uplink budgets κ shrink until only local execution is left. Systems
 are ours, drawn from seeds around the published Taskonomy networks; queries may be dropped, so that every
-budget has a plan. Beside the plans stands "full local": the best plan in which every query runs on its client.
+budget has a plan. Beside the plans stands "full local": what is left without any uplink.
 
     python examples/experiments/communication.py [FOLDER] [--full]
 """
@@ -44,7 +44,7 @@ def _means(rows):
 
 
 def table(rows):
-    """A line for each factor, in the mean over seeds."""
+    """Return a line for each factor, in the mean over seeds."""
     means = _means(rows)
     heads = ["uplinks", "accuracy", *PLACES]
     return heads, [

@@ -86,12 +86,13 @@ def _means(rows):
         found[row["newcomers"]].append(row)
     keys = [*ANSWERS, "moved, planned anew"]
     return {
-        n: {key: float(np.mean([row[key] for row in some])) for key in keys} for n, some in sorted(found.items())
+        n: {key: float(np.mean([row[key] for row in some])) for key in keys}
+        for n, some in sorted(found.items())
     }
 
 
 def table(rows):
-    """A line for each number of newcomers, in the mean over seeds."""
+    """Return a line for each number of newcomers, in the mean over seeds."""
     heads = ["newcomers", *ANSWERS, "models moved if planned anew"]
     return heads, [
         [str(n), *(f"{mean[answer]:.4f}" for answer in ANSWERS), f"{mean['moved, planned anew']:.0f}"]

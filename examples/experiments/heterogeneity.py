@@ -25,7 +25,7 @@ def cases(full):
     return [
         {**size, "seed": seed, "spread": spread}
         for seed in range(10 if full else 1)
-        for spread in (SPREADS if full else (0.0, 1.0))
+        for spread in (SPREADS if full else (1.0,))
     ]
 
 
@@ -60,7 +60,7 @@ def _means(rows):
 
 
 def table(rows):
-    """A line for each spread, in the mean over seeds."""
+    """Return a line for each spread, in the mean over seeds."""
     heads = ["spread σ", "accuracy", "proven bound", *PLACES]
     return heads, [
         [f"{spread:g}", f"{mean['accuracy']:.4f}", f"{mean['bound']:.4f}"]
@@ -78,7 +78,9 @@ def draw(rows, figure):
         ("bound", ORANGE, "v", "proven bound"),
         ("accuracy", BLUE, "o", "j3o"),
     ):
-        accuracy.plot(spreads, [mean[key] for mean in means.values()], color=colour, marker=marker, label=label)
+        accuracy.plot(
+            spreads, [mean[key] for mean in means.values()], color=colour, marker=marker, label=label
+        )
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
     legend(accuracy)
     places.stackplot(

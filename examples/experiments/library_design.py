@@ -60,7 +60,7 @@ def _means(rows):
 
 
 def table(rows):
-    """A line for each memory; accuracy, and in brackets how many models are placed."""
+    """Return a line for each memory; accuracy, and in brackets how many models are placed."""
     means = _means(rows)
     sizes = {row["library"]: row["models"] for row in rows}
     heads = ["memory", *(f"{name} ({sizes[name]} models)" for name in LIBRARIES)]
@@ -78,7 +78,12 @@ def draw(rows, figure):
     memory = sorted({memory for memory, _ in means})
     for name, colour, marker in zip(LIBRARIES, (ORANGE, BLUE, BLACK), "s^o", strict=True):
         ax.plot(
-            memory, [means[m, name]["accuracy"] for m in memory], color=colour, marker=marker, label=name, ms=5
+            memory,
+            [means[m, name]["accuracy"] for m in memory],
+            color=colour,
+            marker=marker,
+            label=name,
+            ms=5,
         )
     ax.set_xscale("log")
     ax.set_xticks(memory, [f"{m:g}" for m in memory])

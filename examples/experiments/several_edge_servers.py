@@ -50,7 +50,7 @@ def _means(rows):
 
 
 def table(rows):
-    """A line for each reach, in the mean over seeds."""
+    """Return a line for each reach, in the mean over seeds."""
     heads = ["edge servers per client", "accuracy", "proven bound", "process time, s"]
     return heads, [
         [str(reach), f"{m['accuracy']:.4f}", f"{m['bound']:.4f}", f"{m['seconds of the processor']:.1f}"]

@@ -1,8 +1,8 @@
 """How does the batching window shape a plan, and what do errors of the set-up times cost?
 
-The question of Fig. 7 in arXiv 2508.13380, and its open question on errors of ν. A short window leaves an edge
-server little time for set-ups and drives queries to the clients; windows go to extremes here. Every plan is
-then played query by query, with true set-up times from half to one and a half times the planned ones.
+The question of Fig. 7 in arXiv 2508.13380, and its open question on errors of ν. A short window leaves an
+edge server little time for set-ups and drives queries to the clients; windows go to extremes here. Every plan
+is then played query by query, with true set-up times from half to one and a half times the planned ones.
 Systems are ours, drawn from seeds around the published Taskonomy networks.
 
     python examples/experiments/window.py [FOLDER] [--full]
@@ -59,7 +59,7 @@ def _mean(rows, key):
 
 
 def table(rows):
-    """A line for each window, in the mean over seeds."""
+    """Return a line for each window, in the mean over seeds."""
     heads = ["T_b, s", "accuracy", *PLACES]
     heads += [f"late, ν {error:+.0%}".replace("%", " %") for error in ERRORS]
     lines = []

@@ -28,6 +28,7 @@ _OURS = ("tee", "load_solutions", "raise_exception_on_nonoptimal_result")
 FORMS = ("csv", "json", "html", "plot")
 
 _MODEL = "a Python file with a model, an MPS or LP file, or a library folder"
+_MODEL_OF_LIBRARY = "a library folder, or a Python file with a model of pyomo_j3o.library.build_model"
 
 
 def new_command(commands: Any, name: str, summary: str, description: str, examples: str) -> Any:
@@ -51,17 +52,29 @@ def new_command(commands: Any, name: str, summary: str, description: str, exampl
     )
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name a model."""
+def add_model(parser: argparse.ArgumentParser, of_library: bool = False) -> None:
+    """Add the arguments that name a model.
+
+    Parameters
+    ----------
+    parser
+        Of the command.
+    of_library
+        Whether the command takes models of the library alone, and no MPS and LP files.
+    """
     group = parser.add_argument_group("model")
-    group.add_argument("model", nargs="?", type=Path, metavar="MODEL", help=_MODEL)
-    group.add_argument(
-        "--onloading",
-        action="extend",
-        nargs="+",
-        metavar="PATTERN",
-        help="names of the onloading columns of an MPS or LP file, as 'x*' (all binary and integer ones)",
-    )
+    named = _MODEL_OF_LIBRARY if of_library else _MODEL
+    group.add_argument("model", nargs="?", type=Path, metavar="MODEL", help=named)
+    if of_library:
+        parser.set_defaults(onloading=None)
+    else:
+        group.add_argument(
+            "--onloading",
+            action="extend",
+            nargs="+",
+            metavar="PATTERN",
+            help="names of the onloading columns of an MPS or LP file, as 'x*' (all binary and integer ones)",
+        )
     group.add_argument("--droppable", action="store_true", help="of a folder: queries may be dropped")
     group.add_argument(
         "--headroom", type=float, metavar="PART", help="of a folder: part of every window to keep free"

@@ -62,7 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return MISUSED
     except KeyboardInterrupt:
+        say("interrupted")
         return INTERRUPTED
+    except ImportError as error:
+        if not _was_ctrl_c(error):
+            raise
+        say("interrupted")
+        return INTERRUPTED
+
+
+def _was_ctrl_c(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C lies behind an error: modules written in C make another one of it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _unknown(word: str, parser: argparse.ArgumentParser) -> str:

@@ -11,10 +11,11 @@ from pyomo.core.base.block import BlockData
 
 from pyomo_j3o.commands import arguments
 from pyomo_j3o.commands.answers import Answer, Terminal
-from pyomo_j3o.commands.pages import csv_of, json_of, page
+from pyomo_j3o.commands.pages import csv_of, json_of
 from pyomo_j3o.commands.pictures import picture
 from pyomo_j3o.commands.solving import solve, solver_of, without_plan
 from pyomo_j3o.commands.subjects import model_of
+from pyomo_j3o.core.html_page import page
 from pyomo_j3o.errors import FileError, OptionError
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.simulation import Simulation, simulate
@@ -35,7 +36,7 @@ examples:
 def add_parsers(commands: Any) -> None:
     """Add `simulate` to the commands."""
     parser = arguments.new_command(commands, "simulate", "play a plan query by query", _SIMULATE, _EXAMPLES)
-    arguments.add_model(parser)
+    arguments.add_model(parser, of_library=True)
     group = parser.add_argument_group("simulation")
     for name, default, text in (
         ("--horizon", 600.0, "queries arrive until then (600)"),
@@ -99,6 +100,6 @@ def _forms(played: Simulation) -> dict[str, Callable[[str], bytes]]:
     return {
         "csv": lambda _: csv_of(tables),
         "json": lambda _: json_of({"system": name, "queries": len(played.queries)} | summary, tables),
-        "html": lambda _: page(f"Simulation of {name}", played),
+        "html": lambda _: page(f"Simulation of {name}", played).encode(),
         "plot": lambda suffix: picture(lambda: plot_simulation(played), suffix),
     }

@@ -13,11 +13,12 @@ from pyomo.core.base.block import BlockData
 
 from pyomo_j3o.commands import arguments
 from pyomo_j3o.commands.answers import NO_PLAN, Answer, Terminal
-from pyomo_j3o.commands.pages import csv_of, json_of, page
+from pyomo_j3o.commands.pages import csv_of, json_of
 from pyomo_j3o.commands.pictures import bars, picture
 from pyomo_j3o.commands.solving import solve, solver_of, without_plan
 from pyomo_j3o.commands.subjects import model_of
 from pyomo_j3o.compare.cli import FINE, INTERRUPTED
+from pyomo_j3o.core.html_page import page
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.diagnosis.explanation import Explanation
 from pyomo_j3o.diagnosis.infeasibility import explain_infeasibility
@@ -117,7 +118,7 @@ def run_explain(options: argparse.Namespace) -> int:
     forms: dict[str, Callable[[str], bytes]] = {
         "csv": lambda _: csv_of({"rows": table}),
         "json": lambda _: json_of(summary, {"rows": table}),
-        "html": lambda _: page(f"Why {explanation.model} has no plan", explanation),
+        "html": lambda _: page(f"Why {explanation.model} has no plan", explanation).encode(),
     }
     grows = [row for row in table if row["percent"] is not None]
     if grows:
@@ -169,7 +170,7 @@ def run_worth(options: argparse.Namespace) -> int:
         "json": lambda _: json_of(
             {"model": model.name, "message": solution.message, "step": options.step}, {"budgets": table}
         ),
-        "html": lambda _: page(f"Worth of the budgets of {model.name}", solution.message, table),
+        "html": lambda _: page(f"Worth of the budgets of {model.name}", solution.message, table).encode(),
         "plot": lambda suffix: picture(partial(_draw_worth, table, model.name), suffix),
     }
     status = INTERRUPTED if getattr(table, "interrupted", False) else solution.status

@@ -16,7 +16,6 @@ from pyomo.core.base.block import BlockData
 
 from pyomo_j3o.commands import arguments
 from pyomo_j3o.commands.answers import NO_PLAN, Answer, Terminal
-from pyomo_j3o.commands.pages import page
 from pyomo_j3o.commands.pictures import picture
 from pyomo_j3o.commands.subjects import model_of
 from pyomo_j3o.compare.cli import FINE, INTERRUPTED
@@ -185,11 +184,10 @@ def report_of(solution: Solution) -> Any:
 def forms_of(solution: Solution) -> dict[str, Callable[[str], bytes]]:
     """Return the files that the report of a plan can be written to."""
     report = cache(partial(report_of, solution))
-    name = solution.model.name
     return {
         "csv": lambda _: _csv(report()),
         "json": lambda _: report().to_json().encode(),
-        "html": lambda _: page(f"Plan of {name}", solution.message, report()),
+        "html": lambda _: report().to_html().encode(),
         "plot": lambda suffix: picture(partial(_drawn, solution.model), suffix),
     }
 

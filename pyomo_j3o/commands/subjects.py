@@ -33,9 +33,8 @@ def model_of(options: argparse.Namespace) -> BlockData:
     """
     path = options.model
     if path is None:
-        raise OptionError(
-            f"MODEL is missing; it comes first: pyomo-j3o {options.command} MODEL --onloading 'x*'"
-        )
+        pattern = "" if options.command == "simulate" else " --onloading 'x*'"
+        raise OptionError(f"MODEL is missing; it comes first: pyomo-j3o {options.command} MODEL{pattern}")
     if not path.exists():
         raise FileError(f"{path}: there is no such file or folder{_hint(path)}")
     if options.onloading and not is_matrix_file(path):
@@ -53,8 +52,8 @@ def model_of(options: argparse.Namespace) -> BlockData:
             f"{path}: its kind is not known; give a .py file, one that ends in {', '.join(ENDINGS)}, or a "
             "library folder"
         )
-    seed = getattr(options, "seed", None)
-    return model_of_file(path.absolute(), int(seed) if str(seed).isdecimal() else None)
+    seed = str(getattr(options, "seed", None))
+    return model_of_file(path.absolute(), int(seed) if seed.isdecimal() else None)
 
 
 def _model_of_folder(path: Path, droppable: bool, headroom: float | None) -> BlockData:

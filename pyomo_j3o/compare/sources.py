@@ -116,6 +116,12 @@ def from_file(path: Path, seeds: Iterable[int]) -> list[Source]:
     """
     if not path.is_file():
         raise CompareError(f"{path}: there is no such file; give a .py file, or a suite by --suite")
+    if path.suffix != ".py":
+        raise CompareError(
+            f"{path}: it is no Python file. To compare on an MPS or LP file, write a .py file with the lines "
+            "'from pyomo_j3o.commands import read_model' and "
+            f"'model = read_model({path.name!r})'"
+        )
     given: list[int | None] = list(seeds) or [None]
     return [
         Source(

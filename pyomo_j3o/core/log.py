@@ -8,7 +8,7 @@ from typing import TextIO
 
 import numpy as np
 
-from pyomo_j3o.core.results import Record, relative_gap
+from pyomo_j3o.core.results import Record, is_nothing, relative_gap
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -64,13 +64,13 @@ class Log:
         objective = _number(record.objective) if np.isfinite(record.objective) else f"{without:>14}"
         self.line(
             f"{record.iteration:>6} {record.onloaded:>9} {objective} {_number(record.incumbent)} "
-            f"{_number(record.bound)} {_percent(record.relative_gap)} {record.time:>7.2f}s"
+            f"{_number(record.bound)} {_percent(record.incumbent, record.bound)} {record.time:>7.2f}s"
             + (f"  cycle of {record.cycle}: damped" if record.cycle > 1 else "")
         )
 
     def improvement(self, step: str, incumbent: float, bound: float, time: float) -> None:
         """Write a better incumbent or bound found after the loop, at most ten a second; `flush` the last."""
-        gap = _percent(relative_gap(incumbent, bound))
+        gap = _percent(incumbent, bound)
         self._pending = f"{step:>6} {'':>24} {_number(incumbent)} {_number(bound)} {gap} {time:>7.2f}s"
         if time - self._last_improvement >= 0.1:
             self._last_improvement = time
@@ -88,5 +88,8 @@ def _number(value: float) -> str:
     return f"{value + 0.0:>#14.8g}" if np.isfinite(value) else f"{'-':>14}"
 
 
-def _percent(gap: float) -> str:
-    return f"{100 * gap:>7.2f}%" if np.isfinite(gap) else f"{'-':>8}"
+def _percent(incumbent: float, bound: float) -> str:
+    gap = relative_gap(incumbent, bound)
+    # Of an objective of 0, no distance is a percentage.
+    told = np.isfinite(gap) and (gap <= 1e-4 or not is_nothing(incumbent))
+    return f"{100 * gap:>7.2f}%" if told else f"{'-':>8}"

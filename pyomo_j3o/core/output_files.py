@@ -61,9 +61,23 @@ def require_writable(outputs: Mapping[str, Path | None], inputs: Mapping[Path, s
     return replaced
 
 
-def unwritable(path: Path, cause: OSError) -> FileError:
-    """Return the error of a file that cannot be written."""
-    return FileError(f"{path}: {cause.strerror or cause}; give a file that can be written")
+def unwritable(path: Path, cause: OSError, what: str = "a file") -> FileError:
+    """Return the error of a file or folder that cannot be written."""
+    return FileError(f"{path}: {cause.strerror or cause}; give {what} that can be written")
+
+
+def write_file(path: str | Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        It cannot be written.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as cause:
+        raise unwritable(Path(path), cause) from cause
 
 
 def write_somewhere(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ from pyomo_j3o.core.problem import FloatArray, Plan
 #: An objective, in its scaled unit, that is no larger than the first is 0 up to rounding. Its gap closes at
 #: the second.
 _NOTHING, _CLOSED = 1e-12, 1e-9
+
+#: The least size of an objective in a relative gap, and the largest gap that is written in per cent where
+#: nothing but objective and bound is known.
+_LEAST_SIZE, _LARGEST_PERCENT = 1e-10, 10.0
 
 #: The phases of a solve, as `timing_info` names them.
 PHASES = ("compile", "certify", "onload", "offload", "improve", "exact", "load")
@@ -160,7 +165,33 @@ def relative_gap(incumbent: float, bound: float) -> float:
     """Return ``|bound - incumbent| / max(|incumbent|, 1e-10)``, inf where either is infinite."""
     if not (np.isfinite(incumbent) and np.isfinite(bound)):
         return float("inf")
-    return abs(bound - incumbent) / max(abs(incumbent), 1e-10)
+    return abs(bound - incumbent) / max(abs(incumbent), _LEAST_SIZE)
+
+
+def is_nothing(objective: float) -> bool:
+    """Return whether an objective is so near to 0 that no gap can be measured by it."""
+    return abs(objective) < _LEAST_SIZE
+
+
+def gap_in_words(objective: float, bound: float) -> str:
+    """Return what is written of a gap: per cent, or near an objective of 0 the distance to the bound.
+
+    Parameters
+    ----------
+    objective, bound
+        In either sense; both finite.
+    """
+    gap, distance = relative_gap(objective, bound), abs(bound - objective)
+    if distance > 0 and (gap > _LARGEST_PERCENT or (gap > 1e-4 and is_nothing(objective))):
+        return at_most_from_the_best(distance)
+    return f"gap {100 * gap:.2f} %"
+
+
+def at_most_from_the_best(distance: float) -> str:
+    """Return a distance in words, with two digits, rounded up."""
+    step = 10.0 ** (math.floor(math.log10(distance)) - 1)
+    most = math.ceil(distance / step - 1e-9) * step if step > 0 else distance
+    return f"at most {most:.1e} from the best" if most < 1e-4 else f"at most {most:.12g} from the best"
 
 
 def rounding(objective: float) -> float:

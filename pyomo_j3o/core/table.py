@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.html import html_paragraphs, html_table
-from pyomo_j3o.core.whole_files import write_whole
+from pyomo_j3o.core.output_files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: What is smaller than any solver's tolerance.
 NOISE = 1e-6
+
+#: What would end a line, or move the cursor, and how it is written in a text of one line.
+_ESCAPED = str.maketrans({c: repr(c)[1:-1] for c in [*map(chr, range(32)), *"\x7f\x85\u2028\u2029"]})
 
 #: Rows that a notebook shows.
 _ROWS_IN_NOTEBOOK = 60
@@ -87,16 +90,22 @@ class Table:
         ----------
         path
             Of the file, which is written whole or not at all.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
         writer.writerows([_csv_cell(row[c]) for c in self.columns] for row in self.rows)
-        write_whole(path, text.getvalue().encode("utf-8"))
+        write_file(path, text.getvalue().encode("utf-8"))
 
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> list[str]:
     """Return the cells of each line as text in columns, those of numbers flush right."""
+    lines = [list(map(one_line, line)) for line in lines]
     width = [max(map(len, column)) for column in zip(*lines, strict=True)]
     right = list(numeric) or [False] * len(width)
     return [
@@ -105,6 +114,11 @@ def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[bool] = ()) -> lis
         ).rstrip()
         for line in lines
     ]
+
+
+def one_line(text: str) -> str:
+    """Return a text that stays on its line: a line break in it is written as two characters."""
+    return text.translate(_ESCAPED)
 
 
 def cell_text(cell: Any) -> str:

@@ -6,7 +6,7 @@ a solved model into a `Deployment`, plain data (`records`). Each target has a fi
 numbers, and `folders` writes a folder whole, or not at all.
 """
 
-from pyomo_j3o.deploy.components import Components
+from pyomo_j3o.deploy.components import Components, PlannedBatch
 from pyomo_j3o.deploy.kserve import to_kserve
 from pyomo_j3o.deploy.mlserver import to_mlserver
 from pyomo_j3o.deploy.plan_json import schema, to_json
@@ -20,6 +20,7 @@ __all__ = [
     "Destination",
     "LoadedModel",
     "Node",
+    "PlannedBatch",
     "Route",
     "read_deployment",
     "schema",

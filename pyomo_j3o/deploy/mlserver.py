@@ -30,7 +30,8 @@ def to_mlserver(
     """Write a folder for MLServer for each node: ``mlserver start folder/node`` serves it.
 
     Every loaded model has a folder with ``model-settings.json``. ``max_batch_size`` is the mean batch of the
-    plan times (1 + headroom), rounded up, and ``max_batch_time`` the window T_b in seconds: the server sends
+    plan times (1 + headroom), rounded up, or the planned batch, and ``max_batch_time`` the window T_b, or the
+    time of a planned batch, in seconds: the server sends
     a batch off when it is full, or when its first query has waited for so long. MLServer does not batch a
     model whose ``max_batch_size`` is 1. The plan's figures are in ``parameters.extra``, where a runtime
     finds them. MLServer has no instances: a plan with several copies of a model on a node is refused.
@@ -76,8 +77,8 @@ def _settings(one: Folder, implementation: str) -> str:
             "name the copies apart in the model, or use to_triton"
         )
     settings: dict[str, Any] = {"name": one.name, "implementation": implementation}
-    if one.node.window is not None:
-        settings |= {"max_batch_size": model.max_batch, "max_batch_time": one.node.window}
+    if model.wait is not None:
+        settings |= {"max_batch_size": model.max_batch, "max_batch_time": model.wait}
     plan = {
         "node": one.node.name,
         "queries_per_second": model.queries_per_second,

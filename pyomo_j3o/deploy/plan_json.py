@@ -30,8 +30,8 @@ def to_json(
     """Write the plan of a solved model as one file, ``plan.json``.
 
     It says what each node loads, its window, and the batches of each model; and for each client and task the
-    share of every destination. `schema` returns its schema. What does not fit into whole weights is said in
-    its ``notes``.
+    share of every destination. `schema` returns its schema. What does not fit into whole weights, and what a
+    server would do otherwise than the plan, is said in its ``notes``.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def to_json(
         Where to. It is made if it does not exist. An earlier export of the same kind is replaced as a whole,
         unless its files were changed or others added; anything else is left as it is, with an error.
     components
-        What the parts of the model mean; not needed for models of `pyomo_j3o.library.build_model` and
-        `pyomo_j3o.library.build_multi_edge`.
+        What the parts of the model mean; not needed for models of `pyomo_j3o.library.build_model`,
+        `build_multi_edge` and `replicas`.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def document(deployment: Deployment) -> dict[str, Any]:
         "system": deployment.system,
         "nodes": [_node(node) for node in deployment.nodes],
         "routes": [_route(route) for route in deployment.routes],
-        "notes": rounded_away(deployment, PARAMS.graph_total),
+        "notes": [*deployment.notes, *rounded_away(deployment, PARAMS.graph_total)],
     }
 
 
@@ -89,6 +89,8 @@ def _node(node: Node) -> dict[str, Any]:
                 "max_batch_size": model.max_batch,
                 "setup_seconds": model.setup,
                 "seconds_per_query": model.per_query,
+                "wait_seconds": model.wait,
+                "gpus": list(model.gpus),
             }
             for model in node.models
         ],

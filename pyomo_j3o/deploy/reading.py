@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyomo.environ as pyo
 
 from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.core.table import NOISE
-from pyomo_j3o.deploy.components import Components, components_of
+from pyomo_j3o.deploy.components import Components, PlannedBatch, components_of
 from pyomo_j3o.deploy.params import PARAMS
 from pyomo_j3o.deploy.records import Deployment, Destination, LoadedModel, Node, Route
 from pyomo_j3o.errors import DeployError
@@ -31,8 +33,8 @@ def read_deployment(model: BlockData, results: Any, components: Components | Non
     results
         What the solve returned, in the classic interface or the new one.
     components
-        What the parts of the model mean; not needed for `pyomo_j3o.library.build_model` and
-        `pyomo_j3o.library.build_multi_edge`.
+        What the parts of the model mean; not needed for `pyomo_j3o.library.build_model`,
+        `build_multi_edge` and `replicas`.
 
     Returns
     -------
@@ -45,6 +47,7 @@ def read_deployment(model: BlockData, results: Any, components: Components | Non
         what the model's parts mean.
     """
     _require_plan(model, results)
+    own = components is not None  # then nobody but the user knows what the plan counts on
     components = components_of(model) if components is None else components
     _require_loaded(model, results)
     copies = {key: _copies(variable) for key, variable in components.placed.items()}
@@ -56,15 +59,44 @@ def read_deployment(model: BlockData, results: Any, components: Components | Non
         answered[option[2:]] = answered.get(option[2:], 0.0) + rates[option[:2]] * share
     clients = {client for client, _ in rates}
     loaded: dict[str, list[LoadedModel]] = {node: [] for node, _ in copies}
+    used = dict.fromkeys(components.gpus, 0)
     for (node, name), count in copies.items():
         if count > 0:
-            loaded[node].append(_loaded(name, count, answered.get((node, name), 0.0), windows.get(node)))
+            rate, batch = answered.get((node, name), 0.0), components.batches.get((node, name))
+            one = _loaded(name, count, rate, windows.get(node), batch)
+            if node in used:
+                one = replace(one, gpus=tuple(range(used[node], used[node] + count)))
+                used[node] += count
+            loaded[node].append(one)
     nodes = []
     for node, models in loaded.items():
         window = windows.get(node)
         length, headroom = (None, None) if window is None else (window.length, window.headroom)
         nodes.append(Node(node, node in clients, length, headroom, tuple(models)))
-    return Deployment(str(model.name), tuple(nodes), _routes(rates, shares))
+    notes = tuple(_notes(nodes)) if own else ()
+    return Deployment(str(model.name), tuple(nodes), _routes(rates, shares), notes)
+
+
+def _notes(nodes: list[Node]) -> Iterator[str]:
+    """Yield a sentence for each node that a server would run in another way than a plan may count on."""
+    for node in nodes:
+        shared = [model for model in node.models if model.instances > 1 and not model.gpus]
+        if shared:
+            yield (
+                f"The copies of {_list_of(shared)} on {node.name!r} take turns on one processor, so they "
+                "answer no more queries than one copy does; if each copy has a GPU of its own, name the node "
+                "in Components(gpus=...)."
+            )
+        single = [model for model in node.models if model.wait is None]
+        if any(model.instances > 1 or model.gpus for model in single):
+            yield (
+                f"On {node.name!r}, {_list_of(single)} will answer one query at a time; if the plan counts "
+                "on batches, give Components(batches=...) or windows."
+            )
+
+
+def _list_of(models: list[LoadedModel]) -> str:
+    return ", ".join(repr(model.name) for model in models)
 
 
 class _Window(NamedTuple):
@@ -194,14 +226,22 @@ def _window(node: str, given: Any) -> _Window:
     return window
 
 
-def _loaded(name: str, instances: int, rate: float, window: _Window | None) -> LoadedModel:
+def _loaded(
+    name: str, instances: int, rate: float, window: _Window | None, batch: PlannedBatch | None
+) -> LoadedModel:
+    if batch is not None:
+        wait = batch.setup + batch.per_query * batch.size
+        mean, size = wait * rate / instances, int(batch.size)
+        return LoadedModel(name, instances, rate, mean, size, batch.setup, batch.per_query, wait)
     if window is None:
         return LoadedModel(name, instances, rate, None, 1)
     mean = window.length * rate / instances
     # A product that is whole up to rounding is that whole number.
     largest = max(1, math.ceil(mean * (1 + window.headroom) * (1 - 1e-9)))
     return LoadedModel(
-        *(name, instances, rate, mean, largest), window.setup.get(name), window.per_query.get(name)
+        *(name, instances, rate, mean, largest),
+        *(window.setup.get(name), window.per_query.get(name)),
+        window.length,
     )
 
 

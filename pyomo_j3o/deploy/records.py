@@ -18,11 +18,19 @@ class LoadedModel:
     queries_per_second
         What the plan sends to it, all clients and tasks together.
     mean_batch
-        Mean queries that one instance collects in a window; None without a window.
+        Mean queries that one instance collects in a window, or while it works on a planned batch; None
+        without either.
     max_batch
-        The mean times (1 + headroom of the window), rounded up; 1 at least, and 1 without a window.
+        The mean times (1 + headroom of the window), rounded up; 1 at least. Without a window the planned
+        batch, and 1 if there is none.
     setup, per_query
         Planned set-up of a batch and time per query, s; None where the model states none.
+    wait
+        How long a batch may collect queries, s: the window, or the time of a planned batch. None without
+        either.
+    gpus
+        Numbers of the node's GPUs that hold one instance each; empty if the models of the node take turns on
+        one processor.
     """
 
     name: str
@@ -32,6 +40,8 @@ class LoadedModel:
     max_batch: int
     setup: float | None = None
     per_query: float | None = None
+    wait: float | None = None
+    gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,11 +127,14 @@ class Deployment:
         Every node that may hold a model, in the order of the model.
     routes
         One for each client and task with queries.
+    notes
+        What a server would do otherwise than the plan, in sentences.
     """
 
     system: str
     nodes: tuple[Node, ...]
     routes: tuple[Route, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def servers(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pyomo.contrib.solver.common.results import Results, SolutionStatus
 from pyomo.opt.results.results_ import SolverResults
 
 from pyomo_j3o.core.html import html_facts
-from pyomo_j3o.core.results import PHASES
+from pyomo_j3o.core.results import PHASES, gap_in_words
 
 #: Words for Pyomo's status of a plan.
 _STATUS = {
@@ -59,9 +59,9 @@ def facts(results: Results) -> list[tuple[str, str]]:
         found.append(("objective", f"{results.incumbent_objective:.8g}"))
     if results.objective_bound is not None:
         found.append(("bound", f"{results.objective_bound:.8g}"))
-    gap = info.get("relative_gap")
-    if gap is not None and gap.value() is not None and math.isfinite(gap.value()):
-        found.append(("gap", f"{100 * gap.value():.2f} %"))
+    objective, bound = results.incumbent_objective, results.objective_bound
+    if objective is not None and bound is not None and math.isfinite(bound):
+        found.append(("gap", gap_in_words(objective, bound).removeprefix("gap ")))
     found.append(("termination", results.termination_condition.name))
     found += [
         (label, str(info[name]))

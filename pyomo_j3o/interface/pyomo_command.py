@@ -9,6 +9,8 @@ from pyomo.common.plugin_base import SingletonPlugin, implements
 from pyomo.contrib.solver.common.results import Results, SolutionStatus
 from pyomo.scripting.interface import IPyomoScriptPrintResults
 
+from pyomo_j3o.core.results import gap_in_words
+
 
 class PrintGapAndBound(SingletonPlugin):
     """Prints whether the plan is proven, its gap and its bound; the command's own gap is an absolute one."""
@@ -25,15 +27,16 @@ class PrintGapAndBound(SingletonPlugin):
 
 def line_of(results: Results) -> str:
     """Return in one line whether the plan of j3o's results is proven, with its gap and its bound."""
-    bound, gap = results.objective_bound, results.extra_info.relative_gap
+    bound = results.objective_bound
     known = bound is not None and math.isfinite(bound)
     with_bound = f"bound {bound:.8g}" if known else "no bound"
     if results.incumbent_objective is None:
         return f"No plan, {with_bound}"
     proven = results.solution_status == SolutionStatus.optimal
     word = "Proven optimal" if proven else "NOT proven optimal"
-    with_gap = f", gap {100 * gap:.2f} %" if math.isfinite(gap) else ""
-    return f"{word}, objective {results.incumbent_objective:.8g}{with_gap}, {with_bound}"
+    objective = results.incumbent_objective
+    with_gap = f", {gap_in_words(objective, bound)}" if known else ""
+    return f"{word}, objective {objective:.8g}{with_gap}, {with_bound}"
 
 
 def _is_quiet(options: Any) -> bool:

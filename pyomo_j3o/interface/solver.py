@@ -58,6 +58,12 @@ from pyomo_j3o.modeling.move_cost import moves_of
 #: Seconds at most that go into naming a conflict in the log.
 _SECONDS_OF_CONFLICT = 2.0
 
+#: What an error says of a plan that it keeps from being loaded.
+_WHERE_THE_PLAN_IS = (
+    "The plan is not in the model's variables: it is in the results that this error carries; with 'except "
+    "NoOptimalSolutionError as error', error.results.solution_loader.load_solution() loads it. "
+)
+
 
 class J3O(SolverBase):
     """Solve an annotated Pyomo model by J3O: a heuristic plan and a proven bound.
@@ -117,7 +123,8 @@ class J3O(SolverBase):
         BackendError
             The LP solver that was asked for cannot be used.
         NoOptimalSolutionError, NoFeasibleSolutionError
-            As in Pyomo's own solvers: see `raise_exception_on_nonoptimal_result` and `load_solutions`.
+            As in Pyomo's own solvers: see `raise_exception_on_nonoptimal_result` and `load_solutions`. The
+            attribute `results` of the error holds the results, and in them the plan, if there is one.
         """
         started = datetime.datetime.now(datetime.UTC)
         timings = Timings()
@@ -150,14 +157,19 @@ class J3O(SolverBase):
         verdict.fill_extra_info(results.extra_info, ended, message)
         add_update(results, self._update())
         self._complete(results)
-        self._finish(results, config, timings, message)
-        results.timing_info.start_timestamp = started
-        results.timing_info.wall_time = timings.elapsed()
-        for phase, seconds in timings.seconds.items():
-            setattr(results.timing_info, phase, seconds)
-        results.solver_log = captured.getvalue()
-        results.solver_config = portable(config)
-        results.value()  # Results pickle only once every value has been read.
+        try:
+            self._finish(results, config, timings, message)
+        except (NoOptimalSolutionError, NoFeasibleSolutionError) as error:
+            error.results = results
+            raise
+        finally:
+            results.timing_info.start_timestamp = started
+            results.timing_info.wall_time = timings.elapsed()
+            for phase, seconds in timings.seconds.items():
+                setattr(results.timing_info, phase, seconds)
+            results.solver_log = captured.getvalue()
+            results.solver_config = portable(config)
+            results.value()  # Results pickle only once every value has been read.
         return results
 
     def _config_of_call(self, given: Mapping[str, Any]) -> Any:
@@ -293,10 +305,13 @@ class J3O(SolverBase):
         condition = results.termination_condition
         converged = condition == TerminationCondition.convergenceCriteriaSatisfied
         if config.raise_exception_on_nonoptimal_result and not converged:
+            has_plan = bool(results.solution_loader.get_number_of_solutions())
+            if has_plan:
+                StaleFlagManager.mark_all_as_stale()
+            without = " and load_solutions=False" if not has_plan else ""
             raise NoOptimalSolutionError(
-                f"{message} Set raise_exception_on_nonoptimal_result=False"
-                + ("" if results.solution_loader.get_number_of_solutions() else " and load_solutions=False")
-                + " to get the results all the same."
+                f"{message} {_WHERE_THE_PLAN_IS if has_plan else ''}Set "
+                f"raise_exception_on_nonoptimal_result=False{without} to get the results without this error."
             )
         if not config.load_solutions:
             if results.solution_loader.get_number_of_solutions():

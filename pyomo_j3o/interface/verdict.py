@@ -20,7 +20,16 @@ from pyomo_j3o.core.problem import (
     evaluate,
     larger_end,
 )
-from pyomo_j3o.core.results import Ending, Outcome, Phase, Record, relative_gap, rounding
+from pyomo_j3o.core.results import (
+    Ending,
+    Outcome,
+    Phase,
+    Record,
+    at_most_from_the_best,
+    is_nothing,
+    relative_gap,
+    rounding,
+)
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface.moves import fill_moves, said_of
 from pyomo_j3o.interface.notebook import J3OResults
@@ -269,10 +278,11 @@ def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
     gap, distance = relative_gap(plan.objective, bound), bound - plan.objective
     certainty = f"gap {100 * gap:.2f}%" if np.isfinite(gap) else _no_bound(config)
     terms = _size_of_terms(ended.problem, plan) if isinstance(ended, Solved) else 0.0
-    near_zero = 1.0 < gap < np.inf and distance <= _SMALL * terms
+    # Relative to an objective of 0, or one that its terms cancel to 0, every gap is huge.
+    at_zero = 1e-4 < gap < np.inf and is_nothing(plan.objective)
+    near_zero = at_zero or (1.0 < gap < np.inf and distance <= _SMALL * terms)
     if near_zero:
-        # Relative to an objective that its terms cancel to 0, every gap is huge.
-        certainty = f"at most {_rounded_up(distance)} from the best"
+        certainty = at_most_from_the_best(distance)
     rounding_alone = near_zero and abs(plan.objective) <= 4.0 * np.finfo(float).eps * terms
     value = f"objective {0.0 if rounding_alone else ended.sense * plan.objective + 0.0:.8g}"
     moved = said_of(ended.moves, plan, ended.sense) if isinstance(ended, Solved) else ""
@@ -291,7 +301,9 @@ def _to_go_on(ended: Ended, config: Any) -> str:
     if outcome.ending is Ending.TIME and config.time_limit is not None:
         return " To search on, raise time_limit."
     if outcome.ending is Ending.INTERRUPTED:
-        return " To go on from this plan, solve again with warm_start=True."
+        # As in Pyomo's own solvers, an error comes before the plan is loaded.
+        held = config.load_solutions and not config.raise_exception_on_nonoptimal_result
+        return f" To go on from this plan, {'' if held else 'load it, and '}solve again with warm_start=True."
     if outcome.ending.phase is not Phase.LOOP or ended.proof is not None:
         return ""
     if config.effort == "alternation":
@@ -320,13 +332,6 @@ def _size_of_terms(problem: Problem, plan: Plan) -> float:
     total = abs(problem.objective_constant) + np.abs(terms).sum()
     total += np.abs(problem.onloading_objective) @ x + np.abs(problem.offloading_objective) @ np.abs(y)
     return float(total)
-
-
-def _rounded_up(distance: float) -> str:
-    """Return a distance with two digits, rounded up: what it is at most."""
-    step = 10.0 ** (math.floor(math.log10(distance)) - 1)
-    most = math.ceil(distance / step - 1e-9) * step
-    return f"{most:.1e}" if most < 1e-4 else f"{most:.12g}"
 
 
 def _of_ray(solved: Solved, model: BlockData) -> str:

@@ -40,7 +40,7 @@ from pyomo_j3o.library.networks import fixed_charge_network, virtual_functions
 from pyomo_j3o.library.plan_tables import budget_table, placement_table, routing_table
 from pyomo_j3o.library.request_traces import Trace, request_traces
 from pyomo_j3o.library.services import content_placement, service_placement
-from pyomo_j3o.library.serving_replicas import replicas
+from pyomo_j3o.library.serving_replicas import ReplicaData, replicas
 from pyomo_j3o.library.several_edges import build_multi_edge, multi_edge
 from pyomo_j3o.library.taskonomy_figures import (
     accuracy_from_loss,
@@ -55,6 +55,7 @@ __all__ = [
     "BatchLatency",
     "FacilityData",
     "InferenceData",
+    "ReplicaData",
     "Table",
     "Trace",
     "accuracy_from_loss",

@@ -33,9 +33,12 @@ LatencyLimit = float | Mapping[str, float]
 #: A model that leaves less of a limit for waiting, as a part of it, is too slow for the task.
 _LEAST_WAIT = 1e-3
 
+#: A limit of more than this is none, s: some 30 years.
+_NO_LIMIT = 1e9
+
 
 def limits_by_task(data: InferenceData, limit: LatencyLimit | None) -> dict[str, float]:
-    """Return the limits of the mean latency by task, s; tasks without one are left out.
+    """Return the limits of the mean latency by task, s; without those of tasks that have none, or 30 years.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def limits_by_task(data: InferenceData, limit: LatencyLimit | None) -> dict[str,
             )
         if not is_number(seconds) or not seconds > 0:
             raise ValueError(f"latency_limit[{task!r}]: {seconds!r}; give seconds above 0, inf for no limit")
-    return {task: float(seconds) for task, seconds in given.items() if seconds < math.inf}
+    return {task: float(seconds) for task, seconds in given.items() if seconds <= _NO_LIMIT}
 
 
 def options_in_time(

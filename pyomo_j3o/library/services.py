@@ -55,7 +55,7 @@ def content_placement(
     seed
         Seed of the one random generator used.
     reach
-        How many caches serve each region: the nearest ones in delay.
+        How many caches serve each region: the nearest ones in delay, or all if there are fewer.
     room
         Each cache's room, as a share of the size of all films, above 0 and below 1.
     uplink
@@ -78,8 +78,7 @@ def content_placement(
     delivery through distributed caching helpers. IEEE Transactions on Information Theory 59(12), 2013.
     """
     check_counts(regions=regions, caches=caches, films=films, reach=reach)
-    if reach > caches:
-        raise ValueError(f"reach={reach!r}: there are {caches} caches; give at most that many")
+    reach = min(reach, caches)
     check_share("room", room)
     check_positive("uplink", uplink)
     check_seed(seed)
@@ -157,7 +156,7 @@ def service_placement(
     seed
         Seed of the one random generator used.
     reach
-        How many servers each user can use: the nearest ones.
+        How many servers each user can use: the nearest ones, or all if there are fewer.
     resources
         Names of the resources that a placed service takes. A server has room for about a third of all
         services.
@@ -182,8 +181,7 @@ def service_placement(
     request routing in multi-cell mobile edge computing networks. IEEE INFOCOM 2019.
     """
     check_counts(servers=servers, services=services, users=users, reach=reach)
-    if reach > servers:
-        raise ValueError(f"reach={reach!r}: there are {servers} servers; give at most that many")
+    reach = min(reach, servers)
     if services < _REQUESTS_PER_USER:
         raise ValueError(
             f"services={services!r}: a user asks for {_REQUESTS_PER_USER}; give at least that many"

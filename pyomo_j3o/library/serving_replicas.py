@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pyomo.environ as pyo
@@ -23,6 +23,45 @@ _LATENCY, _NETWORK = (0.08, 0.3), 0.03
 
 #: Tasks that one client has; least and largest number of GPUs of a site.
 _TASKS_PER_CLIENT, _GPUS = 3, (4, 12)
+
+
+@dataclass(frozen=True)
+class ReplicaData:
+    """What a model of `replicas` is written from; E sites, T tasks, C clients and V variants of each task.
+
+    Attributes
+    ----------
+    sites, clients, tasks : (E,), (C,), (T,)
+        Their names, in the order of the model's indices.
+    networks : (T, V)
+        Names of the variants of each task: the task and the published classifier.
+    asked
+        Queries/s, by client and task, as numbers.
+    in_reach : (C, ...)
+        The sites of each client, as numbers.
+    gpus : (E,)
+        Number of GPUs of each site. Every replica has one of them.
+    batch : (T, V)
+        Queries in the batch that the rate of a replica counts on.
+    setup, per_query : (T, V)
+        ν and τ of a batch, s.
+    rate : (T, V)
+        Queries/s of a replica, ``b / (ν + τ b)``.
+    accuracy : (T, V)
+    """
+
+    sites: tuple[str, ...]
+    clients: tuple[str, ...]
+    tasks: tuple[str, ...]
+    networks: list[list[str]]
+    asked: dict[tuple[int, int], float]
+    in_reach: list[list[int]]
+    gpus: list[int]
+    batch: list[list[int]]
+    setup: list[list[float]]
+    per_query: list[list[float]]
+    rate: list[list[float]]
+    accuracy: list[list[float]]
 
 
 def replicas(
@@ -62,7 +101,7 @@ def replicas(
     seed
         Seed of the one random generator used.
     reach
-        How many sites each client can use: the nearest ones.
+        How many sites each client can use: the nearest ones, or all if there are fewer.
     load
         Queries/s of all clients, as a share of what all GPUs answer with networks of middle size; positive.
     price
@@ -72,7 +111,8 @@ def replicas(
     -------
     pyomo.environ.ConcreteModel
         Holds the counts ``place.n[site, task, variant]``, ``route.y[client, task, site, variant]``, the rows
-        above and the objective ``net_accuracy`` (maximised).
+        above and the objective ``net_accuracy`` (maximised). Its attribute ``data`` is a
+        `ReplicaData`: from it `pyomo_j3o.deploy` knows names, rates, batches and GPUs.
 
     Raises
     ------
@@ -88,8 +128,7 @@ def replicas(
     ATC 2021.
     """
     check_counts(sites=sites, tasks=tasks, clients=clients, variants=variants, reach=reach)
-    if reach > sites:
-        raise ValueError(f"reach={reach!r}: there are {sites} sites; give at most that many")
+    reach = min(reach, sites)
     check_positive("load", load)
     check_multipliers(price=price)
     check_seed(seed)
@@ -97,6 +136,7 @@ def replicas(
     asked, total, n_gpus = drawn.asked, sum(drawn.asked.values()), sum(drawn.gpus)
 
     m = pyo.ConcreteModel(name="replicas")
+    m.data = drawn
     m.place = OnloadingBlock()
     kinds = [(t, v) for t in range(tasks) for v in range(variants)]
     m.place.n = pyo.Var(
@@ -131,43 +171,25 @@ def replicas(
     return m
 
 
-class _Drawn(NamedTuple):
-    """What a model of replicas is written from.
-
-    Attributes
-    ----------
-    asked
-        Queries/s, by client and task.
-    in_reach
-        The sites of each client.
-    gpus
-        Number of GPUs of each site.
-    rate, accuracy
-        Queries/s of a replica, and its accuracy, by task and variant.
-    """
-
-    asked: dict[tuple[int, int], float]
-    in_reach: list[list[int]]
-    gpus: list[int]
-    rate: list[list[float]]
-    accuracy: list[list[float]]
-
-
-def _draw(rng: np.random.Generator, size: tuple[int, int, int, int, int], load: float) -> _Drawn:
+def _draw(rng: np.random.Generator, size: tuple[int, int, int, int, int], load: float) -> ReplicaData:
     sites, tasks, clients, variants, reach = size
     away = distances(rng.random((clients, 2)), rng.random((sites, 2)))
     in_reach = [sorted(near) for near in np.argsort(away, axis=1)[:, :reach].tolist()]
     gpus = rng.integers(_GPUS[0], _GPUS[1] + 1, sites).tolist()
     known = v100_classifiers()
     by_size = np.argsort(known.gmacs, kind="stable")
-    rate, accuracy = [], []
-    for _ in range(tasks):
+    networks, batches, setups, times_per_query, rate, accuracy = [], [], [], [], [], []
+    for t in range(tasks):
         # One of each range of sizes, so that small ones are fast and large ones accurate.
         strata = np.array_split(by_size, variants)
         chosen = np.array([rng.choice(stratum) for stratum in strata])
         left = rng.uniform(*_LATENCY) - _NETWORK
         setup, per_query = known.setup[chosen], known.per_query[chosen]
         batch = np.clip(np.floor((left / 2 - setup) / per_query), 1, _LARGEST_BATCH)
+        networks.append([f"task{t}-{known.names[k]}" for k in chosen.tolist()])
+        batches.append(batch.astype(int).tolist())
+        setups.append(setup.tolist())
+        times_per_query.append(per_query.tolist())
         rate.append((batch / (setup + per_query * batch)).tolist())
         points = 0.6 + 0.06 * np.log2(known.gmacs[chosen] + 0.5) + rng.normal(0, 0.01, variants)
         accuracy.append(np.clip(points, 0.3, 0.98).tolist())
@@ -179,7 +201,20 @@ def _draw(rng: np.random.Generator, size: tuple[int, int, int, int, int], load: 
     middle = [sorted(of_task)[len(of_task) // 2] for of_task in rate]
     gpus_needed = sum(number / middle[t] for (_, t), number in asked.items())
     unit = load * sum(gpus) / gpus_needed
-    return _Drawn({key: unit * number for key, number in asked.items()}, in_reach, gpus, rate, accuracy)
+    return ReplicaData(
+        sites=tuple(f"site{e}" for e in range(sites)),
+        clients=tuple(f"client{c}" for c in range(clients)),
+        tasks=tuple(f"task{t}" for t in range(tasks)),
+        networks=networks,
+        asked={key: unit * number for key, number in asked.items()},
+        in_reach=in_reach,
+        gpus=gpus,
+        batch=batches,
+        setup=setups,
+        per_query=times_per_query,
+        rate=rate,
+        accuracy=accuracy,
+    )
 
 
 def _by_replica(routes: list[Route]) -> dict[tuple[int, int, int], list[int]]:

@@ -55,6 +55,11 @@ class J3OSolutionLoader(SolutionLoader):
         self._duals = duals
 
     @property
+    def loaded(self) -> bool:
+        """Whether the variables of the model have got their values from here, all of them."""
+        return self._loaded
+
+    @property
     def compiled(self) -> tuple[Problem, Inverse, FloatArray, FloatArray, FloatArray | None]:
         """The arrays, the way back, x, y and the duals of the maximised problem."""
         return self._problem, self._inverse, self._x, self._y, self._duals

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from pyomo.core.base.block import BlockData
 
 
-def plot_placement(
-    model: BlockData | PlanReport, ax: Axes | None = None, component: str | None = None
-) -> Axes:
+def plot_placement(model: BlockData | PlanReport, ax: Axes | None = None, component: Any = None) -> Axes:
     """Draw what is placed.
 
     Of a model of `pyomo_j3o.library.build_model` it is one bar per node, as long as its memory budget is
@@ -46,8 +44,8 @@ def plot_placement(
     ax
         Where to draw; a new figure, tall enough for all nodes, if not given.
     component
-        Name of the component to draw as a grid, as in the report; the one with most variables placed if not
-        given.
+        The component to draw as a grid, or its name as in the report; the one with most variables placed if
+        not given.
 
     Returns
     -------

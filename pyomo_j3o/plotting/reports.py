@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pyomo_j3o.core.checks import is_number
+from pyomo_j3o.core.results import gap_in_words
 from pyomo_j3o.core.short_names import shortened, told_apart
+from pyomo_j3o.errors import OptionError
 from pyomo_j3o.plotting.axes import (
     BLUE,
     GREY,
@@ -18,6 +21,7 @@ from pyomo_j3o.plotting.axes import (
 )
 from pyomo_j3o.plotting.grids import MOST_ROWS, Grid, draw_heat, draw_placed, name_axes
 from pyomo_j3o.reporting import PlanReport, report
+from pyomo_j3o.reporting.addresses import Addresses
 from pyomo_j3o.reporting.layout import NAMELESS, is_made, short_name
 
 if TYPE_CHECKING:
@@ -28,13 +32,16 @@ if TYPE_CHECKING:
 #: Bars that a picture shows, and characters of the name beside one.
 MOST_BARS, _BAR_NAME = 25, 36
 
+#: Characters that a title has for the names of what is not drawn.
+_LONGEST_LIST = 40
+
 
 def as_report(plan: PlanReport | BlockData, results: Any = None) -> PlanReport:
     """Return a report as it is, and the report of a model."""
     return plan if isinstance(plan, PlanReport) else report(plan, results)
 
 
-def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: str | None = None) -> Axes:
+def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: Any = None) -> Axes:
     """Draw which onloading variables are placed.
 
     Variables with two indices or more are a grid: the first index is the row, the others the column. A
@@ -48,7 +55,8 @@ def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: s
     ax
         Where to draw; a new figure if not given.
     component
-        Name of the component, as in the report; the one with most variables placed if not given.
+        The component, or its name as in the report; the one with most variables placed if not given. The
+        title names those that are not drawn.
 
     Returns
     -------
@@ -74,15 +82,16 @@ def plot_grid(plan: PlanReport | BlockData, ax: Axes | None = None, component: s
         if name:
             name_axes(ax, found.dimensions.get(name, ()), 0, ())
     many = f" of {len(found.candidates[name]):,}" if name else ""
-    ax.set_title(f"Placed: {_title(name)}, {len(rows):,}{many}", loc="left", pad=24)
+    others = "" if component is not None else _not_drawn(found, "placed", name)
+    ax.set_title(f"Placed: {_title(name)}, {len(rows):,}{many}{others}", loc="left", pad=24)
     return ax
 
 
 def plot_flows(
     plan: PlanReport | BlockData,
     ax: Axes | None = None,
-    component: str | None = None,
-    dimensions: tuple[int, int] | None = None,
+    component: Any = None,
+    dimensions: Sequence[int] | None = None,
 ) -> Axes:
     """Draw what is routed.
 
@@ -96,7 +105,8 @@ def plot_flows(
     ax
         Where to draw; a new figure if not given.
     component
-        Name of the component, as in the report; the one with most variables routed if not given.
+        The component, or its name as in the report; the one with most variables routed if not given. The
+        title names those that are not drawn.
     dimensions
         Positions in the index of what is a row, and of what is a column. If not given, these are the first
         and the last, or both ends of an arc where the first two positions come from one set.
@@ -107,6 +117,8 @@ def plot_flows(
 
     Raises
     ------
+    OptionError
+        If `component` is none that is routed, or `dimensions` are no two positions in its index.
     ValueError
         If there is nothing to draw.
     """
@@ -116,7 +128,8 @@ def plot_flows(
     sets = found.dimensions.get(name, ())
     if n_dimensions > 1:
         arcs = len(sets) > 1 and sets[0] == sets[1] != ""
-        row, column = dimensions or (0, 1 if arcs else n_dimensions - 1)
+        usual = (0, 1 if arcs else n_dimensions - 1)
+        row, column = usual if dimensions is None else _positions(dimensions, n_dimensions, name, sets)
         values = {one["index"]: one["amount"] for one in rows}
         ax = draw_heat(Grid.of(values, found.candidates[name], row, column), ax)
         name_axes(ax, sets, row, column)
@@ -125,7 +138,8 @@ def plot_flows(
     else:
         ax = _draw_bars(rows, "amount", "" if name in found.given_names else name, ax)
         over = ""
-    ax.set_title(f"Routed: {_title(name)}{over}", loc="left", pad=24)
+    others = "" if component is not None else _not_drawn(found, "routed", name)
+    ax.set_title(f"Routed: {_title(name)}{over}{others}", loc="left", pad=24)
     return ax
 
 
@@ -224,10 +238,56 @@ def plot_report(plan: PlanReport | BlockData, results: Any = None) -> Figure:
     for one, ax in zip(draw, axes[:, 0], strict=True):
         one(found, ax)
     summary = found.summary
-    gap = "" if summary.gap is None else f", gap {100 * summary.gap:.2f} %"
+    gap = ""
+    if summary.gap is not None and summary.bound is not None:
+        gap = f", {gap_in_words(summary.objective, summary.bound)}"
     name = "" if summary.model in NAMELESS else f"{shortened(summary.model)}: "
     figure.suptitle(f"{name}objective {summary.objective:.6g}{gap}", x=0.01, ha="left")
     return figure
+
+
+def _groups(found: PlanReport, kind: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of what is placed or routed by component, those without an index under ""."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in found.table(kind):
+        groups.setdefault(row["component"] if row["index"] else "", []).append(row)
+    return groups
+
+
+def _name_of(component: Any) -> str:
+    """Return how a report calls a component, or the component of a variable."""
+    parent = getattr(component, "parent_component", None)
+    if parent is None or not hasattr(component, "local_name"):
+        raise OptionError(
+            f"component={component!r} is no component; give one of the model, or its name as in the report"
+        )
+    container = parent()
+    if not container.is_indexed():
+        return ""  # in a report, these are together
+    return Addresses(container.model()).of(next(iter(container.values()), container)).component
+
+
+def _positions(given: Any, n_dimensions: int, name: str, sets: Sequence[str]) -> tuple[int, int]:
+    """Return two different positions in an index."""
+    known = ", ".join(f"{k} ({one})" if one else str(k) for k, one in enumerate(sets or [""] * n_dimensions))
+    pair = tuple(given) if isinstance(given, (tuple, list)) else ()
+    whole = all(is_number(one) and one == int(one) for one in pair)
+    if len(pair) != 2 or not whole or pair[0] == pair[1] or not all(0 <= k < n_dimensions for k in pair):
+        raise OptionError(
+            f"dimensions={given!r}: give two different positions in the index of {name}, of {known}"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _not_drawn(found: PlanReport, kind: str, drawn: str) -> str:
+    """Return words on the components that a picture of one of them leaves out."""
+    others = {name: rows for name, rows in _groups(found, kind).items() if name != drawn}
+    if not others:
+        return ""
+    named = ", ".join(
+        f"{name or 'variables without an index'} ({len(rows):,})" for name, rows in others.items()
+    )
+    return f"; not drawn: {named if len(named) <= _LONGEST_LIST else f'{len(others)} more components'}"
 
 
 def _title(name: str) -> str:
@@ -247,16 +307,15 @@ def _height(found: PlanReport, draw: Any) -> float:
     return 2.4 + 0.2 * min(len({index[0] for index in indices}), MOST_ROWS)
 
 
-def _rows_of(found: PlanReport, kind: str, component: str | None) -> tuple[str, list[dict[str, Any]]]:
+def _rows_of(found: PlanReport, kind: str, component: Any) -> tuple[str, list[dict[str, Any]]]:
     """Return a component of variables, "" for all without an index, and its rows in the report."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in found.table(kind):
-        groups.setdefault(row["component"] if row["index"] else "", []).append(row)
+    groups = _groups(found, kind)
     if component is not None:
-        if component not in groups:
-            known = ", ".join(name or "''" for name in groups) or "none"
-            raise ValueError(f"component={component!r}: nothing of it is {kind}; there is {known}")
-        return component, groups[component]
+        name = component if isinstance(component, str) else _name_of(component)
+        if name not in groups:
+            known = ", ".join(one or "''" for one in groups) or "none"
+            raise OptionError(f"component={name!r}: nothing of it is {kind}; there is {known}")
+        return name, groups[name]
     if not groups:
         raise ValueError(f"model '{found.summary.model}': nothing is {kind}, so there is nothing to draw")
     return max(groups.items(), key=lambda item: (not is_made(item[0]), len(item[1])))

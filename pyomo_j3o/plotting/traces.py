@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pyomo_j3o.core.results import gap_in_words
+from pyomo_j3o.errors import OptionError
 from pyomo_j3o.plotting.axes import (
     BLUE,
     ORANGE,
@@ -22,9 +25,9 @@ def plot_trace(results: Any, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     results
-        What ``solve`` of the new interface returned, or its ``extra_info.trace`` itself: records with
-        ``iteration``, ``incumbent``, ``bound`` and ``time`` as attributes or keys. Values that are missing or
-        infinite are left out.
+        What ``solve`` of j3o returned, in the classic interface or the new one, or its ``extra_info.trace``
+        itself: records with ``iteration``, ``incumbent``, ``bound`` and ``time`` as attributes or keys.
+        Values that are missing or infinite are left out.
     ax
         Where to draw; a new figure if not given.
 
@@ -34,6 +37,8 @@ def plot_trace(results: Any, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
+    OptionError
+        If `results` have no trace: they are another solver's, or no results.
     ValueError
         If there is no record to draw.
     """
@@ -73,8 +78,8 @@ def plot_trace(results: Any, ax: Axes | None = None) -> Axes:
     if seconds is not None:
         title += f", {seconds:.2f} s"
     if len(last) == 2:
-        gap = abs(last["bound"] - last["incumbent"]) / max(abs(last["incumbent"]), 1e-10)
-        title += f", gap {100 * gap:.2f} % of the incumbent"
+        gap = gap_in_words(last["incumbent"], last["bound"])
+        title += f", {gap} of the incumbent" if gap.startswith("gap") else f", {gap}"
     ax.set_title(title, loc="left", pad=26)
     if last:
         legend_above(ax, ax.get_legend_handles_labels()[0])
@@ -82,12 +87,28 @@ def plot_trace(results: Any, ax: Axes | None = None) -> Axes:
 
 
 def _records(results: Any) -> list[Any]:
-    extra = getattr(results, "extra_info", None)
-    trace = results if extra is None else extra.trace
-    return list(trace or ())
+    own = getattr(results, "j3o", results)  # classic results carry the new ones
+    extra = getattr(own, "extra_info", None)
+    trace = own if extra is None else getattr(extra, "trace", None)
+    records = None
+    if isinstance(trace, Iterable) and not isinstance(trace, (str, bytes, Mapping)):
+        records = list(trace)
+    if records is None or not all(_is_record(record) for record in records):
+        raise OptionError(
+            f"results={type(results).__name__} have no trace to draw; give what solve() of j3o returned, or "
+            "its extra_info.trace"
+        )
+    return records
+
+
+def _is_record(record: Any) -> bool:
+    names = ("incumbent", "bound")
+    if isinstance(record, Mapping):
+        return any(name in record for name in names)
+    return any(hasattr(record, name) for name in names)
 
 
 def _field(record: Any, name: str, default: Any = None) -> Any:
-    if isinstance(record, dict):
+    if isinstance(record, Mapping):
         return record.get(name, default)
     return getattr(record, name, default)

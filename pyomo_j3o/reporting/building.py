@@ -51,8 +51,9 @@ def report(model: BlockData, results: Any = None) -> PlanReport:
     model
         Any model that j3o accepts, with values in its variables, be they found by j3o or by another solver.
     results
-        What the solve returned, by either interface of Pyomo. Bound, gap, status and duals are read from it;
-        and the values, if they were not loaded. None if there is nothing but the model.
+        What the solve returned, by either interface of Pyomo. Bound, gap, status and duals are read from it,
+        as long as the model and its values are those of the solve; and the values, if they were not loaded.
+        None if there is nothing but the model.
 
     Returns
     -------
@@ -129,17 +130,16 @@ def report(model: BlockData, results: Any = None) -> PlanReport:
 def _with_values(plan: HeldPlan, proof: Proof, model: BlockData) -> tuple[HeldPlan, tuple[str, ...], bool]:
     """Return the plan with the values to report, what is to be said of them, and whether results are theirs.
 
-    The model's own values count, unless they are not those of the results and the results hold their own.
+    The model's own values count, unless it holds none or they are older than the results, which hold theirs.
     """
-    if proof.objective is None and not len(plan.missing):
-        return plan, (), True
-    if not len(plan.missing) and _same(plan.objective_value, proof.objective):
-        return plan, (), True
     values = proof.values_of(plan.variables)
-    if values is not None:
+    apart = values is not None and _apart(plan, values)
+    notes: tuple[str, ...] = ()
+    if values is not None and (len(plan.missing) or (apart and not proof.loaded and plan.is_stale)):
         held = plan.holding(np.where(np.isnan(values), plan.value, values))
-        if not len(held.missing) and _same(held.objective_value, proof.objective):
-            return held, ("The values are those of the results; the model does not hold them.",), True
+        if not len(held.missing):
+            plan, apart = held, False
+            notes = ("The values are those of the results; the model does not hold them.",)
     if len(plan.missing):
         names = [plan.variables[i].name for i in plan.missing]
         has = "holds no value" if len(names) == 1 else "hold no values"
@@ -148,12 +148,29 @@ def _with_values(plan: HeldPlan, proof: Proof, model: BlockData) -> tuple[HeldPl
             f"model '{model.name}' has no plan to report: {listed(names)} {has}; solve it first, and check "
             f"that a plan was found{said}"
         )
-    note = (
-        f"The model's values give an objective of {plan.objective_value:.8g}, and the results have "
-        f"{proof.objective:.8g}: one of the two has changed since the solve, so bound, status and duals of "
-        "the results are left out."
-    )
-    return plan, (note,), False
+    if proof.objective is None:
+        return plan, notes, True
+    left_out = "so bound, status and duals of the results are left out."
+    if not _same(plan.objective_value, proof.objective):
+        note = (
+            f"The values give an objective of {plan.objective_value:.8g}, and the results have "
+            f"{proof.objective:.8g}: model or values have changed since the solve, {left_out}"
+        )
+    elif apart:
+        note = (
+            f"The model's values are not those of the results: they have changed since the solve, {left_out}"
+        )
+    elif not proof.is_of(plan.read):
+        note = f"The model has changed since the solve, {left_out}"
+    else:
+        return plan, notes, True
+    return plan, (*notes, note), False
+
+
+def _apart(plan: HeldPlan, values: FloatArray) -> bool:
+    """Return whether the model holds other values than these, (V,), by more than tolerances."""
+    mine = plan.occurs & ~np.isnan(values)
+    return not np.allclose(plan.value[mine], values[mine], rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def _same(one: float, other: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""A report in files: CSV for spreadsheets, JSON for programs."""
+"""A report in files: CSV for spreadsheets, JSON for programs, HTML for browsers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyomo_j3o.core.html_page import page
+from pyomo_j3o.core.output_files import unwritable, write_file
 from pyomo_j3o.core.table import Table
-from pyomo_j3o.core.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pyomo_j3o.reporting.plan_report import PlanReport
@@ -39,6 +40,12 @@ def as_json(report: PlanReport) -> str:
     return json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
+def as_page(report: PlanReport) -> str:
+    """Return a report as an HTML page."""
+    one = report.summary
+    return page(f"Plan of {one.model}", *([one.message] if one.message else []), report)
+
+
 def _plain(value: Any) -> Any:
     """Return a value of what JSON has: text for what it has not, such as a date in an index."""
     if value is None or isinstance(value, (bool, str, int)):
@@ -55,7 +62,8 @@ def _plain(value: Any) -> Any:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text to a file, whole or not at all."""
-    write_whole(path, text.encode("utf-8"))
+    # Half of a character becomes what JSON writes for it.
+    write_file(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_csv(report: PlanReport, path: Path, table: str | None) -> None:
@@ -64,7 +72,10 @@ def write_csv(report: PlanReport, path: Path, table: str | None) -> None:
         (_together(report) if table is None else report.table(table)).to_csv(path)
         return
     tables = {name: report.table(name) for name in (("summary", *_IN_FILES) if table is None else (table,))}
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise unwritable(path, cause, "a folder") from cause
     for name, one in tables.items():
         one.to_csv(path / f"{name}.csv")
 

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Products
 from pyomo_j3o.modeling.columns import Columns
-from pyomo_j3o.modeling.compiler import read_model
+from pyomo_j3o.modeling.compiler import Read, read_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class HeldPlan:
         Products, their first factor the onloading one; row R is the objective.
     lower, upper : (R,)
         Sides of the rows.
+    read
+        The model, read: what its arrays are made from.
     """
 
     constraints: list[ConstraintData]
@@ -75,6 +77,7 @@ class HeldPlan:
     products: Products
     lower: FloatArray
     upper: FloatArray
+    read: Read
 
     @property
     def n_rows(self) -> int:
@@ -85,6 +88,11 @@ class HeldPlan:
     def missing(self) -> IntArray:
         """The variables that a row or the objective needs, and that hold no number."""
         return np.flatnonzero(self.occurs & np.isnan(self.value))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether Pyomo says of every value that it is older than the last solve of any model."""
+        return all(v.stale for i, v in enumerate(self.variables) if self.occurs[i] and not v.fixed)
 
     def holding(self, value: FloatArray) -> HeldPlan:
         """Return the same rows with other values, (V,)."""
@@ -170,6 +178,7 @@ def held_plan(model: BlockData) -> HeldPlan:
             ),
             lower=figures.lower,
             upper=figures.upper,
+            read=read,
         )
 
 

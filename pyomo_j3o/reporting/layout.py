@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyomo_j3o.core.html import html_facts, html_heading, html_paragraphs, html_section, html_table
+from pyomo_j3o.core.results import gap_in_words
 from pyomo_j3o.core.short_names import told_apart
-from pyomo_j3o.core.table import Table, aligned, cell_text
+from pyomo_j3o.core.table import Table, aligned, cell_text, one_line
 from pyomo_j3o.reporting.params import ReportParams
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ NAMELESS = ("", "unknown")
 _STATUS = {
     "optimal": "proven optimal",
     "feasible": "feasible, not proven optimal",
-    "unknown": "unknown: no results were given",
+    "unknown": "unknown: no results of this model with these values were given",
     "no plan": "no plan: rows, bounds or whole numbers are missed",
 }
 
@@ -206,7 +207,7 @@ def facts(report: PlanReport) -> list[tuple[str, str]]:
     ]
     found += [("note", note) for note in one.notes]
     if one.bound is not None:
-        gap = "" if one.gap is None else f", gap {100 * one.gap:.2f} %"
+        gap = "" if one.gap is None else f", {gap_in_words(one.objective, one.bound)}"
         found.append(("bound", f"{one.bound:.8g}: no plan is better{gap}"))
     seconds = "" if one.seconds is None else f"{one.seconds:.2f} s"
     if one.solver or seconds:
@@ -235,7 +236,7 @@ def as_text(report: PlanReport) -> str:
         lines += ["", section.title, *_aligned(section)]
         if section.more:
             lines.append(f"  and {section.more:,} more")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _aligned(section: Section) -> list[str]:

@@ -163,8 +163,8 @@ class PlanReport:
         ------
         OptionError
             If there is no such table.
-        OSError
-            If a file cannot be written.
+        FileError
+            If a file or the folder cannot be written.
         """
         files.write_csv(self, Path(path), table)
 
@@ -177,8 +177,32 @@ class PlanReport:
         ----------
         path
             Of the file, which is written whole or not at all; the text is returned if not given.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
         """
         text = files.as_json(self)
+        if path is None:
+            return text
+        files.write_text(path, text)
+        return None
+
+    def to_html(self, path: str | Path | None = None) -> str | None:
+        """Return the report as a whole HTML page, or write it to a file.
+
+        Parameters
+        ----------
+        path
+            Of the file, which is written whole or not at all; the text is returned if not given.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
+        """
+        text = files.as_page(self)
         if path is None:
             return text
         files.write_text(path, text)

@@ -18,7 +18,10 @@ from pyomo.core.base.var import VarData
 from pyomo.opt.results.results_ import SolverResults
 
 from pyomo_j3o.core.problem import FloatArray
-from pyomo_j3o.errors import ModelError
+from pyomo_j3o.errors import J3OError, ModelError
+from pyomo_j3o.modeling.compiler import Read, assemble
+from pyomo_j3o.modeling.loading import J3OSolutionLoader
+from pyomo_j3o.reporting.changes import is_same
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Proof:
         Returns the values of variables as the results have them; raises if they have none.
     duals
         Returns the duals of constraints; the same.
+    loaded
+        Whether the results have given the model's variables their values; False if that is not known.
+    compiled
+        Returns the arrays that were solved, and the way back to the model; None if they are not known.
+    has_moves
+        Whether the objective of the results has a price of moves in it.
     """
 
     objective: float | None = None
@@ -51,6 +60,22 @@ class Proof:
     seconds: float | None = None
     values: Callable[[list[VarData]], Any] | None = None
     duals: Callable[[list[ConstraintData]], Any] | None = None
+    loaded: bool = False
+    compiled: Callable[[], tuple[Any, ...]] | None = None
+    has_moves: bool = False
+
+    def is_of(self, read: Read) -> bool:
+        """Return whether a model is still the one that was solved, as far as the results know it."""
+        if self.compiled is None:
+            return True
+        try:
+            problem, inverse = self.compiled()[:2]
+        except RuntimeError:  # the solver has gone on to another model
+            return True
+        try:
+            return is_same((problem, inverse), assemble(read), not self.has_moves)
+        except J3OError:
+            return False
 
     def values_of(self, variables: list[VarData]) -> FloatArray | None:
         """Return the values of variables, (V,); None if the results hold none."""
@@ -107,6 +132,9 @@ def _of_new(results: Results) -> Proof:
         seconds=_finite(results.timing_info.wall_time),
         values=None if loader is None else loader.get_vars,
         duals=None if loader is None else loader.get_duals,
+        loaded=bool(getattr(loader, "loaded", False)),
+        compiled=(lambda: loader.compiled) if isinstance(loader, J3OSolutionLoader) else None,
+        has_moves=info.get("moves") is not None and info.moves is not None,
     )
 
 

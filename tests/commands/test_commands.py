@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import pyomo_j3o_command
 from pyomo_j3o.commands import solving
 from pyomo_j3o.commands.cli import main
 from pyomo_j3o.interface.solver import J3O
@@ -441,4 +443,84 @@ def test_create_model_keeps_the_default_of_its_seed(tmp_path, arguments, worth):
     file.write_text(BAG.replace("seed=0", "seed=7"), encoding="utf-8")
     report = tmp_path / "report.json"
     assert main(["report", str(file), "--quiet", "--json", str(report), *arguments]) == FINE
-    assert json.loads(report.read_text(encoding="utf-8"))["objective"] == pytest.approx(worth)
+    assert json.loads(report.read_text(encoding="utf-8"))["summary"]["objective"] == pytest.approx(worth)
+
+
+def test_compare_refuses_matrix_files_before_it_prints(bag, capsys):
+    """With the lines of a Python file that reads them; these work."""
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
+    write_mps()
+    assert main(["compare", "bag.mps"]) == MISUSED
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "bag.mps: it is no Python file" in said.err
+    lines = [text for text in said.err.split("'") if text.startswith(("from", "model ="))]
+    lines.append(re.search(r"model = read_model\('bag.mps'\)", said.err)[0])
+    Path("read_bag.py").write_text("\n".join(dict.fromkeys(lines[:1] + lines[-1:])) + "\n")
+    assert main(["solve", "read_bag.py", "-q"]) == FINE
+
+
+def test_simulate_offers_no_matrix_files(capsys):
+    """It plays models of the library alone."""
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    out = capsys.readouterr().out
+    assert "MPS" not in out
+    assert "--onloading" not in out
+    assert main(["simulate"]) == MISUSED
+    assert "--onloading" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["KeyboardInterrupt", "ImportError"])
+def test_ctrl_c_anywhere_in_a_command_is_one_line(bag, monkeypatch, capsys, late):
+    """Also where a module written in C makes an ImportError of it; any other ImportError stays one."""
+
+    def interrupted(options):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            if late:
+                raise ImportError("initialization failed") from error
+            raise
+
+    monkeypatch.setattr(solving, "solver_of", interrupted)
+    assert main(["solve", bag]) == INTERRUPTED
+    assert capsys.readouterr().err == "pyomo-j3o: interrupted\n"
+
+    def broken(options):
+        raise ImportError("no such thing")
+
+    monkeypatch.setattr(solving, "solver_of", broken)
+    with pytest.raises(ImportError, match="no such thing"):
+        main(["solve", bag])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
+def test_ctrl_c_while_the_command_imports_is_one_line(tmp_path):
+    """Status 130 and no traceback, although not a line of the package has been run."""
+    (tmp_path / "pyomo_j3o").mkdir()
+    # Stands in for the package, whose imports take seconds, and catches all that it can, as NumPy does.
+    (tmp_path / "pyomo_j3o" / "__init__.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException as error:\n"
+        "    raise ImportError('initialization failed') from error\n"
+    )
+    entry = Path(pyomo_j3o_command.__file__)
+    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(entry.parent)!r}]\n"
+    code += "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "import pyomo_j3o_command; sys.exit(pyomo_j3o_command.main())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (INTERRUPTED, "")
+    assert ran.stderr == "pyomo-j3o: interrupted before the model was read\n"
+
+
+def test_the_entry_carries_out_the_command(bag, monkeypatch, capsys):
+    """And leaves Ctrl-C to it."""
+    monkeypatch.setattr(sys, "argv", ["pyomo-j3o", "solve", bag, "--quiet"])
+    before = signal.getsignal(signal.SIGINT)
+    assert pyomo_j3o_command.main() == FINE
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "Optimal" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,16 @@ import pytest
 from deployed import STREAM, SYSTEM, by_hand, solved, system
 
 from pyomo_j3o import library
-from pyomo_j3o.deploy import Components, read_deployment, schema, to_json, to_kserve, to_mlserver, to_triton
+from pyomo_j3o.deploy import (
+    Components,
+    PlannedBatch,
+    read_deployment,
+    schema,
+    to_json,
+    to_kserve,
+    to_mlserver,
+    to_triton,
+)
 from pyomo_j3o.errors import DeployError
 from pyomo_j3o.simulation.window_work import window_work
 
@@ -275,3 +285,86 @@ def test_the_example_says_what_it_needs(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(path)])
     example.main()
     assert capsys.readouterr().out.startswith("This example needs simpy, aiohttp, mlserver;")
+
+
+@pytest.fixture(scope="module")
+def replicas():
+    """Return a solved model of replicas, some of which are several, and its results."""
+    model, results = solved(library.replicas(sites=2, tasks=3, clients=4, variants=2, seed=0))
+    assert max(n.value for n in model.place.n.values()) > 1
+    return model, results
+
+
+def test_replicas_say_what_they_are(replicas):
+    """Counts, rates and batches are those of the variables and of the published latencies."""
+    model, results = replicas
+    data = model.data
+    deployment = read_deployment(model, results)
+    assert deployment.notes == ()
+    found = {(node.name, m.name): m for node in deployment.nodes for m in node.models}
+    for (e, t, v), n in model.place.n.items():
+        one = found.pop((data.sites[e], data.networks[t][v]), None)
+        assert (0 if one is None else one.instances) == round(n.value)
+        if one is None:
+            continue
+        served = sum(rate * model.route.y[c, k, e, v].value for (c, k), rate in data.asked.items() if k == t)
+        assert one.queries_per_second == pytest.approx(served, abs=1e-6)
+        batch, seconds = data.batch[t][v], data.setup[t][v] + data.per_query[t][v] * data.batch[t][v]
+        assert batch / seconds == pytest.approx(data.rate[t][v])
+        assert (one.max_batch, one.wait) == (batch, pytest.approx(seconds))
+        # What comes while a batch runs is the next one, and the row of the rate says that it fits.
+        assert one.mean_batch <= batch * (1 + 1e-6)
+    assert not found
+    assert {(route.client, route.task) for route in deployment.routes} == {
+        (data.clients[c], data.tasks[t]) for c, t in data.asked
+    }
+
+
+def test_each_replica_has_a_gpu_of_its_own_in_triton(replicas, tmp_path):
+    """One instance on each GPU, none of which two models share; nothing makes them take turns."""
+    model, results = replicas
+    paths = to_triton(model, results, tmp_path / "out")
+    taken = {node.name: [] for node in read_deployment(model, results).nodes}
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert "rate_limiter" not in text
+        assert "    count: 1\n    kind: KIND_GPU\n" in text
+        taken[path.parent.parent.name] += json.loads(re.search(r"gpus: (\[.*\])", text)[1])
+    for e, site in enumerate(model.data.sites):
+        count = sum(round(n.value) for (k, _, _), n in model.place.n.items() if k == e)
+        assert sorted(taken[site]) == list(range(count))
+        assert count <= model.data.gpus[e]
+    for kind in ("KIND_CPU", "KIND_MODEL"):
+        with pytest.raises(DeployError, match=rf"kind='{kind}': every copy of .* has a GPU"):
+            to_triton(model, results, tmp_path / "cpu", kind=kind)
+    parsed = read_by("triton", "tritonclient", paths)
+    assert all(g["kind"] == "KIND_GPU" for one in parsed.values() for g in one["instance_group"])
+
+
+def test_the_file_of_replicas_follows_its_schema(replicas, tmp_path):
+    """With the GPUs of each model, and how long a batch may wait."""
+    jsonschema = pytest.importorskip("jsonschema", reason="the schema is checked by jsonschema")
+    (path,) = to_json(*replicas, tmp_path)
+    written = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema()).validate(written)
+    models = [m for node in written["nodes"] for m in node["models"]]
+    assert all(len(m["gpus"]) == m["instances"] and m["wait_seconds"] > 0 for m in models)
+
+
+def test_what_a_server_would_do_otherwise_is_noted(tmp_path, caplog):
+    """Copies on one processor, and no batches: in the file, and as a warning."""
+    model, results = solved(system())
+    components = Components(
+        placed={("server", "vit"): 3}, routed={("a", "t", "server", "vit"): 1.0}, rates={("a", "t"): 30}
+    )
+    (path,) = to_json(model, results, tmp_path / "json", components=components)
+    shared, single = json.loads(path.read_text(encoding="utf-8"))["notes"]
+    assert "copies of 'vit' on 'server' take turns on one processor" in shared
+    assert "'vit' will answer one query at a time" in single
+    to_triton(model, results, tmp_path / "triton", components=components)
+    assert shared in caplog.text
+    told = replace(components, gpus=["server"], batches={("server", "vit"): PlannedBatch(8, 0.01, 0.02)})
+    deployment = read_deployment(model, results, told)
+    (only,) = deployment.nodes[0].models
+    assert deployment.notes == ()
+    assert (only.max_batch, only.wait, only.gpus) == (8, pytest.approx(0.17), (0, 1, 2))

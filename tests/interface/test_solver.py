@@ -2,6 +2,7 @@
 
 import io
 import logging
+import pickle
 import re
 import signal
 import sys
@@ -34,7 +35,7 @@ from solver_models import (
 )
 
 import pyomo_j3o
-from pyomo_j3o import annotate
+from pyomo_j3o import annotate, report
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.errors import BackendError, ModelError, OptionError
 from pyomo_j3o.library import small_example, taskonomy
@@ -72,6 +73,59 @@ def test_a_keyboard_interrupt_in_a_callback_keeps_the_incumbent():
     assert worst_violation(m) <= 1e-6
     with pytest.raises(NoOptimalSolutionError, match=r"(?i)interrupted"):
         new(bound="lp").solve(two_servers(), callback=stop_at_two)
+
+
+def stop_at_once(record):
+    """End the solve after its first iteration, as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["no values", "values of an earlier solve"])
+def test_an_error_says_where_the_plan_is(held):
+    """As with Pyomo's own solvers nothing is loaded; what the message says can be done, and works."""
+    m = two_servers()
+    if held:
+        for variable in m.component_data_objects(pyo.Var):
+            variable.set_value(0)
+    before = [variable.value for variable in m.component_data_objects(pyo.Var)]
+    with pytest.raises(
+        NoOptimalSolutionError, match=r"error\.results\.solution_loader\.load_solution\(\)"
+    ) as caught:
+        new(bound="lp").solve(m, callback=stop_at_once)
+    assert [variable.value for variable in m.component_data_objects(pyo.Var)] == before
+    message, results = str(caught.value), caught.value.results
+    assert "not in the model's variables" in message
+    assert "load it, and solve again with warm_start=True" in message
+    assert results.termination_condition == TerminationCondition.interrupted
+    assert results.timing_info.wall_time > 0
+    assert report(m, results).summary.objective == pytest.approx(results.incumbent_objective)
+    results.solution_loader.load_solution()
+    assert objective_value(m) == pytest.approx(results.incumbent_objective)
+    assert worst_violation(m) <= 1e-6
+    again = new(bound="lp").solve(m, warm_start=True)
+    assert again.incumbent_objective >= results.incumbent_objective - 1e-9
+    pickle.loads(pickle.dumps(caught.value.results))
+
+
+def test_with_the_plan_loaded_the_message_asks_for_no_more():
+    """As the classic interface does, and the new one without the error."""
+    m = two_servers()
+    results = new(bound="lp").solve(m, callback=stop_at_once, raise_exception_on_nonoptimal_result=False)
+    assert "from this plan, solve again with warm_start=True" in results.extra_info.message
+    results = new(bound="lp").solve(
+        m, callback=stop_at_once, raise_exception_on_nonoptimal_result=False, load_solutions=False
+    )
+    assert "from this plan, load it, and solve again with warm_start=True" in results.extra_info.message
+
+
+def test_an_error_without_a_plan_speaks_of_none():
+    """There is nothing to load, and the results say why."""
+    m = two_servers()
+    m.hopeless = pyo.Constraint(expr=sum(m.y.values()) >= 1e4)
+    with pytest.raises(NoOptimalSolutionError, match="load_solutions=False to get the results") as caught:
+        new().solve(m)
+    assert "not in the model's variables" not in str(caught.value)
+    assert caught.value.results.incumbent_objective is None
 
 
 def ctrl_c():

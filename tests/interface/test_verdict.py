@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.contrib.solver.common.util import NoOptimalSolutionError, NoSolutionError
 from solver_models import (
@@ -27,7 +29,7 @@ from solver_models import (
 
 from pyomo_j3o import annotate
 from pyomo_j3o.core.problem import Plan
-from pyomo_j3o.core.results import Ending, Outcome
+from pyomo_j3o.core.results import Ending, Outcome, at_most_from_the_best, gap_in_words
 from pyomo_j3o.interface.options import J3OConfig
 from pyomo_j3o.interface.verdict import Solved, explanation
 from pyomo_j3o.library import small_example, taskonomy
@@ -284,3 +286,44 @@ def test_near_an_objective_of_0_the_message_gives_the_distance(sense):
     )
     # A bound that the plan beats by rounding is met.
     assert "gap 0.00%" in message(0.0, -1e-9, Ending.GAP)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_an_objective_of_0_has_a_distance_and_no_percentage(scale):
+    """In the log, in the message, and wherever results are printed: no gap of 1000 % of nothing."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(domain=pyo.Binary)
+    m.cost = pyo.Objective(expr=scale * m.x)
+    annotate(m, onloading=m.x)
+    log = io.StringIO()
+    results = new().solve(m, tee=log)
+    assert results.solution_status == SolutionStatus.optimal
+    assert results.incumbent_objective == 0
+    for text in (log.getvalue(), results.extra_info.message, str(results)):
+        percentages = [float(found) for found in re.findall(r"([\d.]+) ?%", text)]
+        assert all(found <= 0.01 for found in percentages), text
+
+
+@pytest.mark.parametrize(
+    ("objective", "bound", "words"),
+    [
+        (100.0, 101.0, "gap 1.00 %"),
+        (0.0, 0.0, "gap 0.00 %"),
+        (0.0, -1e-3, "at most 0.001 from the best"),
+        (0.0, 1e-9, "at most 1.0e-09 from the best"),
+        (1e-12, 3.14159, "at most 3.2 from the best"),
+        (1.0, 8.0, "gap 700.00 %"),
+        (1.0, 1e6, "at most 1000000 from the best"),
+    ],
+)
+def test_gaps_in_words(objective, bound, words):
+    """Per cent of the objective where that says something, else the distance, rounded up."""
+    assert gap_in_words(objective, bound) == words
+    assert gap_in_words(-objective, -bound) == words
+
+
+@given(st.floats(1e-300, 1e300))
+def test_a_distance_in_words_is_never_less_than_the_distance(distance):
+    """It says 'at most'."""
+    told = float(at_most_from_the_best(distance).split()[2])
+    assert distance * (1 - 1e-8) <= told <= 1.11 * distance

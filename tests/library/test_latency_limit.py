@@ -181,3 +181,14 @@ def test_compute_headroom_keeps_a_part_of_processors_free():
     for wrong in (-0.1, 1.0, math.nan, True):
         with pytest.raises(ValueError, match=r"compute_headroom=.*from 0 to below 1"):
             library.build_model(phone(), droppable=True, compute_headroom=wrong)
+
+
+@pytest.mark.parametrize("limit", [1e10, 1e300, math.inf])
+def test_a_limit_of_ages_is_none(limit):
+    """It adds no row, and the model is the one without."""
+    m = library.build_model(phone(), droppable=True, latency_limit=limit)
+    assert m.component("latency") is None or not len(m.latency)
+    results = pyo.SolverFactory("j3o").solve(m)
+    free = library.build_model(phone(), droppable=True)
+    without = pyo.SolverFactory("j3o").solve(free)
+    assert results.j3o.incumbent_objective == pytest.approx(without.j3o.incumbent_objective)

@@ -285,16 +285,13 @@ def test_more_edge_servers_in_reach_only_add_options():
         ("maximal_covering", {"p": 2, "budget": 3}, "budget=3: p=2 is given as well; give one of the two"),
         ("maximal_covering", {"radius": -1}, "radius=-1: give a positive number"),
         ("maximal_covering", {"radius": 1e-9}, "no site covers any customer; give a larger one"),
-        ("content_placement", {"caches": 2, "reach": 3}, "reach=3: there are 2 caches"),
         ("content_placement", {"room": 1.5}, "room=1.5: give a number above 0 and below 1"),
         ("service_placement", {"services": 2}, "services=2: a user asks for 3"),
         ("service_placement", {"resources": "disk"}, "resources='disk': give one or more names"),
-        ("service_placement", {"servers": 2, "reach": 3}, "reach=3: there are 2 servers"),
         ("fixed_charge_network", {"nodes": 1}, "nodes=1: goods need somewhere to go"),
         ("virtual_functions", {"functions": 2, "chain": 3}, "chain=3: there are 2 functions"),
         ("virtual_functions", {"nodes": 1}, "nodes=1: traffic needs somewhere to go"),
         ("multi_edge", {"edges": 2, "reach": 3}, "reach=3: there are 2 edge servers"),
-        ("replicas", {"sites": 2, "reach": 3}, "reach=3: there are 2 sites"),
         ("replicas", {"load": 0}, "load=0: give a positive number"),
         ("replicas", {"price": -1.0}, "price=-1.0: give a multiplier of at least 0"),
     ],
@@ -372,3 +369,17 @@ def test_weighted_is_the_sum():
     m = pyo.ConcreteModel()
     m.v = pyo.Var([1, 2], initialize={1: 3.0, 2: 5.0})
     assert pyo.value(weighted([(2.0, m.v[1]), (-1.0, m.v[2])], constant=4.0)) == 2 * 3 - 5 + 4
+
+
+@pytest.mark.parametrize(
+    ("build", "few"),
+    [
+        (library.replicas, {"sites": 2, "tasks": 2, "clients": 3, "variants": 2}),
+        (library.content_placement, {"regions": 3, "caches": 2, "films": 4}),
+        (library.service_placement, {"servers": 2, "services": 4, "users": 3}),
+    ],
+)
+def test_all_are_in_reach_where_there_are_few(build, few):
+    """The default reach suits a model of any size, and a larger one is that of all."""
+    usual, whole, larger = build(**few), build(**few, reach=2), build(**few, reach=9)
+    assert list(usual.route.y) == list(whole.route.y) == list(larger.route.y)

@@ -10,11 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from pyomo.contrib.solver.common.factory import SolverFactory as NewFactory
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
 
+from pyomo_j3o.errors import OptionError  # noqa: E402
 from pyomo_j3o.library import (  # noqa: E402
     build_model,
     placement_table,
@@ -145,6 +147,35 @@ def test_an_empty_trace_is_an_error():
     """There is nothing to draw."""
     with pytest.raises(ValueError, match="the trace is empty"):
         plot_trace([])
+
+
+def test_results_of_either_interface_have_one_trace():
+    """The classic results draw the picture of the new ones that they carry."""
+    results = pyo.SolverFactory("j3o").solve(small_example())
+    for ours, other in zip(plot_trace(results).get_lines(), plot_trace(results.j3o).get_lines(), strict=True):
+        assert len(ours.get_xdata()) > 0
+        assert ours.get_xydata().tolist() == other.get_xydata().tolist()
+
+
+@pytest.mark.parametrize("nothing", ["nonsense", [1, 2], None, 5, {}, SimpleNamespace(), object()])
+def test_what_has_no_trace_is_refused(nothing):
+    """By one sentence that says what to give, as are the results of another solver."""
+    with pytest.raises(OptionError, match=r"have no trace to draw; give what solve\(\) of j3o returned"):
+        plot_trace(nothing)
+
+
+def test_results_of_another_solver_have_no_trace():
+    """Be they classic or new."""
+    for factory in (pyo.SolverFactory, NewFactory):
+        results = factory("highs").solve(small_example())
+        with pytest.raises(OptionError, match="no trace to draw"):
+            plot_trace(results)
+
+
+def test_near_an_objective_of_0_the_trace_gives_the_distance():
+    """A gap of 1000 % of nothing says nothing."""
+    ax = plot_trace([{"iteration": 1, "incumbent": 0.0, "bound": -1e-3}])
+    assert "at most 0.001 from the best" in ax.get_title(loc="left")
 
 
 def test_latency_rises_to_all_answers_and_shows_two_windows(simulated):

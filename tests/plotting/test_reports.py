@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
 
 from pyomo_j3o import library, report  # noqa: E402
+from pyomo_j3o.errors import OptionError  # noqa: E402
 from pyomo_j3o.plotting import (  # noqa: E402
     plot_flows,
     plot_fullness,
@@ -164,3 +165,49 @@ def test_what_cannot_be_drawn_is_said():
         plot_placement(model, component="x")
     with pytest.raises(ValueError, match="no limit or requirement"):
         plot_fullness(solved(textbook_models.p_median))
+
+
+def test_a_component_may_be_given_itself():
+    """As its name in the report; blocks and variables without an index, too."""
+    model = solved(textbook_models.three_indices)
+    by_name, given = plot_flows(model, component="send"), plot_flows(model, component=model.send)
+    assert by_name.get_title(loc="left") == given.get_title(loc="left")
+    assert (by_name.images[0].get_array() == given.images[0].get_array()).all()
+    nested = solved(textbook_models.nested_blocks)
+    found = report(nested)
+    for row in found.placed:
+        ax = plot_placement(found, component=nested.find_component(row["name"]).parent_component())
+        assert ax.get_title(loc="left").startswith(f"Placed: {row['component']}")
+    with pytest.raises(ValueError, match="component=5 is no component; give one of the model"):
+        plot_flows(model, component=5)
+
+
+@pytest.mark.parametrize(
+    "given", [("C", "R"), (0,), (0, 0), (0, 3), (-1, 0), 1, "01", (0, 1.5), (0, 1, 2), ()]
+)
+def test_dimensions_of_another_kind_are_one_clear_error(given):
+    """It names what was given, and the positions that there are."""
+    model = solved(textbook_models.three_indices)
+    with pytest.raises(
+        OptionError, match=r"dimensions=.*: give two different positions in the index of send, of 0"
+    ):
+        plot_flows(model, dimensions=given)
+
+
+def test_titles_say_what_is_not_drawn():
+    """Each picture draws one component; the others are named, with their numbers."""
+    m = pyo.ConcreteModel("two flows")
+    m.send = pyo.Var("ab", "cd", bounds=(0, 1), initialize=1)
+    m.origin = pyo.Var("abc", "xyz", bounds=(0, 1), initialize=1)
+    m.open, m.keep = (pyo.Var("abc", "cd", domain=pyo.Binary, initialize=k) for k in (1, 0))
+    m.keep["a", "c"].set_value(1)
+    terms = [v for part in (m.send, m.origin, m.open, m.keep) for v in part.values()]
+    m.cost = pyo.Objective(expr=sum(terms))
+    flows, placed = plot_flows(m), plot_placement(m)
+    assert flows.get_title(loc="left") == "Routed: origin; not drawn: send (4)"
+    assert placed.get_title(loc="left") == "Placed: open, 6 of 6; not drawn: keep (1)"
+    assert "not drawn" not in plot_flows(m, component=m.send).get_title(loc="left")
+    for k in range(9):
+        m.add_component(f"another{k}", pyo.Var("ab", bounds=(0, 1), initialize=1))
+        m.cost.expr += sum(m.component(f"another{k}").values())
+    assert plot_flows(m).get_title(loc="left").endswith("; not drawn: 10 more components")

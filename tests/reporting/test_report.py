@@ -13,7 +13,8 @@ import textbook_models
 from pyomo.contrib.solver.common.factory import SolverFactory
 
 from pyomo_j3o import annotate, library, report
-from pyomo_j3o.errors import ModelError, OptionError
+from pyomo_j3o.errors import FileError, ModelError, OptionError
+from pyomo_j3o.interface.pyomo_command import line_of
 from pyomo_j3o.reporting import PlanReport, json_schema
 
 
@@ -365,3 +366,161 @@ def test_components_count_all_rows_once(solved):
     order = [c.local_name for c in model.component_objects(pyo.Constraint) if c.is_indexed()]
     shown = [name.removeprefix("node[:].") for name in found.components["component"]]
     assert [name for name in shown if name in order] == order or model.name == "nested blocks"
+
+
+# --- models and values that changed since the solve --------------------------------------------------------
+
+
+def two_members():
+    """Two blocks that do not know each other; the second one adds nothing to the objective at its best."""
+    m = pyo.ConcreteModel("two members")
+    m.b = pyo.Block([1, 2])
+    for k, b in m.b.items():
+        b.x, b.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 5))
+        annotate(m, onloading=b.x, offloading=b.y)
+        b.link = pyo.Constraint(expr=b.y <= 4 * b.x)
+        if k == 1:
+            b.demand = pyo.Constraint(expr=b.y >= 1)
+    m.p = pyo.Param(initialize=3, mutable=True)
+    m.cost = pyo.Objective(expr=sum(m.p * b.x + b.y for b in m.b.values()))
+    return m
+
+
+def deactivate(m):
+    """Take a block out of the model and of its objective."""
+    m.b[2].deactivate()
+    m.cost.set_value(m.p * m.b[1].x + m.b[1].y)
+
+
+CHANGES = {
+    "objective elsewhere": lambda m: m.cost.set_value(m.cost.expr - 7 * m.b[2].x),
+    "block": deactivate,
+    "side": lambda m: m.b[1].link.set_value(m.b[1].y <= 4 * m.b[1].x + 1),
+    "coefficient": lambda m: m.b[2].link.set_value(m.b[2].y <= 9 * m.b[2].x),
+    "new row": lambda m: m.add_component("more", pyo.Constraint(expr=m.b[1].y + m.b[2].y <= 3)),
+    "row": lambda m: m.b[2].link.deactivate(),
+    "bound": lambda m: m.b[2].y.setub(7),
+    "fixed": lambda m: m.b[2].x.fix(0),
+    "product": lambda m: m.add_component("more", pyo.Constraint(expr=m.b[1].x * m.b[2].y <= 3)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("solver", ["j3o", "j3o_persistent", "j3o.exact"])
+def test_no_proof_is_said_of_a_model_that_changed(change, solver):
+    """Although the values and the objective are those of the results."""
+    model = two_members()
+    with SolverFactory(solver) as opt:
+        results = opt.solve(model)
+    if solver == "j3o_persistent":  # its results end with the solver
+        opt = SolverFactory(solver)
+        results = opt.solve(model)
+    assert report(model, results).summary.status == "optimal"
+    change(model)
+    one = report(model, results).summary
+    assert one.objective == pytest.approx(results.incumbent_objective)
+    assert (one.bound, one.gap, one.status) == (None, None, "unknown")
+    assert "The model has changed since the solve" in one.notes[-1]
+    assert "optimal" not in str(report(model, results))
+
+
+def test_a_model_read_again_is_the_same():
+    """Counts, products and windows included: a report right after the solve has its bound."""
+    for build in (
+        lambda: library.replicas(2, 2, 3, 2),
+        lambda: library.taskonomy(3, 1, window=0.5, droppable=True),
+    ):
+        model = build()
+        results = pyo.SolverFactory("j3o").solve(model, effort="alternation")
+        assert report(model, results).summary.bound is not None
+
+
+def test_values_set_by_hand_are_those_reported():
+    """Also where they have the objective of the results; nothing is proven of them."""
+    m = pyo.ConcreteModel("either")
+    m.x = pyo.Var("ab", domain=pyo.Binary)
+    m.one = pyo.Constraint(expr=m.x["a"] + m.x["b"] == 1)
+    m.cost = pyo.Objective(expr=m.x["a"] + m.x["b"])
+    annotate(m, onloading=m.x)
+    results = SolverFactory("j3o").solve(m)
+    placed = next(k for k in m.x if m.x[k].value == 1)
+    other = "b" if placed == "a" else "a"
+    m.x[placed].set_value(0)
+    one = report(m, results).summary
+    assert (one.placed, one.status, one.missed) == (0, "no plan", 1)
+    m.x[other].set_value(1)
+    found = report(m, results)
+    assert [row["index"] for row in found.placed] == [(other,)]
+    assert (found.summary.status, found.summary.bound) == ("unknown", None)
+    assert "not those of the results" in found.summary.notes[0]
+
+
+def test_values_of_an_earlier_solve_give_way_to_results_that_were_not_loaded():
+    """They are older than the results, and Pyomo marks them so."""
+    model = two_members()
+    SolverFactory("j3o").solve(model)
+    model.p.set_value(1)
+    model.b[1].demand.set_value(model.b[1].y >= 2)
+    results = SolverFactory("j3o").solve(model, load_solutions=False)
+    one = report(model, results).summary
+    assert (one.objective, one.status) == (pytest.approx(3.0), "optimal")
+    assert "model does not hold them" in one.notes[0]
+
+
+# --- what cannot be printed or written as it is ------------------------------------------------------------
+
+
+def test_a_line_break_in_an_index_stays_in_its_line():
+    """In text, it is written as two characters; no table is torn."""
+    m = pyo.ConcreteModel("torn\nname")
+    m.x = pyo.Var(["a\nb", "c\u2028d", "e"], domain=pyo.Binary, initialize=1)
+    m.room = pyo.Constraint(m.x.index_set(), rule=lambda m, k: m.x[k] <= 1.5)
+    m.cost = pyo.Objective(expr=sum(m.x.values()))
+    text = str(report(m))
+    assert "a\\nb" in text
+    assert "c\\u2028d" in text
+    assert "Plan of 'torn\\nname'" in text
+    assert len([line for line in text.splitlines() if "\\n" in line or "\\u2028" in line]) == 5
+    assert "\n" not in str(report(m).placed).replace("\n", "|", 3)
+
+
+def test_near_an_objective_of_0_the_distance_is_told():
+    """A gap of 1000 % of an objective of 0 says nothing."""
+    m = pyo.ConcreteModel("nothing")
+    m.x = pyo.Var(domain=pyo.Binary)
+    m.cost = pyo.Objective(expr=m.x)
+    annotate(m, onloading=m.x)
+    results = SolverFactory("j3o").solve(m)
+    for text in (str(report(m, results)), results.extra_info.message, str(results), line_of(results)):
+        assert "from the best" in text or "gap 0.00" in text
+        assert "1000.00" not in text
+
+
+def test_files_that_cannot_be_written_are_one_error_of_the_package(solved, tmp_path):
+    """It names the file and says what to give."""
+    _, _, found = solved
+    (tmp_path / "file").write_text("mine")
+    for write, path in (
+        (found.to_json, tmp_path),
+        (found.to_html, tmp_path),
+        (found.to_json, tmp_path / "none" / "plan.json"),
+        (found.to_csv, tmp_path / "file"),
+        (found.to_csv, tmp_path / "file" / "plan.csv"),
+        (found.placed.to_csv, tmp_path),
+    ):
+        with pytest.raises(FileError, match=r": .*; give a (file|folder) that can be written") as error:
+            write(path)
+        assert str(tmp_path) in str(error.value)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_html_is_a_whole_page(tmp_path):
+    """With its character set, as the command writes it."""
+    model = textbook_models.knapsack()
+    found = report(model, SolverFactory("j3o").solve(model))
+    page = found.to_html()
+    assert page.startswith("<!doctype html>")
+    assert '<meta charset="utf-8">' in page
+    assert found._repr_html_() in page
+    assert found.to_html(tmp_path / "plan.html") is None
+    assert (tmp_path / "plan.html").read_text(encoding="utf-8") == page
