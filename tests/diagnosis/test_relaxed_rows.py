@@ -351,5 +351,5 @@ def test_a_named_row_of_fixed_variables_alone_is_told():
     annotate(m, onloading=m.z)
     m.z.fix(1)
     m.least = pyo.Constraint(expr=2 * m.z >= 3)
-    with pytest.raises(ModelError, match="'least', which holds no free variable .* would have to be 2;"):
+    with pytest.raises(ModelError, match=r"'least', which holds no free variable .* would have to be 2;"):
         explain_infeasibility(m, relax=[m.least, m.client_uplink], together=True)
