@@ -111,7 +111,7 @@ def explain_infeasibility(
     ------
     ModelError
         The model is not one that j3o accepts, or `relax` names something that is no row of it, or only sides
-        of 0.
+        of 0, or a row that holds no free variable and is not satisfied.
     OptionError
         `time_limit` is not a finite number above 0, or `most` no whole number from 1, or `together` is given
         without `relax`.
@@ -186,6 +186,13 @@ def _relaxed(
         problem, inverse = compile_model(model)
     except TriviallyInfeasibleError as error:
         rest = _of_constants(model, error)
+        named = {id(constraint) for constraint in wanted}
+        for row in (row for conflict in rest.conflicts for row in conflict.rows):
+            if id(row.component) in named:
+                raise ModelError(
+                    f"relax names '{row.name}', which holds no free variable and is not satisfied: its side "
+                    f"would have to be {row.enough:.6g}; set that, or unfix a variable"
+                ) from None
         return RelaxedRows(model.name, together, False, False, at_least=math.inf, rest=rest)
     try:
         answer = relax_rows(problem, inverse, wanted, together, deadline, call.say)
@@ -302,8 +309,8 @@ def _note_on_growth(conflicts: Sequence[Conflict]) -> list[str]:
         return []
     most = max(change, key=lambda family: change[family])
     return [
-        f"By what factor rows have to grow, in one search: explain_infeasibility(model, relax=[model.{most}], "
-        "together=True)."
+        "By what factor rows have to grow, in one search: explain_infeasibility(model, "
+        f"relax=[model.{most}], together=True)."
     ]
 
 

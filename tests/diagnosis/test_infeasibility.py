@@ -580,5 +580,5 @@ def test_values_that_are_not_proven_come_with_the_question_that_is_cheaper():
     doubtful = replace(
         conflict, rows=(replace(transit, proven=False), replace(demand, enough=None, proven=False))
     )
-    (note,) = infeasibility._note_on_growth([doubtful])
+    (note,) = explaining._note_on_growth([doubtful])
     assert "relax=[model.transit], together=True" in note

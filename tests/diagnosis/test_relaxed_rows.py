@@ -342,3 +342,14 @@ def test_a_fixed_variable_stays_in_the_body():
     assert answer.factor == pytest.approx(1.4, abs=1e-5)
     row.component.set_value(row.component.body <= row.enough)
     assert has_plan(m)
+
+
+def test_a_named_row_of_fixed_variables_alone_is_told():
+    """No factor of other rows mends it, and it could move itself: the error says how far."""
+    m = short_of_uplink()
+    m.z = pyo.Var(domain=pyo.Binary)
+    annotate(m, onloading=m.z)
+    m.z.fix(1)
+    m.least = pyo.Constraint(expr=2 * m.z >= 3)
+    with pytest.raises(ModelError, match=r"'least', which holds no free variable .* would have to be 2;"):
+        explain_infeasibility(m, relax=[m.least, m.client_uplink], together=True)
