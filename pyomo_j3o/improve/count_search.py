@@ -176,7 +176,7 @@ class CountSearch:
         if self._sums is None:
             return bound
         model = with_sums(self.model, self._sums, apart=False)
-        if model.matrix.nnz > self._params.sum_effort:
+        if model.matrix.nnz > self._params.sum_nonzeros:
             return bound
         found = self._asked(model, self._params.sum_effort)
         # That it is infeasible is left to the LPs, which prove it.

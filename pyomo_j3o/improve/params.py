@@ -205,9 +205,10 @@ class CountParams:
         share.
     first, largest : int
         Integer variables that a small MIP frees around one of them, at first and at most.
+    sum_nonzeros : int
+        Nonzeros of the relaxation whose sums of counts are whole. With more, it takes long and is left out.
     sum_effort : int
-        Nodes times nonzeros of the relaxation whose sums of counts are whole. It is left out if that is less
-        than a node.
+        Nodes times nonzeros that it gets.
     sum_reach : int
         How far from the sums of that relaxation a MIP solver looks for a plan.
     near_effort : int
@@ -227,6 +228,7 @@ class CountParams:
     dives: tuple[tuple[float, float], ...] = ((0.75, 0.2), (0.5, 0.5))
     first: int = 30
     largest: int = 60
+    sum_nonzeros: int = 10_000
     sum_effort: int = 210_000
     sum_reach: int = 2
     near_effort: int = 42_000
