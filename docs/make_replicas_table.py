@@ -2,8 +2,8 @@
 
 Run it from the root of the repository; it takes some minutes. `j3o` solves each model, and Pyomo's `highs`
 solves it to the gap that `j3o` has proven, directly after it. `highs` gets a multiple of the time that `j3o`
-took by the clock, and more until it has used three times as much of the processor. Times are of the processor,
-from the call to the loaded values.
+took by the clock, and more until it has used three times as much of the processor. Times are of the
+processor, from the call to the loaded values.
 
     python docs/make_replicas_table.py [--times FACTOR] [--seeds FIRST LAST]
 
@@ -143,8 +143,8 @@ def main() -> None:
         "",
         summary(rows),
         "",
-        f"HiGHS ended after {options.times:g} times the clock time of `j3o` or more: it then stands with `>`. "
-        f"j3o {pyomo_j3o.__version__}, HiGHS {highspy.Highs().version()}, Pyomo {pyomo_version}, Python "
+        f"HiGHS ended after {options.times:g} times the clock time of `j3o` or more: that is marked `>`. j3o "
+        f"{pyomo_j3o.__version__}, HiGHS {highspy.Highs().version()}, Pyomo {pyomo_version}, Python "
         f"{platform.python_version()}, {platform.machine()}; seconds of the processor, one thread.",
         "",
     ]

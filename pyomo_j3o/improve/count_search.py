@@ -175,11 +175,16 @@ class CountSearch:
         self._sums = sums_of(self.model)
         if self._sums is None:
             return bound
-        found = self._asked(with_sums(self.model, self._sums, apart=False), self._params.sum_nodes)
+        model = with_sums(self.model, self._sums, apart=False)
+        if model.matrix.nnz > self._params.sum_nonzeros:
+            return bound
+        found = self._asked(model, self._params.sum_effort)
         # That it is infeasible is left to the LPs, which prove it.
         if not found.found:
             return bound
-        self._guide = found.values
+        # The best point is at least as good as that of the whole model: a worse one tells nothing.
+        if found.objective >= self.objective:
+            self._guide = found.values
         return min(bound, found.bound)
 
     def search_near_sums(self) -> None:
@@ -203,13 +208,16 @@ class CountSearch:
         lower = np.maximum(whole.lower[n:], chosen - reach)
         upper = np.minimum(whole.upper[n:], chosen + reach)
         # From a start on, HiGHS looks for plans near the start, which the sweeps do better.
-        found = self._asked(_with_last(whole, lower, upper), self._params.near_nodes)
+        found = self._asked(_with_last(whole, lower, upper), self._params.near_effort)
         if found.found:
             self.take(self._exactly(found.values[:n]))
 
-    def _asked(self, model: LinearModel, nodes: int) -> MIPSolution:
-        """Return what the MIP solver finds out about a model in some nodes; Ctrl-C goes on as such."""
-        found = self._solve(MIPModel(model), None, self._limits(0.0, nodes))
+    def _asked(self, model: LinearModel, effort: int) -> MIPSolution:
+        """Return what the MIP solver finds out about a model within an effort; Ctrl-C goes on as such."""
+        size = max(model.matrix.nnz, 1)
+        limits = self._limits(0.0, max(1, effort // size))
+        limits = replace(limits, checks=max(1, self._params.sum_checks // size))
+        found = self._solve(MIPModel(model), None, limits)
         if found.status is LPStatus.INTERRUPTED:
             raise KeyboardInterrupt
         return found

@@ -208,12 +208,16 @@ class CountParams:
         share.
     first, largest : int
         Integer variables that a small MIP frees around one of them, at first and at most.
-    sum_nodes : int
-        Of the search tree of the relaxation whose sums of counts are whole.
+    sum_nonzeros : int
+        Nonzeros of the relaxation whose sums of counts are whole. With more, it takes long and is left out.
+    sum_effort : int
+        Nodes times nonzeros that it gets.
     sum_reach : int
         How far from the sums of that relaxation a MIP solver looks for a plan.
-    near_nodes : int
-        Of the search tree in which it does.
+    near_effort : int
+        Nodes times nonzeros for which it does.
+    sum_checks : int
+        Nonzeros times looks of HiGHS at its limits, about one for each LP at the root, in both.
     growth : int
         Factor by which the next sweep frees more if one gained little.
     worth : float
@@ -227,9 +231,11 @@ class CountParams:
     dives: tuple[tuple[float, float], ...] = ((0.75, 0.2), (0.5, 0.5))
     first: int = 30
     largest: int = 60
-    sum_nodes: int = 50
+    sum_nonzeros: int = 10_000
+    sum_effort: int = 210_000
     sum_reach: int = 2
-    near_nodes: int = 10
+    near_effort: int = 42_000
+    sum_checks: int = 1_000_000
     growth: int = 2
     worth: float = 0.1
     nodes: int = 10
@@ -306,8 +312,9 @@ class SearchParams:
             ),
             counts=replace(
                 self.counts,
-                sum_nodes=times(self.counts.sum_nodes),
-                near_nodes=times(self.counts.near_nodes),
+                sum_effort=times(self.counts.sum_effort),
+                near_effort=times(self.counts.near_effort),
+                sum_checks=times(self.counts.sum_checks),
                 nodes=times(self.counts.nodes),
                 largest=times(self.counts.largest),
             ),
