@@ -150,8 +150,6 @@ def test_templates(m, monkeypatch):
     [
         (lambda m: m.y[1] * m.y[2], r"y\[1\]\*y\[2\]"),
         (lambda m: m.y[2] * m.y[1] + m.x[1], r"y\[1\]\*y\[2\]"),
-        (lambda m: m.x[1] * m.x[2], r"x\[1\]\*x\[2\], a product of two onloading"),
-        (lambda m: m.x[1] ** 2, r"x\[1\]\*x\[1\]"),
         (lambda m: m.y[1] ** 2, r"y\[1\]\*y\[1\], a product of two offloading"),
         (lambda m: (m.y[1] + m.x[1]) * (m.y[2] + 1), r"y\[1\]\*y\[2\]"),
         (lambda m: m.x[1] * m.x[2] * m.y[1], r"y\[1\]\*\(x\[1\]\*x\[2\]\)"),
