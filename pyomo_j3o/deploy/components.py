@@ -22,7 +22,7 @@ class PlannedBatch(NamedTuple):
     While a copy works on one batch, it collects the next. So a query waits for ``setup + per_query * size``
     seconds at most before its own batch begins.
 
-    Attributes
+    Parameters
     ----------
     size
         Queries in the batch, at least 1.
