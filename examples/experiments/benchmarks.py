@@ -8,11 +8,10 @@ one thread. The rules are the baselines that `pyomo_j3o` registers by name.
 """
 
 import time
-from collections import defaultdict
 
 import numpy as np
 from pyomo.contrib.solver.common.factory import SolverFactory
-from recording import BLACK, BLUE, GREEN, LINES, OPEN_SOURCE, axes_of, legend, main
+from recording import BLACK, BLUE, GREEN, LINES, OPEN_SOURCE, axes_of, legend, main, means
 
 from pyomo_j3o import library
 
@@ -61,16 +60,10 @@ def measure(case):
     return found
 
 
-def _groups(rows):
-    found = defaultdict(list)
-    for row in rows:
-        found[row["benchmark"], row["clients"]].append(row)
-    return found
-
-
-def _mean(rows, key):
-    known = [row[key] for row in rows if row[key] is not None]
-    return float(np.mean(known)) if known else np.nan
+def _means(rows):
+    figures = [key for key, value in rows[0].items() if not isinstance(value, str)]
+    with_gap = [row | {"open": row["proven"] / row["best"] - 1} for row in rows]
+    return means(with_gap, ("benchmark", "clients"), [*figures, "open"])
 
 
 def table(rows):
@@ -78,13 +71,12 @@ def table(rows):
     columns = ["j3o", "j3o's time", "alternation", "alternation's time"]
     heads = ["benchmark", "clients", "open gap", *columns, "HiGHS, s", *RULES]
     lines = []
-    for (name, clients), some in _groups(rows).items():
-        gap = float(np.mean([row["proven"] / row["best"] - 1 for row in some]))
+    for (name, clients), mean in _means(rows).items():
         lines.append(
-            [name, str(clients), f"{100 * gap:.2f} %"]
-            + [f"{100 * _mean(some, key):.1f} %" for key in columns]
-            + [f"{_mean(some, 'HiGHS, s'):.1f}"]
-            + [f"{100 * _mean(some, rule):.0f} %" for rule in RULES]
+            [name, str(clients), f"{100 * mean['open']:.2f} %"]
+            + [f"{100 * mean[key]:.1f} %" for key in columns]
+            + [f"{mean['HiGHS, s']:.1f}"]
+            + [f"{100 * mean[rule]:.0f} %" for rule in RULES]
         )
     return heads, lines
 
@@ -92,17 +84,17 @@ def table(rows):
 def draw(rows, figure):
     """Share of the best plan, and share of HiGHS's time."""
     quality, seconds = axes_of(figure, 2)
-    groups = _groups(rows)
-    at = np.arange(len(groups))
-    names = [f"{name}\n{clients} clients" for name, clients in groups]
+    found = _means(rows)
+    at = np.arange(len(found))
+    names = [f"{name}\n{clients} clients" for name, clients in found]
     for key, colour, marker in (("j3o", BLUE, "o"), ("alternation", GREEN, "s")):
         quality.plot(
-            at, [100 * _mean(s, key) for s in groups.values()], color=colour, marker=marker, label=key, ls=""
+            at, [100 * mean[key] for mean in found.values()], color=colour, marker=marker, label=key, ls=""
         )
-        times = [100 * _mean(some, f"{key}'s time") for some in groups.values()]
+        times = [100 * mean[f"{key}'s time"] for mean in found.values()]
         seconds.bar(at + (0.2 if key == "alternation" else -0.2), times, 0.4, color=colour, label=key)
     for rule, colour, marker in zip(RULES, LINES[::-1], "v^<>xd", strict=False):
-        shares = [100 * _mean(some, rule) for some in groups.values()]
+        shares = [100 * mean[rule] for mean in found.values()]
         label = rule.replace("_", " ")
         quality.plot(at, shares, color=colour, marker=marker, label=label, ls="", mfc="none")
     quality.set_ylabel("mean accuracy (% of the best plan known)")

@@ -7,11 +7,8 @@ Taskonomy networks, with a window of 0.2 s.
     python examples/experiments/bursty_arrivals.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
-
-import numpy as np
 import pyomo.environ as pyo
-from recording import LINES, OPEN_SOURCE, axes_of, legend, main
+from recording import LINES, OPEN_SOURCE, axes_of, legend, main, means
 
 from pyomo_j3o import library
 from pyomo_j3o.simulation import MMPP, Poisson, simulate
@@ -45,14 +42,8 @@ def measure(case):
 
 
 def _means(rows):
-    found = defaultdict(list)
-    for row in rows:
-        found[row["headroom"]].append(row)
-    keys = [key for key in rows[0] if key.startswith(("planned", "late", "timely"))]
-    return {
-        headroom: {key: float(np.nanmean([row[key] for row in some])) for key in keys}
-        for headroom, some in sorted(found.items())
-    }
+    figures = [key for key in rows[0] if key.startswith(("planned", "late", "timely"))]
+    return means(rows, "headroom", figures)
 
 
 def _name(peak):
@@ -73,12 +64,12 @@ def table(rows):
 
 def draw(rows, figure):
     """Late queries and timely accuracy against headroom, a line for each kind of arrivals."""
-    means = _means(rows)
+    found = _means(rows)
     late, timely = axes_of(figure, 2)
-    headroom = [100 * h for h in means]
+    headroom = [100 * h for h in found]
     for peak, colour, marker in zip(PEAKS, LINES, "osv^", strict=False):
         for ax, kind, factor in ((late, "late", 100), (timely, "timely", 1)):
-            values = [factor * mean[f"{kind} {peak}"] for mean in means.values()]
+            values = [factor * mean[f"{kind} {peak}"] for mean in found.values()]
             ax.plot(headroom, values, color=colour, marker=marker, ms=5, label=_name(peak))
     late.set_ylabel("batched queries later than 2·T_b (%)")
     timely.set_ylabel("mean accuracy, late answers count as 0")

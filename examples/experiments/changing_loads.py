@@ -6,10 +6,7 @@ published Taskonomy networks; loads follow the recorded minutes of two productio
     python examples/experiments/changing_loads.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
-
-import numpy as np
-from recording import LINES, axes_of, legend, main
+from recording import LINES, axes_of, legend, main, means
 
 from pyomo_j3o import library
 from pyomo_j3o.control import (
@@ -46,34 +43,28 @@ def measure(case):
 
 
 def _means(rows):
-    found = defaultdict(list)
-    for row in rows:
-        found[row["error"]].append(row)
-    names = [key for key, value in rows[0].items() if isinstance(value, list)]
-    return {
-        error: {name: np.mean([row[name] for row in some], axis=0) for name in names}
-        for error, some in sorted(found.items())
-    }
+    policies = [key for key, value in rows[0].items() if isinstance(value, list)]
+    return means(rows, "error", policies)
 
 
 def table(rows):
     """Return a line for each error: share of the clairvoyant's accuracy, and models moved in brackets."""
-    means = _means(rows)
-    names = list(next(iter(means.values())))
+    found = _means(rows)
+    names = list(next(iter(found.values())))
     return ["error of the forecast", *names], [
         [f"{error:.0%}".replace("%", " %"), *(f"{mean[n][0]:.1f} % ({mean[n][1]:.0f})" for n in names)]
-        for error, mean in means.items()
+        for error, mean in found.items()
     ]
 
 
 def draw(rows, figure):
     """Accuracy and moves against the error, a line for each policy."""
-    means = _means(rows)
+    found = _means(rows)
     accuracy, moves = axes_of(figure, 2)
-    errors = [100 * error for error in means]
-    for name, colour, marker in zip(next(iter(means.values())), LINES, "osv^D", strict=False):
+    errors = [100 * error for error in found]
+    for name, colour, marker in zip(next(iter(found.values())), LINES, "osv^D", strict=False):
         for ax, place in ((accuracy, 0), (moves, 1)):
-            values = [mean[name][place] for mean in means.values()]
+            values = [mean[name][place] for mean in found.values()]
             ax.plot(errors, values, color=colour, marker=marker, ms=5, label=name)
     accuracy.set_ylabel("accuracy delivered (% of the clairvoyant's)")
     moves.set_ylabel(f"models moved in {rows[0]['minutes']} minutes")

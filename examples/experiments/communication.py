@@ -7,11 +7,8 @@ budget has a plan. Beside the plans stands "full local": what is left without an
     python examples/experiments/communication.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
-
-import numpy as np
 import pyomo.environ as pyo
-from recording import BLACK, BLUE, OPEN_SOURCE, PLACES, axes_of, legend, main
+from recording import BLACK, BLUE, OPEN_SOURCE, PLACES, axes_of, draw_places, legend, main, means
 
 from pyomo_j3o import library
 
@@ -34,45 +31,31 @@ def measure(case):
 
 
 def _means(rows):
-    by_factor = defaultdict(list)
-    for row in rows:
-        by_factor[row["uplink"]].append(row)
-    return {
-        factor: {key: float(np.mean([row[key] for row in some])) for key in ("accuracy", *PLACES)}
-        for factor, some in sorted(by_factor.items(), reverse=True)
-    }
+    return means(rows, "uplink", ("accuracy", *PLACES))
 
 
 def table(rows):
     """Return a line for each factor, in the mean over seeds."""
-    means = _means(rows)
+    found = _means(rows)
     heads = ["uplinks", "accuracy", *PLACES]
     return heads, [
         [f"{f:g}", f"{mean['accuracy']:.4f}", *(f"{100 * mean[p]:.1f} %" for p in PLACES)]
-        for f, mean in means.items()
+        for f, mean in found.items()
     ]
 
 
 def draw(rows, figure):
     """Accuracy and places against the factor."""
-    means = _means(rows)
+    found = _means(rows)
     accuracy, places = axes_of(figure, 2)
-    factors = list(means)
+    factors = list(found)
     at = range(len(factors))
-    accuracy.plot(at, [mean["accuracy"] for mean in means.values()], color=BLUE, marker="o", label="j3o")
-    local = means[min(factors)]["accuracy"]
+    accuracy.plot(at, [mean["accuracy"] for mean in found.values()], color=BLUE, marker="o", label="j3o")
+    local = found[min(factors)]["accuracy"]
     accuracy.axhline(local, color=BLACK, ls="--", label="full local")
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
     legend(accuracy)
-    places.stackplot(
-        at,
-        *([100 * mean[place] for mean in means.values()] for place in PLACES),
-        colors=PLACES.values(),
-        labels=PLACES,
-    )
-    places.set_ylim(0, 100)
-    places.set_ylabel("share of the queries (%)")
-    legend(places, 4)
+    draw_places(places, at, found.values())
     for ax in (accuracy, places):
         ax.set_xticks(at, [f"{factor:g}" for factor in factors], fontsize=8)
         ax.set_xlabel("uplink budgets, as a factor of the drawn ones")

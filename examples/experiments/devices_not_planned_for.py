@@ -8,12 +8,11 @@ networks; budgets of edge servers stay those of the planned system, and queries 
     python examples/experiments/devices_not_planned_for.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLACK, BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main
+from recording import BLACK, BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main, means
 
 from pyomo_j3o import library
 
@@ -81,14 +80,7 @@ def measure(case):
 
 
 def _means(rows):
-    found = defaultdict(list)
-    for row in rows:
-        found[row["newcomers"]].append(row)
-    keys = [*ANSWERS, "moved, planned anew"]
-    return {
-        n: {key: float(np.mean([row[key] for row in some])) for key in keys}
-        for n, some in sorted(found.items())
-    }
+    return means(rows, "newcomers", (*ANSWERS, "moved, planned anew"))
 
 
 def table(rows):
@@ -102,10 +94,10 @@ def table(rows):
 
 def draw(rows, figure):
     """Accuracy against newcomers, a line for each answer."""
-    means = _means(rows)
+    found = _means(rows)
     (ax,) = axes_of(figure)
     for (answer, colour), marker in zip(ANSWERS.items(), "so^", strict=True):
-        ax.plot(list(means), [m[answer] for m in means.values()], color=colour, marker=marker, label=answer)
+        ax.plot(list(found), [m[answer] for m in found.values()], color=colour, marker=marker, label=answer)
     ax.set_xlabel(f"clients that the plan of {rows[0]['clients']} does not know")
     ax.set_ylabel("mean accuracy (dropped queries count as 0)")
     legend(ax, 3)

@@ -7,12 +7,11 @@ from seeds around the published Taskonomy networks; queries may be dropped.
     python examples/experiments/heterogeneity.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLUE, OPEN_SOURCE, ORANGE, PLACES, axes_of, legend, main
+from recording import BLUE, OPEN_SOURCE, ORANGE, PLACES, axes_of, draw_places, legend, main, means
 
 from pyomo_j3o import library
 
@@ -50,13 +49,7 @@ def measure(case):
 
 
 def _means(rows):
-    by_spread = defaultdict(list)
-    for row in rows:
-        by_spread[row["spread"]].append(row)
-    return {
-        spread: {key: float(np.mean([row[key] for row in some])) for key in ("accuracy", "bound", *PLACES)}
-        for spread, some in sorted(by_spread.items())
-    }
+    return means(rows, "spread", ("accuracy", "bound", *PLACES))
 
 
 def table(rows):
@@ -71,27 +64,19 @@ def table(rows):
 
 def draw(rows, figure):
     """Accuracy and places against the spread."""
-    means = _means(rows)
+    found = _means(rows)
     accuracy, places = axes_of(figure, 2)
-    spreads = list(means)
+    spreads = list(found)
     for key, colour, marker, label in (
         ("bound", ORANGE, "v", "proven bound"),
         ("accuracy", BLUE, "o", "j3o"),
     ):
         accuracy.plot(
-            spreads, [mean[key] for mean in means.values()], color=colour, marker=marker, label=label
+            spreads, [mean[key] for mean in found.values()], color=colour, marker=marker, label=label
         )
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
     legend(accuracy)
-    places.stackplot(
-        spreads,
-        *([100 * mean[place] for mean in means.values()] for place in PLACES),
-        colors=PLACES.values(),
-        labels=PLACES,
-    )
-    places.set_ylim(0, 100)
-    places.set_ylabel("share of the queries (%)")
-    legend(places, 4)
+    draw_places(places, spreads, found.values())
     for ax in (accuracy, places):
         ax.set_xlabel("spread of clients' budgets, σ of the logarithm")
 

@@ -7,12 +7,11 @@ ours, drawn from seeds; queries may be dropped.
     python examples/experiments/library_design.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLACK, BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main
+from recording import BLACK, BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main, means
 
 from pyomo_j3o import library
 
@@ -50,36 +49,30 @@ def measure(case):
 
 
 def _means(rows):
-    found = defaultdict(list)
-    for row in rows:
-        found[row["memory"], row["library"]].append(row)
-    return {
-        key: {figure: float(np.mean([row[figure] for row in some])) for figure in ("accuracy", "placed")}
-        for key, some in found.items()
-    }
+    return means(rows, ("memory", "library"), ("accuracy", "placed"))
 
 
 def table(rows):
     """Return a line for each memory; accuracy, and in brackets how many models are placed."""
-    means = _means(rows)
+    found = _means(rows)
     sizes = {row["library"]: row["models"] for row in rows}
     heads = ["memory", *(f"{name} ({sizes[name]} models)" for name in LIBRARIES)]
     lines = []
-    for memory in sorted({memory for memory, _ in means}):
-        cells = [means[memory, name] for name in LIBRARIES]
+    for memory in sorted({memory for memory, _ in found}):
+        cells = [found[memory, name] for name in LIBRARIES]
         lines.append([f"{memory:g}", *(f"{cell['accuracy']:.4f} ({cell['placed']:.0f})" for cell in cells)])
     return heads, lines
 
 
 def draw(rows, figure):
     """Accuracy against memory, a line for each library."""
-    means = _means(rows)
+    found = _means(rows)
     (ax,) = axes_of(figure)
-    memory = sorted({memory for memory, _ in means})
+    memory = sorted({memory for memory, _ in found})
     for name, colour, marker in zip(LIBRARIES, (ORANGE, BLUE, BLACK), "s^o", strict=True):
         ax.plot(
             memory,
-            [means[m, name]["accuracy"] for m in memory],
+            [found[m, name]["accuracy"] for m in memory],
             color=colour,
             marker=marker,
             label=name,

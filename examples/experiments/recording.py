@@ -19,11 +19,14 @@ import json
 import platform
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 import pyomo_j3o
@@ -56,6 +59,45 @@ def axes_of(figure: Figure, columns: int = 1, height: float = 4.0) -> list[Any]:
 def legend(ax: Any, columns: int = 2) -> None:
     """Put the legend above the axes, where it hides no line."""
     ax.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
+
+
+def draw_places(ax: Any, at: Any, means: Iterable[dict[str, Any]]) -> None:
+    """Draw the shares of queries that clients, edge servers and the cloud answer, as stacked areas."""
+    shares = [[100 * mean[place] for mean in means] for place in PLACES]
+    ax.stackplot(at, *shares, colors=PLACES.values(), labels=PLACES)
+    ax.set_ylim(0, 100)
+    ax.set_ylabel("share of the queries (%)")
+    legend(ax, 4)
+
+
+def means(
+    rows: Iterable[dict[str, Any]], by: str | tuple[str, ...], figures: Iterable[str]
+) -> dict[Any, Any]:
+    """Return the means of figures over the rows that agree in some entries, in the order of the rows.
+
+    Parameters
+    ----------
+    rows
+        Cases with their figures.
+    by
+        The entry, or the entries, that group them.
+    figures
+        What is averaged; None and NaN are left out.
+
+    Returns
+    -------
+    dict
+        By the value of `by`, or the tuple of values; each is a dict by figure.
+    """
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row[by] if isinstance(by, str) else tuple(row[key] for key in by)].append(row)
+    return {value: {key: _mean(some, key) for key in figures} for value, some in groups.items()}
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> Any:
+    known = [row[key] for row in rows if row[key] is not None and not np.all(np.isnan(row[key]))]
+    return np.mean(known, axis=0) if known else np.nan
 
 
 def measured(path: Path) -> dict[str, dict[str, Any]]:

@@ -7,11 +7,9 @@ around the published Taskonomy networks; each client reaches its own edge server
 """
 
 import time
-from collections import defaultdict
 
-import numpy as np
 from pyomo.contrib.solver.common.factory import SolverFactory
-from recording import BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main
+from recording import BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main, means
 
 from pyomo_j3o import library
 
@@ -39,14 +37,7 @@ def measure(case):
 
 
 def _means(rows):
-    found = defaultdict(list)
-    for row in rows:
-        found[row["reach"]].append(row)
-    keys = ("accuracy", "bound", "seconds of the processor")
-    return {
-        reach: {key: float(np.mean([row[key] for row in some])) for key in keys}
-        for reach, some in sorted(found.items())
-    }
+    return means(rows, "reach", ("accuracy", "bound", "seconds of the processor"))
 
 
 def table(rows):
@@ -60,14 +51,14 @@ def table(rows):
 
 def draw(rows, figure):
     """Accuracy and time against reach."""
-    means = _means(rows)
+    found = _means(rows)
     accuracy, seconds = axes_of(figure, 2)
-    reach = list(means)
-    accuracy.plot(reach, [m["bound"] for m in means.values()], color=ORANGE, marker="v", label="proven bound")
-    accuracy.plot(reach, [m["accuracy"] for m in means.values()], color=BLUE, marker="o", label="j3o")
+    reach = list(found)
+    accuracy.plot(reach, [m["bound"] for m in found.values()], color=ORANGE, marker="v", label="proven bound")
+    accuracy.plot(reach, [m["accuracy"] for m in found.values()], color=BLUE, marker="o", label="j3o")
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
     legend(accuracy)
-    seconds.bar(reach, [m["seconds of the processor"] for m in means.values()], color=BLUE)
+    seconds.bar(reach, [m["seconds of the processor"] for m in found.values()], color=BLUE)
     seconds.set_ylabel("process time of a solve (s)")
     for ax in (accuracy, seconds):
         ax.set_xticks(reach)

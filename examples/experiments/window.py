@@ -8,11 +8,9 @@ Systems are ours, drawn from seeds around the published Taskonomy networks.
     python examples/experiments/window.py [FOLDER] [--full]
 """
 
-from collections import defaultdict
-
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLUE, GREEN, OPEN_SOURCE, ORANGE, PLACES, axes_of, legend, main
+from recording import BLUE, GREEN, OPEN_SOURCE, ORANGE, PLACES, axes_of, draw_places, legend, main, means
 
 from pyomo_j3o import library
 from pyomo_j3o.simulation import simulate
@@ -46,16 +44,9 @@ def measure(case):
     return found
 
 
-def _by_window(rows):
-    by_window = defaultdict(list)
-    for row in rows:
-        by_window[row["window"]].append(row)
-    return dict(sorted(by_window.items()))
-
-
-def _mean(rows, key):
-    known = [row[key] for row in rows if row[key] is not None]
-    return float(np.mean(known)) if known else np.nan
+def _means(rows):
+    late = [key for key in rows[0] if key.startswith("late ")]
+    return means(rows, "window", ("accuracy", *PLACES, *late))
 
 
 def table(rows):
@@ -63,11 +54,11 @@ def table(rows):
     heads = ["T_b, s", "accuracy", *PLACES]
     heads += [f"late, ν {error:+.0%}".replace("%", " %") for error in ERRORS]
     lines = []
-    for window, some in _by_window(rows).items():
-        late = [_mean(some, f"late {HEADROOM:g} {error:g}") for error in ERRORS]
+    for window, mean in _means(rows).items():
+        late = [mean[f"late {HEADROOM:g} {error:g}"] for error in ERRORS]
         lines.append(
-            [f"{window:g}", f"{_mean(some, 'accuracy'):.4f}"]
-            + [f"{100 * _mean(some, place):.1f} %" for place in PLACES]
+            [f"{window:g}", f"{mean['accuracy']:.4f}"]
+            + [f"{100 * mean[place]:.1f} %" for place in PLACES]
             + ["-" if np.isnan(share) else f"{100 * share:.1f} %" for share in late]
         )
     return heads, lines
@@ -75,24 +66,16 @@ def table(rows):
 
 def draw(rows, figure):
     """Accuracy, places, and late answers against the window."""
-    by_window = _by_window(rows)
+    found = _means(rows)
     accuracy, places, late = axes_of(figure, 3)
-    windows = list(by_window)
-    accuracy.plot(windows, [_mean(some, "accuracy") for some in by_window.values()], color=BLUE, marker="o")
+    windows = list(found)
+    accuracy.plot(windows, [mean["accuracy"] for mean in found.values()], color=BLUE, marker="o")
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
-    places.stackplot(
-        windows,
-        *([100 * _mean(some, place) for some in by_window.values()] for place in PLACES),
-        colors=PLACES.values(),
-        labels=PLACES,
-    )
-    places.set_ylim(0, 100)
-    places.set_ylabel("share of the queries (%)")
-    legend(places, 4)
+    draw_places(places, windows, found.values())
     styles = {-0.5: (GREEN, ":"), 0.0: (BLUE, "-"), 0.5: (ORANGE, "-")}
     for error, (colour, style) in styles.items():
         for headroom, marker in ((0.0, "v"), (HEADROOM, "^")):
-            shares = [100 * _mean(some, f"late {headroom:g} {error:g}") for some in by_window.values()]
+            shares = [100 * mean[f"late {headroom:g} {error:g}"] for mean in found.values()]
             label = f"true ν {error:+.0%}, headroom {headroom:.0%}"
             fill = colour if headroom else "none"
             late.plot(windows, shares, color=colour, ls=style, marker=marker, mfc=fill, label=label)

@@ -60,10 +60,13 @@ def _plain(value: Any) -> Any:
     return _plain(number()) if callable(number) else str(value)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text to a file, whole or not at all."""
+def returned_or_written(text: str, path: str | Path | None) -> str | None:
+    """Return a text if there is no path; else write it to that file, whole or not at all."""
+    if path is None:
+        return text
     # Half of a character becomes what JSON writes for it.
     write_file(path, text.encode("utf-8", "backslashreplace"))
+    return None
 
 
 def write_csv(report: PlanReport, path: Path, table: str | None) -> None:

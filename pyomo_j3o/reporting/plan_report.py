@@ -183,11 +183,7 @@ class PlanReport:
         FileError
             If the file cannot be written.
         """
-        text = files.as_json(self)
-        if path is None:
-            return text
-        files.write_text(path, text)
-        return None
+        return files.returned_or_written(files.as_json(self), path)
 
     def to_html(self, path: str | Path | None = None) -> str | None:
         """Return the report as a whole HTML page, or write it to a file.
@@ -202,11 +198,7 @@ class PlanReport:
         FileError
             If the file cannot be written.
         """
-        text = files.as_page(self)
-        if path is None:
-            return text
-        files.write_text(path, text)
-        return None
+        return files.returned_or_written(files.as_page(self), path)
 
     def __str__(self) -> str:
         return layout.as_text(self)
