@@ -3,6 +3,9 @@
 Run it from the root of the repository on a quiet machine; 1,000 parts take about an hour on two cores.
 
     python docs/make_fleet_table.py [--parts 50 100 1000] [--engine processes dask] [--workers 2]
+                                    [--folder FOLDER]
+
+A run that was ended goes on where it was, if it has a folder: its times are then of its last start.
 """
 
 from __future__ import annotations
@@ -41,14 +44,20 @@ def executor_of(engine: str, workers: int) -> Iterator[Executor | None]:
         yield executor
 
 
-def row(parts: int, engine: str, workers: int) -> tuple[str, ...]:
+def row(parts: int, engine: str, workers: int, kept: Path | None = None) -> tuple[str, ...]:
     """Plan one fleet, and return its row."""
     build = partial(library.edge_server, clients=CLIENTS)
     begin = time.perf_counter()
     with executor_of(engine, workers) as executor:
         of_own = workers if executor is None else None
         result = solve_parts(
-            build, range(parts), {"cloud": CLOUD * parts}, executor, workers=of_own, tee=True
+            build,
+            range(parts),
+            {"cloud": CLOUD * parts},
+            executor,
+            workers=of_own,
+            folder=None if kept is None else kept / f"{engine}-{parts}",
+            tee=True,
         )
     seconds = time.perf_counter() - begin
     used = result.uses.get("cloud", float("nan")) / (CLOUD * parts)
@@ -73,11 +82,12 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", type=int, default=[50, 100, 1000])
     parser.add_argument("--engine", nargs="+", default=["processes", "dask"], choices=("processes", "dask"))
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="keeps what is finished")
     options = parser.parse_args()
     lines = [f"| {' | '.join(HEADS)} |", f"|{'---|' * len(HEADS)}"]
     for parts in options.parts:
         for engine in options.engine:
-            lines.append(f"| {' | '.join(row(parts, engine, options.workers))} |")
+            lines.append(f"| {' | '.join(row(parts, engine, options.workers, options.folder))} |")
             (HERE / "fleet_table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
