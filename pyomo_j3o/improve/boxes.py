@@ -90,6 +90,8 @@ class Explored:
         The same without block cuts.
     gap : float
         The relative gap that the first of these searches ended with.
+    proved : bool
+        Whether it left a gap to a MILP solver.
     """
 
     branched: Mapping[Path, int]
@@ -100,6 +102,7 @@ class Explored:
     root_gap: float
     first_gap: float = np.inf
     gap: float = np.inf
+    proved: bool = False
 
     def leaves(self, most: int) -> list[Path]:
         """Return the leaves of the tree; if there are more than `most`, those of its upper part."""

@@ -146,6 +146,11 @@ class Tree:
         bounds += [node.bound for node in (*self._parked, *self._at_work)]
         return max(bounds)
 
+    def extend(self) -> None:
+        """Let the search go on for some times the usual effort."""
+        self._effort *= self._params.extended
+        self._most_work = np.inf
+
     def explored(self) -> Explored:
         """Return what the search leaves to the next one."""
         root = np.inf if self.root is None else relative_gap(self.incumbent, self.root[1].bound)

@@ -112,6 +112,8 @@ class TreeParams:
     again : float
         Fraction of the work that the first search took. One that goes on at leaves takes no more, unless the
         gap is wider than it was at the root before.
+    extended : float
+        Factor of the effort where the search before needed no MILP solver to come as near.
     lp : KernelParams
     dive : DiveParams
     """
@@ -142,6 +144,7 @@ class TreeParams:
     worth_pricing: float = 0.1
     leaves: int = 100
     again: float = 0.1
+    extended: float = 4.0
     lp: KernelParams = field(default_factory=lambda: KernelParams(growth=200, growth_of_size=0.3))
     dive: DiveParams = field(default_factory=DiveParams)
 

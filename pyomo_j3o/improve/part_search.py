@@ -55,6 +55,8 @@ class PartSearch:
         self._in_gaps = task.params.in_gaps
         self._tree: Tree | None = None
         self._explored: Explored | None = None
+        #: Whether the tree's gap was left to a MILP solver.
+        self._proved = False
 
     def near(self, tightened: TightRelaxation) -> Iterator[Found]:
         """Use the relaxation: come near the bound, then search by a MILP solver or by the tree."""
@@ -129,7 +131,11 @@ class PartSearch:
         tree = self._tree = self.tree(tightened, self._task.params.tree)
         try:
             yield from self.search_tree(tree)
+            if self._is_for_proof(tree) and self._needed_no_proof:
+                tree.extend()
+                yield from self.search_tree(tree)
             if self._is_for_proof(tree):
+                self._proved = True
                 yield from self._prove(tree)
         finally:
             self.bound = min(self.bound, tree.bound)
@@ -150,10 +156,11 @@ class PartSearch:
                 gap=before.gap,
                 root_gap=before.root_gap,
                 first_gap=before.first_gap,
+                proved=before.proved,
             )
         value = self.best.objective
         first = relative_gap(value, self._first_bound)
-        return replace(found, gap=relative_gap(value, self.bound), first_gap=first)
+        return replace(found, gap=relative_gap(value, self.bound), first_gap=first, proved=self._proved)
 
     def tree(self, tightened: TightRelaxation, params: TreeParams) -> Tree:
         """Return a tree over the part, with what it is worth to search it; the caller closes it."""
@@ -199,6 +206,11 @@ class PartSearch:
             and max(task.rel_gap, params.proof_gap) * scale < gap <= params.proof_widest * scale
             and not task.deadline.over
         )
+
+    @property
+    def _needed_no_proof(self) -> bool:
+        """Whether the search before came as near as it did without a MILP solver: its leaves lead there."""
+        return self._task.explored is not None and not self._task.explored.proved
 
     def _prove(self, tree: Tree) -> Iterator[Routing]:
         """Let HiGHS search the part without what the root's reduced costs rule out.

@@ -22,6 +22,7 @@ from test_laws import agrees_with_enumeration
 from pyomo_j3o.core.results import Ending
 from pyomo_j3o.improve import branching
 from pyomo_j3o.improve.boxes import Explored, box_of
+from pyomo_j3o.improve.part_search import PartSearch
 from pyomo_j3o.improve.pseudo_costs import PseudoCosts
 from pyomo_j3o.methods import parts
 from pyomo_j3o.methods.memory import Memory
@@ -111,6 +112,23 @@ def test_the_search_goes_on_at_the_leaves_of_the_one_before(monkeypatch):
             agrees_with_enumeration(now, brute_force(now), solved)
     assert len(begun) >= 8
     assert max(begun) >= 4
+
+
+@pytest.mark.parametrize("proved", [True, False])
+def test_a_search_that_needed_no_proof_before_first_goes_on_by_itself(proved, monkeypatch):
+    """The leaves get more effort before a MILP solver is asked, unless it was asked the first time, too."""
+    wanted, done = [proved], []
+    monkeypatch.setattr(PartSearch, "_is_for_proof", lambda search, tree: wanted[0])
+    monkeypatch.setattr(PartSearch, "_prove", lambda search, tree: iter(done.append("proof") or ()))
+    extend = branching.Tree.extend
+    monkeypatch.setattr(branching.Tree, "extend", lambda tree: done.append("extended") or extend(tree))
+    problem, memory = tight_knapsacks(2), Memory()
+    solve(problem, memory=memory, mip_solvers=None)
+    assert done == ["proof"] * proved
+    wanted[0] = True
+    now = with_figures(problem, np.random.default_rng(0), spread=0.05)
+    agrees_with_enumeration(now, brute_force(now), solve(now, memory=memory, mip_solvers=None))
+    assert done[proved:] == (["proof"] if proved else ["extended", "proof"])
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0, 1e-3, 1.0 / 7.0])
