@@ -17,10 +17,11 @@ from pyomo.core.expr.numeric_expr import (
     ProductExpression,
     SumExpression,
 )
-from pyomo.core.expr.numvalue import native_numeric_types, value
+from pyomo.core.expr.numvalue import native_numeric_types
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 
 from pyomo_j3o.errors import ModelError
+from pyomo_j3o.modeling.fixed_values import fixed_value
 
 # What an expression node is to us; SUM and MONOMIAL first, for they are most of a model.
 _SUM, _MONOMIAL, _VARIABLE, _CONSTANT, _PRODUCT, _NEGATION, _DIVISION, _NAMED, _OTHER = range(9)
@@ -136,7 +137,7 @@ class Terms:
                         if cls is MonomialTermExpression:
                             number, v = term._args_
                             if number.__class__ not in numbers:
-                                number = value(number)
+                                number = fixed_value(number)
                             variable(v)
                             coefficient(scale * number)
                         elif cls is ProductExpression:
@@ -150,7 +151,7 @@ class Terms:
                                 if cls is MonomialTermExpression:
                                     inner, a = a._args_
                                     if inner.__class__ not in numbers:
-                                        inner = value(inner)
+                                        inner = fixed_value(inner)
                                     number *= inner
                                     cls = a.__class__
                                 if kinds.get(cls) == _VARIABLE:
@@ -172,7 +173,7 @@ class Terms:
                         if cls is MonomialTermExpression:
                             number, v = term._args_
                             if number.__class__ not in numbers:
-                                number = value(number)
+                                number = fixed_value(number)
                             first(factor)
                             second(v)
                             product(scale * number)
@@ -195,14 +196,14 @@ class Terms:
 
             elif kind == _MONOMIAL:
                 number, v = node._args_
-                pending.append((v, scale * value(number), factor))
+                pending.append((v, scale * fixed_value(number), factor))
 
             elif kind == _CONSTANT:
                 if factor is None:
-                    self._row_constant += scale * value(node)
+                    self._row_constant += scale * fixed_value(node)
                 else:
                     variable(factor)
-                    coefficient(scale * value(node))
+                    coefficient(scale * fixed_value(node))
 
             elif kind == _PRODUCT:
                 self._multiply(node, scale, factor, pending)
@@ -213,7 +214,7 @@ class Terms:
             elif kind == _DIVISION:
                 numerator, denominator = node._args_
                 if self._kind(denominator) == _CONSTANT:
-                    pending.append((numerator, scale / value(denominator), factor))
+                    pending.append((numerator, scale / fixed_value(denominator), factor))
                 else:
                     self._expand(node, scale, factor)
 
@@ -267,12 +268,12 @@ class Terms:
             coefficient = scale
             if kind == _MONOMIAL:
                 number, one = one._args_
-                coefficient = scale * value(number)
+                coefficient = scale * fixed_value(number)
                 if coefficient == 0:
                     return
                 kind = _VARIABLE
             if kind == _CONSTANT:
-                coefficient = scale * value(one)
+                coefficient = scale * fixed_value(one)
             elif kind == _VARIABLE and one.fixed:
                 coefficient *= value_of_fixed(one)
             elif kind == _VARIABLE and factor is None:

@@ -19,7 +19,7 @@ from pyomo.core.base.set import RangeSet, Set
 from pyomo.core.base.sos import SOSConstraint
 from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import Var
-from pyomo.core.expr.numvalue import native_numeric_types, value
+from pyomo.core.expr.numvalue import native_numeric_types
 from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.network import Port
@@ -27,6 +27,7 @@ from pyomo.network import Port
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.errors import ModelError, UnsupportedTermError
 from pyomo_j3o.modeling.expressions import NonlinearTerm, Terms
+from pyomo_j3o.modeling.fixed_values import fixed_value
 from pyomo_j3o.modeling.naming import called, listed, shortened
 
 # Components that may be active without a meaning of their own for the solver.
@@ -223,7 +224,7 @@ def _read_row(constraint: ConstraintData, rows: Rows) -> None:
 
 def _side(given: Any, missing: float) -> float:
     """Return a side of a constraint, a number or an expression in Params, as a float."""
-    return missing if given is None else float(value(given))
+    return missing if given is None else float(fixed_value(given))
 
 
 def _unsupported(owner: Any, term: Any) -> str:
