@@ -72,7 +72,7 @@ def draw(rows, figure):
             values = [factor * mean[f"{kind} {peak}"] for mean in found.values()]
             ax.plot(headroom, values, color=colour, marker=marker, ms=5, label=_name(peak))
     late.set_ylabel("batched queries later than 2·T_b (%)")
-    timely.set_ylabel("mean accuracy, late answers count as 0")
+    timely.set_ylabel("mean accuracy\n(late answers count as 0)")
     for ax in (late, timely):
         ax.set_xlabel("headroom: share of each window kept free (%)")
         legend(ax, 4)

@@ -66,7 +66,7 @@ def draw(rows, figure):
         for ax, place in ((accuracy, 0), (moves, 1)):
             values = [mean[name][place] for mean in found.values()]
             ax.plot(errors, values, color=colour, marker=marker, ms=5, label=name)
-    accuracy.set_ylabel("accuracy delivered (% of the clairvoyant's)")
+    accuracy.set_ylabel("accuracy delivered\n(% of the clairvoyant's)")
     moves.set_ylabel(f"models moved in {rows[0]['minutes']} minutes")
     for ax in (accuracy, moves):
         ax.set_xlabel("standard error of the forecast (%)")

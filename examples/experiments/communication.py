@@ -53,7 +53,7 @@ def draw(rows, figure):
     accuracy.plot(at, [mean["accuracy"] for mean in found.values()], color=BLUE, marker="o", label="j3o")
     local = found[min(factors)]["accuracy"]
     accuracy.axhline(local, color=BLACK, ls="--", label="full local")
-    accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
+    accuracy.set_ylabel("mean accuracy\n(dropped queries count as 0)")
     legend(accuracy)
     draw_places(places, at, found.values())
     for ax in (accuracy, places):

@@ -99,7 +99,7 @@ def draw(rows, figure):
     for (answer, colour), marker in zip(ANSWERS.items(), "so^", strict=True):
         ax.plot(list(found), [m[answer] for m in found.values()], color=colour, marker=marker, label=answer)
     ax.set_xlabel(f"clients that the plan of {rows[0]['clients']} does not know")
-    ax.set_ylabel("mean accuracy (dropped queries count as 0)")
+    ax.set_ylabel("mean accuracy\n(dropped queries count as 0)")
     legend(ax, 3)
 
 

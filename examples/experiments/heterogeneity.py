@@ -74,7 +74,7 @@ def draw(rows, figure):
         accuracy.plot(
             spreads, [mean[key] for mean in found.values()], color=colour, marker=marker, label=label
         )
-    accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
+    accuracy.set_ylabel("mean accuracy\n(dropped queries count as 0)")
     legend(accuracy)
     draw_places(places, spreads, found.values())
     for ax in (accuracy, places):

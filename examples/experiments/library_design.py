@@ -82,7 +82,7 @@ def draw(rows, figure):
     ax.set_xticks(memory, [f"{m:g}" for m in memory])
     ax.minorticks_off()
     ax.set_xlabel("memory budgets, as a factor of the drawn ones")
-    ax.set_ylabel("mean accuracy (dropped queries count as 0)")
+    ax.set_ylabel("mean accuracy\n(dropped queries count as 0)")
     legend(ax, 3)
 
 

@@ -43,11 +43,11 @@ LINES = (BLUE, AMBER, GREEN, PINK, SKY, ORANGE, BLACK)
 PLACES = {"client": BLUE, "edge": AMBER, "cloud": SKY, "dropped": "#D9D9D9"}
 
 
-def axes_of(figure: Figure, columns: int = 1, height: float = 4.0) -> list[Any]:
-    """Return axes side by side, each 5.5 inches wide."""
-    figure.set_size_inches(5.5 * columns + (1.0 if columns == 1 else 0.0), height)
-    figure.set_layout_engine("constrained")
-    axes = list(figure.subplots(1, columns, squeeze=False)[0])
+def axes_of(figure: Figure, panels: int = 1, height: float = 3.6) -> list[Any]:
+    """Return axes one below the other, each 7.2 inches wide: a page shows them without shrinking them."""
+    figure.set_size_inches(7.2, height * panels)
+    figure.set_layout_engine("constrained", h_pad=0.1)
+    axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
     for ax in axes:
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)

@@ -56,7 +56,7 @@ def draw(rows, figure):
     reach = list(found)
     accuracy.plot(reach, [m["bound"] for m in found.values()], color=ORANGE, marker="v", label="proven bound")
     accuracy.plot(reach, [m["accuracy"] for m in found.values()], color=BLUE, marker="o", label="j3o")
-    accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
+    accuracy.set_ylabel("mean accuracy\n(dropped queries count as 0)")
     legend(accuracy)
     seconds.bar(reach, [m["seconds of the processor"] for m in found.values()], color=BLUE)
     seconds.set_ylabel("process time of a solve (s)")

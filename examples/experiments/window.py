@@ -49,10 +49,14 @@ def _means(rows):
     return means(rows, "window", ("accuracy", *PLACES, *late))
 
 
+def _said(error):
+    return f"{error:+.0%}".replace("%", " %") if error else "as planned"
+
+
 def table(rows):
     """Return a line for each window, in the mean over seeds."""
     heads = ["T_b, s", "accuracy", *PLACES]
-    heads += [f"late, ν {error:+.0%}".replace("%", " %") for error in ERRORS]
+    heads += [f"late, ν {_said(error)}" for error in ERRORS]
     lines = []
     for window, mean in _means(rows).items():
         late = [mean[f"late {HEADROOM:g} {error:g}"] for error in ERRORS]
@@ -70,13 +74,13 @@ def draw(rows, figure):
     accuracy, places, late = axes_of(figure, 3)
     windows = list(found)
     accuracy.plot(windows, [mean["accuracy"] for mean in found.values()], color=BLUE, marker="o")
-    accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
+    accuracy.set_ylabel("mean accuracy\n(dropped queries count as 0)")
     draw_places(places, windows, found.values())
     styles = {-0.5: (GREEN, ":"), 0.0: (BLUE, "-"), 0.5: (ORANGE, "-")}
     for error, (colour, style) in styles.items():
         for headroom, marker in ((0.0, "v"), (HEADROOM, "^")):
             shares = [100 * mean[f"late {headroom:g} {error:g}"] for mean in found.values()]
-            label = f"true ν {error:+.0%}, headroom {headroom:.0%}"
+            label = f"true ν {_said(error)}, headroom {headroom:.0%}"
             fill = colour if headroom else "none"
             late.plot(windows, shares, color=colour, ls=style, marker=marker, mfc=fill, label=label)
     late.set_ylabel("batched queries later than 2·T_b (%)")
