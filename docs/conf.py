@@ -23,7 +23,7 @@ extensions = [
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 # Tables are parts of other pages, written by the commands docs/make_*_table.py.
-exclude_patterns = ["_build", "*_table.md"]
+exclude_patterns = ["_build", "*_table.md", "experiments/results/*"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
