@@ -6,7 +6,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -114,7 +114,7 @@ def sweep(
     workers: int | None = None,
     options: Mapping[str, Any] | None = None,
     measure: Callable[[Any, Any], Mapping[str, Any]] | None = None,
-    tee: Any = False,
+    tee: Any = None,
 ) -> Sweep:
     """Solve a model for each of several cases, several at a time.
 
@@ -139,7 +139,8 @@ def sweep(
         ``measure(model, results)`` returns more figures of a case by name, such as the largest backlog of a
         simulation. It runs in the worker once a plan is loaded into the model.
     tee
-        Whether to print a line for every case; or a text stream, or several, to write to.
+        True prints a line for every case; a text stream, or several, get these lines instead. False says
+        nothing. None says on a terminal or in a notebook how far the sweep is, once it takes a few seconds.
 
     Returns
     -------
@@ -166,7 +167,6 @@ def sweep(
             raise OptionError(f"option {option!r} is set by sweep itself; leave it out")
     with option_errors():
         J3O(**given)
-        streams: Sequence[Any] = list(J3O(tee=tee).config.tee)
     if executor is None or isinstance(executor, ProcessPoolExecutor):
         require_picklable("build", build)
         require_picklable("measure", measure)
@@ -177,10 +177,11 @@ def sweep(
     by_key = {job.key: name for job, name in zip(jobs, names, strict=True)}
     found: dict[Name, Case] = {}
     interrupted = False
-    progress = Progress(streams)
+    progress = Progress("sweep", tee)
     own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
     try:
         with (
+            progress,
             closing(Engine(executor, own, progress.line)) as engine,
             progress.of(len(jobs), "solving cases") as step,
             closing(engine.run(solve_case, jobs)) as results,

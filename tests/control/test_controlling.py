@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pyomo_j3o.control.progress import minutes_of
 
 from pyomo_j3o.control import (
     POLICIES,
@@ -21,7 +22,6 @@ from pyomo_j3o.control import (
     client_loads,
     control,
 )
-from pyomo_j3o.control.progress import minutes_of
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.library import Trace, small_example_data, taskonomy_data
 
