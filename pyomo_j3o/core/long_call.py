@@ -77,7 +77,7 @@ class LongCall:
         with self._lock:
             self._over.set()
             if self._display is not None:
-                self._display.close()
+                self._display.close(f"{self._name}: {self.seconds:.0f} s")
                 self._display = None
 
     @property
@@ -98,7 +98,7 @@ class LongCall:
         if self._tee is False:
             return
         if self._tee:
-            print(f"{_with_count(text, done, total)} ({self.seconds:.1f} s)", flush=True)
+            print(f"{_counted(text, done, total)} ({self.seconds:.1f} s)", flush=True)
             return
         self._text, self._done, self._total = text, done, total
         if self.seconds >= self._quiet:
@@ -128,16 +128,21 @@ class LongCall:
             if self._over.is_set():
                 return
             if self._display is None:
-                self._display = new_display(self._name, self._counts)
+                self._display = new_display(self._counts)
             if self._display is not None:
-                self._display.show(self._text, self._done, self._total)
+                self._display.show(self._line(), self._done, self._total)
             elif self._text and self.seconds >= self._next:
                 self._next = self.seconds + _BETWEEN
-                text = _with_count(self._text, self._done, self._total)
-                self._plain(f"{self._name}: {text} ({self.seconds:.0f} s)")
+                self._plain(self._line())
+
+    def _line(self) -> str:
+        text = _counted(self._text, self._done, self._total)
+        return (
+            f"{self._name}: {text} ({self.seconds:.0f} s)" if text else f"{self._name}: {self.seconds:.0f} s"
+        )
 
 
-def _with_count(text: str, done: int, total: int) -> str:
+def _counted(text: str, done: int, total: int) -> str:
     return f"{text}, {done:,} of {total:,}" if total else text
 
 

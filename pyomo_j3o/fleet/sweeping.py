@@ -104,6 +104,9 @@ class Sweep:
     def __str__(self) -> str:
         return str(self.table)
 
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
 
 # Seven parameters: what is solved and how, where it runs, and what is shown.
 def sweep(
