@@ -42,7 +42,8 @@ class LongCall:
     counts
         Whether the call counts what is done, for a bar.
     plain
-        Takes the lines of a call that does not draw; if not given, they go to stderr or to the log.
+        Takes the lines of a call that does not draw, which has other lines, too. If not given, they go to
+        stderr or to the log.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class LongCall:
         self._plain = _print_plainly if plain is None else plain
         self._ticks = plain is not None or on_terminal() or in_notebook()
         self._begin = time.perf_counter()
-        self._next = quiet  # when a plain line is due, s
+        self._next = quiet if plain is None else _BETWEEN  # when a plain line is due, s
         self._text, self._done, self._total = "", 0, 0
         self._display: Display | None = None
         self._lock = threading.RLock()

@@ -34,6 +34,7 @@ class Progress:
             streams = [] if tee is None else list(J3O(tee=tee).config.tee)
         self._log, self._is_silent = Log(streams), not streams
         if streams:
+            # What is drawn comes first, so that the lines below it stay together.
             self._call = LongCall(name, quiet=0.0, counts=True, plain=self.line)
         else:
             self._call = LongCall(name, None if tee is None else False, counts=True)
