@@ -181,6 +181,8 @@ def test_ctrl_c_keeps_the_best_plan(bag, monkeypatch, capsys):
         signal.signal(signal.SIGINT, before)
     out = capsys.readouterr().out
     assert "interrupted" in out
+    assert "run the command again" in out
+    assert "warm_start" not in out
     assert "Placed, " in out
     assert len(rows_of("p.csv")) > 0
 
