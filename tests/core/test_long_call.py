@@ -50,7 +50,7 @@ def test_a_terminal_without_rich_gets_plain_lines(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(long_call, "new_display", lambda counts: None)
-    with LongCall("worth", quiet=0.02) as call:
+    with LongCall("worth", quiet=0.5) as call:
         call.say("the first budget")
         assert terminal.getvalue() == ""
         deadline = time.perf_counter() + 10.0

@@ -108,8 +108,8 @@ def test_searches_show_as_tables_with_what_they_print():
     assert "Ctrl-C" not in table._repr_html_()
     assert "Ctrl-C ended the search" in replace(table, interrupted=True)._repr_html_()
     data = library.small_example_data()
-    tight = library.build_model(replace(data, uplink_budget=[0.5, 1, 2]))
-    moved = explain_infeasibility(tight, relax=[tight.client_uplink], together=True)
+    tight = library.build_model(replace(data, compute_budget=[0.2, 1, 0.2], uplink_budget=[2.5, 1, 2]))
+    moved = explain_infeasibility(tight, relax=[tight.client_uplink, tight.compute], together=True)
     html = moved._repr_html_()
     assert html_paragraphs(moved.message) in html
     assert moved.table._repr_html_() in html
