@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import time
 from types import ModuleType, SimpleNamespace
@@ -50,8 +51,8 @@ def test_a_notebook_has_one_output_that_ends_with_the_seconds(outputs, capsys):
         call.say("budgets of <b>", 7, 40)
     (drawn,) = outputs
     assert 'value="7" max="40"' in drawn[-2]
-    assert "worth: budgets of &lt;b&gt;, 7 of 40 (0 s)" in drawn[-2]
-    assert "worth: 0 s" in drawn[-1]
+    assert re.search(r"worth: budgets of &lt;b&gt;, 7 of 40 \(\d+ s\)", drawn[-2])
+    assert re.search(r">worth: \d+ s<", drawn[-1])
     assert "<progress" not in drawn[-1]
     assert capsys.readouterr() == ("", "")
 
@@ -95,7 +96,7 @@ def test_without_a_bar_a_fleet_says_now_and_then_how_far_it_is(monkeypatch):
         step()
         while stream.getvalue().count("\n") < 2 and time.perf_counter() - begin < 10.0:
             time.sleep(0.01)
-    assert stream.getvalue().startswith("sweep: solving cases, 1 of 40 (0 s)\n")
+    assert stream.getvalue().startswith("sweep: solving cases, 1 of 40 (")
     assert time.perf_counter() - begin >= 0.3
 
 
@@ -122,7 +123,7 @@ def test_a_command_that_a_notebook_runs_draws_nothing(monkeypatch):
     assert live_display.new_display(counts=False) is None
     with LongCall("explain", quiet=0.0) as call:
         call.say("a conflict")
-    assert terminal.getvalue() == "explain: a conflict (0 s)\n"
+    assert re.fullmatch(r"explain: a conflict \(\d+ s\)\n", terminal.getvalue())
 
 
 def test_in_a_real_kernel():
@@ -142,6 +143,6 @@ def test_in_a_real_kernel():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines)])
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     drawn, text, table = notebook.cells[0].outputs
-    assert drawn["data"]["text/plain"] == "worth: 0 s"
+    assert re.fullmatch(r"worth: \d+ s", drawn["data"]["text/plain"])
     assert text["text"] == "a line\n"
     assert "<td" in table["data"]["text/html"]
