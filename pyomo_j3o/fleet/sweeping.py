@@ -12,6 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyomo.contrib.solver.common.results import TerminationCondition
+
 from pyomo_j3o.core.checks import check_counts
 from pyomo_j3o.core.engine import Engine, Job, Lost, require_picklable
 from pyomo_j3o.core.table import Table
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Options of the solver that a sweep sets by itself.
 _OURS = ("load_solutions", "raise_exception_on_nonoptimal_result", "tee")
+
+#: Status of a case whose solve took Ctrl-C; a sweep ends there.
+_INTERRUPTED = "interrupted"
 
 #: Columns of the table of a sweep that `measure` may not take.
 _TAKEN = ("case", "status", "objective", "bound", "gap", "seconds", "note")
@@ -191,7 +196,10 @@ def sweep(
         ):
             for job, result in results:
                 name = by_key[job.key]
-                found[name] = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                case = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                if case.status == _INTERRUPTED:  # a solver in a thread of this process took Ctrl-C
+                    raise KeyboardInterrupt
+                found[name] = case
                 progress.line(_line(name, found[name], len(found), len(names)))
                 step()
     except KeyboardInterrupt:
@@ -221,6 +229,8 @@ def solve_case(
         results = J3O().solve(
             model, load_solutions=False, raise_exception_on_nonoptimal_result=False, **options
         )
+        if results.termination_condition == TerminationCondition.interrupted:
+            return Case(_INTERRUPTED, note="Ctrl-C")
         plan = results.incumbent_objective
         if plan is None:
             seconds = time.process_time() - begin
