@@ -19,6 +19,7 @@ from pyomo_j3o.commands.answers import NO_PLAN, Answer, Terminal
 from pyomo_j3o.commands.pictures import picture
 from pyomo_j3o.commands.subjects import model_of
 from pyomo_j3o.compare.cli import FINE, INTERRUPTED
+from pyomo_j3o.interface.remedies import CommandLineRemedies
 from pyomo_j3o.interface.solver import J3O
 
 #: How many placed variables the last line of `solve` names.
@@ -138,6 +139,7 @@ def solver_of(options: argparse.Namespace) -> J3O:
         An option or its value is unknown.
     """
     solver = J3O()
+    solver.remedies = CommandLineRemedies()
     for name, given in arguments.solver_options(options).items():
         setattr(solver.config, name, given)
     return solver

@@ -51,14 +51,17 @@ LINK = {{"north": 50, "south": 60}}  # requests/s that each cache can answer
 def create_model():
     """Return the model: x is placed (onloading), y is routed (offloading)."""
     m = pyo.ConcreteModel("{stem}")
-    m.x = pyo.Var(SPACE, SIZE, domain=pyo.Binary)  # cache holds film
+    # list(SPACE), not SPACE: Pyomo takes the keys of a dict in another order in every run.
+    m.x = pyo.Var(list(SPACE), list(SIZE), domain=pyo.Binary)  # cache holds film
     m.y = pyo.Var([(t, f, c) for t, f in VIEWERS for c in SPACE], bounds=(0, 1))  # share of requests
 
-    m.space = pyo.Constraint(SPACE, rule=lambda m, c: sum(SIZE[f] * m.x[c, f] for f in SIZE) <= SPACE[c])
+    m.space = pyo.Constraint(
+        list(SPACE), rule=lambda m, c: sum(SIZE[f] * m.x[c, f] for f in SIZE) <= SPACE[c]
+    )
     m.held = pyo.Constraint(m.y.index_set(), rule=lambda m, t, f, c: m.y[t, f, c] <= m.x[c, f])
-    m.once = pyo.Constraint(VIEWERS, rule=lambda m, t, f: sum(m.y[t, f, c] for c in SPACE) <= 1)
+    m.once = pyo.Constraint(list(VIEWERS), rule=lambda m, t, f: sum(m.y[t, f, c] for c in SPACE) <= 1)
     m.link = pyo.Constraint(
-        SPACE, rule=lambda m, c: sum(n * m.y[t, f, c] for (t, f), n in VIEWERS.items()) <= LINK[c]
+        list(SPACE), rule=lambda m, c: sum(n * m.y[t, f, c] for (t, f), n in VIEWERS.items()) <= LINK[c]
     )
     m.saved = pyo.Objective(
         expr=sum(VIEWERS[t, f] * SAVED[t, c] * m.y[t, f, c] for t, f, c in m.y), sense=pyo.maximize

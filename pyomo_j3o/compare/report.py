@@ -25,6 +25,8 @@ from pyomo_j3o.compare.race import Comparison
 from pyomo_j3o.compare.records import Entrant, Instance
 from pyomo_j3o.compare.verdicts import HARD, Block, Row
 from pyomo_j3o.core.lasting_stream import LastingStream
+from pyomo_j3o.core.live_display import below_notebook
+from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.core.version import __version__
 
 _BAD, _GOOD, _PALE = "bold red", "green", "dim"
@@ -76,6 +78,8 @@ class TerminalReport:
             width=None if stream.isatty() or "COLUMNS" in os.environ else 104,
             highlight=False,
         )
+        self._draws = self._console.is_terminal and not below_notebook()
+        self._call = LongCall("compare")  # where nothing is drawn
         self._labels: list[str] = []
         self._now, self._done, self._total = "", 0, 0
         self._block: Block | None = None
@@ -93,14 +97,17 @@ class TerminalReport:
         )
 
     def __enter__(self) -> TerminalReport:
-        if self._console.is_terminal:
+        if self._draws:
             self._live.start()
+        else:
+            self._call.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._live.stop()
+        self._call.__exit__(kind, error, at)
         if self._copy is not None:
             with contextlib.suppress(OSError):  # noted already, if it matters
                 self._copy.close()
@@ -135,6 +142,8 @@ class TerminalReport:
     def running(self, instance: str, solver: str) -> None:
         """Show which run goes on."""
         self._now, self._since = f"{solver} on {instance}", self._clock()
+        if not self._draws:
+            self._call.say(self._now, self._done, self._total)
         self._refresh()
 
     def update(self, comparison: Comparison, block: Block, finished: bool) -> None:
@@ -172,7 +181,7 @@ class TerminalReport:
             )
 
     def _refresh(self) -> None:
-        if self._console.is_terminal:
+        if self._draws:
             self._live.refresh()
 
     def _progress(self) -> Group:

@@ -2,8 +2,7 @@
 
 From top to bottom: `controlling` is the loop over the minutes of a trace. In each, `forecasts` says what is
 expected, one of the `policies` decides with its `planning` model, and `delivery` plays the plan on the true
-loads. `records` holds what came of it. `loads` makes a system's loads follow a trace, and `progress` tells
-how far the loop is.
+loads. `records` holds what came of it. `loads` makes a system's loads follow a trace.
 """
 
 from pyomo_j3o.control.controlling import POLICIES, control

@@ -23,8 +23,8 @@ from pyomo_j3o.control.policies import (
     SolveOnce,
     View,
 )
-from pyomo_j3o.control.progress import minutes_of
 from pyomo_j3o.control.records import Controlled, Run
+from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.core.matrices import FloatArray
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.library.request_traces import Trace
@@ -98,11 +98,13 @@ def control(
     agents = [_Agent(policy, Planner(data, options or {}), Run()) for policy in chosen]
     minutes, interrupted = 0, False
     try:
-        for minute in minutes_of(len(loads), data.name):
-            for agent in agents:
-                known = loads[minute] if isinstance(agent.policy, Clairvoyant) else expected[minute]
-                agent.play(View(minute, known, usual), loads[minute])
-            minutes += 1
+        with LongCall("control", counts=True) as call:
+            for minute in range(len(loads)):
+                call.say(f"minutes of {data.name}", minute, len(loads))
+                for agent in agents:
+                    known = loads[minute] if isinstance(agent.policy, Clairvoyant) else expected[minute]
+                    agent.play(View(minute, known, usual), loads[minute])
+                minutes += 1
     except KeyboardInterrupt:
         interrupted = True
     runs = {agent.policy.name: agent.run.until(minutes) for agent in agents}

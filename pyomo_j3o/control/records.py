@@ -79,6 +79,9 @@ class Controlled:
     def __str__(self) -> str:
         return str(self.totals())
 
+    def _repr_html_(self) -> str:
+        return self.totals()._repr_html_()
+
     def __len__(self) -> int:
         return len(self.loads)
 

@@ -1,4 +1,4 @@
-"""What a call of some seconds is doing: a live line on a terminal where rich is there, else plain lines."""
+"""What a call of some seconds is doing: drawn where that is possible, else in a plain line now and then."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from pyomo_j3o.core.live_display import Display, in_notebook, new_display, on_terminal
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -18,14 +18,18 @@ logger = logging.getLogger("pyomo_j3o")
 _QUIET = 3.0
 
 #: Plain lines come no faster, s.
-_BETWEEN = 2.0
+_BETWEEN = 30.0
+
+#: What is drawn is drawn anew as often, for its seconds, s.
+_TICK = 1.0
 
 
 class LongCall:
     """Tells what a call is doing once it takes more than a few seconds; a context manager.
 
-    On a terminal, rich draws one line that is gone at the end. Without rich, and in a notebook, plain lines
-    go to stderr. Where nobody looks, such as in a pipe, lines go to the log, at level INFO.
+    On a terminal with rich, and in a notebook, one line is drawn, see `pyomo_j3o.core.live_display`. A
+    terminal without rich gets a plain line every half minute. Where nobody looks, such as in a pipe, these
+    lines go to the log, at level INFO.
 
     Parameters
     ----------
@@ -35,99 +39,117 @@ class LongCall:
         True: every line is printed to stdout, from the beginning. False: nothing is told. None: as above.
     quiet
         Seconds before the first line.
+    counts
+        Whether the call counts what is done, for a bar.
+    plain
+        Takes the lines of a call that does not draw, which has other lines, too. If not given, they go to
+        stderr or to the log.
     """
 
-    def __init__(self, name: str, tee: bool | None = None, quiet: float = _QUIET) -> None:
-        self._name, self._tee, self._quiet = name, tee, quiet
+    def __init__(
+        self,
+        name: str,
+        tee: bool | None = None,
+        quiet: float = _QUIET,
+        counts: bool = False,
+        plain: Callable[[str], None] | None = None,
+    ) -> None:
+        self._name, self._tee, self._quiet, self._counts = name, tee, quiet, counts
+        self._plain = _print_plainly if plain is None else plain
+        self._ticks = plain is not None or on_terminal() or in_notebook()
         self._begin = time.perf_counter()
-        self._told = -_BETWEEN
-        self._text = ""
-        self._timer: threading.Timer | None = None
-        self._drawn: Progress | None = None
-        self._lock = threading.Lock()
-        self._over = False
+        self._next = quiet if plain is None else _BETWEEN  # when a plain line is due, s
+        self._text, self._done, self._total = "", 0, 0
+        self._display: Display | None = None
+        self._lock = threading.RLock()
+        self._over = threading.Event()
 
     def __enter__(self) -> LongCall:
-        if self._tee is None and _is_watched():
-            self._timer = threading.Timer(self._quiet, self._show)
-            self._timer.daemon = True
-            self._timer.start()
+        if self._tee is None:
+            if self._quiet <= 0.0:
+                self._show()
+            if self._ticks:
+                threading.Thread(target=self._tick, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         with self._lock:
-            self._over = True
-            if self._drawn is not None:
-                self._drawn.stop()
-                self._drawn = None
+            self._over.set()
+            if self._display is not None:
+                self._display.close(f"{self._name}: {self.seconds:.0f} s")
+                self._display = None
 
     @property
     def seconds(self) -> float:
         """Seconds since the call began."""
         return time.perf_counter() - self._begin
 
-    def say(self, text: str) -> None:
-        """Say in one line what is done now, or what is known by now."""
+    def say(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Say in one line what is done now, or what is known by now.
+
+        Parameters
+        ----------
+        text
+            The line.
+        done, total
+            How much of it is done, and how much there is; 0 where that is not known.
+        """
         if self._tee is False:
             return
         if self._tee:
-            print(f"{text} ({self.seconds:.1f} s)", flush=True)
+            print(f"{_counted(text, done, total)} ({self.seconds:.1f} s)", flush=True)
             return
-        self._text = text
+        self._text, self._done, self._total = text, done, total
         if self.seconds >= self._quiet:
             self._show()
 
-    def _show(self) -> None:
-        """Draw the text of now; called by the timer, too."""
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Make room for a line that is printed meanwhile; the next plain line is not due soon after it."""
         with self._lock:
-            if self._over:
+            self._next = max(self._next, self.seconds + _BETWEEN)
+            if self._display is None:
+                yield
+            else:
+                with self._display.aside():
+                    yield
+
+    def _tick(self) -> None:
+        """Show what is done, again and again; the work of a thread."""
+        wait = self._quiet - self.seconds
+        while not self._over.wait(max(wait, 0.0)):
+            self._show()
+            wait = _TICK
+
+    def _show(self) -> None:
+        """Draw the text of now, or print it if a plain line is due."""
+        with self._lock:
+            if self._over.is_set():
                 return
-            if self._drawn is None and _on_terminal():
-                self._drawn = _drawn_line()
-                if self._drawn is not None:
-                    self._drawn.add_task(self._name)
-            if self._drawn is not None:
-                self._drawn.update(self._drawn.task_ids[0], description=f"{self._name}: {self._text}")
-            elif self.seconds - self._told >= _BETWEEN:
-                self._told = self.seconds
-                line = f"{self._name}: {self._text} ({self.seconds:.0f} s)"
-                if _is_watched():
-                    print(line, file=sys.stderr, flush=True)
-                else:
-                    logger.info("%s", line)
+            if self._display is None:
+                self._display = new_display(self._counts)
+            if self._display is not None:
+                self._display.show(self._line(), self._done, self._total)
+            elif self._text and self.seconds >= self._next:
+                self._next = self.seconds + _BETWEEN
+                self._plain(self._line())
+
+    def _line(self) -> str:
+        text = _counted(self._text, self._done, self._total)
+        return (
+            f"{self._name}: {text} ({self.seconds:.0f} s)" if text else f"{self._name}: {self.seconds:.0f} s"
+        )
 
 
-def _is_watched() -> bool:
-    """Return whether somebody sees what stderr gets: on a terminal, or in a notebook."""
-    return _on_terminal() or _in_notebook()
+def _counted(text: str, done: int, total: int) -> str:
+    return f"{text}, {done:,} of {total:,}" if total else text
 
 
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _in_notebook() -> bool:
-    shell = sys.modules.get("IPython")
-    running = shell.get_ipython() if shell is not None else None
-    return running is not None and type(running).__name__ == "ZMQInteractiveShell"
-
-
-def _drawn_line() -> Progress | None:
-    """Return a started line of rich on stderr with a spinner and the seconds; None without rich."""
-    try:
-        from rich.console import Console
-        from rich.errors import LiveError
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-    except ImportError:
-        return None
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    line = Progress(*columns, console=Console(stderr=True), transient=True)
-    try:
-        line.start()
-    except LiveError:  # the caller draws already
-        return None
-    return line
+def _print_plainly(line: str) -> None:
+    """Print a line where somebody looks, else log it."""
+    if on_terminal():
+        print(line, file=sys.stderr, flush=True)
+    else:
+        logger.info("%s", line)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pyomo.core.base.constraint import ConstraintData
 
+from pyomo_j3o.core.html import html_paragraphs
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.diagnosis.explanation import Explanation
@@ -182,6 +183,11 @@ class RelaxedRows:
         if self.rest is not None:
             lines += ["", str(self.rest)]
         return "\n".join([*lines, *self.notes])
+
+    def _repr_html_(self) -> str:
+        table = self.table._repr_html_() if self.rows and not self.feasible else ""
+        rest = "" if self.rest is None else self.rest._repr_html_()
+        return html_paragraphs(self.message) + table + rest + html_paragraphs(*self.notes)
 
 
 def _families(rows: Sequence[RelaxedRow]) -> str:

@@ -14,6 +14,7 @@ from pyomo.core.base.constraint import ConstraintData
 
 from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.core.deadline import Deadline
+from pyomo_j3o.core.html import html_paragraphs
 from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Problem, activities, largest_coefficients
 from pyomo_j3o.core.table import Table
@@ -34,6 +35,9 @@ _ROUNDING_OF_LP = 1e-9
 
 _COLUMNS = ("row", "relation", "used", "budget", "slack", "worth", "at_most", "how", "proven")
 
+#: Stands below a table that is not finished.
+_INTERRUPTED = "Ctrl-C ended the search: this is what was found by then."
+
 
 @dataclass(frozen=True)
 class BudgetTable(Table):
@@ -51,10 +55,10 @@ class BudgetTable(Table):
     interrupted: bool = False
 
     def __str__(self) -> str:
-        text = super().__str__()
-        return (
-            f"{text}\nCtrl-C ended the search: this is what was found by then." if self.interrupted else text
-        )
+        return "\n".join([super().__str__(), *([_INTERRUPTED] if self.interrupted else [])])
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + html_paragraphs(_INTERRUPTED if self.interrupted else "")
 
 
 def budget_worth(

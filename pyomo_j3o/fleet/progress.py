@@ -1,42 +1,58 @@
-"""What a run shows while it goes on: a line for every round, and a bar where there is a terminal."""
+"""What a run shows while it goes on: a line for every round, and how many parts of it are done."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from types import TracebackType
+from typing import Any
 
 from pyomo_j3o.core.log import Log
+from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.fleet.results import Round
+from pyomo_j3o.interface.options import option_errors
+from pyomo_j3o.interface.solver import J3O
 
 _HEADER = f"{'Round':>6} {'Solves':>8} {'Plan':>14} {'Bound':>14} {'Gap':>8} {'Use':>8} {'Time':>9}"
 
-#: Seconds without a line, after which one says how many parts are done where there is no bar.
-_SILENT = 30.0
-
 
 class Progress:
-    """Tells how a run goes.
+    """Tells how a run goes; a context manager.
 
     Parameters
     ----------
-    streams
-        Where lines are written; none for silence.
+    name
+        Of the run.
+    tee
+        True, a text stream, or several: lines are written there, and progress is drawn from the beginning.
+        None: no lines, but progress as of any `LongCall`. False: silence.
     """
 
-    def __init__(self, streams: Sequence[TextIO]) -> None:
-        self._log = Log(streams)
-        self._bar = bool(streams) and _has_terminal() and importlib.util.find_spec("rich") is not None
-        self._last_line = time.monotonic()
+    def __init__(self, name: str, tee: Any) -> None:
+        with option_errors():
+            streams = [] if tee is None else list(J3O(tee=tee).config.tee)
+        self._log, self._is_silent = Log(streams), not streams
+        if streams:
+            # What is drawn comes first, so that the lines below it stay together.
+            self._call = LongCall(name, quiet=0.0, counts=True, plain=self.line)
+        else:
+            self._call = LongCall(name, None if tee is None else False, counts=True)
+
+    def __enter__(self) -> Progress:
+        self._call.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._call.__exit__(kind, error, trace)
 
     def line(self, text: str) -> None:
         """Write one line."""
-        self._last_line = time.monotonic()
-        self._log.line(text)
+        if not self._is_silent:
+            with self._call.aside():
+                self._log.line(text)
 
     def header(self) -> None:
         """Write the heads of the columns."""
@@ -51,33 +67,17 @@ class Progress:
 
     @contextmanager
     def of(self, total: int, what: str) -> Iterator[Callable[[], None]]:
-        """Show a bar for a number of parts, or a line now and then; the function is called after each."""
-        if not self._bar or total == 0:
-            yield self._counter(total, what)
-            return
-        from rich.console import Console
-        from rich.progress import Progress as Bar
+        """Show what is done to a number of parts; the function is called after each."""
+        done = 0
 
-        with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
-
-    def _counter(self, total: int, what: str) -> Callable[[], None]:
-        """Return a function that counts parts, and writes a line where none was written for a while."""
-        done, begin = 0, time.monotonic()
-
-        def count() -> None:
+        def step() -> None:
             nonlocal done
             done += 1
-            now = time.monotonic()
-            if now - self._last_line >= _SILENT:
-                self.line(f"{what}: {done:,} of {total:,}, {now - begin:.0f} s")
+            self._call.say(what, done, total)
 
-        return count
-
-
-def _has_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
+        if total:
+            self._call.say(what, 0, total)
+        yield step
 
 
 def _number(value: float) -> str:

@@ -51,7 +51,7 @@ def solve_parts(
     rel_gap: float = 0.01,
     time_limit: float | None = None,
     options: Mapping[str, Any] | None = None,
-    tee: Any = False,
+    tee: Any = None,
 ) -> FleetResult:
     """Plan a fleet of parts that share nothing but budgets; every part is a model of its own.
 
@@ -86,7 +86,8 @@ def solve_parts(
         fleet's in a round, ``threads`` is 1, and ``time_limit`` is 60 s; a part whose own gap is in the way
         is solved with ``effort="full"``.
     tee
-        Whether to print a line for every round; or a text stream, or several, to write to.
+        True prints a line for every round; a text stream, or several, get these lines instead. False says
+        nothing. None says on a terminal or in a notebook how far the run is, once it takes a few seconds.
 
     Returns
     -------
@@ -116,11 +117,11 @@ def solve_parts(
         {} if folder is None else identity_of(build, names, fleet.arguments, fleet.limits, fleet.options)
     )
     kept = Folder(folder, identity)
-    progress = Progress(_streams(tee))
+    progress = Progress("solve_parts", tee)
     deadline = Deadline(math.inf if time_limit is None else time_limit)
     own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
     engine = Engine(executor, own, progress.line)
-    with closing(engine):
+    with progress, closing(engine):
         run = _FleetRun(Parts(fleet, engine, kept, deadline, progress, _PARAMS), progress, rel_gap, begin)
         return run.result(run.rounds(deadline))
 
@@ -269,8 +270,3 @@ def _checked(
     with option_errors():
         J3O(**each[0])
     return Fleet(build, names, arguments, {name: float(limit) for name, limit in shared.items()}, each)
-
-
-def _streams(tee: Any) -> list[Any]:
-    with option_errors():
-        return list(J3O(tee=tee).config.tee)

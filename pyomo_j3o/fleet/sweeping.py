@@ -6,11 +6,13 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pyomo.contrib.solver.common.results import TerminationCondition
 
 from pyomo_j3o.core.checks import check_counts
 from pyomo_j3o.core.engine import Engine, Job, Lost, require_picklable
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Options of the solver that a sweep sets by itself.
 _OURS = ("load_solutions", "raise_exception_on_nonoptimal_result", "tee")
+
+#: Status of a case whose solve took Ctrl-C; a sweep ends there.
+_INTERRUPTED = "interrupted"
 
 #: Columns of the table of a sweep that `measure` may not take.
 _TAKEN = ("case", "status", "objective", "bound", "gap", "seconds", "note")
@@ -104,6 +109,9 @@ class Sweep:
     def __str__(self) -> str:
         return str(self.table)
 
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
 
 # Seven parameters: what is solved and how, where it runs, and what is shown.
 def sweep(
@@ -114,7 +122,7 @@ def sweep(
     workers: int | None = None,
     options: Mapping[str, Any] | None = None,
     measure: Callable[[Any, Any], Mapping[str, Any]] | None = None,
-    tee: Any = False,
+    tee: Any = None,
 ) -> Sweep:
     """Solve a model for each of several cases, several at a time.
 
@@ -139,7 +147,8 @@ def sweep(
         ``measure(model, results)`` returns more figures of a case by name, such as the largest backlog of a
         simulation. It runs in the worker once a plan is loaded into the model.
     tee
-        Whether to print a line for every case; or a text stream, or several, to write to.
+        True prints a line for every case; a text stream, or several, get these lines instead. False says
+        nothing. None says on a terminal or in a notebook how far the sweep is, once it takes a few seconds.
 
     Returns
     -------
@@ -166,7 +175,6 @@ def sweep(
             raise OptionError(f"option {option!r} is set by sweep itself; leave it out")
     with option_errors():
         J3O(**given)
-        streams: Sequence[Any] = list(J3O(tee=tee).config.tee)
     if executor is None or isinstance(executor, ProcessPoolExecutor):
         require_picklable("build", build)
         require_picklable("measure", measure)
@@ -177,17 +185,21 @@ def sweep(
     by_key = {job.key: name for job, name in zip(jobs, names, strict=True)}
     found: dict[Name, Case] = {}
     interrupted = False
-    progress = Progress(streams)
+    progress = Progress("sweep", tee)
     own = min(workers or os.cpu_count() or 1, len(names)) if executor is None else None
     try:
         with (
+            progress,
             closing(Engine(executor, own, progress.line)) as engine,
             progress.of(len(jobs), "solving cases") as step,
             closing(engine.run(solve_case, jobs)) as results,
         ):
             for job, result in results:
                 name = by_key[job.key]
-                found[name] = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                case = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                if case.status == _INTERRUPTED:  # a solver in a thread of this process took Ctrl-C
+                    raise KeyboardInterrupt
+                found[name] = case
                 progress.line(_line(name, found[name], len(found), len(names)))
                 step()
     except KeyboardInterrupt:
@@ -217,6 +229,8 @@ def solve_case(
         results = J3O().solve(
             model, load_solutions=False, raise_exception_on_nonoptimal_result=False, **options
         )
+        if results.termination_condition == TerminationCondition.interrupted:
+            return Case(_INTERRUPTED, note="Ctrl-C")
         plan = results.incumbent_objective
         if plan is None:
             seconds = time.process_time() - begin

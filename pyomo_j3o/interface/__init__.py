@@ -3,8 +3,8 @@
 `solver` is j3o behind Pyomo's new interface, `classic` behind the classic one. `options` declares what may be
 given, and `option_help` says so in docstrings and notebooks. `compiled` brings the model into the forms of
 solvers, `warm_start` is what the variables hold by then, and `verdict` says how a solve ended: the checks of
-its plan, Pyomo's results, and the message. `moves` is what they say of the price of moves, `notebook` how
-results print and show, `pyomo_command` what the `pyomo` command prints.
+its plan, Pyomo's results, and the message, which advises `remedies`. `moves` is what they say of the price of
+moves, `notebook` how results print and show, `pyomo_command` what the `pyomo` command prints.
 
 `baselines` and `classic_baselines` are marks that j3o has to beat, each called by its own name.
 

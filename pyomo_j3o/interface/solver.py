@@ -41,6 +41,7 @@ from pyomo_j3o.interface.options import (
     preset,
     require_known,
 )
+from pyomo_j3o.interface.remedies import Remedies
 from pyomo_j3o.interface.verdict import Ended, Solved
 from pyomo_j3o.interface.warm_start import no_worse, placement_held, plan_held
 from pyomo_j3o.lp import Backend, gurobi
@@ -76,6 +77,8 @@ class J3O(SolverBase):
     name = "j3o"
     #: Parameters of the method. They are no options: only tests and the tuning set replace them.
     params = Params()
+    #: What the last sentence advises. The command line has words of its own.
+    remedies = Remedies()
 
     def __init__(self, **kwds: Any) -> None:
         require_known(self.CONFIG, {key: value for key, value in kwds.items() if key != "name"})
@@ -146,7 +149,7 @@ class J3O(SolverBase):
         except OutOfTime:
             ended = verdict.ended_by_time(chosen_algorithm(config, False), model)
         results = verdict.results_of(ended, config)
-        message = verdict.explanation(ended, config, model)
+        message = verdict.explanation(ended, config, model, self.remedies)
         if ended.outcome.plan is None:
             results.solution_loader = NoPlanLoader(model, message)
         log.line(message)

@@ -33,6 +33,7 @@ from pyomo_j3o.core.results import (
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
 from pyomo_j3o.interface.moves import fill_moves, said_of
 from pyomo_j3o.interface.notebook import J3OResults
+from pyomo_j3o.interface.remedies import Remedies
 from pyomo_j3o.methods.mip_parts import Proof, allowance
 from pyomo_j3o.methods.own_rows import first_missed
 from pyomo_j3o.modeling.inverse import Inverse
@@ -59,6 +60,8 @@ _CONDITIONS = {
     Ending.INFEASIBLE: TerminationCondition.provenInfeasible,
     Ending.UNBOUNDED: TerminationCondition.unbounded,
 }
+
+_REMEDIES = Remedies()
 
 #: An objective is near 0 if the distance to its bound is at most this fraction of its absolute terms.
 _SMALL = 0.01
@@ -241,18 +244,18 @@ def fill_extra_info(info: Any, ended: Ended, message: str) -> None:
         info.number_of_constraints = ended.problem.n_rows
 
 
-def explanation(ended: Ended, config: Any, model: BlockData) -> str:
+def explanation(ended: Ended, config: Any, model: BlockData, remedies: Remedies = _REMEDIES) -> str:
     """Return one sentence that says how the solve ended and, where it is short of a plan, what to do."""
     if ended.reason:
         return ended.reason
     outcome = ended.outcome
     if outcome.ending is Ending.INFEASIBLE:
         return (
-            f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints; "
-            "pyomo_j3o.explain_infeasibility(model) names those that conflict."
+            f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints"
+            + remedies.of_conflict()
         )
     if outcome.plan is not None:
-        return _of_plan(ended, outcome.plan, config)
+        return _of_plan(ended, outcome.plan, config, remedies)
     if isinstance(ended, Solved):
         if outcome.ending is Ending.UNBOUNDED:
             return _of_ray(ended, model)
@@ -266,12 +269,16 @@ def explanation(ended: Ended, config: Any, model: BlockData) -> str:
             "raise that limit."
         )
     if outcome.ending.phase is Phase.LOOP and config.effort == "alternation":
-        return "The alternation found no plan, which proves nothing; leave out effort='alternation'."
+        alternation = remedies.option("effort", "alternation")
+        return f"The alternation found no plan, which proves nothing; leave out {alternation}."
     limit = "" if config.time_limit is None else f" of time_limit={config.time_limit:g} s"
-    return f"No plan was found within the limit{limit}, nor proven that there is none; raise time_limit."
+    return (
+        f"No plan was found within the limit{limit}, nor proven that there is none; "
+        f"raise {remedies.option('time_limit')}."
+    )
 
 
-def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
+def _of_plan(ended: Ended, plan: Plan, config: Any, remedies: Remedies) -> str:
     """Return what is said of a solve with a plan."""
     outcome = ended.outcome
     bound = max(outcome.bound, plan.objective)
@@ -292,27 +299,29 @@ def _of_plan(ended: Ended, plan: Plan, config: Any) -> str:
     cause = f"ended by: {outcome.ending.value}"
     if outcome.steps and outcome.ending.phase is Phase.LOOP:
         cause = f"{Phase.LOOP.value} {cause}; the improvement by its limit of effort"
-    return f"Feasible plan: {value}, {certainty}; {cause}.{moved}{_to_go_on(ended, config)}"
+    return f"Feasible plan: {value}, {certainty}; {cause}.{moved}{_to_go_on(ended, config, remedies)}"
 
 
-def _to_go_on(ended: Ended, config: Any) -> str:
+def _to_go_on(ended: Ended, config: Any, remedies: Remedies) -> str:
     """Return one sentence on what makes the next solve search on, if anything does."""
     outcome = ended.outcome
     if outcome.ending is Ending.TIME and config.time_limit is not None:
-        return " To search on, raise time_limit."
+        return f" To search on, raise {remedies.option('time_limit')}."
     if outcome.ending is Ending.INTERRUPTED:
         # As in Pyomo's own solvers, an error comes before the plan is loaded.
         held = config.load_solutions and not config.raise_exception_on_nonoptimal_result
-        return f" To go on from this plan, {'' if held else 'load it, and '}solve again with warm_start=True."
+        return f" {remedies.after_interrupt(held)}"
     if outcome.ending.phase is not Phase.LOOP or ended.proof is not None:
         return ""
     if config.effort == "alternation":
-        return " To search on, leave out effort='alternation'."
+        return f" To search on, leave out {remedies.option('effort', 'alternation')}."
     if not config.improve or config.bound != "cuts":
         return " To search on, leave improve and bound at their defaults."
+    full = remedies.option("effort", "full")
     if isinstance(config.effort, float):
-        return " To search on, set effort='full'."
-    return "" if config.effort == "full" else " To search on, set effort='full', or the rel_gap you need."
+        return f" To search on, set {full}."
+    gap = remedies.option("rel_gap")
+    return "" if config.effort == "full" else f" To search on, set {full}, or the {gap} you need."
 
 
 def _within(gap: float, distance: float, config: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from pyomo_j3o.core.checks import is_number
+from pyomo_j3o.core.html import html_paragraphs
 from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.library.plan_tables import checked_shares, read_plan
@@ -89,6 +90,12 @@ class HeadroomSearch:
         return Table(("headroom", "late", "planned", "accuracy", "timely", "cost"), rows)
 
     def __str__(self) -> str:
+        return "\n".join([*self._lines(), str(self.table)])
+
+    def _repr_html_(self) -> str:
+        return html_paragraphs(*self._lines()) + self.table._repr_html_()
+
+    def _lines(self) -> list[str]:
         what, late = _PLACES[self.where]
         aim = f"target {100 * self.target:g} %"
         lines = ["Ctrl-C ended the search: a smaller headroom may do."] if self.interrupted else []
@@ -97,7 +104,7 @@ class HeadroomSearch:
         else:
             share = 100 * late(self.simulation)
             lines.append(f"headroom {self.headroom:g}: {share:.2f} % of {what} late ({aim})")
-        return "\n".join([*lines, str(self.table)])
+        return lines
 
 
 def find_headroom(
@@ -159,7 +166,7 @@ def find_headroom(
     _check_where(where)
     if not (is_number(step) and is_number(highest) and 0 < step <= highest < 1):
         raise ValueError(f"step={step!r}, highest={highest!r}: give 0 < step <= highest < 1")
-    with LongCall("headroom", tee) as call:
+    with LongCall("find_headroom", tee) as call:
         search = _Search(solve, target, where, {"tee": False, **settings}, call)
         try:
             return search.run(step, math.floor(highest / step + 1e-9))

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -181,6 +182,8 @@ def test_ctrl_c_keeps_the_best_plan(bag, monkeypatch, capsys):
         signal.signal(signal.SIGINT, before)
     out = capsys.readouterr().out
     assert "interrupted" in out
+    assert "run the command again" in out
+    assert "warm_start" not in out
     assert "Placed, " in out
     assert len(rows_of("p.csv")) > 0
 
@@ -412,6 +415,17 @@ def test_init_writes_a_model_that_runs(tmp_path, monkeypatch, capsys):
     assert "Optimal" in out
     assert main(["worth", "mine.py", "-q", "--csv", "w.csv"]) == FINE
     assert sum(float(row["worth"]) > 0 for row in rows_of("w.csv")) >= 2
+
+
+def test_the_model_of_init_has_one_order(tmp_path, monkeypatch):
+    """Pyomo would take the keys of a dict in an order that changes from run to run."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "mine"]) == FINE
+    m = runpy.run_path("mine.py")["create_model"]()
+    films = ["drama", "comedy", "news"]
+    assert list(m.x) == [(cache, film) for cache in ("north", "south") for film in films]
+    assert list(m.once) == [(town, film) for town in ("harbour", "airport") for film in films]
+    assert list(m.space) == list(m.link) == ["north", "south"]
 
 
 def test_a_matrix_file_has_the_plan_of_its_model(bag, capsys):

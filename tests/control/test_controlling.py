@@ -1,9 +1,8 @@
 """The loop: what policies may see and do, what they deliver, and that no policy beats the clairvoyant."""
 
-import io
 import logging
-import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,8 +19,9 @@ from pyomo_j3o.control import (
     TrueLoads,
     client_loads,
     control,
+    controlling,
 )
-from pyomo_j3o.control.progress import minutes_of
+from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.library import Trace, small_example_data, taskonomy_data
 
@@ -321,30 +321,13 @@ def test_tables_hold_every_minute_and_the_totals(played):
     assert isinstance(played.to_frame(), frames.DataFrame)
 
 
-def test_progress_is_told_in_the_log(caplog):
-    """Without a terminal there is a line for every tenth of the minutes."""
+def test_progress_is_told_in_the_log(caplog, monkeypatch):
+    """Of a run that takes long: how many of the minutes are controlled."""
+    monkeypatch.setattr(controlling, "LongCall", partial(LongCall, quiet=0.0))
     with caplog.at_level(logging.INFO, logger="pyomo_j3o"):
         control(SMALL, BURSTS, [SolveOnce()])
-    lines = [r.getMessage() for r in caplog.records if "minutes controlled" in r.getMessage()]
-    assert lines[-1] == "small example: 6 of 6 minutes controlled."
-    assert 1 < len(lines) <= 10
-
-
-def test_on_a_terminal_there_is_a_bar(monkeypatch):
-    """All minutes are passed on, and something is drawn."""
-    pytest.importorskip("rich")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    assert list(minutes_of(4, "four")) == [0, 1, 2, 3]
-    assert "four" in terminal.getvalue()
-
-
-class Terminal(io.StringIO):
-    """Text that looks like a terminal."""
-
-    def isatty(self):
-        """Say so."""
-        return True
+    lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith("control: ")]
+    assert lines[0] == "control: minutes of small example, 0 of 6 (0 s)"
 
 
 def test_edge_servers_with_windows_are_controlled():

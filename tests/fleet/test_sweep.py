@@ -113,3 +113,18 @@ def test_bad_input_is_named(case):
     given, keywords, error, text = BAD[case]
     with pytest.raises(error, match=text):
         sweep(*given, **keywords)
+
+
+def test_a_solver_that_takes_ctrl_c_ends_the_sweep():
+    """In a thread of this process it ends early and says so: that case has not ended."""
+    iterations = []
+
+    def ctrl_c(record):
+        iterations.append(record.iteration)
+        if iterations.count(1) == 2:
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as one:
+        found = sweep(shop, range(4), one, options={"callback": ctrl_c})
+    assert found.interrupted
+    assert list(found.cases) == [0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from dataclasses import replace
 
 import pyomo.environ as pyo
 import pytest
@@ -13,7 +14,9 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.contrib.solver.common.results import Results
 from pyomo.opt.results.results_ import SolverResults
 
-from pyomo_j3o import explain_infeasibility, library
+from pyomo_j3o import budget_worth, explain_infeasibility, library
+from pyomo_j3o.core.html import html_paragraphs
+from pyomo_j3o.fleet.sweeping import Case, Sweep
 
 SOLVERS = ("j3o", "j3o.baj3o", "j3o.exact", "j3o_persistent")
 
@@ -96,3 +99,20 @@ def test_tables_show_as_tables():
     long = library.Table(("a",), [{"a": k} for k in range(100)])
     assert "<p>and 40 more</p>" in long._repr_html_()
     assert len(str(long).splitlines()) == 101
+
+
+def test_searches_show_as_tables_with_what_they_print():
+    """What ended a search early is said below its table; what moved rows need is said above theirs."""
+    model = textbook_models.lot_sizing()
+    table = budget_worth(model, SolverFactory("j3o").solve(model))
+    assert "Ctrl-C" not in table._repr_html_()
+    assert "Ctrl-C ended the search" in replace(table, interrupted=True)._repr_html_()
+    data = library.small_example_data()
+    tight = library.build_model(replace(data, compute_budget=[0.2, 1, 0.2], uplink_budget=[2.5, 1, 2]))
+    moved = explain_infeasibility(tight, relax=[tight.client_uplink, tight.compute], together=True)
+    html = moved._repr_html_()
+    assert html_paragraphs(moved.message) in html
+    assert moved.table._repr_html_() in html
+    cases = Sweep({"<a>": Case("optimal", 1.0, 1.0, 0.0, 0.1)})
+    assert "<td" in cases._repr_html_()
+    assert "<a>" not in cases._repr_html_()

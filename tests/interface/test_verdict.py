@@ -31,7 +31,8 @@ from pyomo_j3o import annotate
 from pyomo_j3o.core.problem import Plan
 from pyomo_j3o.core.results import Ending, Outcome, at_most_from_the_best, gap_in_words
 from pyomo_j3o.interface.options import J3OConfig
-from pyomo_j3o.interface.verdict import Solved, explanation
+from pyomo_j3o.interface.remedies import CommandLineRemedies, Remedies
+from pyomo_j3o.interface.verdict import Ended, Solved, explanation
 from pyomo_j3o.library import small_example, taskonomy
 from pyomo_j3o.modeling.compiler import compile_model
 
@@ -327,3 +328,19 @@ def test_a_distance_in_words_is_never_less_than_the_distance(distance):
     """It says 'at most'."""
     told = float(at_most_from_the_best(distance).split()[2])
     assert distance * (1 - 1e-8) <= told <= 1.11 * distance
+
+
+@pytest.mark.parametrize(
+    ("remedies", "limit", "conflict"),
+    [
+        (Remedies(), "raise time_limit.", "explain_infeasibility(model) names"),
+        (CommandLineRemedies(), "raise --time-limit.", "satisfies all constraints."),
+    ],
+    ids=["Python", "command line"],
+)
+def test_advice_is_given_in_the_words_of_the_interface(remedies, limit, conflict):
+    """Of an end by time, and of a proof that there is no plan."""
+    m = two_servers()
+    for ending, said in ((Ending.TIME, limit), (Ending.INFEASIBLE, conflict)):
+        ended = Ended(algorithm="j3o", sense=1.0, outcome=Outcome(None, np.inf, ending))
+        assert said in explanation(ended, J3OConfig(), m, remedies)
