@@ -29,8 +29,8 @@ from pyomo_j3o.diagnosis.explanation import (
     named_conflict,
 )
 from pyomo_j3o.diagnosis.members import constraints_named
+from pyomo_j3o.diagnosis.movable import Sides
 from pyomo_j3o.diagnosis.relaxed_rows import RelaxedRows
-from pyomo_j3o.diagnosis.relaxing import Sides
 from pyomo_j3o.diagnosis.subsystems import Telling
 from pyomo_j3o.diagnosis.system import Side
 from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError

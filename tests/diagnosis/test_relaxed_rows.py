@@ -14,7 +14,8 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 from pyomo_j3o import annotate, explain_infeasibility, library
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.diagnosis import relaxing
-from pyomo_j3o.diagnosis.relaxing import Sides, least_move
+from pyomo_j3o.diagnosis.movable import Sides
+from pyomo_j3o.diagnosis.relaxing import least_move
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.modeling.compiler import compile_model
 
