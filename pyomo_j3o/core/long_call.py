@@ -20,12 +20,16 @@ _QUIET = 3.0
 #: Plain lines come no faster, s.
 _BETWEEN = 2.0
 
+#: Where lines are printed, one comes this often at least, s.
+_BEAT = 4.0
+
 
 class LongCall:
     """Tells what a call is doing once it takes more than a few seconds; a context manager.
 
     On a terminal, rich draws one line that is gone at the end. Without rich, and in a notebook, plain lines
-    go to stderr. Where nobody looks, such as in a pipe, lines go to the log, at level INFO.
+    go to stderr. Where nobody looks, such as in a pipe, lines go to the log, at level INFO. If a step takes
+    long, what was said last is printed again every few seconds.
 
     Parameters
     ----------
@@ -35,32 +39,31 @@ class LongCall:
         True: every line is printed to stdout, from the beginning. False: nothing is told. None: as above.
     quiet
         Seconds before the first line.
+    beat
+        Seconds after which a line is printed again.
     """
 
-    def __init__(self, name: str, tee: bool | None = None, quiet: float = _QUIET) -> None:
-        self._name, self._tee, self._quiet = name, tee, quiet
+    def __init__(
+        self, name: str, tee: bool | None = None, quiet: float = _QUIET, beat: float = _BEAT
+    ) -> None:
+        self._name, self._tee, self._quiet, self._beat = name, tee, quiet, beat
         self._begin = time.perf_counter()
-        self._told = -_BETWEEN
-        self._text = ""
-        self._timer: threading.Timer | None = None
+        self._told = 0.0 if tee else -_BETWEEN
+        self._text = "at work"
         self._drawn: Progress | None = None
         self._lock = threading.Lock()
-        self._over = False
+        self._over = threading.Event()
 
     def __enter__(self) -> LongCall:
-        if self._tee is None and _is_watched():
-            self._timer = threading.Timer(self._quiet, self._show)
-            self._timer.daemon = True
-            self._timer.start()
+        if self._tee or (self._tee is None and _is_watched()):
+            threading.Thread(target=self._repeat, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._over.set()
         with self._lock:
-            self._over = True
             if self._drawn is not None:
                 self._drawn.stop()
                 self._drawn = None
@@ -74,17 +77,37 @@ class LongCall:
         """Say in one line what is done now, or what is known by now."""
         if self._tee is False:
             return
-        if self._tee:
-            print(f"{text} ({self.seconds:.1f} s)", flush=True)
-            return
         self._text = text
+        if self._tee:
+            with self._lock:
+                self._print(text)
+            return
         if self.seconds >= self._quiet:
             self._show()
 
+    def _print(self, text: str) -> None:
+        print(f"{text} ({self.seconds:.1f} s)", flush=True)
+        self._told = self.seconds
+
+    def _repeat(self) -> None:
+        """Show the text of now until the call is over; in a thread of its own."""
+        wait = self._beat if self._tee else self._quiet
+        while not self._over.wait(wait):
+            if not self._tee:
+                self._show()
+                wait = self._beat
+                continue
+            with self._lock:
+                silent = self.seconds - self._told
+                if silent >= self._beat and not self._over.is_set():
+                    self._print(f"{self._text}, still at work")
+                    silent = 0.0
+            wait = max(self._beat - silent, 0.01)
+
     def _show(self) -> None:
-        """Draw the text of now; called by the timer, too."""
+        """Draw the text of now; called by the thread, too."""
         with self._lock:
-            if self._over:
+            if self._over.is_set():
                 return
             if self._drawn is None and _on_terminal():
                 self._drawn = _drawn_line()

@@ -204,6 +204,7 @@ def _relaxed(
             deadline.left(),
             most=1,
             families=_families(inverse),
+            tell=Telling(call.say),
         )
     except UnboundedProductError as error:
         raise error.named(inverse.offloading[error.offloading].name) from None
