@@ -87,7 +87,7 @@ def add_parsers(commands: Any) -> None:
         *("--worth-limit",),
         type=float,
         metavar="SECONDS",
-        help="for all that is solved again (3 times as long as the first solve); --time-limit is for the first",
+        help="for all that is solved again (3 times the first solve, which has --time-limit)",
     )
     arguments.add_solver(parser)
     arguments.add_outputs(parser, "one line per budget", "a bar per budget")

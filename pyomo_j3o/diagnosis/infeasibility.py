@@ -220,7 +220,7 @@ def _without_sides(problem: Problem, sides: Sides) -> Problem:
 
 def _listed(inverse: Inverse, sides: Sequence[Side]) -> str:
     """Return the first names of a conflict."""
-    names = list(dict.fromkeys(component_of(inverse, side).name for side in sides))
+    names = list(dict.fromkeys(inverse.name_of(component_of(inverse, side)) for side in sides))
     more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
     return ", ".join(names[:_MOST_TOLD]) + more
 

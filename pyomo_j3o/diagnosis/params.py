@@ -72,6 +72,8 @@ class RelaxingParams:
         Values of the LP relaxation from this one on are rounded up together,
     rounded : float
         and this fraction of the fractional ones in any case.
+    first : float
+        Fraction of the time left that rounding may take, and as much again the first point of the MILP.
     around : float
         Fraction of the time left that the search around the rounded point may take.
     """
@@ -86,4 +88,5 @@ class RelaxingParams:
     proportion: tuple[float, float] = (0.5, 5.0)
     sure: float = 0.8
     rounded: float = 0.1
+    first: float = 0.35
     around: float = 0.5

@@ -43,6 +43,8 @@ class Patience:
         self._objective, self._bound, self._tell = objective, bound, tell
         self._best = self._told = -np.inf if start is None else float(objective @ start)
         self._gap = self._bound - self._best
+        #: The best point that the solver has told of, (n,); None if that is none.
+        self.point: FloatArray | None = None
         self._begin = self._gained = time.process_time()
 
     @property
@@ -57,7 +59,9 @@ class Patience:
 
     def take(self, values: FloatArray) -> None:
         """Take a better point, (n,)."""
-        self._best = max(self._best, float(self._objective @ values))
+        objective = float(self._objective @ values)
+        if objective > self._best:
+            self._best, self.point = objective, values
         self._note()
 
     def _note(self) -> None:

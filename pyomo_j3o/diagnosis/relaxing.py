@@ -186,62 +186,76 @@ class _Search:
         if -found.bound > floor or not self._together:
             # Below the floor nothing was looked for, so nothing was proven there.
             self._least[k] = max(self._least[k], -found.bound)
-        values = _better(model, start, found)
+        points = [found.values if found.found else None, patience.point, start]
+        values = self._best_of(model, points)
         if values is not None:
-            self._keep(k, model, values)
+            self._points[k] = values[: part.n_plan]
+            self._shares[k] = part.shares(values)
         if found.status is LPStatus.INTERRUPTED:
             raise KeyboardInterrupt
         return LPStatus.TIME_LIMIT if values is None else LPStatus.OPTIMAL
 
     def _first_point(self, k: int, model: LinearModel, pace: Deadline) -> FloatArray | None:
-        """Round the LP relaxation of a large part, and search around what that gives."""
-        part, relaxed = self._parts[k], self._relaxed[k]
-        if relaxed is None or model.matrix.nnz <= HighsMIP.small:
+        """Return a first point of a large part, and a better one near it; None if there is none.
+
+        The LP relaxation is rounded. If that leads nowhere, it is the first point of the MILP.
+        """
+        if self._relaxed[k] is None or model.matrix.nnz <= HighsMIP.small:
             return None
-
-        def over() -> bool:
-            return pace.over or self._deadline.over
-
-        with closing(HighsBackend().open(model)) as program:
-            solved = program.solve(self._deadline.left())
-            if solved.status is not LPStatus.OPTIMAL:
-                return None
-            relaxed = solved.values
-            point = dive(program, part, relaxed, over, self._params)
-        point = None if point is None else self._routed(model, point)
+        relaxed, point = self._rounded(self._parts[k], model, pace)
+        if relaxed is None:
+            return None
+        if point is None:
+            limits = self._limits(pace.share(self._params.first))
+            found = self._solve(model, replace(limits, first_incumbent=True))
+            point = self._routed(model, found.values) if found.found else None
         if point is None:
             return None
         self._tell(-float(model.objective @ point))
-        share = pace.share(self._params.around)
-        limits = Limits(
-            self._deadline.left(),
-            rel_gap=self._params.gap,
-            abs_gap=self._params.gap_of_sides,
-            stop=lambda: share.over,
-            threads=1,
-        )
+        limits = self._limits(pace.share(self._params.around))
         found = self._solve(around(model, relaxed, point), limits, point)
-        if found.found and model.objective @ found.values > model.objective @ point:
-            point = found.values
-            self._tell(-float(model.objective @ point))
-        return point
+        near = self._best_of(model, [found.values if found.found else None, point])
+        self._tell(-float(model.objective @ (point if near is None else near)))
+        return near
+
+    def _limits(self, share: Deadline) -> Limits:
+        """Return the limits of a search that ends with a share of process time."""
+        gaps = {"rel_gap": self._params.gap, "abs_gap": self._params.gap_of_sides}
+        return Limits(self._deadline.left(), stop=lambda: share.over, threads=1, **gaps)
+
+    def _rounded(
+        self, part: Movable, model: LinearModel, pace: Deadline
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the optimum of the LP relaxation, and the point that rounding makes of it."""
+        share = pace.share(self._params.first)
+        with closing(HighsBackend().open(model)) as program:
+            solved = program.solve(self._deadline.left())
+            if solved.status is not LPStatus.OPTIMAL:
+                return None, None
+            dived = dive(
+                program, part, solved.values, lambda: share.over or self._deadline.over, self._params
+            )
+        return solved.values, None if dived is None else self._routed(model, dived)
 
     def _routed(self, model: LinearModel, point: FloatArray) -> FloatArray | None:
         """Return the best point with the rounded x of this one; None if an LP finds none."""
         integer = np.asarray(model.integer)
         lower, upper = model.lower.copy(), model.upper.copy()
         lower[integer] = upper[integer] = np.rint(point[integer])
-        exact = self._solve(
-            replace(model, lower=lower, upper=upper), Limits(self._deadline.last_work(), threads=1)
-        )
+        fixed = replace(model, lower=lower, upper=upper)
+        exact = self._solve(fixed, Limits(self._deadline.last_work(), threads=1))
         return exact.values if exact.found else None
 
-    def _keep(self, k: int, model: LinearModel, found: FloatArray) -> None:
-        """Keep a point: the x of a MILP is near 0 and 1, and an LP says what the rounded x needs."""
-        exact = self._routed(model, found)
-        values = found if exact is None else exact
-        self._points[k] = values[: self._parts[k].n_plan]
-        self._shares[k] = self._parts[k].shares(values)
+    def _best_of(self, model: LinearModel, points: list[FloatArray | None]) -> FloatArray | None:
+        """Return the best of some points, each with its x rounded.
+
+        The x of a MILP is near 0 and 1, and an LP says what the rounded x needs. If no LP ends in time, the
+        first of the points counts as the solver has checked it.
+        """
+        known = [point for point in points if point is not None]
+        routed = [self._routed(model, point) for point in known]
+        exact = [point for point in routed if point is not None] or known[:1]
+        return max(exact, key=lambda point: float(model.objective @ point), default=None)
 
     def _solve(self, model: LinearModel, limits: Limits, start: FloatArray | None = None) -> MIPSolution:
         if limits.time <= 0:
@@ -293,10 +307,3 @@ def _counted(problem: Problem, sides: Sides) -> tuple[Problem, FloatArray]:
     lower, upper = counted.row_lower.copy(), counted.row_upper.copy()
     lower[kept], upper[kept] = (problem.row_lower * factors)[kept], (problem.row_upper * factors)[kept]
     return replace(counted, row_lower=lower, row_upper=upper), factors
-
-
-def _better(model: LinearModel, start: FloatArray | None, found: MIPSolution) -> FloatArray | None:
-    """Return the better one of two points, if there is one."""
-    if not found.found or (start is not None and model.objective @ start > found.objective):
-        return start
-    return found.values

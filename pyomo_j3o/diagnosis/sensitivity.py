@@ -181,8 +181,8 @@ def _notes(rows: Sequence[dict[str, Any]], seconds: float) -> tuple[str, ...]:
     who = f"{len(open_ones)} budgets" if len(open_ones) > 1 else open_ones[0]["row"]
     return (
         f"The worth of {who} is not proven. A unit brings at most `at_most`. It may bring less than `worth`, "
-        f"if the plan at hand is not the best one. The solves shared {seconds:.3g} s: a larger time_limit, or "
-        "fewer rows, gives each of them more.",
+        f"if the plan at hand is not the best one. The solves shared {seconds:.3g} s: a larger "
+        "time_limit, or fewer rows, gives each of them more.",
     )
 
 
