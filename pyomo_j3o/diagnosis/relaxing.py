@@ -220,8 +220,13 @@ class _Search:
 
     def _limits(self, share: Deadline) -> Limits:
         """Return the limits of a search that ends with a share of process time."""
-        gaps = {"rel_gap": self._params.gap, "abs_gap": self._params.gap_of_sides}
-        return Limits(self._deadline.left(), stop=lambda: share.over, threads=1, **gaps)
+        return Limits(
+            self._deadline.left(),
+            rel_gap=self._params.gap,
+            abs_gap=self._params.gap_of_sides,
+            stop=lambda: share.over,
+            threads=1,
+        )
 
     def _rounded(
         self, part: Movable, model: LinearModel, pace: Deadline
