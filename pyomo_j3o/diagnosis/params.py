@@ -88,5 +88,5 @@ class RelaxingParams:
     proportion: tuple[float, float] = (0.5, 5.0)
     sure: float = 0.8
     rounded: float = 0.1
-    first: float = 0.35
+    first: float = 0.5
     around: float = 0.5

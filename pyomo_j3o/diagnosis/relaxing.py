@@ -212,11 +212,17 @@ class _Search:
         if point is None:
             return None
         self._tell(-float(model.objective @ point))
-        limits = self._limits(pace.share(self._params.around))
-        found = self._solve(around(model, relaxed, point), limits, point)
-        near = self._best_of(model, [found.values if found.found else None, point])
-        self._tell(-float(model.objective @ (point if near is None else near)))
-        return near
+        while not pace.over:
+            limits = self._limits(pace.share(self._params.around))
+            found = self._solve(around(model, relaxed, point), limits, point)
+            near = self._best_of(model, [found.values if found.found else None, point])
+            before, bound = float(model.objective @ point), -float(self._least[k])
+            point = point if near is None else near
+            gained = float(model.objective @ point) - before
+            self._tell(-float(model.objective @ point))
+            if gained <= self._params.gain * (bound - before):
+                break
+        return point
 
     def _limits(self, share: Deadline) -> Limits:
         """Return the limits of a search that ends with a share of process time."""

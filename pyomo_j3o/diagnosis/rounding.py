@@ -71,7 +71,7 @@ def dive(
             if found is None:
                 return None
         else:
-            most = 2 * most
+            most += 1
         (lower, upper), values = box, found
     return None
 
