@@ -86,9 +86,8 @@ def add_parsers(commands: Any) -> None:
     group.add_argument(
         *("--worth-limit",),
         type=float,
-        default=60.0,
         metavar="SECONDS",
-        help="for all that is solved again (60); --time-limit is for the first solve",
+        help="for all that is solved again (3 times the first solve, which has --time-limit)",
     )
     arguments.add_solver(parser)
     arguments.add_outputs(parser, "one line per budget", "a bar per budget")

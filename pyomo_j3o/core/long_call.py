@@ -20,6 +20,9 @@ _QUIET = 3.0
 #: Plain lines come no faster, s.
 _BETWEEN = 30.0
 
+#: Where every line is printed, one comes this often at least, s.
+_BEAT = 4.0
+
 #: What is drawn is drawn anew as often, for its seconds, s.
 _TICK = 1.0
 
@@ -36,7 +39,8 @@ class LongCall:
     name
         Of the call, such as "explain".
     tee
-        True: every line is printed to stdout, from the beginning. False: nothing is told. None: as above.
+        True: every line is printed to stdout, from the beginning, and the last one again if a step takes
+        long. False: nothing is told. None: as above.
     quiet
         Seconds before the first line.
     counts
@@ -44,6 +48,8 @@ class LongCall:
     plain
         Takes the lines of a call that does not draw, which has other lines, too. If not given, they go to
         stderr or to the log.
+    beat
+        Seconds after which a printed line is printed again.
     """
 
     def __init__(
@@ -53,8 +59,10 @@ class LongCall:
         quiet: float = _QUIET,
         counts: bool = False,
         plain: Callable[[str], None] | None = None,
+        beat: float = _BEAT,
     ) -> None:
         self._name, self._tee, self._quiet, self._counts = name, tee, quiet, counts
+        self._beat, self._printed = beat, 0.0
         self._plain = _print_plainly if plain is None else plain
         self._ticks = plain is not None or on_terminal() or in_notebook()
         self._begin = time.perf_counter()
@@ -65,11 +73,10 @@ class LongCall:
         self._over = threading.Event()
 
     def __enter__(self) -> LongCall:
-        if self._tee is None:
-            if self._quiet <= 0.0:
-                self._show()
-            if self._ticks:
-                threading.Thread(target=self._tick, daemon=True).start()
+        if self._tee is None and self._quiet <= 0.0:
+            self._show()
+        if self._tee or (self._tee is None and self._ticks):
+            threading.Thread(target=self._repeat if self._tee else self._tick, daemon=True).start()
         return self
 
     def __exit__(
@@ -98,10 +105,11 @@ class LongCall:
         """
         if self._tee is False:
             return
-        if self._tee:
-            print(f"{_counted(text, done, total)} ({self.seconds:.1f} s)", flush=True)
-            return
         self._text, self._done, self._total = text, done, total
+        if self._tee:
+            with self._lock:
+                self._print(_counted(text, done, total))
+            return
         if self.seconds >= self._quiet:
             self._show()
 
@@ -115,6 +123,22 @@ class LongCall:
             else:
                 with self._display.aside():
                     yield
+
+    def _print(self, text: str) -> None:
+        print(f"{text} ({self.seconds:.1f} s)", flush=True)
+        self._printed = self.seconds
+
+    def _repeat(self) -> None:
+        """Print what was said last again wherever nothing was printed for long; the work of a thread."""
+        wait = self._beat
+        while not self._over.wait(wait):
+            with self._lock:
+                silent = self.seconds - self._printed
+                if silent >= self._beat and not self._over.is_set():
+                    text = _counted(self._text, self._done, self._total)
+                    self._print(f"{text}, still at work" if text else "at work")
+                    silent = 0.0
+            wait = max(self._beat - silent, 0.01)
 
     def _tick(self) -> None:
         """Show what is done, again and again; the work of a thread."""

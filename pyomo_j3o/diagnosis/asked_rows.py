@@ -11,8 +11,9 @@ from pyomo.core.base.constraint import ConstraintData
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem, activities
+from pyomo_j3o.diagnosis.movable import Sides
 from pyomo_j3o.diagnosis.relaxed_rows import MARGIN, RelaxedRow, RelaxedRows
-from pyomo_j3o.diagnosis.relaxing import Moved, Sides, least_move
+from pyomo_j3o.diagnosis.relaxing import Moved, least_move
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.modeling.inverse import Inverse

@@ -90,8 +90,8 @@ class Conflict:
     rows : tuple of ConflictingRow
         In the order of the model, bounds last.
     ties : tuple of str
-        Names of rows that tie one offloading variable to onloading ones (``y <= u x``), and of variables
-        with bounds, without which the rows would not conflict.
+        Names of rows that tie one offloading variable to onloading ones (``y <= u x``), of variables with
+        bounds, and of special ordered sets, without which the rows would not conflict.
     proven : bool
         Whether it is proven that none of the rows can be left out.
     """
@@ -212,9 +212,12 @@ def named_conflict(problem: Problem, inverse: Inverse, conflict: InfeasibleSubsy
             ordered[-1] = _both_sides(ordered[-1], rows[k])
         else:
             ordered.append(rows[k])
-    ties = dict.fromkeys(component_of(inverse, side).name for side in conflict.ties)
-    names = tuple(ties) if conflict.ties_irreducible else ()
-    return Conflict(tuple(ordered), names, conflict.irreducible)
+    # Rows that were written for a special ordered set, or for a product, are not what one changes.
+    own = [row for row in ordered if not inverse.is_added(row.component)]
+    written = [row.name for row in ordered if inverse.is_added(row.component)] if own else []
+    sides = conflict.ties if conflict.ties_irreducible else ()
+    ties = [*written, *(inverse.name_of(component_of(inverse, side)) for side in sides)]
+    return Conflict(tuple(own or ordered), tuple(dict.fromkeys(ties)), conflict.irreducible)
 
 
 def component_of(inverse: Inverse, side: Side) -> Any:
@@ -247,7 +250,7 @@ def _named_row(
     equality = of_row and problem.row_lower[side.row] == problem.row_upper[side.row]
     possible = None if growth is None else math.isfinite(growth.amount)
     return ConflictingRow(
-        name=component.name,
+        name=inverse.name_of(component),
         component=component,
         kind="row" if of_row else "upper bound" if side.upper else "lower bound",
         relation="=" if equality else "<=" if side.upper else ">=",

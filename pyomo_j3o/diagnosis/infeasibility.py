@@ -29,8 +29,8 @@ from pyomo_j3o.diagnosis.explanation import (
     named_conflict,
 )
 from pyomo_j3o.diagnosis.members import constraints_named
+from pyomo_j3o.diagnosis.movable import Sides
 from pyomo_j3o.diagnosis.relaxed_rows import RelaxedRows
-from pyomo_j3o.diagnosis.relaxing import Sides
 from pyomo_j3o.diagnosis.subsystems import Telling
 from pyomo_j3o.diagnosis.system import Side
 from pyomo_j3o.errors import BackendError, ModelError, OptionError, TriviallyInfeasibleError
@@ -204,6 +204,7 @@ def _relaxed(
             deadline.left(),
             most=1,
             families=_families(inverse),
+            tell=Telling(call.say),
         )
     except UnboundedProductError as error:
         raise error.named(inverse.offloading[error.offloading].name) from None
@@ -219,7 +220,7 @@ def _without_sides(problem: Problem, sides: Sides) -> Problem:
 
 def _listed(inverse: Inverse, sides: Sequence[Side]) -> str:
     """Return the first names of a conflict."""
-    names = list(dict.fromkeys(component_of(inverse, side).name for side in sides))
+    names = list(dict.fromkeys(inverse.name_of(component_of(inverse, side)) for side in sides))
     more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
     return ", ".join(names[:_MOST_TOLD]) + more
 

@@ -60,14 +60,22 @@ class RelaxingParams:
     patience : float
         The search ends if it has waited for a gain this number of times as long as all gains took.
     times_the_lp : float
-        It waits for a gain at least this number of times as long as the LP relaxations took.
+        Once a point is known, a part is searched for this number of times as long as its LP relaxation took.
     seconds : float
-        And at least this number of seconds.
+        And at least this number of seconds. These are seconds of process time.
     wide : float
         Gap, as a part of the factor, for which this holds. It waits in proportion to the gap, within
         `proportion`.
     proportion : tuple of float
         Least and largest multiple of that time.
+    sure : float
+        Values of the LP relaxation from this one on are rounded up together,
+    rounded : float
+        and this fraction of the fractional ones in any case.
+    first : float
+        Fraction of the time left that rounding may take, and as much again the first point of the MILP.
+    around : float
+        Fraction of the time left that the search around the rounded point may take.
     """
 
     gap: float = 1e-4
@@ -75,6 +83,10 @@ class RelaxingParams:
     gain: float = 0.05
     patience: float = 0.5
     times_the_lp: float = 8.0
-    seconds: float = 2.0
+    seconds: float = 1.0
     wide: float = 0.02
     proportion: tuple[float, float] = (0.5, 5.0)
+    sure: float = 0.8
+    rounded: float = 0.1
+    first: float = 0.5
+    around: float = 0.5

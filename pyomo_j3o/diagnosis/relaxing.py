@@ -11,43 +11,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
-from pyomo_j3o.certify.relaxation import whole_model
 from pyomo_j3o.core.deadline import Deadline
-from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Problem
+from pyomo_j3o.core.problem import FloatArray, Problem
 from pyomo_j3o.core.whole_numbers import in_whole_numbers
+from pyomo_j3o.diagnosis.movable import Movable, Sides
 from pyomo_j3o.diagnosis.params import RelaxingParams
-from pyomo_j3o.lp import LinearModel, LPStatus
-from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, solve_checked
-from pyomo_j3o.presolve.decomposing import Part, split
+from pyomo_j3o.diagnosis.patience import Patience
+from pyomo_j3o.diagnosis.rounding import around, dive
+from pyomo_j3o.lp import HighsBackend, LinearModel, LPStatus
+from pyomo_j3o.mip import HighsMIP, Limits, MIPModel, MIPSolution, Start, solve_checked
+from pyomo_j3o.presolve.decomposing import split
 from pyomo_j3o.presolve.linearize import linearize
 from pyomo_j3o.presolve.scaling import scale_rows
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """S sides of rows that may move outwards.
-
-    Attributes
-    ----------
-    row : (S,)
-        Numbers of rows.
-    upper : (S,)
-        Whether it is the upper side.
-    size : (S,)
-        How large the side is as the user wrote it, above 0: what it moves by for a share of 1.
-    """
-
-    row: IntArray
-    upper: BoolArray
-    size: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,28 +121,23 @@ class _Search:
         scaled = scale_rows(counted)
         self._split = split(scaled.problem)
         steps = sides.size * (factors * scaled.row)[sides.row]
-        self._parts = [_Movable.of(part, sides, steps, together) for part in self._split.parts]
+        self._parts = [Movable.of(part, sides, steps, together) for part in self._split.parts]
         #: Of each part: what is enough, a proven bound, and a point; None without one.
         self._shares = [np.zeros(len(part.sides)) for part in self._parts]
         self._least = np.zeros(len(self._parts))
         self._points: list[FloatArray | None] = [None] * len(self._parts)
         self._impossible = False
-        self._least_wait = params.seconds
+        #: The optimum of its LP relaxation, and the process time that took.
+        self._relaxed: list[FloatArray | None] = [None] * len(self._parts)
+        self._seconds = np.zeros(len(self._parts))
 
     def run(self) -> LPStatus:
         """Solve the LPs of all parts, then their MILPs, the hardest first."""
-        begin = time.perf_counter()
-        for k, part in enumerate(self._parts):
-            relaxed = replace(part.model, integer=np.zeros(part.model.n_columns, dtype=bool))
-            found = self._solve(relaxed, Limits(self._deadline.left(), threads=1))
-            if found.status is LPStatus.INFEASIBLE:
-                self._impossible = True
-                return LPStatus.INFEASIBLE
-            if not found.found:
-                return LPStatus.TIME_LIMIT
-            self._least[k] = max(-found.bound, 0.0)
-        took = time.perf_counter() - begin
-        self._least_wait = max(self._params.seconds, self._params.times_the_lp * took)
+        for k in range(len(self._parts)):
+            status = self._relax(k)
+            if status is not LPStatus.OPTIMAL:
+                self._impossible = status is LPStatus.INFEASIBLE
+                return status
         self._say(f"{self._known(np.inf)} by the LP relaxation")
         for k in np.argsort(-self._least, kind="stable").tolist():
             status = self._place(k)
@@ -171,47 +146,133 @@ class _Search:
                 return status
         return LPStatus.OPTIMAL
 
+    def _relax(self, k: int) -> LPStatus:
+        """Prove a bound of one part by its LP relaxation, and note how long that takes."""
+        if self._deadline.over:
+            return LPStatus.TIME_LIMIT
+        part, begin = self._parts[k], time.process_time()
+        model = replace(part.model, integer=np.zeros(part.model.n_columns, dtype=bool))
+        found = self._solve(model, Limits(self._deadline.left(), threads=1))
+        self._seconds[k] = time.process_time() - begin
+        if found.status is LPStatus.INFEASIBLE:
+            return LPStatus.INFEASIBLE
+        if not found.found:
+            return LPStatus.TIME_LIMIT
+        self._least[k], self._relaxed[k] = max(-found.bound, 0.0), found.values
+        return LPStatus.OPTIMAL
+
     def _place(self, k: int) -> LPStatus:
         """Find a point of one part with a small move."""
-        part = self._parts[k]
+        part, params = self._parts[k], self._params
         floor = max((float(share.max(initial=0.0)) for share in self._shares), default=0.0)
         model = part.not_below(floor) if self._together else part.model
         known = max(float(self._least[k]), floor if self._together else 0.0)
-        patience = _Patience(self._params, self._least_wait, model.objective, -known, self._tell)
+        # Process time: other programs of the machine do not count.
+        most = max(params.seconds, params.times_the_lp * self._seconds[k])
+        pace = Deadline(most, clock=time.process_time)
+        start = self._first_point(k, model, pace)
+        patience = Patience(params, most, model.objective, -known, start, self._tell)
         limits = Limits(
             self._deadline.left(),
-            rel_gap=self._params.gap,
-            abs_gap=self._params.gap_of_sides,
-            stop=patience.over,
+            rel_gap=params.gap,
+            abs_gap=params.gap_of_sides,
+            stop=lambda: patience.over() or (patience.has_point and pace.over),
             threads=1,
             watch=patience,
         )
-        found = self._solve(model, limits)
+        found = self._solve(model, limits, start)
         if found.status is LPStatus.INFEASIBLE and not found.found:
             return LPStatus.INFEASIBLE
         if -found.bound > floor or not self._together:
             # Below the floor nothing was looked for, so nothing was proven there.
             self._least[k] = max(self._least[k], -found.bound)
-        if found.found:
-            self._keep(k, model, found)
+        points = [found.values if found.found else None, patience.point, start]
+        values = self._best_of(model, points)
+        if values is not None:
+            self._points[k] = values[: part.n_plan]
+            self._shares[k] = part.shares(values)
         if found.status is LPStatus.INTERRUPTED:
             raise KeyboardInterrupt
-        return LPStatus.OPTIMAL if found.found else LPStatus.TIME_LIMIT
+        return LPStatus.TIME_LIMIT if values is None else LPStatus.OPTIMAL
 
-    def _keep(self, k: int, model: LinearModel, found: MIPSolution) -> None:
-        """Keep a point: the x of a MILP is near 0 and 1, and an LP says what the rounded x needs."""
+    def _first_point(self, k: int, model: LinearModel, pace: Deadline) -> FloatArray | None:
+        """Return a first point of a large part, and a better one near it; None if there is none.
+
+        The LP relaxation is rounded. If that leads nowhere, it is the first point of the MILP.
+        """
+        if self._relaxed[k] is None or model.matrix.nnz <= HighsMIP.small:
+            return None
+        relaxed, point = self._rounded(self._parts[k], model, pace)
+        if relaxed is None:
+            return None
+        if point is None:
+            limits = self._limits(pace.share(self._params.first))
+            found = self._solve(model, replace(limits, first_incumbent=True))
+            point = self._routed(model, found.values) if found.found else None
+        if point is None:
+            return None
+        self._tell(-float(model.objective @ point))
+        while not pace.over:
+            limits = self._limits(pace.share(self._params.around))
+            found = self._solve(around(model, relaxed, point), limits, point)
+            near = self._best_of(model, [found.values if found.found else None, point])
+            before, bound = float(model.objective @ point), -float(self._least[k])
+            point = point if near is None else near
+            gained = float(model.objective @ point) - before
+            self._tell(-float(model.objective @ point))
+            if gained <= self._params.gain * (bound - before):
+                break
+        return point
+
+    def _limits(self, share: Deadline) -> Limits:
+        """Return the limits of a search that ends with a share of process time."""
+        return Limits(
+            self._deadline.left(),
+            rel_gap=self._params.gap,
+            abs_gap=self._params.gap_of_sides,
+            stop=lambda: share.over,
+            threads=1,
+        )
+
+    def _rounded(
+        self, part: Movable, model: LinearModel, pace: Deadline
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the optimum of the LP relaxation, and the point that rounding makes of it."""
+        share = pace.share(self._params.first)
+        with closing(HighsBackend().open(model)) as program:
+            solved = program.solve(self._deadline.left())
+            if solved.status is not LPStatus.OPTIMAL:
+                return None, None
+            dived = dive(
+                program, part, solved.values, lambda: share.over or self._deadline.over, self._params
+            )
+        return solved.values, None if dived is None else self._routed(model, dived)
+
+    def _routed(self, model: LinearModel, point: FloatArray) -> FloatArray | None:
+        """Return the best point with the rounded x of this one; None if an LP finds none."""
         integer = np.asarray(model.integer)
         lower, upper = model.lower.copy(), model.upper.copy()
-        lower[integer] = upper[integer] = np.rint(found.values[integer])
-        exact = self._solve(replace(model, lower=lower, upper=upper), Limits(self._deadline.last_work()))
-        values = exact.values if exact.found else found.values
-        self._points[k] = values[: self._parts[k].n_plan]
-        self._shares[k] = self._parts[k].shares(values)
+        lower[integer] = upper[integer] = np.rint(point[integer])
+        fixed = replace(model, lower=lower, upper=upper)
+        exact = self._solve(fixed, Limits(self._deadline.last_work(), threads=1))
+        return exact.values if exact.found else None
 
-    def _solve(self, model: LinearModel, limits: Limits) -> MIPSolution:
+    def _best_of(self, model: LinearModel, points: list[FloatArray | None]) -> FloatArray | None:
+        """Return the best of some points, each with its x rounded.
+
+        The x of a MILP is near 0 and 1, and an LP says what the rounded x needs. If no LP ends in time, the
+        first of the points counts as the solver has checked it.
+        """
+        known = [point for point in points if point is not None]
+        routed = [self._routed(model, point) for point in known]
+        exact = [point for point in routed if point is not None] or known[:1]
+        return max(exact, key=lambda point: float(model.objective @ point), default=None)
+
+    def _solve(self, model: LinearModel, limits: Limits, start: FloatArray | None = None) -> MIPSolution:
         if limits.time <= 0:
             return MIPSolution.without_values(LPStatus.TIME_LIMIT)
-        found = solve_checked(HighsMIP(), MIPModel(model), limits)
+        known = None if start is None else Start(start)
+        found = solve_checked(HighsMIP(), MIPModel(model), limits, known)
         if found.status is LPStatus.INTERRUPTED and not found.found:
             raise KeyboardInterrupt
         return found
@@ -247,68 +308,6 @@ class _Search:
         return Moved(LPStatus.OPTIMAL, share, least, self._split.onloading(columns), y, interrupted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Movable:
-    """One part as a MILP in which its named sides move at a price.
-
-    Attributes
-    ----------
-    model : LinearModel
-        The shares are the last columns: one if all sides move together, else one for each.
-    sides : IntArray
-        The positions, among all sides, of those in this part.
-    n_x, n_plan : int
-        Number of columns of x, and of x and y.
-    """
-
-    model: LinearModel
-    sides: IntArray
-    n_x: int
-    n_plan: int
-
-    @staticmethod
-    def of(part: Part, sides: Sides, steps: FloatArray, together: bool) -> _Movable:
-        """Return a part whose sides move by these steps, (S,), for a share of 1."""
-        mine = np.flatnonzero(np.isin(sides.row, part.rows))
-        row, upper = np.searchsorted(part.rows, sides.row[mine]), sides.upper[mine]
-        plain = whole_model(part.problem)
-        side = np.where(upper, plain.row_upper[row], plain.row_lower[row])
-        n_shares = min(1, len(mine)) if together else len(mine)
-        # Each named side becomes a row of its own, a'v - s t <= b or a'v + s t >= b with the step s.
-        number = np.zeros(len(mine), dtype=np.int64) if together else np.arange(len(mine))
-        step = sparse.csr_array(
-            (np.where(upper, -1.0, 1.0) * steps[mine], (np.arange(len(mine)), number)),
-            shape=(len(mine), n_shares),
-        )
-        matrix = sparse.csr_array(plain.matrix)
-        lower, upper_side = plain.row_lower.copy(), plain.row_upper.copy()
-        lower[row[~upper]], upper_side[row[upper]] = -np.inf, np.inf
-        model = LinearModel(
-            objective=np.concatenate([np.zeros(plain.n_columns), -np.ones(n_shares)]),
-            matrix=sparse.csr_array(
-                sparse.block_array([[matrix, None], [matrix[row], step]], format="csr")
-                if len(mine)
-                else matrix
-            ),
-            row_lower=np.concatenate([lower, np.where(upper, -np.inf, side)]),
-            row_upper=np.concatenate([upper_side, np.where(upper, side, np.inf)]),
-            lower=np.concatenate([plain.lower, np.zeros(n_shares)]),
-            upper=np.concatenate([plain.upper, np.full(n_shares, np.inf)]),
-            integer=np.concatenate([np.asarray(plain.integer), np.zeros(n_shares, dtype=bool)]),
-        )
-        return _Movable(model, mine, part.problem.n_onloading, plain.n_columns)
-
-    def not_below(self, share: float) -> LinearModel:
-        """Return the model with a common share that is not below this one."""
-        lower = self.model.lower.copy()
-        lower[self.n_plan :] = share
-        return replace(self.model, lower=lower)
-
-    def shares(self, values: FloatArray) -> FloatArray:
-        """Return the share of each of the sides at a point."""
-        return np.maximum(np.broadcast_to(values[self.n_plan :], len(self.sides)), 0.0)
-
-
 def _counted(problem: Problem, sides: Sides) -> tuple[Problem, FloatArray]:
     """Return the problem with rows in whole numbers counted in their units, and the factor of each row, (M,).
 
@@ -319,64 +318,3 @@ def _counted(problem: Problem, sides: Sides) -> tuple[Problem, FloatArray]:
     lower, upper = counted.row_lower.copy(), counted.row_upper.copy()
     lower[kept], upper[kept] = (problem.row_lower * factors)[kept], (problem.row_upper * factors)[kept]
     return replace(counted, row_lower=lower, row_upper=upper), factors
-
-
-class _Patience:
-    """Watches a search: it does not pay any more if it has gained next to nothing for as long as it took.
-
-    Parameters
-    ----------
-    params
-        What counts as a gain, and for how long to wait for one.
-    least_wait
-        Seconds to wait for a gain at least.
-    objective
-        (n,), of the maximised model.
-    bound
-        Of the maximised model, known before the search.
-    tell
-        Takes the share of the best point, when there is a better one.
-    """
-
-    def __init__(
-        self,
-        params: RelaxingParams,
-        least_wait: float,
-        objective: FloatArray,
-        bound: float,
-        tell: Callable[[float], None],
-    ) -> None:
-        self._params, self._least_wait = params, least_wait
-        self._objective, self._bound, self._tell = objective, bound, tell
-        self._best, self._told = -np.inf, -np.inf
-        self._gap = np.inf
-        self._begin = self._gained = time.perf_counter()
-
-    def look(self, bound: float) -> None:
-        """Take the bound that the solver has by now."""
-        self._bound = min(self._bound, bound)
-        self._note()
-
-    def take(self, values: FloatArray) -> None:
-        """Take a better point, (n,)."""
-        self._best = max(self._best, float(self._objective @ values))
-        self._note()
-
-    def _note(self) -> None:
-        gap = self._bound - self._best
-        if gap <= (1 - self._params.gain) * self._gap:
-            self._gap, self._gained = gap, time.perf_counter()
-
-    def over(self) -> bool:
-        """Return whether the search does not pay any more."""
-        if self._best > self._told:
-            self._told = self._best
-            self._tell(-self._best)
-        if not np.isfinite(self._best):
-            return False
-        waited = time.perf_counter() - self._gained
-        wait = max(self._least_wait, self._params.patience * (self._gained - self._begin))
-        # The share at hand is -best, the factor one more.
-        left = (self._bound - self._best) / (self._params.wide * (1.0 - self._best))
-        least, most = self._params.proportion
-        return waited > min(max(left, least), most) * wait

@@ -33,6 +33,12 @@ _TRIED = 1e-3
 #: A gain of an LP below this fraction of the objective is rounding.
 _ROUNDING_OF_LP = 1e-9
 
+#: Without a limit, all re-solves together may take this number of times as long as the solve took,
+_TIMES_THE_SOLVE = 3.0
+
+#: and this number of seconds at least and at most.
+_LEAST_SECONDS, _MOST_SECONDS = 3.0, 60.0
+
 _COLUMNS = ("row", "relation", "used", "budget", "slack", "worth", "at_most", "how", "proven")
 
 #: Stands below a table that is not finished.
@@ -50,15 +56,24 @@ class BudgetTable(Table):
     interrupted : bool
         Whether Ctrl-C ended the search: budgets that it did not reach have ``how="interrupted"``, and nothing
         is known of them.
+    notes : tuple of str
+        What is not proven, and what would help.
     """
 
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def _below(self) -> list[str]:
+        """What stands below the table."""
+        ended = [_INTERRUPTED] if self.interrupted else []
+        return [*self.notes, *ended]
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *([_INTERRUPTED] if self.interrupted else [])])
+        return "\n".join([super().__str__(), *self._below])
 
     def _repr_html_(self) -> str:
-        return super()._repr_html_() + html_paragraphs(_INTERRUPTED if self.interrupted else "")
+        return super()._repr_html_() + html_paragraphs(*self._below)
 
 
 def budget_worth(
@@ -66,7 +81,7 @@ def budget_worth(
     results: Any,
     step: float = 1.0,
     rows: Any = None,
-    time_limit: float = 60.0,
+    time_limit: float | None = None,
     rel_gap: float = 1e-6,
     tee: bool | None = None,
 ) -> BudgetTable:
@@ -89,7 +104,8 @@ def budget_worth(
     rows
         Constraints, indexed ones, members, slices, or a list of them, to look at; None for all.
     time_limit
-        Seconds for all that is solved again together.
+        Seconds for all that is solved again together. None for three times as long as the solve took, 3 s at
+        least and 60 s at most.
     rel_gap
         Gap, relative to the objective, at which the solves end.
     tee
@@ -121,18 +137,20 @@ def budget_worth(
     OptionError
         A number is out of range.
     """
-    for name, number, most in (("step", step, math.inf), ("time_limit", time_limit, None)):
+    numbers = [("step", step, math.inf), ("time_limit", time_limit, None)]
+    for name, number, most in numbers if time_limit is not None else numbers[:1]:
         if not is_number(number) or not number > 0 or number == most:
             raise OptionError(f"{name}={number!r} is not a number above 0; give one")
     if not is_number(rel_gap) or not 0 <= rel_gap < 1:
         raise OptionError(f"rel_gap={rel_gap!r} is not a number from 0 to below 1; give one, such as 1e-6")
     require_component(model)
     loader = _plan_of(model, results)
+    seconds = _seconds(results) if time_limit is None else float(time_limit)
     problem, inverse, x, y, duals = loader.compiled
     wanted = None if rows is None else constraints_named(rows, "rows")
     budgets = _budgets(problem, inverse, x, y, wanted)
     with LongCall("worth", tee) as call:
-        again = Again(problem, x, y, float(rel_gap), Deadline(float(time_limit)), call.say)
+        again = Again(problem, x, y, float(rel_gap), Deadline(seconds), call.say)
         worth = dict.fromkeys(range(len(budgets)), _UNKNOWN)
         try:
             worth.update(_by_duals(problem, x, y, [b for b in budgets if not b.placement], duals))
@@ -145,11 +163,30 @@ def budget_worth(
         worth.update(again.found)
     found = [_table_row(budget, worth[budget.number]) for budget in budgets]
     found.sort(key=lambda row: (-row["worth"], -row["at_most"]))
-    return BudgetTable(_COLUMNS, found, again.interrupted)
+    return BudgetTable(_COLUMNS, found, again.interrupted, _notes(found, seconds))
 
 
 #: Of a budget that the search did not reach.
 _UNKNOWN = Worth(0.0, math.inf, "interrupted", False)
+
+
+def _seconds(results: Any) -> float:
+    """Return the seconds that re-solves may take together, from what the solve took."""
+    took = getattr(results, "j3o", results).timing_info.wall_time or 0.0
+    return float(min(max(_TIMES_THE_SOLVE * took, _LEAST_SECONDS), _MOST_SECONDS))
+
+
+def _notes(rows: Sequence[dict[str, Any]], seconds: float) -> tuple[str, ...]:
+    """Return what is not proven in words."""
+    open_ones = [row for row in rows if row["how"] == "re-solved" and not row["proven"]]
+    if not open_ones:
+        return ()
+    who = f"{len(open_ones)} budgets" if len(open_ones) > 1 else open_ones[0]["row"]
+    return (
+        f"The worth of {who} is not proven. A unit brings at most `at_most`. It may bring less than `worth`, "
+        f"if the plan at hand is not the best one. The solves shared {seconds:.3g} s: a larger "
+        "time_limit, or fewer rows, gives each of them more.",
+    )
 
 
 def _table_row(budget: Budget, worth: Worth) -> dict[str, Any]:

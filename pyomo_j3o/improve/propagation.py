@@ -6,16 +6,16 @@ import numpy as np
 
 from pyomo_j3o.core.matrices import entry_rows
 from pyomo_j3o.core.problem import FloatArray
-from pyomo_j3o.core.structure import Structure
+from pyomo_j3o.core.structure import PlacementRows
 
 
-def propagate(structure: Structure, lower: FloatArray, upper: FloatArray, rounds: int = 5) -> bool:
+def propagate(structure: PlacementRows, lower: FloatArray, upper: FloatArray, rounds: int = 5) -> bool:
     """Fix, in place, every x that the placement rows leave no choice.
 
     Parameters
     ----------
     structure
-        Of a linear problem.
+        The placement rows of a linear problem.
     lower, upper
         Bounds of x, (N,) each, 0 or 1; tightened in place.
     rounds

@@ -16,6 +16,9 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 #: A member of a special ordered set that is no farther from 0 than this is 0.
 ZERO = 1e-8
 
+#: What the blocks with the variables and rows for products, and for special ordered sets, are called.
+PRODUCTS, SETS = "j3o_products", "j3o_sets"
+
 #: The name of our model; it begins no name of a component.
 _OURS = "j3o"
 
@@ -119,6 +122,16 @@ def new_block(name: str, doc: str) -> Block:
     # Pyomo refers to parents weakly: nothing else keeps the model alive. A tuple is no component to Pyomo.
     block._home = (ours,)
     return block
+
+
+def written_for(component: VarData | ConstraintData) -> str:
+    """Return the name of what a variable or row of ours was written for.
+
+    That is a special ordered set of the user, or a product of two variables.
+    """
+    index = component.index()
+    first, *others = index if isinstance(index, tuple) else (index,)
+    return f"{first}*{others[0]}" if component.parent_block().local_name == PRODUCTS else str(first)
 
 
 def leave_home(block: Block) -> None:

@@ -14,7 +14,7 @@ from pyomo.core.staleflag import StaleFlagManager
 from pyomo_j3o.core.counts import Counts
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import ModelError
-from pyomo_j3o.modeling.auxiliary import Auxiliary
+from pyomo_j3o.modeling.auxiliary import Auxiliary, written_for
 from pyomo_j3o.modeling.columns import Columns
 from pyomo_j3o.modeling.naming import called, float_or_nan
 
@@ -99,6 +99,10 @@ class Inverse:
     def with_auxiliary(self, auxiliary: Auxiliary, columns: Columns) -> Inverse:
         """Return the way back that knows what was added to the model."""
         return replace(self, settling=Settling.of(auxiliary, columns))
+
+    def name_of(self, component: VarData | ConstraintData) -> str:
+        """Return the name of a component, or of the user's component that one of ours was written for."""
+        return written_for(component) if self.is_added(component) else str(component.name)
 
     def is_added(self, component: VarData | ConstraintData) -> bool:
         """Return whether a variable or a row was added to the model, and so is not the user's."""

@@ -23,14 +23,11 @@ from pyomo.core.base.block import Block
 
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Products
 from pyomo_j3o.errors import UnsupportedTermError
-from pyomo_j3o.modeling.auxiliary import new_block, sum_of
+from pyomo_j3o.modeling.auxiliary import PRODUCTS, new_block, sum_of
 from pyomo_j3o.modeling.columns import Columns
 from pyomo_j3o.modeling.figures import Figures
 from pyomo_j3o.modeling.naming import called
 from pyomo_j3o.modeling.rows import Rows
-
-#: What the block with the new variables and rows is called.
-BLOCK = "j3o_products"
 
 
 class Pairs(NamedTuple):
@@ -151,7 +148,7 @@ def block_of(pairs: Pairs, columns: Columns) -> Block:
     met = Counter(names)
     # Variables of several models may have one name.
     keys = [(*name, k) if met[name] > 1 else name for k, name in enumerate(names)]
-    block = new_block(BLOCK, "products of two onloading variables")
+    block = new_block(PRODUCTS, "products of two onloading variables")
     lower, upper = np.minimum(pairs.lower, 0.0).tolist(), np.maximum(pairs.upper, 0.0).tolist()
     block.product = pyo.Var(keys, bounds=dict(zip(keys, zip(lower, upper, strict=True), strict=True)))
     ties: dict[str, dict[Any, Any]] = {

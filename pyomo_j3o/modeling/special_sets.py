@@ -27,14 +27,11 @@ from scipy import sparse
 from pyomo_j3o.core.implied_ends import implied_ends
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray
 from pyomo_j3o.errors import ModelError
-from pyomo_j3o.modeling.auxiliary import ZERO, new_block, sum_of
+from pyomo_j3o.modeling.auxiliary import SETS, ZERO, new_block, sum_of
 from pyomo_j3o.modeling.columns import Columns
 from pyomo_j3o.modeling.expressions import value_of_fixed
 from pyomo_j3o.modeling.figures import Figures
 from pyomo_j3o.modeling.naming import called, float_or_nan
-
-#: What the block with the new variables and rows is called.
-BLOCK = "j3o_sets"
 
 #: A bound of this size is none.
 _INFINITE = 1e20
@@ -153,7 +150,7 @@ def block_of(
     ModelError
         If a member has no bound, or stands in a set twice.
     """
-    block = new_block(BLOCK, "indicators of special ordered sets")
+    block = new_block(SETS, "indicators of special ordered sets")
     block.indicator = pyo.Var(pyo.Any, domain=pyo.Binary, dense=False)
     block.upper = pyo.Constraint(pyo.Any)
     block.lower = pyo.Constraint(pyo.Any)

@@ -23,6 +23,7 @@ from pyomo_j3o.reporting.layout import by_component
 from pyomo_j3o.reporting.params import ReportParams
 from pyomo_j3o.reporting.plan_report import PlanReport, Summary
 from pyomo_j3o.reporting.proof import Proof, duals_of, proof_of
+from pyomo_j3o.reporting.special_sets import missed_sets
 
 _PARAMS = ReportParams()
 
@@ -104,6 +105,7 @@ def report(model: BlockData, results: Any = None) -> PlanReport:
     duals = duals_of(proof if own_results else Proof(), model, plan.constraints)
     table_of_rows = _rows_table(plan, constraints, signs, rows, demands, duals)
     missed, miss_notes = _missed(plan, rows)
+    missed_too, set_notes = missed_sets(plan, model)
     return PlanReport(
         summary=_summary(
             plan,
@@ -111,8 +113,8 @@ def report(model: BlockData, results: Any = None) -> PlanReport:
             proof if own_results else Proof(solver=proof.solver),
             (int(np.count_nonzero(placed)), int(np.count_nonzero(routed))),
             table_of_rows,
-            missed,
-            (*miss_notes, *notes),
+            missed + missed_too,
+            (*miss_notes, *set_notes, *notes),
         ),
         placed=_placed_table(plan, variables, np.flatnonzero(placed), through),
         routed=_routed_table(plan, variables, np.flatnonzero(routed), demands),

@@ -37,6 +37,20 @@ def test_tee_says_everything_or_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_tee_is_never_silent(capsys):
+    """What was said last is printed again while nothing new is said, and not after the call."""
+    with LongCall("explain", tee=True, beat=0.02) as call:
+        call.say("a bound")
+        text, deadline = "", time.perf_counter() + 10.0
+        while "a bound, still at work (" not in text and time.perf_counter() < deadline:
+            time.sleep(0.01)
+            text += capsys.readouterr().out
+    assert "a bound, still at work (" in text
+    capsys.readouterr()
+    time.sleep(0.1)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_in_a_pipe_lines_go_to_the_log(caplog, capsys):
     """Nobody looks at stderr there."""
     with caplog.at_level(logging.INFO, "pyomo_j3o"), LongCall("explain", quiet=0.0) as call:

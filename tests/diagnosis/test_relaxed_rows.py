@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,11 @@ from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactor
 from pyomo_j3o import annotate, explain_infeasibility, library
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.diagnosis import relaxing
-from pyomo_j3o.diagnosis.relaxing import Sides, least_move
+from pyomo_j3o.diagnosis.movable import Sides
+from pyomo_j3o.diagnosis.params import RelaxingParams
+from pyomo_j3o.diagnosis.patience import Patience
+from pyomo_j3o.diagnosis.relaxing import least_move
+from pyomo_j3o.diagnosis.rounding import dive
 from pyomo_j3o.errors import ModelError, OptionError
 from pyomo_j3o.modeling.compiler import compile_model
 
@@ -353,3 +358,71 @@ def test_a_named_row_of_fixed_variables_alone_is_told():
     m.least = pyo.Constraint(expr=2 * m.z >= 3)
     with pytest.raises(ModelError, match=r"'least', which holds no free variable .* would have to be 2;"):
         explain_infeasibility(m, relax=[m.least, m.client_uplink], together=True)
+
+
+def caches_short_of_uplink(caches=6, titles=40):
+    """Return a content placement in which what a cache misses comes through an uplink that is too small."""
+    random = np.random.default_rng(1)
+    size, demand = random.integers(1, 9, titles), random.uniform(0.5, 4.0, (caches, titles)).round(2)
+    m = pyo.ConcreteModel("caches")
+    m.store = pyo.Var(range(caches), range(titles), domain=pyo.Binary)
+    near = [[c, (c + 1) % caches, (c + 2) % caches] for c in range(caches)]
+    routes = [(c, t, d) for c in range(caches) for t in range(titles) for d in near[c]]
+    m.send = pyo.Var(routes, bounds=(0, 1))
+    m.miss = pyo.Var(range(caches), range(titles), bounds=(0, 1))
+    m.storage = pyo.Constraint(
+        range(caches), rule=lambda m, c: sum(int(size[t]) * m.store[c, t] for t in range(titles)) <= 30
+    )
+    m.link = pyo.Constraint(routes, rule=lambda m, c, t, d: m.send[c, t, d] <= m.store[d, t])
+    m.served = pyo.Constraint(
+        range(caches),
+        range(titles),
+        rule=lambda m, c, t: sum(m.send[c, t, d] for d in near[c]) + m.miss[c, t] == 1,
+    )
+    m.uplink = pyo.Constraint(
+        range(caches), rule=lambda m, c: sum(demand[c, t] * m.miss[c, t] for t in range(titles)) <= 5
+    )
+    m.cost = pyo.Objective(expr=sum(m.miss.values()))
+    annotate(m, onloading=m.store, offloading=[m.send, m.miss])
+    return m
+
+
+def test_a_large_model_gets_a_true_factor_by_rounding(monkeypatch):
+    """Rounding alone gives a plan that satisfies every row with the new sides, and no bound is above it."""
+    dives = []
+    monkeypatch.setattr(relaxing, "dive", lambda *args: dives.append(dive(*args)) or dives[-1])
+    m = caches_short_of_uplink()
+    answer = explain_infeasibility(m, relax=m.uplink, together=True)
+    (rounded,) = dives
+    assert 1 + rounded[-1] >= answer.factor - 1e-6 >= answer.least_factor - 2e-6
+    assert answer.factor <= 1.1 * answer.least_factor
+    answer.load_plan()
+    for row in answer.rows:
+        row.component.set_value(row.component.body <= row.enough)
+    assert all(row.slack() >= -1e-6 for row in m.component_data_objects(pyo.Constraint))
+    assert all(abs(v.value - round(v.value)) < 1e-9 for v in m.store.values())
+
+
+def test_rounding_gives_up_where_there_is_no_point(monkeypatch):
+    """Without a rounded point the MILP is searched from nothing, and what it finds is enough."""
+    asked = []
+    monkeypatch.setattr(relaxing, "dive", lambda *args: asked.append(args))
+    m = caches_short_of_uplink(caches=5)
+    answer = explain_infeasibility(m, relax=m.uplink, together=True)
+    assert len(asked) == 1
+    answer.load_plan()
+    for row in answer.rows:
+        row.component.set_value(row.component.body <= row.enough)
+    assert all(row.slack() >= -1e-6 for row in m.component_data_objects(pyo.Constraint))
+
+
+def test_time_that_others_use_is_not_counted():
+    """The time for a part is process time: while this program waits, a search may go on."""
+    patience = Patience(RelaxingParams(), 0.05, np.array([-1.0]), -1.0, np.array([2.0]), lambda share: None)
+    assert patience.has_point
+    time.sleep(0.3)
+    assert not patience.over()
+    until = time.process_time() + 0.5
+    while time.process_time() < until:
+        pass
+    assert patience.over()

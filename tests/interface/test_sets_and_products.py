@@ -242,9 +242,32 @@ def test_what_was_added_is_not_shown():
         v.name for v in m.component_data_objects(pyo.Var)
     }
     m.most = pyo.Constraint(expr=sum(m.y.values()) >= 2.5)
-    text = str(explain_infeasibility(m))
+    explanation = explain_infeasibility(m)
+    text = str(explanation)
     assert "most" in text
-    assert "model.j3o_" not in text
+    assert all(row.component.model() is m for c in explanation.conflicts for row in c.rows)
+    assert "j3o_" not in text
+    assert "near" in text
+    assert all(
+        row.component.model() is m for conflict in explain_infeasibility(m).conflicts for row in conflict.rows
+    )
+
+
+def test_a_report_says_whether_sets_hold():
+    """They are no rows of the table: a sentence says that they hold, and a plan that misses one is none."""
+    m = co_located()
+    m.near = pyo.SOSConstraint(var=m.y, sos=2)
+    results = J3O().solve(m)
+    shown = report(m, results)
+    assert "1 special ordered set holds, and is not in the table of rows." in shown.summary.notes
+    held = shown.summary.missed
+    for variable in m.y.values():
+        variable.set_value(0.0)
+    m.y[0].set_value(0.5)
+    m.y[2].set_value(0.5)
+    shown = report(m)
+    assert (held, shown.summary.status) == (0, "no plan")
+    assert "This is no plan: of 1 special ordered set, it misses 'near'." in shown.summary.notes
 
 
 def test_sets_without_a_choice_add_nothing():
