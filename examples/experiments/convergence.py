@@ -3,14 +3,26 @@
 The question of Fig. 3 in arXiv 2508.13380. Systems are ours, drawn from seeds around the published Taskonomy
 networks. Each is solved twice: by the alternation alone, the paper's J3O, and by default, with the search
 that is ours. Queries may be dropped, so that every iteration has a plan. The bound is that of the default
-solve.
+solve. The baselines, which do not iterate, stand beside the last iteration.
 
     python examples/experiments/convergence.py [FOLDER] [--full]
 """
 
 import numpy as np
 from pyomo.contrib.solver.common.factory import SolverFactory
-from recording import BLUE, GREEN, OPEN_SOURCE, ORANGE, axes_of, legend, main
+from recording import (
+    BASELINES,
+    BLUE,
+    GREEN,
+    OPEN_SOURCE,
+    ORANGE,
+    axes_of,
+    baselines,
+    draw_baselines,
+    legend,
+    main,
+    means,
+)
 
 from pyomo_j3o import library
 
@@ -22,13 +34,15 @@ def cases(full):
 
 
 def measure(case):
-    """Solve twice; keep the incumbent of each iteration, relative to the proven bound."""
+    """Solve twice, and by each baseline; keep the incumbents, relative to the proven bound."""
     m = library.taskonomy(droppable=True, **case)
     alone = SolverFactory("j3o").solve(m, effort="alternation", **OPEN_SOURCE)
     default = SolverFactory("j3o").solve(m, **OPEN_SOURCE)
     bound = default.objective_bound
     share = [None if r.incumbent is None else r.incumbent / bound for r in alone.extra_info.trace]
+    rules = baselines(lambda: library.taskonomy(droppable=True, **case))
     return {
+        **{name: None if plan is None else plan / bound for name, plan in rules.items()},
         "iterations": len(share),
         "trace": [s if s is not None and np.isfinite(s) else None for s in share],
         "alone": alone.incumbent_objective / bound,
@@ -43,8 +57,9 @@ def table(rows):
         ("iterations of the alternation", "iterations", "{:.1f}"),
         ("alternation alone, of the bound", "alone", "{:.2%}"),
         ("with the search after it, of the bound", "default", "{:.2%}"),
+        *((f"{name}, of the bound", name, "{:.1%}") for name in BASELINES),
     ):
-        figures = [row[key] for row in rows]
+        figures = [row[key] for row in rows if row[key] is not None] or [np.nan]
         low, mean, high = min(figures), float(np.mean(figures)), max(figures)
         lines.append([label, *(form.format(figure).replace("%", " %") for figure in (mean, low, high))])
     return ["", "mean", "least", "most"], lines
@@ -66,9 +81,10 @@ def draw(rows, figure):
     mark = 100 * np.mean([row["default"] for row in rows])
     by_iteration.axhline(mark, color=GREEN, ls="--", label="with the search after it, mean")
     by_iteration.axhline(100, color=ORANGE, label="proven bound")
+    draw_baselines(by_iteration, [longest + 1], means(rows, "clients", BASELINES).values(), 100)
     by_iteration.set_xlabel("iteration")
     by_iteration.set_ylabel("incumbent (% of the proven bound)")
-    legend(by_iteration, 3)
+    legend(by_iteration, 4)
     counts.hist(
         [row["iterations"] for row in rows], bins=np.arange(0.5, longest + 1.5), color=BLUE, edgecolor="white"
     )

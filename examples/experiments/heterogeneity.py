@@ -11,7 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLUE, OPEN_SOURCE, ORANGE, PLACES, axes_of, draw_places, legend, main, means
+from recording import (
+    BASELINES,
+    BLUE,
+    OPEN_SOURCE,
+    ORANGE,
+    PLACES,
+    axes_of,
+    baselines,
+    draw_baselines,
+    draw_places,
+    legend,
+    main,
+    means,
+)
 
 from pyomo_j3o import library
 
@@ -29,7 +42,7 @@ def cases(full):
 
 
 def measure(case):
-    """Solve, and say where queries are answered."""
+    """Solve, also by each baseline, and say where queries are answered."""
     spread = case["spread"]
     data = library.taskonomy_data(case["clients"], case["edges"], case["seed"])
     n = len(data.clients)
@@ -45,19 +58,21 @@ def measure(case):
         "accuracy": pyo.value(m.mean_accuracy),
         "bound": results.problem.upper_bound,
         **{place: shares[place] for place in PLACES},
+        **baselines(lambda: library.build_model(spread_out, droppable=True)),
     }
 
 
 def _means(rows):
-    return means(rows, "spread", ("accuracy", "bound", *PLACES))
+    return means(rows, "spread", ("accuracy", "bound", *PLACES, *BASELINES))
 
 
 def table(rows):
     """Return a line for each spread, in the mean over seeds."""
-    heads = ["spread σ", "accuracy", "proven bound", *PLACES]
+    heads = ["spread σ", "accuracy", "proven bound", *PLACES, *BASELINES]
     return heads, [
         [f"{spread:g}", f"{mean['accuracy']:.4f}", f"{mean['bound']:.4f}"]
         + [f"{100 * mean[place]:.1f} %" for place in PLACES]
+        + [f"{mean[name]:.3f}" for name in BASELINES]
         for spread, mean in _means(rows).items()
     ]
 
@@ -74,8 +89,9 @@ def draw(rows, figure):
         accuracy.plot(
             spreads, [mean[key] for mean in found.values()], color=colour, marker=marker, label=label
         )
+    draw_baselines(accuracy, spreads, found.values())
     accuracy.set_ylabel("mean accuracy (dropped queries count as 0)")
-    legend(accuracy)
+    legend(accuracy, 4)
     draw_places(places, spreads, found.values())
     for ax in (accuracy, places):
         ax.set_xlabel("spread of clients' budgets, σ of the logarithm")
