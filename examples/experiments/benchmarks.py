@@ -109,7 +109,8 @@ def _cannot(name, m):
     import gurobipy
 
     try:
-        SolverFactory(name).solve(m, time_limit=0, raise_exception_on_nonoptimal_result=False)
+        options = {"load_solutions": False, "raise_exception_on_nonoptimal_result": False}
+        SolverFactory(name).solve(m, time_limit=0, **options)
     except gurobipy.GurobiError as error:
         if error.errno != TOO_LARGE:
             raise
