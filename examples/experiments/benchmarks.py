@@ -164,7 +164,7 @@ def draw(rows, figure):
     quality.set_ylabel("mean accuracy (% of the best plan known)")
     quality.set_ylim(bottom=0)
     seconds.set_ylabel("process time (% of HiGHS's)")
-    seconds.axhline(100, color=BLACK, lw=0.8)
+    seconds.axhline(100, color=BLACK, lw=0.8, label="HiGHS")
     seconds.set_yscale("log")
     seconds.yaxis.set_major_formatter("{x:g}")
     for ax in (quality, seconds):

@@ -31,8 +31,8 @@ FACTORS = (2.0, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)
 
 def cases(full):
     """Each factor of the uplinks, for ten seeds; for one small system in small."""
-    size = {"clients": 10, "edges": 2} if full else {"clients": 4, "edges": 1}
-    factors = FACTORS if full else (1.0, 0.3, 0.0)
+    size = {"clients": 10, "edges": 2} if full else {"clients": 3, "edges": 1}
+    factors = FACTORS if full else (1.0, 0.0)
     return [{**size, "seed": s, "uplink": f} for s in range(10 if full else 1) for f in factors]
 
 
@@ -64,7 +64,7 @@ def table(rows):
 def draw(rows, figure):
     """Accuracy and places against the factor."""
     found = _means(rows)
-    accuracy, places = axes_of(figure, 2)
+    accuracy, places = axes_of(figure, 2, height=4.3)
     factors = list(found)
     at = range(len(factors))
     accuracy.plot(at, [mean["accuracy"] for mean in found.values()], color=BLUE, marker="o", label="j3o")

@@ -33,7 +33,7 @@ SPREADS = (0.0, 0.25, 0.5, 1.0, 1.5)
 
 def cases(full):
     """Each spread, for ten seeds; two spreads of one small system in small."""
-    size = {"clients": 20, "edges": 2} if full else {"clients": 4, "edges": 1}
+    size = {"clients": 20, "edges": 2} if full else {"clients": 3, "edges": 1}
     return [
         {**size, "seed": seed, "spread": spread}
         for seed in range(10 if full else 1)
@@ -80,7 +80,7 @@ def table(rows):
 def draw(rows, figure):
     """Accuracy and places against the spread."""
     found = _means(rows)
-    accuracy, places = axes_of(figure, 2)
+    accuracy, places = axes_of(figure, 2, height=4.3)
     spreads = list(found)
     for key, colour, marker, label in (
         ("bound", ORANGE, "v", "proven bound"),

@@ -85,7 +85,7 @@ def table(rows):
 def draw(rows, figure):
     """Accuracy against memory, a line for each library."""
     found = _means(rows)
-    (ax,) = axes_of(figure)
+    (ax,) = axes_of(figure, height=4.5)
     memory = sorted({memory for memory, _ in found})
     for name, colour, marker in zip(LIBRARIES, (ORANGE, BLUE, BLACK), "s^o", strict=True):
         ax.plot(
