@@ -89,6 +89,8 @@ def draw(rows, figure):
     counts.axvline(10, color=ORANGE, ls="--", label="10 iterations")
     counts.set_xlabel("iterations until the alternation ends")
     counts.set_ylabel("systems")
+    for axis in (by_iteration.xaxis, counts.xaxis, counts.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     legend(counts)
     _draw_plans(rows, plans)
 

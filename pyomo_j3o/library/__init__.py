@@ -3,8 +3,8 @@
 Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
 Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures`,
 `dense_figures` and `batch_latency` read published figures, and `drawing` draws systems from them.
-`request_traces` are arrivals over time. `folders` reads and writes systems. `plan_tables` shows what a solved model does. `fleets` builds
-one edge server of many.
+`request_traces` are arrivals over time. `folders` reads and writes systems. `plan_tables` shows what a solved
+model does. `fleets` builds one edge server of many.
 
 Other models of the same form: `facilities`, `services`, `networks` and, with counts, `serving_replicas`.
 Builders share `building`.

@@ -30,7 +30,7 @@ class _Benchmark(NamedTuple):
     ranges: BudgetRanges
 
 
-# Networks for dense prediction take about a second per image on a client, so there are few queries.
+# Networks for dense prediction take half a second and more per image on a client, so there are few queries.
 _QUERIES_PER_SECOND = (0.5, 2.0)
 
 # Every client and edge server can hold the smallest network that does all tasks.
@@ -147,7 +147,7 @@ def dense_prediction_data(
     system around them is ours, drawn by `library.drawing.draw_system`, which says how, with 0.5–2 queries/s
     per client. It is not an instance of arXiv 2508.13380, and reproduces no figure of it. A query is one
     uncompressed image of 480×640 (NYUD-v2), 512×512 (PASCAL-Context) or 1024×2048 pixels (Cityscapes-3D). A
-    client holds one to four networks, an edge server one to six.
+    client has room for one to a few networks, and so has an edge server.
 
     Parameters
     ----------
