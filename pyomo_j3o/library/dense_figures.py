@@ -154,8 +154,8 @@ def dense_prediction_data(
     benchmark
         ``"nyud"``, ``"pascal_context"`` or ``"cityscapes3d"``.
     clients, edges, seed, memory, compute, uplink, window
-        As for `library.drawing.draw_system`. With a window, set-ups and times per query are those of networks
-        that are larger than the measured ones: the fit of `v100_batch_latency` is extended beyond them.
+        As for `library.drawing.draw_system`. The classifiers behind its set-ups and times per query have up
+        to 313 billion multiply-adds; for the few networks here that have more, the fit is extended.
 
     Returns
     -------
