@@ -40,6 +40,10 @@ _BUILDERS = {
     "assignment, 6x40": lambda seed: exact_models.assignment_with_overflow(6, 40, seed),
     "portfolio, 40/60": lambda seed: exact_models.portfolio(40, 60, 8, seed),
     "blend, 18x8": lambda seed: exact_models.semi_continuous_blend(18, 8, seed),
+    # Of the library again.
+    "inference, PASCAL-Context, 8/2, drop": lambda seed: library.dense_prediction(
+        "pascal_context", 8, 2, seed, droppable=True
+    ),
 }
 
 MODELS = {

@@ -11,7 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLUE, OPEN_SOURCE, ORANGE, PLACES, axes_of, draw_places, legend, main, means
+from recording import (
+    BASELINES,
+    BLUE,
+    OPEN_SOURCE,
+    ORANGE,
+    PLACES,
+    axes_of,
+    baselines,
+    draw_baselines,
+    draw_places,
+    legend,
+    main,
+    means,
+)
 
 from pyomo_j3o import library
 
@@ -20,7 +33,7 @@ SPREADS = (0.0, 0.25, 0.5, 1.0, 1.5)
 
 def cases(full):
     """Each spread, for ten seeds; two spreads of one small system in small."""
-    size = {"clients": 20, "edges": 2} if full else {"clients": 4, "edges": 1}
+    size = {"clients": 20, "edges": 2} if full else {"clients": 3, "edges": 1}
     return [
         {**size, "seed": seed, "spread": spread}
         for seed in range(10 if full else 1)
@@ -29,7 +42,7 @@ def cases(full):
 
 
 def measure(case):
-    """Solve, and say where queries are answered."""
+    """Solve, also by each baseline, and say where queries are answered."""
     spread = case["spread"]
     data = library.taskonomy_data(case["clients"], case["edges"], case["seed"])
     n = len(data.clients)
@@ -45,19 +58,21 @@ def measure(case):
         "accuracy": pyo.value(m.mean_accuracy),
         "bound": results.problem.upper_bound,
         **{place: shares[place] for place in PLACES},
+        **baselines(lambda: library.build_model(spread_out, droppable=True)),
     }
 
 
 def _means(rows):
-    return means(rows, "spread", ("accuracy", "bound", *PLACES))
+    return means(rows, "spread", ("accuracy", "bound", *PLACES, *BASELINES))
 
 
 def table(rows):
     """Return a line for each spread, in the mean over seeds."""
-    heads = ["spread σ", "accuracy", "proven bound", *PLACES]
+    heads = ["spread σ", "accuracy", "proven bound", *PLACES, *BASELINES]
     return heads, [
         [f"{spread:g}", f"{mean['accuracy']:.4f}", f"{mean['bound']:.4f}"]
         + [f"{100 * mean[place]:.1f} %" for place in PLACES]
+        + [f"{mean[name]:.3f}" for name in BASELINES]
         for spread, mean in _means(rows).items()
     ]
 
@@ -65,7 +80,7 @@ def table(rows):
 def draw(rows, figure):
     """Accuracy and places against the spread."""
     found = _means(rows)
-    accuracy, places = axes_of(figure, 2)
+    accuracy, places = axes_of(figure, 2, height=4.3)
     spreads = list(found)
     for key, colour, marker, label in (
         ("bound", ORANGE, "v", "proven bound"),
@@ -74,8 +89,9 @@ def draw(rows, figure):
         accuracy.plot(
             spreads, [mean[key] for mean in found.values()], color=colour, marker=marker, label=label
         )
+    draw_baselines(accuracy, spreads, found.values())
     accuracy.set_ylabel("mean accuracy\n(dropped queries count as 0)")
-    legend(accuracy)
+    legend(accuracy, 4)
     draw_places(places, spreads, found.values())
     for ax in (accuracy, places):
         ax.set_xlabel("spread of clients' budgets, σ of the logarithm")

@@ -1,8 +1,8 @@
 """Is a library of few multi-task models better than one of many single-task models?
 
 Three libraries of published Taskonomy networks serve the same systems: networks for one task only, networks
-for two or more only, and all. The memory of clients and edge servers goes from scarce to ample. Systems are
-ours, drawn from seeds; queries may be dropped.
+for two or more only, and all. The memory of clients and edge servers goes from scarce to ample. The baselines
+choose among all. Systems are ours, drawn from seeds; queries may be dropped.
 
     python examples/experiments/library_design.py [FOLDER] [--full]
 """
@@ -11,7 +11,19 @@ from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
-from recording import BLACK, BLUE, OPEN_SOURCE, ORANGE, axes_of, legend, main, means
+from recording import (
+    BASELINES,
+    BLACK,
+    BLUE,
+    OPEN_SOURCE,
+    ORANGE,
+    axes_of,
+    baselines,
+    draw_baselines,
+    legend,
+    main,
+    means,
+)
 
 from pyomo_j3o import library
 
@@ -31,7 +43,7 @@ def cases(full):
 
 
 def measure(case):
-    """Solve with the models of one library."""
+    """Solve with the models of one library; with all of them, by each baseline, too."""
     data = library.taskonomy_data(case["clients"], case["edges"], case["seed"], memory=case["memory"])
     tasks = (~np.isnan(data.accuracy)).sum(axis=1)
     kept = {"single-task": tasks == 1, "multi-task": tasks > 1, "all": tasks > 0}[case["library"]]
@@ -45,29 +57,35 @@ def measure(case):
     m = library.build_model(chosen, droppable=True)
     pyo.SolverFactory("j3o").solve(m, **OPEN_SOURCE)
     placed = [x for x in m.place.x.values() if x.value is not None and x.value > 0.5]
-    return {"accuracy": pyo.value(m.mean_accuracy), "placed": len(placed), "models": int(kept.sum())}
+    found = {"accuracy": pyo.value(m.mean_accuracy), "placed": len(placed), "models": int(kept.sum())}
+    if case["library"] != "all":
+        return found | dict.fromkeys(BASELINES)
+    return found | baselines(lambda: library.build_model(data, droppable=True))
 
 
 def _means(rows):
-    return means(rows, ("memory", "library"), ("accuracy", "placed"))
+    return means(rows, ("memory", "library"), ("accuracy", "placed", *BASELINES))
 
 
 def table(rows):
-    """Return a line for each memory; accuracy, and in brackets how many models are placed."""
+    """Return a line for each memory: accuracy, in brackets how many models are placed; the baselines'."""
     found = _means(rows)
     sizes = {row["library"]: row["models"] for row in rows}
-    heads = ["memory", *(f"{name} ({sizes[name]} models)" for name in LIBRARIES)]
+    heads = ["memory", *(f"{name} ({sizes[name]} models)" for name in LIBRARIES), *BASELINES]
     lines = []
     for memory in sorted({memory for memory, _ in found}):
         cells = [found[memory, name] for name in LIBRARIES]
-        lines.append([f"{memory:g}", *(f"{cell['accuracy']:.4f} ({cell['placed']:.0f})" for cell in cells)])
+        lines.append(
+            [f"{memory:g}", *(f"{cell['accuracy']:.4f} ({cell['placed']:.0f})" for cell in cells)]
+            + [f"{found[memory, 'all'][name]:.3f}" for name in BASELINES]
+        )
     return heads, lines
 
 
 def draw(rows, figure):
     """Accuracy against memory, a line for each library."""
     found = _means(rows)
-    (ax,) = axes_of(figure)
+    (ax,) = axes_of(figure, height=4.5)
     memory = sorted({memory for memory, _ in found})
     for name, colour, marker in zip(LIBRARIES, (ORANGE, BLUE, BLACK), "s^o", strict=True):
         ax.plot(
@@ -78,6 +96,7 @@ def draw(rows, figure):
             label=name,
             ms=5,
         )
+    draw_baselines(ax, memory, [found[m, "all"] for m in memory])
     ax.set_xscale("log")
     ax.set_xticks(memory, [f"{m:g}" for m in memory])
     ax.minorticks_off()

@@ -20,7 +20,7 @@ import platform
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from pyomo.contrib.solver.common.factory import SolverFactory
 
 import pyomo_j3o
 
@@ -41,6 +42,16 @@ BLUE, ORANGE, GREEN, PINK, SKY, AMBER, BLACK = (
 #: Colours of lines, the palette without its yellow.
 LINES = (BLUE, AMBER, GREEN, PINK, SKY, ORANGE, BLACK)
 PLACES = {"client": BLUE, "edge": AMBER, "cloud": SKY, "dropped": "#D9D9D9"}
+
+#: The baselines that `pyomo_j3o` registers by name, each with its mark in pictures.
+BASELINES = {
+    "all_local": (GREEN, "v"),
+    "all_edge": (AMBER, "^"),
+    "all_cloud": (SKY, "s"),
+    "most_accurate_first": (PINK, "D"),
+    "random": (ORANGE, "x"),
+    "apart": (BLACK, "+"),
+}
 
 
 def axes_of(figure: Figure, panels: int = 1, height: float = 3.6) -> list[Any]:
@@ -59,6 +70,44 @@ def axes_of(figure: Figure, panels: int = 1, height: float = 3.6) -> list[Any]:
 def legend(ax: Any, columns: int = 2) -> None:
     """Put the legend above the axes, where it hides no line."""
     ax.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
+
+
+def baselines(build: Callable[[], Any]) -> dict[str, float | None]:
+    """Return the objective of every baseline on a model of the library; None if it has no plan.
+
+    Parameters
+    ----------
+    build
+        Returns the model; it is called for each baseline.
+    """
+    found = {}
+    for name in BASELINES:
+        results = SolverFactory(f"j3o.{name}").solve(
+            build(), raise_exception_on_nonoptimal_result=False, **OPEN_SOURCE
+        )
+        found[name] = results.incumbent_objective
+    return found
+
+
+def draw_baselines(ax: Any, at: Any, means: Iterable[dict[str, Any]], factor: float = 1.0) -> None:
+    """Draw the baselines as marks without lines; they are lower marks than those of j3o.
+
+    Parameters
+    ----------
+    ax
+        The axes.
+    at
+        Where the groups stand on the x axis.
+    means
+        Of each group, with the entries of `baselines`.
+    factor
+        What their values are multiplied by.
+    """
+    groups = list(means)
+    for name, (colour, marker) in BASELINES.items():
+        values = [factor * mean[name] for mean in groups]
+        label = name.replace("_", " ")
+        ax.plot(at, values, color=colour, marker=marker, ms=5, mfc="none", ls="", label=label)
 
 
 def draw_places(ax: Any, at: Any, means: Iterable[dict[str, Any]]) -> None:

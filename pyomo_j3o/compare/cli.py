@@ -91,7 +91,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument(
         "--suite",
-        choices=("taskonomy", "domainnet", "quality", "windows", "course"),
+        choices=(
+            "taskonomy",
+            "domainnet",
+            "nyud",
+            "pascal_context",
+            "cityscapes3d",
+            "quality",
+            "windows",
+            "course",
+        ),
         help="of pyomo_j3o.library.hierarchical; quality, windows: thirty instances each, of the docs pages; "
         "course: the six of a scoreboard",
     )

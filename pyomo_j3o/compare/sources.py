@@ -17,6 +17,9 @@ from pyomo_j3o.compare.records import CompareError
 _BUILDERS: dict[str, Callable[..., BlockData]] = {
     "taskonomy": library.taskonomy,
     "domainnet": library.domainnet,
+    "nyud": partial(library.dense_prediction, "nyud"),
+    "pascal_context": partial(library.dense_prediction, "pascal_context"),
+    "cityscapes3d": partial(library.dense_prediction, "cityscapes3d"),
 }
 
 

@@ -1,10 +1,10 @@
 """Models that are annotated and ready to solve, after published figures and textbook formulations.
 
 Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
-Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures` and
-`batch_latency` read published figures, and `drawing` draws systems from them. `request_traces` are arrivals
-over time. `folders` reads and writes systems. `plan_tables` shows what a solved model does. `fleets` builds
-one edge server of many.
+Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures`,
+`dense_figures` and `batch_latency` read published figures, and `drawing` draws systems from them.
+`request_traces` are arrivals over time. `folders` reads and writes systems. `plan_tables` shows what a solved
+model does. `fleets` builds one edge server of many.
 
 Other models of the same form: `facilities`, `services`, `networks` and, with counts, `serving_replicas`.
 Builders share `building`.
@@ -18,6 +18,7 @@ from pyomo_j3o.library.batch_latency import (
     v100_classifiers,
 )
 from pyomo_j3o.library.data import CLOUD, FacilityData, InferenceData
+from pyomo_j3o.library.dense_figures import dense_prediction_data, dense_prediction_models
 from pyomo_j3o.library.domainnet_figures import domainnet_data, domainnet_models
 from pyomo_j3o.library.facilities import (
     build_facility_location,
@@ -31,6 +32,7 @@ from pyomo_j3o.library.fleets import edge_server
 from pyomo_j3o.library.folders import from_frames, read_folder, write_folder
 from pyomo_j3o.library.hierarchical import (
     build_model,
+    dense_prediction,
     domainnet,
     small_example,
     small_example_data,
@@ -64,6 +66,9 @@ __all__ = [
     "build_model",
     "build_multi_edge",
     "content_placement",
+    "dense_prediction",
+    "dense_prediction_data",
+    "dense_prediction_models",
     "domainnet",
     "domainnet_data",
     "domainnet_models",

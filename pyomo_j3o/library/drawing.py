@@ -20,8 +20,7 @@ _CLIENT_GMACS_PER_SECOND = (79.0, 123.0)
 # results/benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv of the same repository.
 _EDGE_GMACS_PER_SECOND = (6300.0, 14300.0)
 
-# Ours, as are all budgets.
-_QUERIES_PER_SECOND = (4.0, 12.0)
+# Ours, as are all budgets and loads.
 _TASK_CONCENTRATION = 1.0
 
 # The window that a plan without drops exists for, as for all longer ones, s.
@@ -57,7 +56,7 @@ class Networks(NamedTuple):
 
 
 class BudgetRanges(NamedTuple):
-    """Ranges that budgets are drawn from, uniformly; shares are the same for all edge servers.
+    """Ranges that budgets and loads are drawn from, uniformly; shares are the same for all edge servers.
 
     Attributes
     ----------
@@ -73,6 +72,8 @@ class BudgetRanges(NamedTuple):
         Share of its clients' queries that an edge server can send to the cloud.
     edge_setups_per_second
         With a window: set-ups of a network of mean cost that an edge server has time for besides queries.
+    queries_per_second
+        What a client sends.
     """
 
     client_memory: tuple[float, float]
@@ -82,6 +83,7 @@ class BudgetRanges(NamedTuple):
     client_uplink_share: tuple[float, float]
     edge_uplink_share: float
     edge_setups_per_second: float = 20.0
+    queries_per_second: tuple[float, float] = (4.0, 12.0)
 
 
 # Ten parameters: the first six say what is drawn, the others are those of `taskonomy` and `domainnet`.
@@ -99,7 +101,7 @@ def draw_system(
 ) -> InferenceData:
     """Draw loads, throughputs and budgets around published networks.
 
-    - Load: 4–12 queries/s per client, split over the tasks by a flat Dirichlet draw.
+    - Load: by default 4–12 queries/s per client, split over the tasks by a flat Dirichlet draw.
     - Service time: multiply-adds over a node's throughput, drawn for clients from the middle half of what
       published networks reach on a laptop's CPU, for edge servers on a desktop GPU.
     - The cloud is as good as the best network of each task.
@@ -129,7 +131,7 @@ def draw_system(
     networks
         The models to choose among.
     ranges
-        What the budgets are drawn from.
+        What budgets and loads are drawn from.
     clients, edges
         Numbers of clients and edge servers; clients are spread evenly over the edge servers.
     seed
@@ -156,7 +158,7 @@ def draw_system(
     rng = np.random.default_rng(seed)
     home = np.arange(clients) % edges
 
-    rates = rng.uniform(*_QUERIES_PER_SECOND, clients)
+    rates = rng.uniform(*ranges.queries_per_second, clients)
     load = rates[:, None] * rng.dirichlet(np.full(len(networks.tasks), _TASK_CONCENTRATION), clients)
     client_speed = rng.uniform(*_CLIENT_GMACS_PER_SECOND, clients)
     edge_speed = rng.uniform(*_EDGE_GMACS_PER_SECOND, edges)

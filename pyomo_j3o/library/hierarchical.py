@@ -15,6 +15,7 @@ import pyomo.environ as pyo
 
 from pyomo_j3o.core.checks import is_number
 from pyomo_j3o.library.data import CLOUD, InferenceData, Option
+from pyomo_j3o.library.dense_figures import dense_prediction_data
 from pyomo_j3o.library.domainnet_figures import domainnet_data
 from pyomo_j3o.library.inference_rows import (
     Row,
@@ -281,6 +282,47 @@ def domainnet(
         As `domainnet_data` and `build_model`.
     """
     data = domainnet_data(clients, edges, seed, memory=memory, compute=compute, uplink=uplink, window=window)
+    return build_model(data, droppable=droppable, form=form, headroom=headroom)
+
+
+# The parameters of `taskonomy` behind the name of a benchmark.
+def dense_prediction(
+    benchmark: str = "nyud",
+    clients: int = 10,
+    edges: int = 2,
+    seed: int = 0,
+    droppable: bool = False,
+    form: str = "linear",
+    memory: float = 1.0,
+    compute: float = 1.0,
+    uplink: float = 1.0,
+    window: float | Sequence[float] | None = None,
+    headroom: float = 0.0,
+) -> pyo.ConcreteModel:
+    """Build an instance of ours on figures of networks for dense prediction, as a Pyomo model.
+
+    Part of these figures is published and part is made up: `dense_prediction_models` says which.
+
+    Parameters
+    ----------
+    benchmark, clients, edges, seed, memory, compute, uplink, window
+        As for `dense_prediction_data`.
+    droppable, form, headroom
+        As for `build_model`.
+
+    Returns
+    -------
+    pyomo.environ.ConcreteModel
+        See `build_model`.
+
+    Raises
+    ------
+    ValueError
+        As `dense_prediction_data` and `build_model`.
+    """
+    data = dense_prediction_data(
+        benchmark, clients, edges, seed, memory=memory, compute=compute, uplink=uplink, window=window
+    )
     return build_model(data, droppable=droppable, form=form, headroom=headroom)
 
 

@@ -561,6 +561,9 @@ def test_suites_by_name_and_size():
     sources = from_suite("domainnet", [3, 5], [1], False, [0, 1])
     assert [source.name for source in sources] == [f"domainnet-{n}-1-seed{s}" for n in (3, 5) for s in (0, 1)]
     assert sources[0].size == "3 clients"
+    for suite in ("nyud", "pascal_context", "cityscapes3d"):
+        (source,) = from_suite(suite, [2], [1], False, [0])
+        assert source.build().data.name == f"{suite}-2-1-0"
     assert len(from_suite("quality", [], [], False, [0])) == 30
     windows = from_suite("windows", [5], [], False, [0])
     assert [source.name for source in windows] == ["taskonomy-5-1-serve-0.05s", "taskonomy-5-1-drop-0.1s"]

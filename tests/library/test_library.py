@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import pickle
 import re
+from functools import partial
+from importlib.resources import files
 
 import numpy as np
 import pyomo.environ as pyo
@@ -16,6 +19,9 @@ from pyomo_j3o.library import (
     accuracy_from_loss,
     budget_table,
     build_model,
+    dense_prediction,
+    dense_prediction_data,
+    dense_prediction_models,
     domainnet,
     domainnet_data,
     domainnet_models,
@@ -34,6 +40,10 @@ from pyomo_j3o.library import (
     write_folder,
 )
 from pyomo_j3o.library.data import CLOUD, InferenceData
+
+NYUD, PASCAL, CITYSCAPES = (
+    partial(dense_prediction, benchmark) for benchmark in ("nyud", "pascal_context", "cityscapes3d")
+)
 
 
 def solve(model, mip_rel_gap=1e-9):
@@ -312,6 +322,9 @@ def test_the_seed_decides_everything():
         (taskonomy, "s1_full_12345", 12, 2, 2),
         (taskonomy, "s1_full_12345", 40, 4, 1),
         (domainnet, "clip_RN50", 6, 2, 3),
+        (NYUD, "M2H-small", 12, 2, 3),
+        (PASCAL, "multi_task", 6, 2, 3),
+        (CITYSCAPES, "made_up_small_all", 12, 2, 3),
     ],
 )
 def test_everything_can_be_served_with_the_default_budgets(build, witness, clients, edges, seeds):
@@ -330,6 +343,9 @@ def test_everything_can_be_served_with_the_default_budgets(build, witness, clien
         (taskonomy, "s1_full_12345", 5, 1, 100),
         (taskonomy, "s1_full_12345", 30, 3, 1),
         (domainnet, "clip_RN50", 6, 2, 3),
+        (NYUD, "M2H-small", 6, 2, 3),
+        (PASCAL, "multi_task", 6, 2, 3),
+        (CITYSCAPES, "made_up_small_all", 6, 2, 3),
     ],
 )
 @pytest.mark.parametrize("window", [0.05, 0.08, 0.5, np.inf])
@@ -367,6 +383,16 @@ def test_everything_can_be_served_with_windows_of_50_ms_and_more(
                 1.2129769293449801,
             ),
         ),
+        (
+            dense_prediction_data("nyud", 7, 2, seed=3),
+            (
+                -1.048064032404204,
+                6.220739073965224,
+                131.24005407309886,
+                0.3122524752532261,
+                0.4396533633441039,
+            ),
+        ),
     ],
     ids=lambda d: getattr(d, "name", ""),
 )
@@ -379,7 +405,9 @@ def test_drawn_data_stay_what_they_were(data, fingerprint):
     assert weighed == pytest.approx(fingerprint, rel=1e-11)
 
 
-@pytest.mark.parametrize("draw", [taskonomy_data, domainnet_data])
+@pytest.mark.parametrize(
+    "draw", [taskonomy_data, domainnet_data, partial(dense_prediction_data, "pascal_context")]
+)
 def test_a_sweep_over_windows_changes_nothing_but_the_window(draw):
     """Systems of one seed differ in ``window`` alone; a number stands for the same window everywhere."""
     base = draw(6, 2, seed=1, window=0.05)
@@ -455,6 +483,68 @@ def test_domainnet_has_53_classifiers_with_known_rows():
     assert nets.accuracy[single, 0] == pytest.approx(0.776)
     assert np.isnan(nets.accuracy[single, 1:]).all()
     assert not np.isnan(nets.accuracy[nets.names.index("clip_RN50")]).any()
+
+
+@pytest.mark.parametrize(
+    ("suite", "networks", "tasks", "values"),
+    [
+        ("nyud", 13, ("semseg", "depth", "normals", "boundary"), 38),
+        ("pascal_context", 12, ("semseg", "parts", "saliency", "normals", "boundary"), 40),
+        ("cityscapes3d", 16, ("det3d", "semseg", "depth"), 26),
+    ],
+)
+def test_dense_prediction_has_its_networks_and_accuracy_follows_the_value(suite, networks, tasks, values):
+    """Accuracies are in (0, 1], and in every task a better value has a higher accuracy."""
+    nets = dense_prediction_models(suite)
+    assert len(nets.names) == len(set(nets.names)) == networks
+    assert nets.tasks == tasks
+    assert (~np.isnan(nets.accuracy)).sum() == values
+    assert np.nanmin(nets.accuracy) > 0
+    assert np.nanmax(nets.accuracy) <= 1
+    for task in tasks:
+        rows = [row for row in dense_rows() if (row["benchmark"], row["task"]) == (suite, task)]
+        order = sorted(rows, key=lambda r: float(r["value"]) * (-1 if r["better"] == "lower" else 1))
+        at = [nets.names.index(row["model_id"]) for row in order]
+        assert (np.diff(nets.accuracy[at, tasks.index(task)]) >= 0).all()
+
+
+def dense_rows():
+    """Return the lines of the file that comes with the package."""
+    path = files("pyomo_j3o").joinpath("library/published/dense_prediction_models.csv")
+    return list(csv.DictReader(line for line in path.read_text("utf-8").splitlines() if line[0] != "#"))
+
+
+def test_dense_prediction_has_known_rows():
+    """A published percentage over 100; the lowest error over the error; a size that is published."""
+    nets = dense_prediction_models("nyud")
+    small, best, single = map(nets.names.index, ("M2H-small", "M2H", "single_task_depth"))
+    assert nets.accuracy[small].tolist() == pytest.approx([0.5805, 0.4196 / 0.4396, 13.81 / 14.04, 0.7444])
+    assert nets.accuracy[best, 1] == 1
+    assert np.isnan(nets.accuracy[single]).tolist() == [True, False, True, True]
+    assert (nets.parameters[small], nets.gmacs[small]) == (33.7, 59)
+
+
+def test_what_is_made_up_about_dense_prediction_is_marked():
+    """Only Cityscapes-3D has networks that are made up, and their names say so; NYUD-v2 has known sizes."""
+    for row in dense_rows():
+        assert (row["source"] == "made_up") is row["model_id"].startswith("made_up_")
+        assert row["source"] != "made_up" or row["benchmark"] == "cityscapes3d"
+        known = row["model_id"] in ("MTMamba++", "M2H-small", "M2H", "SwinMTL")
+        assert (row["size_source"] == "made_up") is not known
+
+
+@pytest.mark.parametrize("build", [NYUD, PASCAL, CITYSCAPES], ids=["nyud", "pascal", "cityscapes"])
+def test_every_kind_of_budget_binds_on_dense_prediction(build):
+    """Half of any kind leaves less accuracy; nodes hold different models, and every place answers some."""
+    solve = partial(SolverFactory("j3o").solve, lp_solver="highs", mip_solver="highs")
+    m = build(4, 1, seed=0, droppable=True)
+    accuracy = solve(m).incumbent_objective
+    shares = routing_table(m).rows[-1]
+    assert min(shares[place] for place in ("client", "edge", "cloud")) > 0.02
+    assert len({model for (_, model), x in m.place.x.items() if x.value > 0.5}) >= 2
+    for kind in ("memory", "compute", "uplink"):
+        half = solve(build(4, 1, seed=0, droppable=True, **{kind: 0.5}))
+        assert half.objective_bound < accuracy - 0.005
 
 
 def test_multipliers_scale_the_budgets():

@@ -42,6 +42,9 @@ FROM_LIBRARY = {
     "network functions": lambda seed: library.virtual_functions(4, 2, 3, seed),
     "several edge servers": lambda seed: library.multi_edge(2, 2, seed),
     "replicas": lambda seed: library.replicas(3, 3, 5, 2, seed, reach=2),
+    "NYUD-v2": lambda seed: library.dense_prediction("nyud", 3, 1, seed),
+    "PASCAL-Context": lambda seed: library.dense_prediction("pascal_context", 2, 1, seed),
+    "Cityscapes-3D": lambda seed: library.dense_prediction("cityscapes3d", 2, 1, seed),
 }
 SHAPES = FROM_LIBRARY | {f"{build.__name__} rows": build for build in _row_kinds().BUILDERS}
 
@@ -292,6 +295,7 @@ def test_more_edge_servers_in_reach_only_add_options():
         ("virtual_functions", {"functions": 2, "chain": 3}, "chain=3: there are 2 functions"),
         ("virtual_functions", {"nodes": 1}, "nodes=1: traffic needs somewhere to go"),
         ("multi_edge", {"edges": 2, "reach": 3}, "reach=3: there are 2 edge servers"),
+        ("dense_prediction", {"benchmark": "nyu"}, "benchmark='nyu': give one of 'nyud', 'pascal_context', "),
         ("replicas", {"load": 0}, "load=0: give a positive number"),
         ("replicas", {"price": -1.0}, "price=-1.0: give a multiplier of at least 0"),
     ],
@@ -309,6 +313,7 @@ NO_NUMBERS = ("3", [0.3], None, True, float("nan"), float("inf"))
 BUILDERS = ("facility_data", "facility_location", "p_median", "two_stage", "maximal_covering")
 BUILDERS += ("content_placement", "service_placement", "fixed_charge_network", "virtual_functions")
 BUILDERS += ("replicas", "multi_edge", "taskonomy_data", "domainnet_data", "taskonomy", "domainnet")
+BUILDERS += ("dense_prediction_data", "dense_prediction")
 
 
 def _no_arguments():
