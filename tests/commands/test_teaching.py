@@ -59,7 +59,7 @@ def test_check_counts_what_passes(solved, tmp_path, capsys, monkeypatch):
     rows = list(csv.DictReader(points.open()))
     assert [(row["exercise"], row["passed"]) for row in rows] == [
         ("onloading_step", "0"),
-        ("stopping_rule", "5"),
+        ("stopping_rule", "6"),
     ]
     assert "the code ended the process" in rows[0]["first_failure"]
     assert "my_rule" in rows[1]["first_failure"]
