@@ -33,7 +33,7 @@ def highest(problem, x, row):
     return row[:n] @ x + lp_maximum(row[n:], problem.offloading_rows.toarray(), *sides, *columns)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=st.one_of(linear_problems(), location_problems("any")))
 def test_no_plan_is_cut_off(problem):
     """At every placement, and whatever the routing, every cut holds."""
