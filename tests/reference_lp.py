@@ -42,6 +42,8 @@ def lp_maximum(objective, matrix, row_lower, row_upper, lower, upper):
         Dense, (rows, columns), and the two sides of every row.
     """
     arguments = [np.asarray(a, dtype=float) for a in (objective, matrix, row_lower, row_upper, lower, upper)]
+    if not len(arguments[0]):
+        return 0.0 if np.all(arguments[2] <= 1e-9) and np.all(arguments[3] >= -1e-9) else -math.inf
     value = _THREAD.submit(_by_highs, *arguments).result()
     return _by_scipy(*arguments) if value is None else value
 

