@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from scipy.optimize import linprog
+from reference_lp import lp_maximum
 
 from pyomo_j3o import BatchingWindow, OffloadingBlock, OnloadingBlock
 
@@ -109,17 +109,12 @@ class Drawn:
             )
             sides.append(max(room, 0.0))
         demand = [[float(i == j) for i, _ in pairs] for j in range(self.n_sources)]
-        ones = np.ones(self.n_sources)
         worth = np.array([self.load[i] * self.worth[i, k] for i, k in pairs])
-        bounds = [(0, u) for u in upper]
-        if self.required:
-            found = linprog(-worth, rows, sides, demand, ones, bounds)
-        else:
-            found = linprog(-worth, rows + demand, np.concatenate([sides, ones]), bounds=bounds)
-        if found.status != 0:
-            return -np.inf
+        lowest = [-np.inf] * len(rows) + [1.0 if self.required else -np.inf] * self.n_sources
+        highest = [*sides, *[1.0] * self.n_sources]
+        found = lp_maximum(worth, rows + demand, lowest, highest, np.zeros(len(pairs)), upper)
         cost = sum(self.cost[k] * x[k] for k in range(self.n_models) if not self.always[k])
-        return -found.fun - cost
+        return found - cost
 
 
 def missed(m):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from reference_lp import lp_maximum
 from scipy import sparse
-from scipy.optimize import linprog
 
 from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline
@@ -123,25 +123,9 @@ def at_placement(problem, x):
 
 
 def best_routing(problem, x):
-    """Return the best objective at placement `x` by scipy's LP: -inf if infeasible, +inf if unbounded."""
+    """Return the best objective at placement `x`: -inf if infeasible, +inf if unbounded."""
     constant, c, matrix, lower, upper = at_placement(problem, x)
-    empty = ~matrix.any(axis=1)
-    if np.any(lower[empty] > 1e-9) or np.any(upper[empty] < -1e-9):
-        return -INF
-    if not len(c):
-        return float(constant)
-    over, under = ~empty & np.isfinite(upper), ~empty & np.isfinite(lower)
-    inequalities = np.vstack([matrix[over], -matrix[under]])
-    sides = np.concatenate([upper[over], -lower[under]])
-    bounds = np.column_stack([problem.offloading_lower, problem.offloading_upper])
-    found = linprog(-c, inequalities, sides, bounds=bounds) if len(sides) else linprog(-c, bounds=bounds)
-    if found.status not in (0, 2, 3):
-        found = linprog(-c, inequalities, sides, bounds=bounds, options={"presolve": False})
-    if found.status == 2 and len(sides):
-        # "Infeasible or unbounded" is reported as infeasible: without an objective it cannot be unbounded.
-        feasible = linprog(0 * c, inequalities, sides, bounds=bounds, options={"presolve": False}).status == 0
-        return INF if feasible else -INF
-    return {0: constant - (found.fun if found.status == 0 else 0.0), 2: -INF, 3: INF}[found.status]
+    return constant + lp_maximum(c, matrix, lower, upper, problem.offloading_lower, problem.offloading_upper)
 
 
 def brute_force(problem):

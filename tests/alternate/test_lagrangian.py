@@ -73,7 +73,7 @@ def test_prices_of_a_capacity_row_are_charged_and_paid_back(two_depots_two_shops
     assert surrogate.value(bits("01")) == pytest.approx(-2 + 7 + 0.8 * 9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=location_problems("any"), data=st.data())
 def test_value_follows_the_definition(problem, data):
     """F_α(S) is what formulation section 3 says, gates of every kind included.
@@ -90,7 +90,7 @@ def test_value_follows_the_definition(problem, data):
         )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=location_problems("one"), data=st.data())
 def test_marginals_are_the_differences_of_f(problem, data):
     """Additions, removals and exchanges are exact where each y has one gate, an x one y per group."""
@@ -116,7 +116,7 @@ def test_marginals_are_the_differences_of_f(problem, data):
             assert claimed == pytest.approx(difference(j, k), abs=1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=location_problems("one"), data=st.data())
 def test_f_is_submodular(problem, data):
     """With one gate per y, what k adds shrinks as the set grows."""
@@ -132,7 +132,7 @@ def test_f_is_submodular(problem, data):
         assert gains[0] >= gains[1] - 1e-9
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=location_problems("any"), data=st.data())
 def test_bound_is_never_below_the_lp(problem, data):
     """F_α(S) plus what the prices pay bounds the LP at S, for any α of the right signs.
@@ -145,7 +145,7 @@ def test_bound_is_never_below_the_lp(problem, data):
         assert surrogate.bound(x) >= best_routing(problem, x) - 1e-7
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=70, suppress_health_check=[HealthCheck.filter_too_much])
 @given(problem=linear_problems(most_y=4, most_rows=6), data=st.data())
 def test_bound_is_never_below_the_lp_where_the_structure_is_exact(problem, data):
     """The same on any problem whose structure says `exact`: only then are moves left out for their bound."""
@@ -158,7 +158,7 @@ def test_bound_is_never_below_the_lp_where_the_structure_is_exact(problem, data)
 
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("kind", ["one", "any", "linear"])
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_no_move_reaches_more_than_its_bound(kind, double, data):
     """The bound by which a neighbourhood leaves moves out is never below what the move's LP reaches."""

@@ -113,7 +113,7 @@ def test_better_than():
     assert not routing(LPStatus.OPTIMAL, 1.0 + 1e-12).better_than(good)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(problem=linear_problems())
 def test_every_placement_has_the_value_of_its_lp(problem):
     """One step called at all placements in turn: value and status are those of the LP solved anew.
@@ -151,7 +151,7 @@ def assert_dual(problem, x, routing):
     assert total == pytest.approx(routing.objective, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems(bounded=True), data=st.data())
 def test_at_least_only_hides_what_is_no_better(problem, data):
     """With a value to exceed, a better routing is still found; otherwise it may be called infeasible."""
@@ -170,7 +170,7 @@ def test_at_least_only_hides_what_is_no_better(problem, data):
     step.close()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems(bounded=True))
 def test_the_elastic_merit_is_never_below_the_routing(problem):
     """`merit` is that of a relaxation: at least the routing's own value, at every placement."""

@@ -81,7 +81,7 @@ def test_a_chain_of_requirements_is_placed_whole(bits):
     assert np.array_equal(greedy_onloading(analyse(dear), np.zeros(2)), bits("000"))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(problem=linear_problems(), data=st.data())
 def test_greedy_never_leaves_a_row_it_began_in(problem, data):
     """Rows that the empty placement satisfies from above stay satisfied from above, by either order.
@@ -101,7 +101,7 @@ def test_greedy_never_leaves_a_row_it_began_in(problem, data):
         assert np.all((structure.placement_matrix @ x.astype(float))[inside] <= upper[inside] + 1e-8)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(problem=linear_problems(), data=st.data())
 def test_after_the_repair_a_placement_is_placeable_if_any_is(problem, data):
     """Whatever greedy or a reader's step misses, the nearest placement satisfies, with the fewest changes.
@@ -124,7 +124,7 @@ def test_after_the_repair_a_placement_is_placeable_if_any_is(problem, data):
             assert np.sum(nearest != x) == min(np.sum(z != x) for z in candidates)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=location_problems("one", placement=False), data=st.data())
 def test_gains_are_kept_exact(problem, data):
     """From any start, after any additions, `gain` is F(S + k) - F(S) to the last one: no gain goes stale.
@@ -159,7 +159,7 @@ def under_a_budget(problem, sizes, budget, monotone=True):
     return problem_of(x, y, rows)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     problem=location_problems("one", most_x=5, placement=False),
     knapsack=sizes_and_budget,
@@ -182,7 +182,7 @@ def test_greedy_is_the_textbook_greedy(problem, knapsack, by_density):
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=location_problems("one", most_x=5, placement=False), knapsack=sizes_and_budget)
 def test_ratio_with_one_knapsack(problem, knapsack):
     """F monotone and one knapsack: the better of both greedy placements reaches ½(1 - 1/e) of the best."""
@@ -195,7 +195,7 @@ def test_ratio_with_one_knapsack(problem, knapsack):
     assert found - nothing >= 0.5 * (1 - math.exp(-1)) * (best - nothing) - 1e-9
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     problem=location_problems("one", most_x=5, placement=False),
     limits=st.tuples(st.integers(1, 2), st.integers(1, 2)),

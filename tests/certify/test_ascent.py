@@ -46,14 +46,14 @@ def check(problem, optimum, steps, rounds=2):
         assert bound >= optimum - 1e-6 * max(1.0, abs(optimum))  # that of an LP solver
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(linear_problems(), st.integers(0, 60), st.integers(1, 3))
 def test_no_plan_is_better(problem, steps, rounds):
     """Whatever the rows, the ends and the number of steps: the bound is finite, and no plan beats it."""
     check(problem, brute_force(problem), steps, rounds)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(location_problems(gates="any"), st.integers(0, 60))
 def test_no_plan_of_a_location_is_better(problem, steps):
     """The same where demand groups stand behind gates of every kind."""
@@ -68,7 +68,7 @@ def test_no_plan_of_any_shape_is_better(shape, seed):
     check(problem, by_placement(problem)[1].max(initial=-INF), 40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(linear_problems(bounded=True), st.integers(-9, 9), st.integers(0, 30))
 def test_the_bound_holds_in_rational_arithmetic(problem, exponent, steps):
     """In any unit of the objective, the exact maximum of the LP is not above the bound."""

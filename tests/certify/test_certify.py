@@ -1,5 +1,6 @@
 """What a solve claims, through the public interface: plan <= optimum <= bound on models of every shape."""
 
+import functools
 import itertools
 import math
 
@@ -61,6 +62,7 @@ def slack(value, relative=1e-6):
     return relative * max(1.0, abs(value))
 
 
+@functools.cache
 def drawn(shape, seed, n_x=6, n_y=8):
     """Return a random problem and its optimum, maximised; every other one is minimised in its Pyomo model."""
     problem = random_problem(np.random.default_rng(seed), shape, n_x, n_y, sense=1 - 2 * (seed % 2))
@@ -135,14 +137,14 @@ def told(results):
 def test_the_optimum_lies_between_plan_and_bound(shape):
     """Against all placements one by one; nearly all plans are optimal, most are proven so."""
     finite = reached = proven = 0
-    for seed in range(35):
+    for seed in range(16):
         problem, best = drawn(shape, seed)
         results = certified(as_pyomo(problem), problem.sense * best)
         if math.isfinite(best):
             finite += 1
             reached += abs(results.incumbent_objective - problem.sense * best) <= slack(best, 1e-4)
             proven += results.solution_status == SolutionStatus.optimal
-    assert finite >= 12
+    assert finite >= 5
     assert reached >= 0.9 * finite
     assert proven >= 0.8 * finite
 
@@ -151,7 +153,7 @@ def test_the_optimum_lies_between_plan_and_bound(shape):
 @pytest.mark.parametrize("options", [{"rel_gap": 1e-6}, {"rel_gap": 0.05}, {"abs_gap": 2.0, "rel_gap": 1e-6}])
 def test_the_bound_holds_at_every_gap_asked_for(shape, options):
     """However early the search ends, no plan is better than the bound, and optimal means within the gap."""
-    for seed in range(100, 112):
+    for seed in range(100, 105):
         problem, best = drawn(shape, seed)
         certified(as_pyomo(problem), problem.sense * best, **options)
 
@@ -217,7 +219,7 @@ def test_the_same_model_gets_the_same_answer(shape):
 def test_the_order_of_variables_does_not_matter(shape):
     """Shuffled, the certificate is as valid; what both prove optimal is the same."""
     n_compared = 0
-    for seed in range(500, 508):
+    for seed in range(500, 504):
         problem, best = drawn(shape, seed)
         rng = np.random.default_rng(seed)
         sizes = problem.n_onloading, problem.n_offloading, problem.n_rows

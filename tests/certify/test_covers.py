@@ -77,7 +77,7 @@ knapsack = st.dictionaries(st.integers(0, 5), weights, min_size=1).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     rows=st.lists(knapsack, min_size=1, max_size=3),
     x=st.lists(st.floats(0, 1), min_size=6, max_size=6),
@@ -105,7 +105,7 @@ def test_no_placement_that_fits_is_cut_off(rows, x, exact, complemented):
             assert np.all(cuts @ np.array(point) <= limit + 1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(knapsack, st.lists(st.floats(0, 1), min_size=6, max_size=6))
 def test_cuts_hold_whole_numbers(row, x):
     """Lifted coefficients are whole and between 0 and the number of members that fit; so is the limit."""

@@ -92,7 +92,7 @@ def check(problem, backend, rng, columns=None, rounds=5):
     return n_met
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(problem=st.one_of(linear_problems(), location_problems("any")), seed=st.integers(0, 2**16))
 def test_bounds_of_a_box(problem, seed):
     """Bounds of probes and solves are never below the whole LP's or any plan's; with slack 0 they meet it.

@@ -90,7 +90,7 @@ def test_a_y_that_may_be_negative_is_left_alone():
     assert check(problem, [0.75, 0.75], [0.0, 0.0]) == 0
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(problem=st.one_of(linear_problems(), location_problems("any")), data=st.data())
 def test_no_plan_is_cut_off(problem, data):
     """Every cut holds at every placement with every routing of it, and separates the point it is for.

@@ -72,7 +72,7 @@ def test_the_bound_survives_a_time_limit_in_the_cut_loop():
     assert relaxation.bound == pytest.approx(1.5)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=linear_problems())
 def test_bounds_are_valid_and_cuts_only_tighten(problem):
     """Optimum <= bound with cuts <= bound of the LP; infeasible only where no placement can be routed."""

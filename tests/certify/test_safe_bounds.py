@@ -140,7 +140,7 @@ def best(problem):
     return max(found, default=None)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(flows())
 def test_nobody_needs_more_than_the_rows_ask_for(problem):
     """Needed bounds and a smaller M keep the optimum, up to the last binary digits of a bound."""
@@ -152,7 +152,7 @@ def test_nobody_needs_more_than_the_rows_ask_for(problem):
         assert truth is None or abs(found - truth) <= Fraction(1, 10**12) * max(1, abs(truth))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(flows(), st.integers(-6, 9), st.integers(-6, 6), st.sampled_from([True, False]))
 def test_the_relaxation_bounds_the_exact_optimum_in_any_unit(problem, money, amount, cuts):
     """Costs in other money and amounts in other units: the bound holds in rational arithmetic."""

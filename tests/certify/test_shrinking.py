@@ -49,7 +49,7 @@ def check(problem, below):
     return shrunk
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(problem=linear_problems(most_x=4, most_y=3), below=st.sampled_from([1e-3, 0.1, 1.0, 10.0]))
 def test_the_optimum_survives(problem, below):
     """Reduced costs rule out only what is no better than the known value."""

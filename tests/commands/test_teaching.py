@@ -2,10 +2,12 @@
 
 import csv
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from pyomo_j3o.commands import teaching
 from pyomo_j3o.commands.cli import main
 from pyomo_j3o.commands.exercise_tests import EXERCISES, outcomes, text_of
 
@@ -43,24 +45,36 @@ def test_the_templates_are_the_solutions_with_gaps():
         assert all(line in solution for line in lines)
 
 
-def test_check_counts_what_passes(solved, tmp_path, capsys):
-    """One exercise solved, one to be done, one that ends the process: a row for each, in a file, too."""
-    (solved / "stopping_rule.py").write_text(text_of("stopping_rule.py"))
+def test_check_counts_what_passes(solved, tmp_path, capsys, monkeypatch):
+    """One exercise solved but for one function, one that ends the process: a row each, in a file, too."""
+    monkeypatch.setattr(teaching, "EXERCISES", ("onloading_step", "stopping_rule"))
+    rule = solved / "stopping_rule.py"
+    rule.write_text(rule.read_text().replace("def my_rule", "def another_rule"))
     (solved / "onloading_step.py").write_text("import os\nos._exit(3)\n")
-    (solved / "test_observer.py").write_text("")  # what the folder says of its own tests does not count
+    (solved / "test_stopping_rule.py").write_text("")  # what the folder says of its own tests does not count
     before = sorted(path.name for path in solved.iterdir())
     points = tmp_path / "points.csv"
     assert main(["exercise", "check", str(solved), "--csv", str(points)]) == 1
-    assert "7 of 22 tests pass." in capsys.readouterr().out
+    assert "6 of 15 tests pass." in capsys.readouterr().out
     rows = list(csv.DictReader(points.open()))
     assert [(row["exercise"], row["passed"]) for row in rows] == [
         ("onloading_step", "0"),
-        ("stopping_rule", "0"),
-        ("observer", "7"),
+        ("stopping_rule", "6"),
     ]
     assert "the code ended the process" in rows[0]["first_failure"]
-    assert "TODO 1" in rows[1]["first_failure"]
+    assert "my_rule" in rows[1]["first_failure"]
     assert sorted(path.name for path in solved.iterdir()) == before
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_no_template_passes(exercise, tmp_path, monkeypatch):
+    """What is to be done is named by the first failure."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / f"{exercise}.py").write_text(text_of(f"{exercise}.py"))
+    found = outcomes(tmp_path, exercise)
+    sys.modules.pop(exercise, None)
+    assert not all(one["passed"] for one in found)
+    assert "TODO 1" in next(one["reason"] for one in found if not one["passed"])
 
 
 def test_code_that_never_ends_is_ended(solved, capsys):
@@ -74,8 +88,6 @@ def test_code_that_never_ends_is_ended(solved, capsys):
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_a_solution_passes_all_tests(exercise, solved, monkeypatch):
     """The tests can be passed, and the numbers in them are right."""
-    import sys
-
     monkeypatch.setattr(sys, "path", list(sys.path))
     found = outcomes(solved, exercise)
     sys.modules.pop(exercise, None)

@@ -517,14 +517,14 @@ def test_a_full_disk_is_said(option, bag_file, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize(("where", "status"), [(">&-", FINE), (">/dev/full", MISUSED), ("| head -1", None)])
+@pytest.mark.parametrize(("where", "status"), [(">&-", FINE), (">/dev/full", MISUSED)])
 def test_the_table_may_be_lost_and_the_files_are_not(where, status, tmp_path):
-    """Standard output closed, full, or no longer read: the CSV file is written, without a traceback."""
+    """Standard output closed or full: the CSV file is written, without a traceback."""
     (tmp_path / "mine.py").write_text(MODEL)
     command = f"'{sys.executable}' -m pyomo_j3o compare mine.py --solvers highs --csv runs.csv {where}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr
-    assert status is None or done.returncode == status
+    assert done.returncode == status
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 2
 
 
@@ -650,16 +650,17 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
 
 def test_the_script_the_module_and_the_light_import():
     """`python -m pyomo_j3o` works, the script points at a function, and importing loads no extra."""
-    command = [sys.executable, "-m", "pyomo_j3o", "--version"]
-    assert "pyomo_j3o " in subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     with open(ROOT / "pyproject.toml", "rb") as file:
         module, _, function = tomllib.load(file)["project"]["scripts"]["pyomo-j3o"].partition(":")
     assert getattr(importlib.import_module(module), function) is main
     # Of the comparison itself the command line and its error alone are imported.
     code = """if True:
-        import pyomo_j3o.compare.cli, sys
+        import pyomo_j3o.compare.cli, runpy, sys
         light = {"pyomo_j3o.compare.cli", "pyomo_j3o.compare.records"}
         rest = {name for name in sys.modules if name.startswith("pyomo_j3o.compare.")}
-        sys.exit(bool({"rich", "matplotlib"} & set(sys.modules) or rest != light))
+        assert not {"rich", "matplotlib"} & set(sys.modules) and rest == light, rest
+        sys.argv = ["pyomo_j3o", "--version"]
+        runpy.run_module("pyomo_j3o", run_name="__main__")
     """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    command = [sys.executable, "-c", code]
+    assert "pyomo_j3o " in subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout

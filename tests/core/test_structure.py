@@ -120,7 +120,7 @@ def test_placeable_forgives_rounding_only(bits):
     assert not analyse(problem_of({"a": (0, 1, 1)}, {})).placeable(bits("0"))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(keys=st.lists(st.integers(-1, 4), max_size=12), wanted=st.lists(st.integers(0, 4), unique=True))
 def test_index_returns_the_positions_of_keys(keys, wanted):
     """`Index.of_keys` returns the positions of each key, negative keys left out."""
@@ -129,7 +129,7 @@ def test_index_returns_the_positions_of_keys(keys, wanted):
     assert index.of_keys(np.array(wanted, dtype=np.int64)).tolist() == expected
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=linear_problems())
 def test_rows_are_divided_without_rest(problem):
     """Each row that holds a variable is a placement, link, demand or priced row, and only one of them."""
@@ -144,7 +144,7 @@ def test_rows_are_divided_without_rest(problem):
         assert np.array_equal(matrix[row][matrix[row] > 0], structure.group_weight[structure.group == g])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=linear_problems())
 def test_link_rows_become_bounds(problem):
     """At any placement, the bounds of y are the tightest of its own and those of the rows it is alone in."""
@@ -163,7 +163,7 @@ def test_link_rows_become_bounds(problem):
             assert upper[j] == pytest.approx(min(high))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=linear_problems())
 def test_a_column_with_a_closed_gate_is_closed(problem):
     """Where a link has an opener, none is placed and its row has no constant, y cannot exceed 0."""

@@ -109,7 +109,7 @@ def check_laws(problem):
     return finding
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems())
 def test_laws_on_linear_problems(problem):
     """Named is what conflicts, no part of it can be left out, the growth told is enough and no less is."""

@@ -102,7 +102,7 @@ def check(problem, tolerance=1e-6, **given):
     return watched
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     problem=st.one_of(linear_problems(), location_problems("any")),
     blind=st.booleans(),

@@ -12,7 +12,7 @@ from pyomo_j3o.improve.feasibility import first_plan, nearest_placement
 from pyomo_j3o.lp import LPStatus
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems(most_x=5, most_y=2), data=st.data())
 def test_the_nearest_placement_differs_least(problem, data):
     """It meets the rows over x alone, and no other that does differs in fewer variables; or there is none."""
@@ -38,7 +38,7 @@ def test_the_nearest_placement_to_an_equality_of_sizes():
     assert found.tolist() == [True, True, False]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems())
 def test_a_first_plan_is_one(problem):
     """A plan that misses no row, at its own objective, exactly where some placement can be routed."""

@@ -141,7 +141,7 @@ def check(problem, rng, deadline=NEVER, mip_solvers=highs_first, **given):
 
 
 @BOTH_SEARCHES
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     problem=st.one_of(linear_problems(), location_problems("any"), searched_problems()),
     seed=st.integers(0, 2**16),
@@ -319,7 +319,7 @@ def check_drop(problem):
     return left
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=st.one_of(linear_problems(), location_problems("any")))
 def test_dropping_keeps_the_plan(problem):
     """Without what is idle a plan is as feasible and at least as good, at the same routing."""

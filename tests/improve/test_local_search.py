@@ -125,7 +125,7 @@ def test_fixed_variables_stay(bits):
     assert np.array_equal(improved(problem, bits("100")), bits("101"))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems(bounded=True), data=st.data())
 def test_never_worse_and_never_beyond_a_row(problem, data):
     """From any placeable start the result is placeable and at least as good; feasible stays feasible."""
@@ -139,7 +139,7 @@ def test_never_worse_and_never_beyond_a_row(problem, data):
     assert after >= before - 1e-6 * max(1.0, abs(before))
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
 @given(problem=location_problems("any"), data=st.data())
 def test_where_a_descent_ends_no_move_helps(problem, data):
     """Where F_α is a bound, a descent ends where no single move and no double one is better."""
@@ -158,7 +158,7 @@ def test_where_a_descent_ends_no_move_helps(problem, data):
             assert best_routing(problem, other) <= found.objective + 1e-6 * max(1.0, abs(found.objective))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=linear_problems(), data=st.data())
 def test_moves_keep_the_rows(problem, data):
     """From a placeable x a move is kept if and only if what it leads to is placeable."""

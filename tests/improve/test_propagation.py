@@ -37,7 +37,7 @@ def check_propagation(problem, lower, upper, rounds=5):
     return possible, low, high
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=90)
 @given(problem=linear_problems(most_x=6, most_y=2), seed=st.integers(0, 2**16), rounds=st.integers(0, 5))
 def test_propagation_loses_no_placement(problem, seed, rounds):
     """Every placement of the box that satisfies the placement rows is still there; False if there is none."""

@@ -31,7 +31,7 @@ def repair(problem, x):
 
 
 @given(location_problems(), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_repair_is_never_worse_and_leaves_plans_alone(problem, seed):
     """From any placement that keeps its rows, feasible or not."""
     x = np.random.default_rng(seed).random(problem.n_onloading) < 0.5

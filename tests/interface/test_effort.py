@@ -26,7 +26,7 @@ QUIET = {
 
 def hard(seed=901):
     """Return a model that the usual effort leaves a gap of."""
-    return library.taskonomy(10, 2, seed, droppable=True)
+    return library.taskonomy(6, 2, seed, droppable=True)
 
 
 def solve(model, **options):
@@ -95,8 +95,8 @@ def test_what_a_row_settles_is_not_ruled_out():
 
 def test_an_absolute_gap_alone_is_pursued_past_the_usual_relative_one():
     """The relative gap that j3o has by default does not end a search for an absolute one."""
-    found = solve(hard(), abs_gap=1e-5)
-    assert found.objective_bound - found.incumbent_objective <= 1e-5
+    found = solve(hard(), abs_gap=3e-4)
+    assert found.objective_bound - found.incumbent_objective <= 3e-4
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_gap_beyond_tolerances_is_never_optimal(monkeypatch):
 def test_the_time_limit_ends_the_pursuit():
     """A gap that cannot be reached in time ends at the limit, with what is known, and the message says so."""
     begin = time.perf_counter()
-    found = solve(library.taskonomy(60, 2, 953, droppable=True), rel_gap=0.0, time_limit=6)
+    found = solve(library.taskonomy(30, 2, 953, droppable=True), rel_gap=0.0, time_limit=3)
     assert time.perf_counter() - begin < 9
     assert found.termination_condition.name == "maxTimeLimit"
     assert np.isfinite(found.objective_bound)
@@ -208,7 +208,7 @@ def test_the_closing_line_says_what_would_go_on(usual):
     assert usual.extra_info.message.endswith("To search on, set effort='full', or the rel_gap you need.")
 
 
-@pytest.mark.parametrize("time_limit", [None, 0.3])
+@pytest.mark.parametrize("time_limit", [None, 0.5])
 def test_a_warm_start_is_never_worse_than_its_plan(time_limit):
     """The plan that the variables hold is kept where nothing better is found in time."""
     m = hard()

@@ -61,7 +61,7 @@ rows = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(
     rows=rows,
     x=st.lists(st.floats(0, 1), min_size=7, max_size=7),
@@ -90,7 +90,7 @@ def test_cuts_hold_in_blocks_of_any_size_and_however_little_is_lifted(
             assert np.all(cuts @ np.array(point) <= limit + 1e-9)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(rows=rows, x=st.lists(st.floats(0, 1), min_size=7, max_size=7), cells=st.integers(1, 20))
 def test_cuts_do_not_depend_on_the_blocks(rows, x, cells):
     """All rows together give the cuts that each of them gives by itself."""
@@ -131,7 +131,7 @@ def test_precedences_in_a_chain_are_no_square():
     assert structure.placeable(greedy(price(structure, np.zeros(n - 1)), False))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=linear_problems(), data=st.data())
 def test_greedy_knows_what_it_may_add(problem, data):
     """After every addition, what is blocked is what breaks a row: by its definition, entry by entry."""

@@ -32,7 +32,7 @@ def best_with_price(problem, held, price):
     return float(np.max(values - price * (every != held).sum(axis=1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(problem=problems(), seed=st.integers(0, 99), price=st.sampled_from([0.0, 0.3, 1.0, 7.5]))
 def test_the_plan_is_the_best_with_the_price(problem, seed, price):
     """With a gap of 0 it is the best of f - price; in any case the bound is no better than the truth."""
@@ -59,7 +59,7 @@ def test_the_plan_is_the_best_with_the_price(problem, seed, price):
         assert info.move_cost == pytest.approx(price * info.moves)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(problem=linear_problems(bounded=True), seed=st.integers(0, 99))
 def test_a_higher_price_means_no_more_moves(problem, seed):
     """Of optimal plans: the dearer a move, the fewer; nothing moves in the end where the old plan stands."""

@@ -1,4 +1,8 @@
-"""j3o under the `pyomo` command, each time in a process of its own and in an empty directory."""
+"""j3o under the `pyomo` command in an empty directory.
+
+Three tests run the command in a process of its own, which has to import everything first. The others call
+what the command calls.
+"""
 
 import json
 import pathlib
@@ -7,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from pyomo.scripting import pyomo_main
 
 MODEL = """
 import pyomo.environ as pyo
@@ -27,38 +32,59 @@ OPTIMUM = 4.4
 
 
 @pytest.fixture
-def pyomo(tmp_path):
-    """Return a function that runs the command on the model above and returns (exit code, output)."""
+def directory(tmp_path):
+    """Return a directory with the model above, and one that has no plan."""
     (tmp_path / "model.py").write_text(MODEL)
     (tmp_path / "hopeless.py").write_text(MODEL + "\nmodel.hopeless = pyo.Constraint(expr=model.y[1] >= 5)\n")
+    return tmp_path
+
+
+@pytest.fixture
+def command(directory):
+    """Return a function that runs the command in a process and returns (exit code, output)."""
     command = str(pathlib.Path(sys.executable).with_name("pyomo"))
 
     def run(*arguments):
         done = subprocess.run(
-            [command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            [command, *arguments], cwd=directory, capture_output=True, text=True, timeout=60, check=False
         )
         return done.returncode, done.stdout + done.stderr
 
-    run.directory = tmp_path
     return run
 
 
-def test_help_lists_j3o(pyomo):
+@pytest.fixture
+def pyomo(directory, monkeypatch, capfd, caplog):
+    """Return a function that does what the command does in this process, and returns (exit code, output)."""
+    monkeypatch.chdir(directory)
+
+    def run(*arguments):
+        try:
+            found = pyomo_main.main(list(arguments))
+        except SystemExit as end:
+            found = end.code
+        said = capfd.readouterr()
+        return getattr(found, "errorcode", found), said.out + said.err + caplog.text
+
+    return run
+
+
+def test_help_lists_j3o(command):
     """The command finds the solver by itself, and says that it is available."""
-    code, output = pyomo("help", "--solvers")
+    code, output = command("help", "--solvers")
     assert code == 0
     (line,) = [line for line in output.splitlines() if line.split() and line.strip(" +-*").startswith("j3o ")]
     assert "+" in line.split("j3o")[0]
     assert "onloading" in output
 
 
-def test_solve_json(pyomo):
+def test_solve_json(command, directory):
     """--json writes results.json, which is valid JSON and holds objective, bound and variables."""
-    code, output = pyomo("solve", "--solver=j3o", "--json", "model.py")
+    code, output = command("solve", "--solver=j3o", "--json", "model.py")
     assert code == 0, output
     assert "Incumbent" not in output  # only --stream-output shows the log
     assert "Proven optimal, objective 4.4, gap 0.00 %, bound 4.4" in output
-    results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
+    results = json.loads((directory / "results.json").read_text(), parse_constant=refuse)
     assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
     assert results["Solver"][0]["Status"] == "ok"
     variables = results["Solution"][1]["Variable"]
@@ -71,11 +97,11 @@ def refuse(constant):
     raise AssertionError(f"{constant} is not JSON")
 
 
-def test_results_in_another_format_and_file(pyomo):
+def test_results_in_another_format_and_file(pyomo, directory):
     """--results-format and --save-results are honoured."""
     code, output = pyomo("solve", "--solver=j3o", "--results-format=yaml", "--save-results=out", "model.py")
     assert code == 0, output
-    text = (pyomo.directory / "out").read_text()
+    text = (directory / "out").read_text()
     assert "y[3]" in text
     assert "0.7" in text
 
@@ -98,7 +124,7 @@ def test_solver_options_and_summary(pyomo):
     assert "Traceback" not in output
 
 
-def test_solver_options_are_really_set(pyomo):
+def test_solver_options_are_really_set(pyomo, directory):
     """One iteration without improvement ends at the iteration limit."""
     code, output = pyomo(
         "solve",
@@ -109,7 +135,7 @@ def test_solver_options_are_really_set(pyomo):
         "model.py",
     )
     assert "HiGHS" in output
-    results = json.loads((pyomo.directory / "results.json").read_text(), parse_constant=refuse)
+    results = json.loads((directory / "results.json").read_text(), parse_constant=refuse)
     assert results["Solver"][0]["Termination condition"] == "maxIterations", output
     assert re.search(r"NOT proven optimal, objective \d\S*, gap \d+\.\d\d %, bound \d", output), output
     message = results["Solver"][0]["Message"]
@@ -125,7 +151,7 @@ def test_an_unknown_solver_option_is_told(pyomo):
     assert "bogus" in output
 
 
-def test_the_other_switches_do_no_harm(pyomo):
+def test_the_other_switches_do_no_harm(pyomo, directory):
     """Time limit (an option of the solver), log file, suffixes, kept files, timing."""
     code, output = pyomo(
         "solve",
@@ -140,7 +166,7 @@ def test_the_other_switches_do_no_harm(pyomo):
     )
     assert code == 0, output
     assert "Traceback" not in output
-    results = json.loads((pyomo.directory / "results.json").read_text())
+    results = json.loads((directory / "results.json").read_text())
     assert results["Problem"][0]["Lower bound"] == pytest.approx(OPTIMUM)
 
 
@@ -152,16 +178,16 @@ def test_a_time_limit_of_nothing_is_told(pyomo):
     assert "Traceback" not in output
 
 
-def test_an_infeasible_model_is_told_without_a_traceback(pyomo):
+def test_an_infeasible_model_is_told_without_a_traceback(command):
     """The user reads that the model is infeasible."""
-    _, output = pyomo("solve", "--solver=j3o", "hopeless.py")
+    _, output = command("solve", "--solver=j3o", "hopeless.py")
     assert "infeasible" in output
     assert "Traceback" not in output
 
 
-def test_a_configuration_file(pyomo):
+def test_a_configuration_file(pyomo, directory):
     """The command takes a YAML file that names j3o and its options."""
-    (pyomo.directory / "config.yaml").write_text(
+    (directory / "config.yaml").write_text(
         "model:\n  filename: model.py\n"
         "solvers:\n  - solver name: j3o\n    options:\n      max_iterations: 5\n      seed: 1\n"
     )

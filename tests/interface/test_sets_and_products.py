@@ -8,7 +8,7 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
+from reference_lp import lp_maximum
 
 from pyomo_j3o import J3O, PersistentJ3O, annotate, budget_worth, explain_infeasibility, report
 from pyomo_j3o.compare.checking import Referee
@@ -93,10 +93,12 @@ class Drawn:
                 there = np.array(there)
                 if np.any(~there & (self.low > 0)) or not self._allows([*(x != 0), *there]):
                     continue
-                ends = np.column_stack([self.low * there, self.high * there])
-                found = linprog(-self.sense * self.b[0], self.b[1:], self.side - fixed[1:], bounds=ends)
-                if found.status == 0:
-                    value = fixed[0] - self.sense * found.fun
+                sides = np.full(len(self.b) - 1, -np.inf), self.side - fixed[1:]
+                found = lp_maximum(
+                    self.sense * self.b[0], self.b[1:], *sides, self.low * there, self.high * there
+                )
+                if np.isfinite(found):
+                    value = fixed[0] + self.sense * found
                     best = value if best is None else max(best, value, key=lambda v: self.sense * v)
         return best
 

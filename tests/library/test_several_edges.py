@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from scipy.optimize import linprog
+from reference_lp import lp_maximum
 
 import pyomo_j3o
 from pyomo_j3o import library
@@ -109,8 +109,8 @@ def best_accuracy(data, headroom, compute_headroom):
             continue
         limit[np.isnan(limit)] = room
         upper = [1 if h[2] == "cloud" else placed[h[2:]] for h in options]
-        found = linprog(-worth, rows, limit, bounds=[(0, u) for u in upper])
-        best = max(best, -found.fun / data.total_load)
+        found = lp_maximum(worth, rows, np.full(len(rows), -np.inf), limit, np.zeros(len(upper)), upper)
+        best = max(best, found / data.total_load)
     return best
 
 

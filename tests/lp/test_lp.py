@@ -330,7 +330,7 @@ def models(draw):
     return model_of([draw(entry) for _ in range(n)], rows, row_lower, row_upper, lower, upper)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=FIXTURE_ONCE)
+@settings(deadline=None, max_examples=50, suppress_health_check=FIXTURE_ONCE)
 @given(model=models())
 def test_agrees_with_scipy_and_certifies_itself(backend_class, model):
     """On random LPs status and optimum are scipy's, and duals and slacks prove the optimum."""
@@ -345,7 +345,7 @@ def test_agrees_with_scipy_and_certifies_itself(backend_class, model):
     assert_certified(model, solution)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=FIXTURE_ONCE)
+@settings(deadline=None, max_examples=40, suppress_health_check=FIXTURE_ONCE)
 @given(data=st.data())
 def test_a_kept_basis_never_changes_the_answer(backend_class, data):
     """After any sequence of changes of bounds the warm answer is the cold one."""
@@ -508,7 +508,7 @@ def test_a_basis_survives_a_change_of_objective():
     backend.close()
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=FIXTURE_ONCE)
+@settings(deadline=None, max_examples=40, suppress_health_check=FIXTURE_ONCE)
 @given(model=models(), data=st.data())
 def test_any_basis_is_safe(backend_class, model, data):
     """Whatever state a basis was taken in, at whatever bounds, the answer from it is the cold one."""
@@ -644,7 +644,7 @@ def test_a_proof_of_infeasibility(backend_class):
     backend.close()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(model=models(), data=st.data())
 def test_every_ray_is_a_proof(model, data):
     """Of HiGHS: after changes of bounds as well, and none is there where the LP has an optimum."""

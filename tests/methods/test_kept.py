@@ -13,7 +13,7 @@ from pyomo_j3o.lp import HighsBackend
 from pyomo_j3o.methods.kept import KeptRelaxation
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=st.one_of(linear_problems(), searched_problems()))
 def test_a_kept_relaxation_comes_back_as_it_was(problem):
     """Every entry, side and bound is the same, cuts and tightened links included."""

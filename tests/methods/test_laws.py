@@ -147,7 +147,7 @@ def test_same_seed_same_answer(problem, seed, mip_solvers):
 
 
 @BOTH_SEARCHES
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=EVERY_KIND, data=st.data())
 def test_the_order_of_variables_and_rows_does_not_matter(problem, data, mip_solvers):
     """After shuffling, the plan is as feasible, the bound as valid, the LP bound equal.

@@ -74,7 +74,7 @@ def scaled(problem, factor):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=PROBLEMS, seed=st.integers(0, 10**6), by_milp=st.booleans())
 def test_every_solve_keeps_the_laws_whatever_is_left_of_the_one_before(problem, seed, by_milp):
     """Bounds are bounds and plans are plans after figures, units and bounds of x have moved."""
@@ -163,7 +163,7 @@ def test_what_was_asked_for_with_another_gap_is_no_answer():
     assert exact.ending is Ending.GAP
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 5), most=st.integers(1, 12))
 def test_the_leaves_of_a_tree_are_everything(seed, n, most):
     """Whatever was branched on, each placement is in one leaf, if leaves are left out or not."""

@@ -72,7 +72,7 @@ _figures = st.sampled_from([0.0, 0.1, 1.0, 1.0 / 3.0, 2.0, 1e-3, 7.7])
 _nodes = st.sampled_from(NODES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(EDITS)), _nodes, _figures), min_size=1, max_size=8))
 def test_a_refreshed_model_is_one_compiled_from_scratch(edits):
     """Whatever is edited, several edits at once included, and after errors as well."""

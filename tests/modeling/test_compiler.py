@@ -290,7 +290,7 @@ def _named(m, i, build):
     return name + i * name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(
     bodies=st.lists(_trees("bilinear"), min_size=1, max_size=3),
     goal=_trees("bilinear"),

@@ -264,7 +264,7 @@ def _check(builder, expressions, expected):
     assert got in either
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=90, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees, form=st.sampled_from(["<=", ">=", "==", "range", "tuple", "param"]))
 def test_a_body_is_the_polynomial_that_it_stands_for(tree, form):
     """In a constraint with constant sides, whatever the relation."""
@@ -291,7 +291,7 @@ def test_a_body_is_the_polynomial_that_it_stands_for(tree, form):
     right=("*", (("sin", ("var", "x0")), ("*", (("var", "x0"), ("number", 0))))),
     equal=False,
 )
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=70, suppress_health_check=[HealthCheck.too_slow])
 @given(left=trees, right=trees, equal=st.booleans())
 def test_both_sides_of_a_relation_count(left, right, equal):
     """Left <= right and left == right, with variables on either side or on both."""
@@ -305,7 +305,7 @@ def test_both_sides_of_a_relation_count(left, right, equal):
     _check(builder, [left, right], (row, {("anchor",): -1.0}, 0.0 if equal else -math.inf, 0.0))
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees, sense=st.sampled_from([pyo.minimize, pyo.maximize]))
 def test_an_objective_is_the_polynomial_that_it_stands_for(tree, sense):
     """Maximised as it is, minimised with the other sign."""

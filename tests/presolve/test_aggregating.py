@@ -110,7 +110,7 @@ def locations(draw):
     return location(capacities, demands, gates=draw(st.booleans()))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=locations(), data=st.data())
 def test_no_plan_is_lost(problem, data):
     """Every placement that has a routing satisfies the new rows, in any order of rows and columns."""
@@ -122,7 +122,7 @@ def test_no_plan_is_lost(problem, data):
         assert np.all((every @ np.array(coefficients))[np.isfinite(values)] <= upper + 1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=locations())
 def test_the_plan_is_the_optimum_within_its_gap(problem):
     """A solve agrees with enumeration: infeasible, or a plan no better than the optimum below its bound."""

@@ -114,7 +114,7 @@ def test_a_bound_implied_by_a_row_that_products_weaken_is_not_used(bits):
         assert best_routing(linear, bits(x)) == pytest.approx(best_routing(problem, bits(x)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(problem=product_problems())
 def test_exact_at_every_placement(problem):
     """At every binary x the linear problem's LP has the value of the LP with x put into the products."""
@@ -126,7 +126,7 @@ def test_exact_at_every_placement(problem):
         assert found == expected or found == pytest.approx(expected, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=product_problems())
 def test_what_is_recovered_is_feasible_and_worth_the_same(problem):
     """The y recovered from an optimal point misses no row or bound of the original and has its value."""
@@ -141,7 +141,7 @@ def test_what_is_recovered_is_feasible_and_worth_the_same(problem):
         assert evaluate(problem, point, y) == pytest.approx(best_routing(problem, x), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(problem=product_problems())
 def test_open_ends_are_implied_or_refused(problem):
     """With its bounds taken off, a product's y is either bounded by the rows, exactly, or refused."""

@@ -219,7 +219,7 @@ def locations(draw):
 # --- each of them, and all together ---------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(drawn=in_odd_units())
 def test_scaling(drawn):
     """Units change; what is true does not."""
@@ -228,7 +228,7 @@ def test_scaling(drawn):
     require_law(problem, scale(problem), truth, size)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=linear_problems(bounded=True), exponent=st.sampled_from([-5, 6]))
 def test_scaling_rows(problem, exponent):
     """Rows a million times as large, or a hundred thousandth, are the same rows."""
@@ -242,14 +242,14 @@ def test_scaling_rows(problem, exponent):
     require_law(far, scale_rows(far), brute_force(problem))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(problem=product_problems())
 def test_linearising(problem):
     """Products or columns in their place."""
     require_law(problem, linearize(problem), brute_force(problem))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(problem=behind_huge_m())
 def test_shrinking_big_m(problem):
     """An M of a million or one that the row needs."""
@@ -287,7 +287,7 @@ def test_matrices_that_share_indices_do_not_spoil_one_another(reduce):
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=locations())
 def test_aggregating_capacities(problem):
     """With a row that says that capacities cover demand, or without."""
@@ -304,7 +304,7 @@ def test_eliminating_indicators(charge, seed, kind):
     require_law(problem, reduction, brute_force(problem), restricts=charge is charge_when_onloaded)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(drawn=in_odd_units())
 def test_the_chain_of_all(drawn):
     """From the user's problem to scaled rows of a linear form with small M, and back."""
@@ -317,7 +317,7 @@ def test_the_chain_of_all(drawn):
     require_law(problem, chain, truth, size)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(problem=product_problems())
 def test_chains_compose(problem):
     """A chain of chains gives what its links give one after the other; nothing changes nothing."""
@@ -342,7 +342,7 @@ def test_chains_compose(problem):
             assert np.array_equal(chain.reduce(back.plan).y, there.y)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(one=product_problems(most_x=2, most_rows=3), other=linear_problems(2, 3, 3, True), data=st.data())
 def test_splitting_into_parts(one, other, data):
     """The optima of the parts, put together, are the optimum: plan, bound and duals."""

@@ -48,7 +48,7 @@ def test_a_model_that_presolve_got_wrong_is_proven_right(seed):
     assert results.objective_bound == pytest.approx(-20.5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(problem=linear_problems())
 def test_no_plan_is_lost_and_none_is_won(problem):
     """At every placement a point satisfies the tightened rows exactly where it satisfies the others."""
@@ -110,7 +110,7 @@ def test_a_tiny_coefficient_implies_no_bound_beyond_rounding():
     assert implied_bounds(scaled)[1][1] == pytest.approx(scaled.offloading_upper[1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10**6))
 @example(seed=8)
 @example(seed=87)

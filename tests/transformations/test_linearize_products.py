@@ -18,7 +18,7 @@ from pyomo_j3o import LinearizeProducts, OffloadingBlock, OnloadingBlock, annota
 from pyomo_j3o.core.problem import OBJECTIVE, Products
 from pyomo_j3o.errors import AnnotationError, ModelError, UnsupportedTermError
 
-SEEDS = range(60)
+SEEDS = range(24)
 
 
 def transformation():
@@ -151,7 +151,7 @@ def test_j3o_solves_what_comes_out(seed):
     assert objective_value(model) == pytest.approx(results.incumbent_objective, abs=1e-5)
 
 
-@pytest.mark.parametrize("seed", SEEDS[:20])
+@pytest.mark.parametrize("seed", SEEDS[:8])
 def test_only_rows_with_products_are_replaced(seed):
     """A row is deactivated if and only if it holds a product, and one of its name takes its place."""
     model, _ = random_model(seed)
