@@ -154,14 +154,19 @@ class Engine:
         """Put a new process in the place of a dead one."""
         self._all.remove(worker)
         worker.end()
-        fresh = self._new()
-        try:
-            fresh.pool.submit(_nothing).result()
-        except BrokenExecutor as error:
-            raise EngineError(
-                "worker processes end as they start; begin the work of a script below "
-                "`if __name__ == '__main__':`, since each of them imports the script"
-            ) from error
+        for attempt in range(DEATHS):
+            fresh = self._new()
+            try:
+                fresh.pool.submit(_nothing).result()
+                break
+            except BrokenExecutor as error:
+                self._all.remove(fresh)
+                fresh.end()
+                if attempt + 1 == DEATHS:
+                    raise EngineError(
+                        "worker processes end as they start; begin the work of a script below "
+                        "`if __name__ == '__main__':`, since each of them imports the script"
+                    ) from error
         self._idle.append(fresh)
 
 

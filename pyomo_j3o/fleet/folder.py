@@ -86,13 +86,29 @@ class Folder:
             for part, names in ((look, ("least", "most", "holds")), (answer, ("uses",))):
                 part.update({name: tuple(part[name]) for name in names})
             answer["task"] = task
-            return Look(**look), Answer(**answer)
+            held = Look(**look), Answer(**answer)
+            return held if _is_sound(*held) else None
         except (OSError, EOFError, ValueError, zlib.error, LookupError, TypeError, AttributeError):
             return None  # it is missing or broken: the task is solved again
 
     def _file(self, name: Name, task: Task) -> Path:
         told = repr((name, task.prices, task.weight, task.caps, task.effort)).encode()
         return self.path / f"{hashlib.sha256(told).hexdigest()[:32]}.json.gz"
+
+
+def _is_sound(look: Look, answer: Answer) -> bool:
+    """Return whether a record holds as many figures as it should, and figures alone."""
+    n = len(answer.task.prices)
+    lengths = {len(look.least), len(look.most), len(look.holds)}
+    has_plan = answer.objective is not None
+    figures: list[object] = [*look.least, *look.most, look.highest, answer.bound, answer.seconds]
+    figures += [*answer.uses, *answer.plan.values(), *([answer.objective] if has_plan else [])]
+    return (
+        lengths == {n}
+        and len(answer.uses) == (n if has_plan else 0)
+        and (has_plan or not answer.plan)
+        and all(isinstance(figure, (int, float)) for figure in figures)
+    )
 
 
 def identity_of(

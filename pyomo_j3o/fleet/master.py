@@ -22,8 +22,14 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.fleet.records import Answer, Look, Task
 
-#: By how much a plan may exceed a budget, relative to the budget or to 1: as for any row.
+#: By how much a plan may exceed a budget, in its unit; see `units_of`.
 WITHIN = 1e-6
+
+#: The unit of a budget is at least this fraction of the largest use by one part,
+_LEAST_UNIT = 1e-9
+
+#: and this one where its limit is 0.
+_UNIT_OF_NOTHING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +149,15 @@ class Mixture:
         What it is worth, without what it exceeds budgets by.
     prices : FloatArray
         Its duals, shape (B,).
-    excess : FloatArray
-        By how much the mixture exceeds each budget, shape (B,).
+    exceeds : bool
+        Whether it is not within the budgets.
     fractional : dict
         For each part that is a mixture of several points, the uses of the mixture.
     """
 
     value: float
     prices: FloatArray
-    excess: FloatArray
+    exceeds: bool
     fractional: dict[int, tuple[float, ...]]
 
 
@@ -183,8 +189,7 @@ class Columns:
         self.uses = np.array([point.uses for point in points]).reshape(len(points), len(limits))
         one = (np.ones(len(points)), (self.owner, np.arange(len(points))))
         self.one_each = sparse.csr_array(one, shape=(len(self.parts), len(points)))
-        # Every row in a unit of its own budget: the tolerances of HiGHS are absolute.
-        self.unit = np.maximum(1.0, np.abs(limits))
+        self.unit = units_of(limits, self.uses)
 
     def mix(self, steepest: FloatArray) -> Mixture | None:
         """Solve the master LP.
@@ -213,7 +218,7 @@ class Columns:
             for row in np.flatnonzero(count > 1)
         }
         prices = np.maximum(0.0, -result.ineqlin.marginals * scale / self.unit)
-        return Mixture(float(weights @ self.worth), prices, result.x[n:] * self.unit, mixed)
+        return Mixture(float(weights @ self.worth), prices, bool((result.x[n:] > WITHIN).any()), mixed)
 
     def shortage(self) -> FloatArray | None:
         """Return prices on uses alone by which no mixture of the points is within the budgets.
@@ -286,6 +291,25 @@ class Columns:
         return {
             self.parts[row]: int(j) for row, j in zip(self.owner[chosen], self.which[chosen], strict=True)
         }
+
+
+def units_of(limits: FloatArray, uses: FloatArray) -> FloatArray:
+    """Return the unit that each budget is counted in, shape (B,): the tolerances of HiGHS are absolute.
+
+    It is the limit. A limit that is next to nothing beside the uses, or 0, has a unit by these.
+
+    Parameters
+    ----------
+    limits
+        Shape (B,).
+    uses
+        Of points, shape (n, B).
+    """
+    largest = np.abs(uses).max(axis=0, initial=0.0)
+    units = np.where(
+        limits != 0.0, np.maximum(np.abs(limits), _LEAST_UNIT * largest), _UNIT_OF_NOTHING * largest
+    )
+    return np.asarray(np.where(units > 0.0, units, 1.0))
 
 
 def unmixed(prices: FloatArray) -> FloatArray:

@@ -49,6 +49,14 @@ class FleetParams:
         By which fraction prices move in the first of them.
     moved : float
         Use of the parts in a partial round, as a multiple of the use that has to move.
+    fitted : float
+        Fraction of the prices that a part pays for uses within limits of its own.
+    fills : int
+        Times at most in a round that what is left of the budgets is offered.
+    filled : int
+        Parts that it is offered to at a time.
+    worth_filling : float
+        What is left is offered if it is worth this fraction of the gap at the prices.
     master_seconds : float
         Limit of the choice of one plan per part by HiGHS, s.
     master_gap : float
@@ -81,6 +89,10 @@ class FleetParams:
     repairs: int = 3
     dearer: float = 0.25
     moved: float = 2.0
+    fitted: float = 0.5
+    fills: int = 3
+    filled: int = 4
+    worth_filling: float = 0.1
     master_seconds: float = 10.0
     master_gap: float = 0.05
     reserve: float = 0.05

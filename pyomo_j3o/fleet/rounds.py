@@ -9,6 +9,7 @@
         the master LP over all points: its duals                       Columns.mix
         if it has no plan: every part's least use                      Market.reach
         parts that it mixes: a plan within their share of the budgets
+        parts that lack most at these prices: what the plan leaves of the budgets
         one point for each part, within the budgets                    Columns.choose
         a few parts at other prices, where use has to move
         prices between the best ones and the duals
@@ -25,7 +26,7 @@ from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.errors import FleetError
 from pyomo_j3o.fleet.asking import Parts
-from pyomo_j3o.fleet.master import WITHIN, Columns, Mixture, Point, fleet_bound, unmixed
+from pyomo_j3o.fleet.master import WITHIN, Columns, Mixture, Point, fleet_bound, units_of, unmixed
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.fleet.records import BRIEF, LONG, USUAL, Task
 
@@ -96,10 +97,6 @@ class Market:
             )
         return columns.mix(self._steepest)
 
-    def exceeds(self, mixture: Mixture) -> bool:
-        """Whether a mixture is not within the budgets."""
-        return bool((mixture.excess > WITHIN * np.maximum(1.0, np.abs(self.limits))).any())
-
     def reach(self, require: Callable[[FloatArray], None]) -> bool:
         """Have least uses sought until a mixture of the points is within the budgets; False if none is.
 
@@ -132,7 +129,7 @@ class Market:
         stay = self._duals is not None and np.allclose(self._duals, mixture.prices, rtol=1e-6, atol=0)
         self._duals = mixture.prices
         smoothed = weight * self.prices + (1 - weight) * mixture.prices
-        plain = stay or self.exceeds(mixture)
+        plain = stay or mixture.exceeds
         for prices in (mixture.prices,) if plain else (smoothed, mixture.prices):
             if self._is_new(prices):
                 return np.asarray(prices)
@@ -177,10 +174,10 @@ def sample_prices(parts: Parts, limits: FloatArray, params: FleetParams, gap: fl
         missing = market.priced() - mixture.value
         asked = ", ".join(f"{name} {p:.4g}" for name, p in zip(parts.fleet.limits, prices, strict=True))
         parts.progress.line(f"{'sample':>6} {parts.solved:>8} prices: {asked}")
-        if not mixture.excess.any() and missing <= params.sampled_gap * gap * abs(mixture.value):
+        if not mixture.exceeds and missing <= params.sampled_gap * gap * abs(mixture.value):
             break
         following = market.next_prices(mixture)
-        if following is None and market.exceeds(mixture) and market.reach(lambda prices: None):
+        if following is None and mixture.exceeds and market.reach(lambda prices: None):
             mixture = market.mix() or mixture
             following = market.next_prices(mixture)
         if following is None or parts.over:
@@ -264,7 +261,7 @@ class Rounds:
             if self.parts.over:
                 return "time limit"
             following = self.market.next_prices(mixture)
-            if following is None and self.market.exceeds(mixture):
+            if following is None and mixture.exceeds:
                 following = self._reach()
             if following is None or idle >= self.params.patience:
                 return "other prices bring nothing"
@@ -301,22 +298,49 @@ class Rounds:
         self.choose()
         if self.closed:
             return
-        within = not self.market.exceeds(mixture)
+        within = not mixture.exceeds
         if mixture.fractional and within:
-            tasks = {
-                k: [Task(tuple(self.market.prices.tolist()), caps=uses)]
-                for k, uses in mixture.fractional.items()
-            }
-            self.parts.ask(tasks, "fitting parts")
-            self.choose()
-        if within and not self.choice:
+            self._fit(mixture.fractional, "fitting parts")
+        if not self.choice:
             self._use_least(mixture)
         for attempt in range(self.params.repairs):
             if self.closed or self.parts.over or not self._repair(attempt + 1):
                 break
             self.choose()
+        self._fill()
         if not self.closed:
             self._sharpen()
+
+    def _fit(self, caps: dict[int, tuple[float, ...]], what: str) -> None:
+        """Ask parts for plans within limits of their own, at a part of the prices.
+
+        At the prices themselves, a part may use or not use what is worth just these.
+        """
+        prices = tuple((self.params.fitted * self.market.prices).tolist())
+        self.parts.ask({k: [Task(prices, caps=uses)] for k, uses in caps.items()}, what)
+        self.choose()
+
+    def _fill(self) -> None:
+        """Offer what the best plan leaves of the budgets to the parts that lack most at the prices."""
+        prices = self.market.prices
+        for _ in range(self.params.fills):
+            if not self.choice or self.closed or self.parts.over:
+                return
+            left = np.maximum(0.0, self.limits - self.uses)
+            before = self.objective
+            if prices @ left < self.params.worth_filling * self._missing():
+                return
+            chosen = self.chosen
+            lacks = [
+                known.bound(prices.tolist()) - point.objective + float(prices @ np.array(point.uses))
+                for known, point in zip(self.parts.known, chosen, strict=True)
+            ]
+            members = np.argsort(-np.array(lacks), kind="stable")[: self.params.filled].tolist()
+            self._fit(
+                {k: tuple((left + np.array(chosen[k].uses)).tolist()) for k in members}, "filling budgets"
+            )
+            if self.objective <= before:
+                return
 
     def _sharpen(self) -> None:
         """Solve parts for longer where their own gaps are what is missing."""
@@ -342,7 +366,7 @@ class Rounds:
         total = now.sum(axis=0)
         over = total - self.limits
         slack = prices * np.maximum(0.0, -over)
-        dear = over > WITHIN * np.maximum(1.0, np.abs(self.limits))
+        dear = over > WITHIN * units_of(self.limits, now)
         cheap = ~dear & (slack > 0.25 * self.wanted * abs(self.objective)) if self.choice else ~dear & ~dear
         if not (dear.any() or cheap.any()) or not prices.any():
             return False
@@ -382,7 +406,7 @@ class Rounds:
         """Raise if the columns alone prove that a budget cannot be met."""
         for b, (name, limit) in enumerate(self.parts.fleet.limits.items()):
             unit = tuple(float(b == other) for other in range(len(self.limits)))
-            self._require_least(unit, name, limit)
+            self._require_met(name, self._least(unit), limit)
 
     def _reach(self) -> FloatArray | None:
         """Find points that make up a mixture within the budgets; return the prices that follow from these."""
@@ -393,9 +417,9 @@ class Rounds:
         return None if mixture is None else self.market.next_prices(mixture)
 
     def _use_least(self, mixture: Mixture) -> None:
-        """Find the least uses of the budgets that have a price: a mixture is within them, but no plan."""
+        """Find the least uses of the budgets that have a price, while there is no plan."""
         priced = mixture.prices > 0
-        units = unmixed(np.where(priced | ~priced.any(), 1 / np.maximum(1.0, np.abs(self.limits)), 0.0))
+        units = unmixed(np.where(priced | ~priced.any(), 1 / self.market.columns().unit, 0.0))
         if units.any():
             task = Task(tuple(units.tolist()), weight=0.0)
             self.parts.ask({k: [task] for k in self.market.members}, "least use")
@@ -404,18 +428,35 @@ class Rounds:
 
     def _require_budgets(self, prices: FloatArray) -> None:
         """Raise if the least uses prove that budgets cannot be met."""
+        priced = np.flatnonzero(prices)
+        least, limit = self._least(tuple(prices.tolist())), float(prices @ self.limits)
+        if not self._is_over(least, limit):
+            return
         budgets = list(self.parts.fleet.limits)
-        named = "' and '".join(budgets[b] for b in np.flatnonzero(prices))
-        self._require_least(tuple(prices.tolist()), named, float(prices @ self.limits))
+        if len(priced) == 1:
+            only = int(priced[0])
+            self._require_met(budgets[only], least / prices[only], limit / prices[only])
+        more = f"; if all grow alike, it takes a factor of {least / limit:.4g} at least" if limit > 0 else ""
+        names = ", ".join(repr(budgets[b]) for b in priced)
+        raise FleetError(
+            f"shared budgets {names} cannot be met together, though each may be met by itself; raise some of "
+            f"them{more}"
+        )
 
-    def _require_least(self, unit: tuple[float, ...], name: str, limit: float) -> None:
-        least = math.fsum(known.least_use(unit) for known in self.parts.known)
-        if least > limit + WITHIN * max(1.0, abs(limit)):
-            together = "together " if sum(map(bool, unit)) > 1 else ""
+    def _require_met(self, name: str, least: float, limit: float) -> None:
+        if self._is_over(least, limit):
             raise FleetError(
-                f"shared budget {name!r} cannot be met: the parts use {together}at least {least:g}, and the "
-                f"limit is {limit:g}; raise it"
+                f"shared budget {name!r} cannot be met: the parts use at least {least:g}, and the limit is "
+                f"{limit:g}; raise it"
             )
+
+    def _least(self, prices: tuple[float, ...]) -> float:
+        return math.fsum(known.least_use(prices) for known in self.parts.known)
+
+    @staticmethod
+    def _is_over(least: float, limit: float) -> bool:
+        """Whether a least use is above a limit; where the limit is 0, by more than what rounding leaves."""
+        return least > limit + WITHIN * max(abs(limit), 1e-6 * least)
 
 
 def require_used(parts: Parts) -> None:

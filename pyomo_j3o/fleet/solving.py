@@ -19,7 +19,7 @@ from pyomo_j3o.core.engine import Engine, require_picklable
 from pyomo_j3o.core.log import counted
 from pyomo_j3o.core.problem import FloatArray
 from pyomo_j3o.core.results import relative_gap
-from pyomo_j3o.errors import FleetError, OptionError
+from pyomo_j3o.errors import EngineError, FleetError, OptionError
 from pyomo_j3o.fleet.asking import Fleet, Parts
 from pyomo_j3o.fleet.folder import Folder, identity_of
 from pyomo_j3o.fleet.naming import named
@@ -105,6 +105,8 @@ def solve_parts(
         An option of the solver, or its value, is unknown.
     """
     begin = time.perf_counter()
+    if executor is not None and not (hasattr(executor, "submit") and not isinstance(executor, type)):
+        raise EngineError(f"executor={executor!r} is none; give a concurrent.futures.Executor, or nothing")
     fleet = _checked(build, parts, shared or {}, options or {}, rel_gap)
     if workers is not None:
         check_counts(workers=workers)
@@ -248,6 +250,9 @@ def _checked(
     """Return the arguments, or say which of them is wrong."""
     if not callable(build):
         raise FleetError(f"build={build!r} is no function; give one that returns the model of a part")
+    for name, given in (("shared", shared), ("options", options)):
+        if not isinstance(given, Mapping):
+            raise FleetError(f"{name}={given!r} is no mapping; give a dict")
     check_share("rel_gap", rel_gap)
     names, arguments = named("part", parts)
     for budget, limit in shared.items():

@@ -103,7 +103,7 @@ class _Part:
             raise _Refused("build returned a model without any mark; annotate its variables")
         if has_prices(model):
             raise _Refused("its Suffix 'move_cost' prices moves, which a fleet does not count; take it out")
-        self.model = model
+        self.model, self.names = model, budgets
         self.uses = [_use_of(model, name) for name in budgets]
         self.objective = active_objective(model)
         self.sense = 1 if self.objective.sense == pyo.maximize else -1
@@ -160,6 +160,9 @@ class _Part:
         self.solved = True
         objective = self.sense * float(pyo.value(self.objective.expr))
         uses = tuple(0.0 if use is None else float(pyo.value(use)) for use in self.uses)
+        for name, use in zip(self.names, uses, strict=True):
+            if not math.isfinite(use):
+                raise _Refused(f"its plan uses {use:g} of {name!r}, which is no amount; mend the expression")
         plan = {
             variable.name: float(variable.value)
             for variable in self.model.component_data_objects(pyo.Var)
@@ -202,14 +205,18 @@ def _use_of(model: BlockData, name: str) -> Any:
     if component is None:
         with _PARSER, suppress(TypeError, AssertionError):  # what it says of "[" and the like
             component = model.find_component(name)
-    if component is None:
+    if component is None or not hasattr(component, "ctype"):  # the model's own attributes, like its name
         return None
     if component.ctype not in (pyo.Expression, pyo.Var):
         raise _Refused(
             f"what it calls {name!r} is a {component.ctype.__name__}; a use of a shared budget is a Var or a "
             "named Expression"
         )
-    return pyo.quicksum(component.values()) if component.is_indexed() else component
+    members = list(component.values()) if component.is_indexed() else [component]
+    for member in members:
+        if component.ctype is pyo.Expression and member.expr is None:
+            raise _Refused(f"Expression {member.name!r} is empty, so its use is unknown; fill it")
+    return pyo.quicksum(members) if component.is_indexed() else component
 
 
 def _interval(expression: Any) -> tuple[float, float]:

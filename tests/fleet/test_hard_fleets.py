@@ -4,6 +4,7 @@ import functools
 import gzip
 import json
 import math
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,7 @@ from fleet_models import shop
 from pyomo_j3o import annotate, solve_parts, sweep
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.engine import Engine, Job
-from pyomo_j3o.errors import FleetError, OptionError
+from pyomo_j3o.errors import EngineError, FleetError, OptionError
 from pyomo_j3o.fleet import worker
 from pyomo_j3o.fleet.asking import Parts
 from pyomo_j3o.fleet.folder import identity_of
@@ -242,3 +243,148 @@ def test_measure_that_returns_a_number_is_told(threads):
     found = sweep(shop, [1], threads, measure=counts)
     assert "return a mapping" in found.cases[1].note
     assert list(found.to_frame()["case"]) == [1]
+
+
+def shop_in(unit, seed):
+    """Build a shop whose use is counted in another unit."""
+    m = shop(seed)
+    m.van0.set_value(unit * m.van0.expr)
+    return m
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e-3, 1e6, 1e9])
+def test_a_budget_is_kept_in_whatever_unit(unit, threads):
+    """Limits far below 1 are limits, too: plans and bounds are those of the budget in another unit."""
+    here = solve_parts(shop, range(3), {"van0": 4.0}, threads, rel_gap=1e-3)
+    there = solve_parts(
+        functools.partial(shop_in, unit), range(3), {"van0": 4.0 * unit}, threads, rel_gap=1e-3
+    )
+    assert there.uses["van0"] <= 4.0 * unit * (1 + 1e-6)
+    assert there.bound >= here.objective - 1e-6
+    assert here.bound >= there.objective - 1e-6
+    assert there.objective == pytest.approx(here.objective, rel=5e-3)
+
+
+@pytest.mark.parametrize("limit", [1e-12, 1e-30])
+def test_next_to_nothing_is_nothing(limit, threads):
+    """A limit that no plan but that of nothing keeps is not taken for room."""
+    result = solve_parts(functools.partial(shop_in, 1e-6), range(2), {"van0": limit}, threads)
+    assert result.uses["van0"] <= limit * (1 + 1e-6)
+
+
+def reach(seed):
+    """Build a shop that may use the van on top of what it does, for what that is worth at every price."""
+    m = shop(seed)
+    m.more = pyo.Var(bounds=(0, 5))
+    m.route.extra = pyo.Var(bounds=(0, 5))
+    m.same = pyo.Constraint(expr=m.more == m.route.extra)
+    annotate(m, offloading=[m.more])
+    m.van0.set_value(m.van0.expr + m.more)
+    m.profit.set_value(m.profit.expr + 0.9 * m.more)
+    return m
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_left_of_a_budget_is_used(count, threads):
+    """Where a part can use more for just the price, none of the budget is left, and the gap is closed."""
+    result = solve_parts(reach, range(count), {"van0": 4.0 * count}, threads, rel_gap=1e-3)
+    assert result.uses["van0"] == pytest.approx(4.0 * count, rel=1e-5)
+    assert result.status == "optimal"
+
+
+def odd_use(use, seed):
+    """Build a shop whose use is no number, in one of the parts."""
+    m = shop(seed)
+    if seed == 1:
+        m.van0.set_value(use * m.route.y[0, 0] + m.van0.expr)
+    return m
+
+
+@pytest.mark.parametrize("use", [math.nan, math.inf])
+def test_a_use_that_is_no_number_is_refused(use, threads):
+    """The part and the budget are named."""
+    with pytest.raises(FleetError, match=r"part 1: .*'van0'"):
+        solve_parts(functools.partial(odd_use, use), range(3), {"van0": 2.0}, threads)
+
+
+def empty_use(seed):
+    """Build a shop whose use is not filled."""
+    m = shop(seed)
+    m.van0.set_value(None)
+    return m
+
+
+def test_an_empty_use_is_refused(threads):
+    """The sentence says to fill it."""
+    with pytest.raises(FleetError, match=r"'van0' is empty.*fill it"):
+        solve_parts(empty_use, range(2), {"van0": 2.0}, threads)
+
+
+def one_of_two(seed):
+    """Build a part that uses one budget or the other."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), domain=pyo.Binary)
+    m.y = pyo.Var(range(2), bounds=(0, 1))
+    m.link = pyo.Constraint(range(2), rule=lambda m, i: m.y[i] <= m.x[i])
+    m.all = pyo.Constraint(expr=m.y[0] + m.y[1] == 1)
+    m.euro = pyo.Expression(expr=1e9 * m.y[0])
+    m.watt = pyo.Expression(expr=1e6 * m.y[1])
+    m.cost = pyo.Objective(expr=m.x[0] + m.x[1])
+    annotate(m, onloading=m.x, offloading=m.y)
+    return m
+
+
+def test_budgets_that_cannot_be_met_together_are_named(threads):
+    """By which factor they have to grow is a true figure: 3 parts share 1.2 and 1.2, so 3 / 2.4."""
+    with pytest.raises(FleetError, match=r"'euro', 'watt' cannot be met together.*a factor of 1.25 at least"):
+        solve_parts(one_of_two, range(3), {"euro": 1.2e9, "watt": 1.2e6}, threads)
+
+
+def test_a_new_process_that_dies_is_replaced_as_well(monkeypatch):
+    """One that is killed while it starts does not end the run."""
+    engine = Engine(None, 1)
+    new, killed = engine._new, []
+
+    def first_killed():
+        fresh = new()
+        if not killed:
+            killed.append(fresh)
+            fresh.pool.submit(os._exit, 9)
+        return fresh
+
+    worker = new()
+    monkeypatch.setattr(engine, "_new", first_killed)
+    engine._replace(worker)
+    assert killed
+    assert engine._idle[0] is not killed[0]
+    assert engine._idle[0].pool.submit(abs, -3).result() == 3
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "value"), [("uses", []), ("objective", "5"), ("objective", None), ("plan", {"x": "1"})]
+)
+def test_records_of_another_shape_are_solved_again(change, value, tmp_path, threads):
+    """A record that is whole JSON, but not what it should be, counts as damaged."""
+    given = {"parts": range(2), "shared": {"van0": 2.0}, "executor": threads, "folder": tmp_path}
+    first = solve_parts(shop, **given)
+    for file in tmp_path.glob("*.json.gz"):
+        record = json.loads(gzip.decompress(file.read_bytes()))
+        record["answer"][change] = value
+        file.write_bytes(gzip.compress(json.dumps(record).encode()))
+    again = solve_parts(shop, **given)
+    assert again.objective == first.objective
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"shared": [("van0", 3.0)]}, "is no mapping"),
+        ({"options": 5}, "is no mapping"),
+        ({"executor": 5}, "Executor"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(wrong, error):
+    """Each in a sentence."""
+    with pytest.raises((FleetError, EngineError), match=error):
+        solve_parts(shop, range(2), **({"shared": {"van0": 2.0}} | wrong))
