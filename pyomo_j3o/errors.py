@@ -58,6 +58,40 @@ class FleetError(J3OError, ValueError):
     """A fleet has no plan, or cannot be planned as it was given."""
 
 
+class MeasureError(FleetError):
+    """The `measure` of a sweep returned no mapping, or took a name that the table has by itself.
+
+    Attributes
+    ----------
+    found
+        The `Sweep` of the cases that had ended by then.
+    """
+
+    def __init__(self, message: str, found: Any) -> None:
+        super().__init__(message)
+        self.found = found
+
+    def __reduce__(self) -> Any:
+        return MeasureError, (str(self), self.found)
+
+
+class PolicyError(J3OError, RuntimeError):
+    """A policy of a controller raised; its own error is the cause.
+
+    Attributes
+    ----------
+    found
+        What all policies have played until then, whole minutes alone: a `Controlled`.
+    """
+
+    def __init__(self, message: str, found: Any) -> None:
+        super().__init__(message)
+        self.found = found
+
+    def __reduce__(self) -> Any:
+        return PolicyError, (str(self), self.found)
+
+
 class DeployError(J3OError, ValueError):
     """A plan cannot be written as the configuration of a server."""
 
