@@ -75,16 +75,16 @@ class MeasureError(FleetError):
         return MeasureError, (str(self), self.found)
 
 
-class PolicyError(J3OError, RuntimeError):
-    """A policy of a controller raised; its own error is the cause.
+class PolicyError(J3OError, ValueError):
+    """A policy of a controller raised, and its own error is the cause; or it returned no plan.
 
     Attributes
     ----------
     found
-        What all policies have played until then, whole minutes alone: a `Controlled`.
+        The `Controlled` of the minutes that all policies had played until then.
     """
 
-    def __init__(self, message: str, found: Any) -> None:
+    def __init__(self, message: str, found: Any = None) -> None:
         super().__init__(message)
         self.found = found
 
@@ -98,3 +98,9 @@ class DeployError(J3OError, ValueError):
 
 class FileError(J3OError):
     """A file cannot be read or written, or does not hold what it should."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

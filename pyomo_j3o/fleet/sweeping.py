@@ -17,7 +17,7 @@ from pyomo.contrib.solver.common.results import TerminationCondition
 from pyomo_j3o.core.checks import check_counts
 from pyomo_j3o.core.engine import Engine, Job, Lost, require_picklable
 from pyomo_j3o.core.table import Table
-from pyomo_j3o.errors import FleetError, MeasureError, OptionError
+from pyomo_j3o.errors import FleetError, MeasureError, OptionError, in_one_line
 from pyomo_j3o.fleet.naming import named
 from pyomo_j3o.fleet.progress import Progress
 from pyomo_j3o.fleet.records import Name
@@ -283,9 +283,7 @@ def solve_case(
 
 def _raised(what: str, error: BaseException) -> dict[str, str]:
     """Return note and traceback of the case in which `what` raised an error; called where it is handled."""
-    text = str(error).strip().splitlines()
-    note = f"{what} raised {type(error).__name__}" + (f": {text[0]}" if text else "")
-    return {"note": note, "traceback": traceback.format_exc()}
+    return {"note": f"{what} raised {in_one_line(error)}", "traceback": traceback.format_exc()}
 
 
 def _misuse(given: Any) -> str:
