@@ -195,6 +195,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
             deadline.require()
             with timings.phase("compile"):
                 held.look(config, deadline, self._removals_stay)
+                held.look_at_prices(config)
             self._has_looked = True
         answer = held.answer(config)
         if answer is not None:
