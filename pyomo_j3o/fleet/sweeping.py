@@ -261,7 +261,7 @@ def solve_case(
             return Case(results.termination_condition.name, seconds=seconds, note="no plan")
         results.solution_loader.load_vars()
     except (Exception, SystemExit) as error:
-        return Case("failed", seconds=time.process_time() - begin, **_raised(what, error))
+        return _noting(what, error, Case("failed", seconds=time.process_time() - begin))
     solved = Case(
         results.solution_status.name,
         plan,
@@ -275,15 +275,15 @@ def solve_case(
         given = measure(model, results)
         measured = dict(given) if isinstance(given, Mapping) else {}
     except (Exception, SystemExit) as error:
-        return replace(solved, seconds=time.process_time() - begin, **_raised("measure", error))
+        return _noting("measure", error, replace(solved, seconds=time.process_time() - begin))
     solved = replace(solved, seconds=time.process_time() - begin)
     reason = _misuse(given)
     return _Fault(replace(solved, note=reason), reason) if reason else replace(solved, measured=measured)
 
 
-def _raised(what: str, error: BaseException) -> dict[str, str]:
-    """Return note and traceback of the case in which `what` raised an error; called where it is handled."""
-    return {"note": f"{what} raised {in_one_line(error)}", "traceback": traceback.format_exc()}
+def _noting(what: str, error: BaseException, case: Case) -> Case:
+    """Return a case with note and traceback of the error that `what` raised; called where it is handled."""
+    return replace(case, note=f"{what} raised {in_one_line(error)}", traceback=traceback.format_exc())
 
 
 def _misuse(given: Any) -> str:

@@ -95,7 +95,7 @@ def test_a_measure_that_raises_costs_no_solve(threads):
     assert "measure raised KeyError" in stream.getvalue()
 
 
-@pytest.mark.parametrize("measure, what", [(measures_what_is_there, "'gap'"), (len_of_plan, "5;")])
+@pytest.mark.parametrize(("measure", "what"), [(measures_what_is_there, "'gap'"), (len_of_plan, "5;")])
 def test_what_no_case_can_return_ends_the_sweep(threads, measure, what):
     """The first case that returns a taken name, or no mapping, is named; what has ended is in the error."""
     with pytest.raises(MeasureError, match=f"case 7: measure returned {what}") as raised:
