@@ -58,9 +58,49 @@ class FleetError(J3OError, ValueError):
     """A fleet has no plan, or cannot be planned as it was given."""
 
 
+class MeasureError(FleetError):
+    """The `measure` of a sweep returned no mapping, or took a name that the table has by itself.
+
+    Attributes
+    ----------
+    found
+        The `Sweep` of the cases that had ended by then.
+    """
+
+    def __init__(self, message: str, found: Any) -> None:
+        super().__init__(message)
+        self.found = found
+
+    def __reduce__(self) -> Any:
+        return MeasureError, (str(self), self.found)
+
+
+class PolicyError(J3OError, ValueError):
+    """A policy of a controller raised, and its own error is the cause; or it returned no plan.
+
+    Attributes
+    ----------
+    found
+        The `Controlled` of the minutes that all policies had played until then.
+    """
+
+    def __init__(self, message: str, found: Any = None) -> None:
+        super().__init__(message)
+        self.found = found
+
+    def __reduce__(self) -> Any:
+        return PolicyError, (str(self), self.found)
+
+
 class DeployError(J3OError, ValueError):
     """A plan cannot be written as the configuration of a server."""
 
 
 class FileError(J3OError):
     """A file cannot be read or written, or does not hold what it should."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -26,7 +26,8 @@ class Lagrangian:
     modular : (N,)
         d_k - Σ_r α_r B_rk.
     worth : (K,)
-        D_g (c_h - Σ_r α_r A_rh): the group's value if column h serves all of it.
+        D_g (c_h - Σ_r α_r A_rh): the group's value if column h serves all of it; -∞ for a closed column,
+        which serves nothing.
     base : (groups,)
         Value of a group before any x is placed: its best ungated column, or to stay unserved, at the
         elastic LP's penalty if it must be served.
@@ -257,7 +258,7 @@ def price(structure: Structure, prices: FloatArray) -> Lagrangian:
         if len(structure.group_demand)
         else np.zeros(problem.n_offloading)
     )
-    worth = np.asarray(worth / structure.group_weight, dtype=float)
+    worth = np.where(structure.closed, -np.inf, worth / structure.group_weight)
     modular = problem.onloading_objective - problem.onloading_rows.T @ charged
     sides = np.where(charged > 0, problem.row_upper, problem.row_lower)
     paid = float(np.sum(charged[charged != 0] * sides[charged != 0]))

@@ -43,7 +43,9 @@ def model_of_file(path: Path, seed: int | None = None) -> BlockData:
         with _run(path) as module:
             model = _model_of(module, path, seed)
         if not isinstance(model, BlockData):
-            raise FileError(f"{path}: it gives a {type(model).__name__}, not a Pyomo model; return the model")
+            raise FileError(
+                f"{path}: it gives an object of type {type(model).__name__}, no Pyomo model; return the model"
+            )
         return model if model.is_constructed() else model.create_instance()
     except (FileError, KeyboardInterrupt):
         raise

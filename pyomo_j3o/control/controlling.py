@@ -26,6 +26,7 @@ from pyomo_j3o.control.policies import (
 from pyomo_j3o.control.records import Controlled, Run
 from pyomo_j3o.core.long_call import LongCall
 from pyomo_j3o.core.matrices import FloatArray
+from pyomo_j3o.errors import PolicyError, in_one_line
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.library.request_traces import Trace
 
@@ -85,7 +86,10 @@ def control(
     Raises
     ------
     ValueError
-        If an argument is none of these, or if what a policy returns is no plan; the message names it.
+        If an argument is none of these; the message names it.
+    PolicyError
+        A policy raised, and its error is the cause; or what it returned is no plan. The message names policy and
+        minute. ``error.found`` is the `Controlled` of the whole minutes that all policies have played until then.
     """
     chosen = _with_clairvoyant(policies)
     params = ControlParams()
@@ -96,7 +100,12 @@ def control(
     usual = data.load
     expected = expected_loads(loads, usual, guess, Noise(bias, variance, seed), params.least)
     agents = [_Agent(policy, Planner(data, options or {}), Run()) for policy in chosen]
-    minutes, interrupted = 0, False
+    minutes = 0
+
+    def found(interrupted: bool = False) -> Controlled:
+        runs = {agent.policy.name: agent.run.until(minutes) for agent in agents}
+        return Controlled(data.name, loads[:minutes], runs, agents[-1].policy.name, interrupted)
+
     try:
         with LongCall("control", counts=True) as call:
             for minute in range(len(loads)):
@@ -106,9 +115,11 @@ def control(
                     agent.play(View(minute, known, usual), loads[minute])
                 minutes += 1
     except KeyboardInterrupt:
-        interrupted = True
-    runs = {agent.policy.name: agent.run.until(minutes) for agent in agents}
-    return Controlled(data.name, loads[:minutes], runs, agents[-1].policy.name, interrupted)
+        return found(interrupted=True)
+    except PolicyError as error:
+        error.found = found()
+        raise
+    return found()
 
 
 @dataclass(frozen=True)
@@ -124,8 +135,8 @@ class _Agent:
 
         Raises
         ------
-        ValueError
-            If what the policy returns is no plan; the message names policy and minute.
+        PolicyError
+            If the policy raises, or what it returns is no plan; the message names policy and minute.
         """
         planner, before = self.planner, self.planner.plan
         whose = f"policy {self.policy.name!r} in minute {view.minute}"
@@ -133,13 +144,12 @@ class _Agent:
         try:
             plan = self.policy.decide(planner, view)
         except Exception as error:
-            error.add_note(f"This was raised by {whose}.")
-            raise
+            raise PolicyError(f"{whose}: it raised {in_one_line(error)}") from error
         seconds = time.process_time() - started
         reason = planner.refusal(plan)
         if reason:
-            raise ValueError(f"{whose}: {reason}")
-        moved = int((plan.placement != before.placement).sum()) if view.minute else 0
+            raise PolicyError(f"{whose}: {reason}")
+        moved = int((plan.placement != before.placement).sum()) if planner.in_force else 0
         # What was proven at other loads says nothing of this minute.
         bound = plan.bound if plan.is_for(view.expected) else planner.delivery.most(view.expected)
         planner.plan = plan

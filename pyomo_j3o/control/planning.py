@@ -76,10 +76,15 @@ class Planner:
         self._group = np.array([group[option[:2]] for option in self.options], dtype=np.int64)
         #: What plans deliver at loads that they were not made for.
         self.delivery = Delivery(data, self.options)
-        #: The plan in force: of nothing, at first.
+        #: The plan in force: of nothing, at first; see `in_force`.
         self.plan = Plan(
             np.zeros(len(self._places), dtype=bool), np.zeros(len(self._routes)), 0.0, float("inf")
         )
+
+    @property
+    def in_force(self) -> bool:
+        """Whether a plan has been decided on: before minute 0 nothing is placed, and nothing can move."""
+        return self.plan.loads is not None
 
     @property
     def options(self) -> list[Option]:
@@ -98,16 +103,19 @@ class Planner:
         start
             A plan for these loads to begin with; the result is no worse.
         price
-            Of every placed model that is not in the plan in force, and the other way round, in mean accuracy.
+            Of every move, in mean accuracy at these loads: of every placed model that is not in the plan in
+            force, and the other way round. While no plan is in force, no price is charged.
         **options
             Of j3o, for this solve.
         """
         self._set(loads)
+        if not self.in_force:
+            price = 0.0
         begun = start if start is not None and (price == 0 or self._moves(start) == 0) else None
         # Moves are counted from what the variables hold.
         self._hold(self.plan if begun is None else begun)
         found = self._solve(loads, move_cost=price, warm_start=begun is not None, **options)
-        if start is None or begun is not None:
+        if start is None:
             return found
         worth = found.accuracy - price * self._moves(found)
         least = start.accuracy - price * self._moves(start)

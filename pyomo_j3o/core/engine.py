@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from pyomo_j3o.core.deadline import NEVER, Deadline
-from pyomo_j3o.errors import EngineError
+from pyomo_j3o.errors import EngineError, in_one_line
 
 #: Times that a job may lose its process; then it is lost.
 DEATHS = 3
@@ -139,7 +139,7 @@ class Engine:
             return self._executor.submit(function, *job.arguments), None
         except (RuntimeError, CancelledError) as error:  # a broken one is a RuntimeError, too
             raise EngineError(
-                f"the executor takes no more jobs ({_in_one_line(error)}); give one that is not shut down"
+                f"the executor takes no more jobs ({in_one_line(error)}); give one that is not shut down"
             ) from error
 
     def _has_room(self, at_work: int) -> bool:
@@ -223,7 +223,7 @@ class _Run:
         except BrokenExecutor as error:
             if worker is None:
                 raise EngineError(
-                    f"the executor broke while {_named(job)} was at work ({_in_one_line(error)}); give a new "
+                    f"the executor broke while {_named(job)} was at work ({in_one_line(error)}); give a new "
                     "one, or none, so that dead workers are replaced"
                 ) from error
             self._engine._replace(worker)
@@ -239,8 +239,8 @@ class _Run:
             ) from error
         except Exception as error:
             if type(error).__name__ == _LOST:
-                return Lost(f"its worker died again and again ({_in_one_line(error)})")
-            raise EngineError(f"{_named(job)} could not be run: {_in_one_line(error)}") from error
+                return Lost(f"its worker died again and again ({in_one_line(error)})")
+            raise EngineError(f"{_named(job)} could not be run: {in_one_line(error)}") from error
         if worker is not None:
             self._engine._idle.append(worker)
         return result
@@ -278,7 +278,7 @@ def require_picklable(what: str, thing: object) -> None:
         pickle.dumps(thing)
     except Exception as error:
         raise EngineError(
-            f"{what} cannot be sent to another process ({_in_one_line(error)}); define it at the top of a "
+            f"{what} cannot be sent to another process ({in_one_line(error)}); define it at the top of a "
             "module, not as a lambda or within a function"
         ) from error
 
@@ -308,8 +308,3 @@ def _cores() -> int:
 
 def _named(job: Job) -> str:
     return job.key if isinstance(job.key, str) else repr(job.key)
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -129,8 +129,11 @@ class Structure(PlacementRows):
         nonnegative, and is 0 while one of its links is closed. Otherwise F_α is an estimate.
     demand_rows, priced_rows : row numbers
         The demand rows, in the order of their groups; the other routing rows.
+    closed : (K,) bool
+        The column is 0 at every placement: by its bounds, or by a row over it alone. It serves nothing.
     share : (K,)
-        The largest part of its group's demand that the column can serve, in (0, 1].
+        The largest part of its group's demand that the column can serve, in (0, 1]; 1 for a closed one,
+        which `price` leaves out.
     penalty : (routing rows,)
         Price per unit by which the elastic LP may miss the row.
     group_penalty : (groups,)
@@ -165,6 +168,7 @@ class Structure(PlacementRows):
     exact: bool
     demand_rows: IntArray
     priced_rows: IntArray
+    closed: BoolArray
     share: FloatArray
     penalty: FloatArray
     group_penalty: FloatArray
@@ -231,10 +235,11 @@ def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
     deadline.require()
     links = _links(problem, link_rows, routing_rows)
     deadline.require()
-    groups = _groups(problem, routing_rows, links)
+    closed = _closed(problem, link_rows)
+    groups = _groups(problem, routing_rows, links, closed)
     deadline.require()
     demand_rows = groups.rows
-    penalty = _penalties(problem, routing_rows, demand_rows, links.opener_x, links.opener_column)
+    penalty = _penalties(problem, routing_rows, demand_rows, links.opener_x, links.opener_column, closed)
     deadline.require()
     group_penalty = np.zeros(len(groups.demand))
     group_penalty[: len(demand_rows)] = (
@@ -267,6 +272,7 @@ def analyse(problem: Problem, deadline: Deadline = NEVER) -> Structure:
         exact=_is_exact(problem, links, groups),
         demand_rows=demand_rows,
         priced_rows=routing_rows[~among(routing_rows, demand_rows)],
+        closed=closed,
         share=groups.share,
         penalty=penalty,
         group_penalty=group_penalty,
@@ -323,7 +329,19 @@ class _Groups:
     alone: IntArray
 
 
-def _groups(problem: Problem, routing_rows: IntArray, links: _Links) -> _Groups:
+def _closed(problem: Problem, link_rows: IntArray) -> BoolArray:
+    """Return which columns are 0 at every placement, by their bounds or by rows over them alone, (K,)."""
+    rows = link_rows[np.diff(problem.onloading_rows.indptr)[link_rows] == 0]
+    lower, upper = problem.offloading_lower.copy(), problem.offloading_upper.copy()
+    first = problem.offloading_rows.indptr[rows]
+    column, scale = problem.offloading_rows.indices[first], problem.offloading_rows.data[first]
+    high, low = problem.row_upper[rows] / scale, problem.row_lower[rows] / scale
+    np.minimum.at(upper, column, np.where(scale > 0, high, low))
+    np.maximum.at(lower, column, np.where(scale > 0, low, high))
+    return np.asarray((lower == 0.0) & (upper == 0.0))
+
+
+def _groups(problem: Problem, routing_rows: IntArray, links: _Links, closed: BoolArray) -> _Groups:
     """Find the demand groups, and a group for every gated column outside all of them."""
     n_columns = problem.n_offloading
     group, demand, weight, required, is_row, demand_rows = demand_groups(problem, routing_rows)
@@ -340,6 +358,7 @@ def _groups(problem: Problem, routing_rows: IntArray, links: _Links) -> _Groups:
     share = np.ones(n_columns)
     in_row = np.flatnonzero((group >= 0) & np.append(is_row, False)[group])
     share[in_row] = np.clip(cap[in_row] * weight[in_row] / demand[group[in_row]], 1e-12, 1.0)
+    share[closed] = 1.0  # they serve nothing, and leave F as exact as it is without them
     # Outside demand rows "the demand" is what the column can carry at most.
     demand[group[alone]] = np.maximum(cap[alone], 0.0)
     open_ended = np.zeros(len(demand), dtype=bool)
@@ -383,6 +402,7 @@ def _penalties(
     demand_rows: IntArray,
     opener_x: IntArray,
     opener_column: IntArray,
+    closed: BoolArray,
 ) -> FloatArray:
     """Return per routing row a price per unit of violation above what serving it can be worth.
 
@@ -395,6 +415,8 @@ def _penalties(
     np.maximum.at(cost_of_opening, opener_column, np.maximum(-problem.onloading_objective[opener_x], 0.0))
     position, column, value = entries_of(problem.offloading_rows, routing_rows)
     worth = np.abs(problem.offloading_objective[column]) / np.abs(value)
+    # What is fixed at 0 serves nothing, whatever it would be worth.
+    worth = np.where(closed[column], 0.0, worth)
     highest = np.zeros(len(routing_rows))
     np.maximum.at(highest, position, worth)
     demand_price = np.zeros(len(routing_rows))

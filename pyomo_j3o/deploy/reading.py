@@ -15,6 +15,7 @@ from pyomo_j3o.deploy.components import Components, PlannedBatch, components_of
 from pyomo_j3o.deploy.params import PARAMS
 from pyomo_j3o.deploy.records import Deployment, Destination, LoadedModel, Node, Route
 from pyomo_j3o.errors import DeployError
+from pyomo_j3o.modeling.naming import beginning, the_model
 
 if TYPE_CHECKING:
     from pyomo.core.base.block import BlockData
@@ -121,7 +122,7 @@ def _require_plan(model: BlockData, results: Any) -> None:
         )
     if not found:
         raise DeployError(
-            f"Model {model.name!r} was solved without finding a plan, so there is nothing to export; the "
+            f"{beginning(the_model(model))} was solved without finding a plan, so there is nothing to export; the "
             "message of the results says why"
         )
 
@@ -138,11 +139,11 @@ def _require_loaded(model: BlockData, results: Any) -> None:
     value = pyo.value(objectives[0], exception=False)
     if value is None:
         raise DeployError(
-            f"Model {model.name!r} has variables without a value; solve it first, and load the solution"
+            f"{beginning(the_model(model))} has variables without a value; solve it first, and load the solution"
         )
     if abs(value - expected) > PARAMS.stale * max(1.0, abs(value), abs(expected)):
         raise DeployError(
-            f"Model {model.name!r} does not hold the plan of the results: its objective is {value:g}, and "
+            f"{beginning(the_model(model))} does not hold the plan of the results: its objective is {value:g}, and "
             f"theirs {expected:g}; load the solution, or solve again after a change"
         )
 

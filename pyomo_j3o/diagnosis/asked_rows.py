@@ -17,6 +17,7 @@ from pyomo_j3o.diagnosis.relaxing import Moved, least_move
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.lp import LPStatus
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.naming import the_model
 
 #: A share below this is rounding.
 _ROUNDING = 1e-7
@@ -42,7 +43,7 @@ def sides_of(problem: Problem, inverse: Inverse, wanted: Sequence[ConstraintData
     for constraint in wanted:
         if id(constraint) not in number and id(constraint) not in constant:
             raise ModelError(
-                f"relax names '{constraint.name}', which is no active row of model '{inverse.model.name}'; "
+                f"relax names '{constraint.name}', which is no active row of {the_model(inverse.model)}; "
                 "name active constraints of it"
             )
     rows = np.array(sorted(number[id(c)] for c in wanted if id(c) in number), dtype=np.int64)

@@ -22,6 +22,7 @@ from pyomo_j3o.diagnosis.conflict_tables import beyond_onloading_lines, cells_of
 from pyomo_j3o.diagnosis.subsystems import Growth, InfeasibleSubsystem
 from pyomo_j3o.diagnosis.system import Side
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.naming import beginning, of_name
 
 
 @dataclass(frozen=True)
@@ -145,17 +146,17 @@ class Explanation:
     def message(self) -> str:
         """One sentence."""
         if self.feasible:
-            return f"Model '{self.model}' has a plan: nothing conflicts."
+            return f"{beginning(of_name(self.model))} has a plan: nothing conflicts."
         if self.feasible is None:
             cause = "before Ctrl-C" if self.interrupted else "in time; raise time_limit"
-            return f"Neither a plan nor a conflict of model '{self.model}' was found {cause}."
+            return f"Neither a plan nor a conflict of {of_name(self.model)} was found {cause}."
         n = len(self.conflicts)
         more = "" if self.complete else ", and there may be more"
         if n > 1:
-            return f"Model '{self.model}' has no plan, for {n} reasons{more}."
+            return f"{beginning(of_name(self.model))} has no plan, for {n} reasons{more}."
         rows = len(self.conflicts[0].rows)
         alone = "one row cannot be satisfied" if rows == 1 else f"{rows} rows conflict"
-        return f"Model '{self.model}' has no plan: {alone}{more}."
+        return f"{beginning(of_name(self.model))} has no plan: {alone}{more}."
 
     def __str__(self) -> str:
         lines = [self.message]

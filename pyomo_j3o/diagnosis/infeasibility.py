@@ -228,7 +228,9 @@ def _listed(inverse: Inverse, sides: Sequence[Side]) -> str:
 def require_component(model: object) -> None:
     """Raise `ModelError` for what is no model or block."""
     if not isinstance(model, BlockData):
-        raise ModelError(f"a {type(model).__name__} is no Pyomo model or block; pass the model first")
+        raise ModelError(
+            f"an object of type {type(model).__name__} is no Pyomo model or block; pass the model first"
+        )
 
 
 def lines_for_log(problem: Problem, inverse: Inverse, seconds: float) -> list[str]:

@@ -39,11 +39,11 @@ def _members(given: Any, option: str) -> Iterator[ConstraintData]:
         yield from given.values()
     elif isinstance(given, str):
         raise ModelError(
-            f"{option} names {given!r}, a str; pass the component itself, {option}=[model.{given}]"
+            f"{option} names {given!r}, of type str; pass the component itself, {option}=[model.{given}]"
         )
     else:
         name = getattr(given, "name", None) or repr(given)
         raise ModelError(
-            f"{option} names '{name}', a {type(given).__name__}, and that is no constraint; name constraints "
+            f"{option} names '{name}', of type {type(given).__name__}, and that is no constraint; name constraints "
             f"like {option}=[model.memory]"
         )

@@ -15,6 +15,7 @@ from pyomo_j3o.core.table import Table
 from pyomo_j3o.diagnosis.explanation import Explanation
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.naming import beginning, of_name
 
 #: A factor is proven if no smaller one by more than this part of it is enough.
 _PROVEN = 1e-4
@@ -117,7 +118,7 @@ class RelaxedRows:
             No move is known that is enough.
         """
         if self.plan is None:
-            raise ModelError(f"no plan of model '{self.model}' is known with these rows moved; see message")
+            raise ModelError(f"no plan of {of_name(self.model)} is known with these rows moved; see message")
         inverse, x, y = self.plan
         inverse.load(x, y)
 
@@ -146,7 +147,7 @@ class RelaxedRows:
     @property
     def message(self) -> str:
         """One or two sentences."""
-        name = f"Model '{self.model}'"
+        name = beginning(of_name(self.model))
         if self.feasible:
             return f"{name} has a plan as it is: no row has to move."
         if self.possible is False:

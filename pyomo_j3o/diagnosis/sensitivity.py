@@ -26,6 +26,7 @@ from pyomo_j3o.lp import HighsBackend, LPStatus
 from pyomo_j3o.methods.own_rows import routing_model
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
+from pyomo_j3o.modeling.naming import the_model
 
 #: A dual is tried out with this fraction more of the budget.
 _TRIED = 1e-3
@@ -203,12 +204,12 @@ def _plan_of(model: BlockData, results: Any) -> J3OSolutionLoader:
     loader = results.solution_loader if isinstance(results, Results) else None
     if not isinstance(loader, J3OSolutionLoader):
         raise ModelError(
-            f"the results hold no plan of j3o for model '{model.name}'; pass what "
+            f"the results hold no plan of j3o for {the_model(model)}; pass what "
             "SolverFactory('j3o').solve(model) returned when it found one, not a pickle of it"
         )
     if loader.compiled[1].model is not model:
         raise ModelError(
-            f"the results are those of model '{loader.compiled[1].model.name}', not of '{model.name}'; pass "
+            f"the results are those of {the_model(loader.compiled[1].model)}, not of {the_model(model)}; pass "
             "both of one solve"
         )
     return loader

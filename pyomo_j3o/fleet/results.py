@@ -59,7 +59,9 @@ class PartResult:
         Proven, at the prices of the fleet's bound: what ``objective - prices @ uses`` cannot beat (plus,
         where models are minimised).
     status : str
-        How its last solve ended.
+        How its last solve ended, by the name of Pyomo's termination condition, such as
+        ``"convergenceCriteriaSatisfied"`` or ``"maxTimeLimit"``; ``"lost"`` if its workers died, and
+        ``"not visited"`` if the run ended before.
     note : str
         Why its bound is loose, or why it has no plan; empty if all is well.
     priced : float or None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyomo_j3o.core.checks import check_counts, check_positive, check_share, is_number
+from pyomo_j3o.core.checks import check_counts, check_share, is_number
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.engine import Engine, require_picklable
 from pyomo_j3o.core.log import counted
@@ -78,9 +78,9 @@ def solve_parts(
     folder
         Where answers of the parts are kept. A run with the same arguments goes on with what it finds there.
     rel_gap
-        The gap at which the run ends.
+        The gap at which the run ends, above 0.
     time_limit
-        Seconds for all of it.
+        Seconds for all of it, at least 0; at 0, nothing is solved.
     options
         For the solves of the parts, as for ``SolverFactory("j3o")``. By default ``rel_gap`` is half of the
         fleet's in a round, ``threads`` is 1, and ``time_limit`` is 60 s; a part whose own gap is in the way
@@ -110,8 +110,8 @@ def solve_parts(
     fleet = _checked(build, parts, shared or {}, options or {}, rel_gap)
     if workers is not None:
         check_counts(workers=workers)
-    if time_limit is not None:
-        check_positive("time_limit", time_limit)
+    if time_limit is not None and not (is_number(time_limit) and time_limit >= 0):
+        raise ValueError(f"time_limit={time_limit!r}: give seconds of at least 0, or None for no limit")
     if executor is None or isinstance(executor, ProcessPoolExecutor):
         require_picklable("build", build)
     names = fleet.names
@@ -157,15 +157,15 @@ class _FleetRun:
 
     def _observe(self, rounds: Rounds, prices: FloatArray) -> None:
         sense = self._parts.sense or 1
-        uses = rounds.uses if rounds.choice else np.zeros(0)
-        shares = [use / limit for use, limit in zip(uses, self._limits, strict=False) if limit]
+        uses = rounds.uses.tolist() if rounds.choice else []
+        shares = [use / limit for use, limit in zip(uses, self._limits.tolist(), strict=False) if limit]
         found = Round(
             round=len(self._trace) + 1,
             prices=dict(zip(self._parts.fleet.limits, prices.tolist(), strict=True)),
             solved=self._parts.solved,
-            objective=sense * rounds.objective,
-            bound=sense * rounds.bound,
-            gap=relative_gap(rounds.objective, rounds.bound),
+            objective=float(sense * rounds.objective),
+            bound=float(sense * rounds.bound),
+            gap=float(relative_gap(rounds.objective, rounds.bound)),
             share=max(shares, default=math.nan) if rounds.choice else math.nan,
             time=time.perf_counter() - self._begin,
         )
@@ -200,8 +200,8 @@ class _FleetRun:
         return FleetResult(
             status=status,
             message=message,
-            objective=sense * rounds.objective,
-            bound=sense * rounds.bound,
+            objective=float(sense * rounds.objective),
+            bound=float(sense * rounds.bound),
             prices=dict(zip(budgets, prices.tolist(), strict=True)),
             uses=dict(zip(budgets, rounds.uses.tolist(), strict=True)) if rounds.choice else {},
             limits=dict(self._parts.fleet.limits),

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pyomo.contrib.solver.common.results import TerminationCondition
@@ -17,7 +17,7 @@ from pyomo.contrib.solver.common.results import TerminationCondition
 from pyomo_j3o.core.checks import check_counts
 from pyomo_j3o.core.engine import Engine, Job, Lost, require_picklable
 from pyomo_j3o.core.table import Table
-from pyomo_j3o.errors import FleetError, OptionError
+from pyomo_j3o.errors import FleetError, MeasureError, OptionError, in_one_line
 from pyomo_j3o.fleet.naming import named
 from pyomo_j3o.fleet.progress import Progress
 from pyomo_j3o.fleet.records import Name
@@ -44,18 +44,18 @@ class Case:
     Attributes
     ----------
     status : str
-        ``"optimal"`` or ``"feasible"``; without a plan, how the solve ended; ``"failed"`` if its model or
-        `measure` raised, ``"lost"`` if its worker died.
+        ``"optimal"`` or ``"feasible"``; without a plan, how the solve ended; ``"failed"`` if `build` or the
+        solve raised, ``"lost"`` if its worker died.
     objective, bound, gap : float or None
         Of the plan, what is proven, and the relative gap between them; None without a plan.
     seconds : float
-        Of process time, building included.
+        Of process time, building included; NaN if its worker died.
     measured : dict
-        What `measure` returned.
+        What `measure` returned; empty if it raised.
     note : str
-        Why there is nothing; empty if all is well.
+        Why there is no plan, or what `measure` raised; empty if all is well.
     traceback : str
-        Of a case that failed.
+        Of what `build`, the solve or `measure` raised.
     """
 
     status: str
@@ -66,6 +66,14 @@ class Case:
     measured: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What a worker returns where `measure` returned what no case can use: the case, and what is wrong."""
+
+    case: Case
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +102,7 @@ class Sweep:
                 "objective": case.objective,
                 "bound": case.bound,
                 "gap": case.gap,
-                "seconds": case.seconds,
+                "seconds": None if math.isnan(case.seconds) else case.seconds,
                 **{key: case.measured.get(key) for key in measured},
                 "note": case.note,
             }
@@ -126,8 +134,8 @@ def sweep(
 ) -> Sweep:
     """Solve a model for each of several cases, several at a time.
 
-    A case that fails is one row that says so; the others go on. After Ctrl-C, the cases that have ended are
-    returned.
+    A case that fails is one row that says so; the others go on. If `measure` raises, its case keeps the
+    figures of its solve, and `note` says what was raised. After Ctrl-C, the cases that have ended are returned.
 
     Parameters
     ----------
@@ -144,8 +152,9 @@ def sweep(
     options
         For every solve, as for ``SolverFactory("j3o")``. ``threads`` is 1 if not given.
     measure
-        ``measure(model, results)`` returns more figures of a case by name, such as the largest backlog of a
-        simulation. It runs in the worker once a plan is loaded into the model.
+        ``measure(model, results)`` returns a mapping with more figures of a case by name, such as the largest
+        backlog of a simulation. It runs in the worker once a plan is loaded into the model. The names
+        ``case``, ``status``, ``objective``, ``bound``, ``gap``, ``seconds`` and ``note`` are those of the table.
     tee
         True prints a line for every case; a text stream, or several, get these lines instead. False says
         nothing. None says on a terminal or in a notebook how far the sweep is, once it takes a few seconds.
@@ -158,6 +167,9 @@ def sweep(
     ------
     FleetError
         There are no cases, or their names are not different.
+    MeasureError
+        `measure` returned no mapping, or took a name of the table; a `FleetError`. The sweep ends at the first
+        such case. ``error.found`` is the `Sweep` of all cases that have ended by then.
     EngineError
         The executor is shut down or broken, or `build` or `measure` cannot be sent to it.
     OptionError
@@ -196,14 +208,26 @@ def sweep(
         ):
             for job, result in results:
                 name = by_key[job.key]
-                case = Case("lost", note=result.reason) if isinstance(result, Lost) else result
+                case = result.case if isinstance(result, _Fault) else result
+                if isinstance(result, Lost):
+                    case = Case("lost", note=result.reason)
                 if case.status == _INTERRUPTED:  # a solver in a thread of this process took Ctrl-C
                     raise KeyboardInterrupt
                 found[name] = case
                 progress.line(_line(name, found[name], len(found), len(names)))
                 step()
+                if isinstance(result, _Fault):
+                    raise MeasureError(
+                        f"case {name!r}: {result.reason}; {len(found)} of {len(names)} cases have ended by "
+                        "then, and are in the attribute 'found' of this error",
+                        _in_order(found, names),
+                    )
     except KeyboardInterrupt:
         interrupted = True
+    return _in_order(found, names, interrupted)
+
+
+def _in_order(found: Mapping[Name, Case], names: Iterable[Name], interrupted: bool = False) -> Sweep:
     return Sweep({name: found[name] for name in names if name in found}, interrupted)
 
 
@@ -212,7 +236,7 @@ def solve_case(
     argument: Any,
     options: Mapping[str, Any],
     measure: Callable[[Any, Any], Mapping[str, Any]] | None,
-) -> Case:
+) -> Case | _Fault:
     """Build and solve one case, and measure its plan; in a worker.
 
     Parameters
@@ -236,27 +260,40 @@ def solve_case(
             seconds = time.process_time() - begin
             return Case(results.termination_condition.name, seconds=seconds, note="no plan")
         results.solution_loader.load_vars()
-        what = "measure"
-        found = {} if measure is None else measure(model, results)
-        if not isinstance(found, Mapping):
-            raise FleetError(f"it returned {type(found).__name__}; return a mapping from names to figures")
-        measured = dict(found)
-        taken = [name for name in measured if name in _TAKEN]
-        if taken:
-            raise FleetError(f"measure returned {taken[0]!r}, which the table has by itself; rename it")
     except (Exception, SystemExit) as error:
-        text = str(error).strip().splitlines()
-        note = f"{what} raised {type(error).__name__}" + (f": {text[0]}" if text else "")
-        seconds = time.process_time() - begin
-        return Case("failed", seconds=seconds, note=note, traceback=traceback.format_exc())
-    return Case(
+        return _noting(what, error, Case("failed", seconds=time.process_time() - begin))
+    solved = Case(
         results.solution_status.name,
         plan,
         results.objective_bound,
         results.extra_info.relative_gap,
         time.process_time() - begin,
-        measured,
     )
+    if measure is None:
+        return solved
+    try:
+        given = measure(model, results)
+        measured = dict(given) if isinstance(given, Mapping) else {}
+    except (Exception, SystemExit) as error:
+        return _noting("measure", error, replace(solved, seconds=time.process_time() - begin))
+    solved = replace(solved, seconds=time.process_time() - begin)
+    reason = _misuse(given)
+    return _Fault(replace(solved, note=reason), reason) if reason else replace(solved, measured=measured)
+
+
+def _noting(what: str, error: BaseException, case: Case) -> Case:
+    """Return a case with note and traceback of the error that `what` raised; called where it is handled."""
+    return replace(case, note=f"{what} raised {in_one_line(error)}", traceback=traceback.format_exc())
+
+
+def _misuse(given: Any) -> str:
+    """Return what is wrong with that which `measure` returned, whatever the case; empty if nothing is."""
+    if not isinstance(given, Mapping):
+        return f"measure returned {given!r}; return a mapping from names to figures"
+    for name in given:
+        if name in _TAKEN:
+            return f"measure returned {name!r}, which the table has by itself; rename it"
+    return ""
 
 
 def _line(name: Name, case: Case, done: int, total: int) -> str:
@@ -265,4 +302,6 @@ def _line(name: Name, case: Case, done: int, total: int) -> str:
     else:
         gap = "-" if case.gap is None else f"{100 * case.gap:.2f}%"
         said = f"{case.status}, objective {case.objective:.8g}, gap {gap}"
-    return f"{done:>5}/{total}  {name!s:<16}  {said}  ({case.seconds:.1f}s)"
+        said += f"; {case.note}" if case.note else ""
+    seconds = "-" if math.isnan(case.seconds) else f"{case.seconds:.1f}s"
+    return f"{done:>5}/{total}  {name!s:<16}  {said}  ({seconds})"

@@ -44,6 +44,13 @@ class AutoUpdates(ConfigDict):
         for name in _CHECKS:
             self.declare(name, Option(default=True, domain=Truth(f"auto_updates.{name}")))
 
+    def __str__(self) -> str:
+        """Show the switches, one beside the other."""
+        return ", ".join(f"{name}={self[name]}" for name in _CHECKS)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self})"
+
     def __getattr__(self, name: str) -> Any:
         return super().__getattr__(_OLDER.get(name) or name)
 

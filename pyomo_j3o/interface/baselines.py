@@ -31,6 +31,7 @@ from pyomo_j3o.methods import j3o
 from pyomo_j3o.methods.settings import Context
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.move_cost import moves_of
+from pyomo_j3o.modeling.naming import the_model
 
 
 def _options_by_step(solver: str, **fixed: Any) -> J3OConfig:
@@ -85,7 +86,7 @@ class _ByStep(J3O):
         reason = ""
         if solved.outcome.plan is None:
             reason = (
-                f"{self.name} has no plan for '{model.name}': {self.without_plan} serve all demands; let "
+                f"{self.name} has no plan for {the_model(model)}: {self.without_plan} serve all demands; let "
                 "demands be dropped (droppable=True in pyomo_j3o.library), or use j3o."
             )
         return replace(solved, outcome=replace(solved.outcome, ending=Ending.BASELINE), reason=reason)
@@ -201,7 +202,7 @@ class _ByOptions(J3O):
         data = system_of(model)
         if data is None:
             raise ModelError(
-                f"{self.name} cannot know where the offloading variables of '{model.name}' run; build the "
+                f"{self.name} cannot know where the offloading variables of {the_model(model)} run; build the "
                 "model with pyomo_j3o.library.build_model or build_multi_edge, or use j3o.apart, "
                 "j3o.most_accurate_first or j3o.random"
             )
@@ -257,7 +258,7 @@ class _ByOptions(J3O):
         elif ending is Ending.INFEASIBLE:
             ending = Ending.BASELINE
             reason = (
-                f"{self.name} has no plan for '{model.name}': {self.level.words} alone cannot serve all "
+                f"{self.name} has no plan for {the_model(model)}: {self.level.words} alone cannot serve all "
                 "queries within their budgets; build the model with droppable=True to see how many they can."
             )
         trace = [_with_bound(record, bound, solved.sense) for record in solved.trace]

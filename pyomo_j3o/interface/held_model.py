@@ -17,11 +17,11 @@ from pyomo_j3o.core.results import Ending
 from pyomo_j3o.interface.verdict import Solved
 from pyomo_j3o.interface.warm_start import plan_of
 from pyomo_j3o.methods.memory import Memory
-from pyomo_j3o.modeling.changes import Changes, Checks
+from pyomo_j3o.modeling.changes import Changes, Checks, Named
 from pyomo_j3o.modeling.columns import Columns
-from pyomo_j3o.modeling.compiled_model import COMPILED, FIRST, NOTHING, CompiledModel, Update
+from pyomo_j3o.modeling.compiled_model import COMPILED, FIRST, NOTHING, PATCHED, CompiledModel, Update
 from pyomo_j3o.modeling.inverse import Inverse
-from pyomo_j3o.modeling.move_cost import has_prices
+from pyomo_j3o.modeling.move_cost import MOVE_COST, has_prices, prices_given
 from pyomo_j3o.modeling.rows import Selection
 
 #: Options that change nothing of what a search finds, or that end it only by a limit.
@@ -87,6 +87,8 @@ class HeldModel:
         Checks that the user's own calls ask for at the next look.
     without
         Constraints that the user has taken out of the solver, by id.
+    prices
+        Of moves, as the option and Suffixes gave them to the last solve; None before the first.
     objective
         The one that the user has set; None if the active one counts.
     last
@@ -102,6 +104,7 @@ class HeldModel:
     update: Update | None = None
     told: set[str] = field(default_factory=set)
     without: dict[int, ConstraintData] = field(default_factory=dict)
+    prices: list[Any] | None = None
     objective: ObjectiveData | None = None
     last: LastPlan | None = None
     solved: tuple[Solved, dict[str, Any]] | None = None
@@ -138,6 +141,14 @@ class HeldModel:
         if found.outcome == COMPILED:
             self.memories.clear()
         self.update = found if self.update is None else self.update.followed_by(found)
+
+    def look_at_prices(self, config: Any) -> None:
+        """Note whether moves have other prices than in the solve before."""
+        before, self.prices = self.prices, prices_given(config.move_cost, self.model)
+        if before is not None and before != self.prices and self.update is not None:
+            changes = Changes()
+            changes.note(MOVE_COST, [Named(MOVE_COST)])
+            self.update = self.update.followed_by(Update(PATCHED, changes))
 
     def answer(self, config: Any) -> Solved | None:
         """Return how the last search ended, if the question is the same and it ended by itself."""

@@ -37,6 +37,8 @@ def log_prices(moves: Moves | None, log: Log) -> None:
     priced = counted(moves.priced, "onloading variable")
     unknown = moves.unknown
     without = f"; {unknown} hold no value to move from" if unknown else ""
+    if moves.from_last_plan:
+        without = f"; {moves.from_last_plan} hold no value, and move from the solver's last plan" + without
     if moves.without:
         without += f"; {counted(moves.without, 'integer')} of many steps, between the bounds, without one"
     log.line(f"Moves have a price: {priced}{without}")
@@ -48,14 +50,25 @@ def said_of(moves: Moves | None, plan: Plan, sense: float) -> str:
         return ""
     own = sense * moves.own_objective(plan.x, plan.y) + 0.0
     return (
-        f" Of this, {counted(moves.number(plan.x), 'move')} cost {moves.cost(plan.x):.6g}; "
-        f"the objective without the price is {own:.8g}."
+        f" Of this, {counted(moves.number(plan.x), 'move')} cost {moves.cost(plan.x):.6g}, counted from "
+        f"{_counted_from(moves)}; the objective without the price is {own:.8g}."
     )
+
+
+def _counted_from(moves: Moves) -> str:
+    """Return in words what the moves are counted from: the values held, the solver's last plan, or nothing."""
+    exceptions = []
+    if moves.from_last_plan:
+        exceptions.append(f"{moves.from_last_plan} without a value from the solver's last plan")
+    if moves.unknown:
+        exceptions.append(f"{moves.unknown} without a value not counted")
+    return ", ".join(["the values held", *exceptions])
 
 
 def fill_moves(info: Any, moves: Moves | None, plan: Plan | None, sense: float) -> None:
     """Put into the results how many variables change and what this costs; None without price or plan."""
-    info.moves = info.move_cost = info.objective_without_moves = None
+    info.moves = info.move_cost = info.objective_without_moves = info.moves_from = None
     if moves is not None and plan is not None:
+        info.moves_from = _counted_from(moves)
         info.moves, info.move_cost = moves.number(plan.x), moves.cost(plan.x)
         info.objective_without_moves = sense * moves.own_objective(plan.x, plan.y) + 0.0

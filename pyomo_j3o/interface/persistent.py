@@ -29,6 +29,7 @@ from pyomo_j3o.interface.verdict import Solved
 from pyomo_j3o.methods.memory import Memory
 from pyomo_j3o.modeling.compiled_model import COMPILED, PATCHED
 from pyomo_j3o.modeling.inverse import Inverse
+from pyomo_j3o.modeling.naming import the_model
 
 
 class PersistentJ3O(J3O, PersistentSolverBase):
@@ -195,6 +196,7 @@ class PersistentJ3O(J3O, PersistentSolverBase):
             deadline.require()
             with timings.phase("compile"):
                 held.look(config, deadline, self._removals_stay)
+                held.look_at_prices(config)
             self._has_looked = True
         answer = held.answer(config)
         if answer is not None:
@@ -282,6 +284,6 @@ def require_within(model: BlockData, component: Any) -> None:
         block = block.parent_block()
     if block is None:
         raise ModelError(
-            f"{component.ctype.__name__} '{component.name}' is not in model '{model.name}'; add it to the "
+            f"{component.ctype.__name__} '{component.name}' is not in {the_model(model)}; add it to the "
             "model first"
         )

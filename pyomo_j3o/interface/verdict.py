@@ -39,6 +39,7 @@ from pyomo_j3o.methods.own_rows import first_missed
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.loading import J3OSolutionLoader
 from pyomo_j3o.modeling.move_cost import Moves
+from pyomo_j3o.modeling.naming import beginning, the_model
 from pyomo_j3o.presolve.charged import empty
 from pyomo_j3o.presolve.scaling import Scaling
 
@@ -251,7 +252,7 @@ def explanation(ended: Ended, config: Any, model: BlockData, remedies: Remedies 
     outcome = ended.outcome
     if outcome.ending is Ending.INFEASIBLE:
         return (
-            f"Model '{model.name}' is proven infeasible: no placement and routing satisfies all constraints"
+            f"{beginning(the_model(model))} is proven infeasible: no placement and routing satisfies all constraints"
             + remedies.of_conflict()
         )
     if outcome.plan is not None:
@@ -350,7 +351,7 @@ def _of_ray(solved: Solved, model: BlockData) -> str:
     which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     along, them = (f" along {which}", "these") if names else ("", "the offloading")
     return (
-        f"The objective of model '{model.name}' is unbounded: it improves without end{along}; "
+        f"The objective of {the_model(model)} is unbounded: it improves without end{along}; "
         f"bound {them} variables, or check the sense of the objective."
     )
 

@@ -190,7 +190,7 @@ def from_frames(
             )
         frame = frames[table]
         if not hasattr(frame, "columns") or not hasattr(frame, "to_dict"):
-            raise ValueError(f"frames[{table!r}]: a {type(frame).__name__}; give a DataFrame")
+            raise ValueError(f"frames[{table!r}]: an object of type {type(frame).__name__}; give a DataFrame")
         _require_columns(f"frames[{table!r}]", columns, frame.columns)
         if table == "edges" and _WINDOW_COLUMN in frame.columns:
             columns = (*columns, _WINDOW_COLUMN)

@@ -15,6 +15,7 @@ from pyomo.core.pyomoobject import PyomoObject
 from pyomo.gdp import Disjunct
 
 from pyomo_j3o.errors import AnnotationError
+from pyomo_j3o.modeling.naming import the_model
 
 ONLOADING = "onloading"
 OFFLOADING = "offloading"
@@ -398,7 +399,7 @@ def _require_within(model: BlockData, component: Any) -> None:
         ancestor = container.parent_block()
     if ancestor is None:
         raise AnnotationError(
-            f"'{component.name}' is not a component of the model '{model.name}'; "
+            f"'{component.name}' is not a component of {the_model(model)}; "
             "attach it to the model first, or annotate the model that it belongs to"
         )
 

@@ -31,6 +31,7 @@ VALUES = (
     "fixed values",
     "bounds",
     "domains",
+    "move_cost",
 )
 
 #: Names of a kind that are kept.
@@ -55,6 +56,13 @@ class Checks:
 
 #: Look for everything.
 ALL_CHECKS = Checks()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Stands for a component that has left the model, and its name with it; or for what is no component."""
+
+    name: str
 
 
 @dataclass(slots=True)

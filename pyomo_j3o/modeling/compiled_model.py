@@ -22,7 +22,7 @@ from pyomo_j3o.modeling.compiler import Read, assemble, rates_of_windows, read_m
 from pyomo_j3o.modeling.dependencies import NO_ROW, NO_SIDES, Dependencies
 from pyomo_j3o.modeling.figures import Figures
 from pyomo_j3o.modeling.inverse import Inverse
-from pyomo_j3o.modeling.naming import listed
+from pyomo_j3o.modeling.naming import listed, the_model
 from pyomo_j3o.modeling.rewriting import needs_rewriting
 from pyomo_j3o.modeling.rows import WHOLE, Selection, active_objective, read_rows, require_understood
 from pyomo_j3o.modeling.snapshot import Snapshot
@@ -194,7 +194,7 @@ class CompiledModel:
             # What cannot be seen is no change of the structure that a user could avoid.
             if not allow_rebuild and (changes or strict != self.strict):
                 raise RebuildError(
-                    f"allow_rebuild=False, but the structure of model '{model.name}' has changed: {reason}; "
+                    f"allow_rebuild=False, but the structure of {the_model(model)} has changed: {reason}; "
                     "undo that, or set allow_rebuild=True",
                     Update(COMPILED, changes, reason).summary(),
                 )

@@ -32,7 +32,7 @@ from pyomo_j3o.modeling.columns import Columns, slack
 from pyomo_j3o.modeling.expressions import value_of_fixed
 from pyomo_j3o.modeling.figures import Figures, Linear
 from pyomo_j3o.modeling.inverse import Inverse
-from pyomo_j3o.modeling.naming import called
+from pyomo_j3o.modeling.naming import called, the_model
 from pyomo_j3o.modeling.rates import Rate
 from pyomo_j3o.modeling.rewriting import Rewriting, needs_rewriting
 from pyomo_j3o.modeling.rows import (
@@ -88,10 +88,12 @@ def compile_model(
     """
     if not isinstance(model, BlockData):
         kind = type(model).__name__ + (" of pyomo.kernel" if isinstance(model, IBlock) else "")
-        raise ModelError(f"a {kind} cannot be solved; pass a ConcreteModel or a member of a Block")
+        raise ModelError(
+            f"an object of type {kind} cannot be solved; pass a ConcreteModel or a member of a Block"
+        )
     if not model.is_constructed():
         raise ModelError(
-            f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
+            f"{the_model(model)} is abstract; call create_instance() and solve what that returns"
         )
     with PauseGC():
         read = rewritten(read_model(model, strict, deadline), strict)
@@ -171,10 +173,12 @@ def require_model(model: Any) -> None:
     """Raise a `ModelError` unless it is a model, or a block, of numbers."""
     if not isinstance(model, BlockData):
         kind = type(model).__name__ + (" of pyomo.kernel" if isinstance(model, IBlock) else "")
-        raise ModelError(f"a {kind} cannot be solved; pass a ConcreteModel or a member of a Block")
+        raise ModelError(
+            f"an object of type {kind} cannot be solved; pass a ConcreteModel or a member of a Block"
+        )
     if not model.is_constructed():
         raise ModelError(
-            f"model '{model.name}' is abstract; call create_instance() and solve what that returns"
+            f"{the_model(model)} is abstract; call create_instance() and solve what that returns"
         )
 
 

@@ -47,6 +47,8 @@ class Moves:
         Whose changes are moves.
     without : int
         How many integers a price of all variables leaves out, as they take none.
+    from_last_plan : int
+        How many variables hold no value, so that their changes are counted from the solver's last plan.
     """
 
     own: Problem
@@ -54,6 +56,7 @@ class Moves:
     price: FloatArray
     counted: BoolArray
     without: int = 0
+    from_last_plan: int = 0
 
     @property
     def problem(self) -> Problem:
@@ -143,16 +146,20 @@ def moves_of(
             for number, of_move in _priced(entries, numbers, inverse):
                 price[number], counted[number] = of_move, True
     held = _placement(inverse, placement)
-    n_without = 0
-    if problem.counts is not None:
-        without = _without_price(held, problem.counts)
+    n_without, counts = 0, problem.counts
+    if counts is not None:
+        without = _without_price(held, counts)
         if given:
             _require_no_price(without & (price > 0), inverse)
         n_without = int(np.count_nonzero(without & (price > 0)))
-        counts, price, counted = problem.counts, np.where(without, 0.0, price), counted & ~without
+        price, counted = np.where(without, 0.0, price), counted & ~without
         price, counted = price[counts.variable] * counts.weight, counted[counts.variable]
     price[np.isnan(held)] = 0.0
-    return Moves(problem, held, price, counted, n_without)
+    planned = 0
+    if placement is not None:
+        empty = counted & np.isnan(_placement(inverse, None)) & ~np.isnan(held)
+        planned = len(np.unique(np.flatnonzero(empty) if counts is None else counts.variable[empty]))
+    return Moves(problem, held, price, counted, n_without, planned)
 
 
 def _without_price(held: FloatArray, counts: Counts) -> BoolArray:
@@ -174,6 +181,16 @@ def _require_no_price(priced: BoolArray, inverse: Inverse) -> None:
             f"{LONGEST_UNARY} steps, or leave it out and price an offloading variable in the objective that "
             "rows keep at or above the difference, in both directions"
         )
+
+
+def prices_given(option: Any, model: BlockData) -> list[Any]:
+    """Return the prices of the option and of the Suffixes as plain data, to be compared with earlier ones."""
+    given: list[Any] = [suffix.items() for suffix in _suffixes(model)]
+    if isinstance(option, Mapping):
+        given.append(option.items())
+    elif option is not None:
+        return [option]  # it counts before every Suffix
+    return [[(id(component), _value(number)) for component, number in prices] for prices in given]
 
 
 def has_prices(model: BlockData) -> bool:

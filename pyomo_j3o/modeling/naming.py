@@ -17,6 +17,21 @@ def called(component: Any) -> str:
     return f"{component.ctype.__name__} '{component.name}'"
 
 
+def the_model(model: Any) -> str:
+    """Return what a message calls a model: by its name, or ``the model`` if it was given none."""
+    return of_name(model.name)
+
+
+def of_name(name: str | None) -> str:
+    """Return what a message calls the model of this name; Pyomo's name of one without is ``unknown``."""
+    return "the model" if name in (None, "", "unknown") else f"model '{name}'"
+
+
+def beginning(text: str) -> str:
+    """Return a text as it begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(names: list[str], most: int = 3) -> str:
     """Return the first `most` names in quotes, and the number of the others."""
     shown = ", ".join(f"'{name}'" for name in names[:most])

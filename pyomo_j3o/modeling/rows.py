@@ -28,7 +28,7 @@ from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.errors import ModelError, UnsupportedTermError
 from pyomo_j3o.modeling.expressions import NonlinearTerm, Terms
 from pyomo_j3o.modeling.fixed_values import fixed_value
-from pyomo_j3o.modeling.naming import called, listed, shortened
+from pyomo_j3o.modeling.naming import called, listed, shortened, the_model
 
 # Components that may be active without a meaning of their own for the solver.
 _UNDERSTOOD = {
@@ -114,7 +114,7 @@ def active_objective(model: BlockData, preferred: ObjectiveData | None = None) -
     if any(objective is preferred for objective in objectives):
         return preferred
     if not objectives:
-        raise ModelError(f"model '{model.name}' has no active objective; add one, or activate one")
+        raise ModelError(f"{the_model(model)} has no active objective; add one, or activate one")
     if len(objectives) > 1:
         names = ", ".join(f"'{objective.name}'" for objective in objectives)
         raise ModelError(f"{len(objectives)} objectives are active, {names}; deactivate all but one")

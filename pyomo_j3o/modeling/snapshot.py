@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from operator import attrgetter, is_
 from typing import Any
 
+from pyomo.common.modeling import NOTSET
 from pyomo.core.base.block import BlockData
+from pyomo.core.base.component_namer import index_repr
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.objective import Objective, ObjectiveData
 from pyomo.core.base.var import Var, VarData
@@ -15,7 +17,7 @@ from pyomo.core.expr.numvalue import native_numeric_types
 
 from pyomo_j3o.modeling.annotate import marks_written
 from pyomo_j3o.modeling.batching_window import BatchingWindowData
-from pyomo_j3o.modeling.changes import ALL_CHECKS, Changes, Checks
+from pyomo_j3o.modeling.changes import ALL_CHECKS, Changes, Checks, Named
 from pyomo_j3o.modeling.columns import declared_variables
 from pyomo_j3o.modeling.dependencies import Dependencies
 from pyomo_j3o.modeling.rows import Selection
@@ -25,12 +27,17 @@ _value, _fixed, _domain = attrgetter("_value"), attrgetter("_fixed"), attrgetter
 _lower, _upper = attrgetter("_lb"), attrgetter("_ub")
 
 
+#: What a member is called, for as long as that can be asked: the name of its container, and its index.
+Place = tuple[str, Any]
+
+
 @dataclass(slots=True)
 class Snapshot:
     """The state of a model at one moment; the objects are kept, so that none can be mistaken for another.
 
     Lists that belong together have one order. `watched` are the variables whose state is noted: the declared
-    ones, and those outside of the model that its rows hold.
+    ones, and those outside of the model that its rows hold. `row_places` and `variable_places` are what
+    constraints and declared variables are called.
     """
 
     constraints: list[ConstraintData]
@@ -38,7 +45,10 @@ class Snapshot:
     objectives: list[ObjectiveData]
     objective_expressions: list[Any]
     senses: list[Any]
+    row_places: list[Place]
+    variable_places: list[Place]
     containers: list[tuple[Var, bool]]
+    blocks: list[tuple[BlockData, bool]]
     declared: list[VarData]
     watched: list[VarData]
     fixed: list[bool]
@@ -106,7 +116,18 @@ class Snapshot:
                 by_objective, "objective_expressions", lambda: [o._args_[0] for o in objectives]
             ),
             senses=looked(by_objective, "senses", lambda: [o._sense for o in objectives]),
+            row_places=(
+                old.row_places
+                if old is not None and _same(old.constraints, constraints)
+                else _places(constraints)
+            ),
+            variable_places=(
+                old.variable_places
+                if old is not None and _same(old.declared, declared)
+                else _places(declared)
+            ),
             containers=[(container, alive) for container, _, _, alive in containers],
+            blocks=_blocks_of([container for container, _, _, _ in containers], model),
             declared=declared,
             watched=watched,
             fixed=looked(by_variable, "fixed", lambda: list(map(_fixed, watched))),
@@ -132,10 +153,12 @@ class Snapshot:
     def changes_since(self, before: Snapshot, depends: Dependencies) -> Changes:
         """Return how this look differs from an earlier one, taken with the same dependencies."""
         changes = Changes()
-        _note_members(changes, "constraints", before.constraints, self.constraints)
-        _note_members(changes, "variables", before.declared, self.declared)
+        _note_members(changes, "constraints", before.constraints, self.constraints, before.row_places)
+        _note_members(changes, "variables", before.declared, self.declared, before.variable_places)
         alive = {id(container): is_alive for container, is_alive in before.containers}
-        changes.note("blocks switched", (c for c, live in self.containers if alive.get(id(c), live) != live))
+        if any(alive.get(id(container), live) != live for container, live in self.containers):
+            active = {id(block): is_active for block, is_active in before.blocks}
+            changes.note("blocks switched", (b for b, now in self.blocks if active.get(id(b), now) != now))
         if len(self.marks) != len(before.marks) or not all(map(_same_mark, before.marks, self.marks)):
             _note_marks(changes, before.marks, self.marks)
         old, new = [x for pair in before.windows for x in pair], [x for pair in self.windows for x in pair]
@@ -211,12 +234,48 @@ def _differing(before: list[Any], now: list[Any]) -> list[int]:
     ]
 
 
-def _note_members(changes: Changes, what: str, before: list[Any], now: list[Any]) -> None:
+def _places(components: list[Any]) -> list[Place]:
+    """Return what members of containers are called; a container is asked for its name once."""
+    names: dict[int, str] = {}
+    places = []
+    for component in components:
+        container = component.parent_component()
+        if container is None:
+            places.append((component.name, NOTSET))
+            continue
+        name = names.get(id(container))
+        if name is None:
+            name = names[id(container)] = container.name
+        places.append((name, NOTSET if component is container else component._index))
+    return places
+
+
+def _named(place: Place) -> Named:
+    name, index = place
+    return Named(name if index is NOTSET else name + index_repr(index))
+
+
+def _blocks_of(containers: list[Var], model: BlockData) -> list[tuple[BlockData, bool]]:
+    """Return the blocks that hold Vars of the model, outer ones first, and whether each is active itself."""
+    found: dict[int, tuple[BlockData, bool]] = {}
+    for container in containers:
+        path = []
+        block = container.parent_block()
+        while block is not None and id(block) not in found:
+            path.append(block)
+            block = None if block is model else block.parent_block()
+        found |= {id(block): (block, block.active) for block in reversed(path)}
+    return list(found.values())
+
+
+def _note_members(
+    changes: Changes, what: str, before: list[Any], now: list[Any], places: list[Place]
+) -> None:
     if _same(before, now):
         return
     old, new = set(map(id, before)), set(map(id, now))
     added = [one for one in now if id(one) not in old]
-    removed = [one for one in before if id(one) not in new]
+    removed = [_named(place) for one, place in zip(before, places, strict=True) if id(one) not in new]
     changes.note(f"{what} added", added)
     changes.note(f"{what} removed", removed)
     if not added and not removed:

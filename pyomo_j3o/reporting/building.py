@@ -14,7 +14,7 @@ from pyomo_j3o.core.results import relative_gap
 from pyomo_j3o.core.table import Table
 from pyomo_j3o.core.tolerances import INTEGRAL, TRACE
 from pyomo_j3o.errors import ModelError
-from pyomo_j3o.modeling.naming import listed
+from pyomo_j3o.modeling.naming import listed, the_model
 from pyomo_j3o.reporting.addresses import Address, Addresses, Index, names_of_dimensions
 from pyomo_j3o.reporting.demands import Carried, Demands, carried, demands_of, links_of, routed_variables
 from pyomo_j3o.reporting.fullness import AT_LEAST, EQUAL, RELATIONS, Fullness, Signs, fullness_of
@@ -147,7 +147,7 @@ def _with_values(plan: HeldPlan, proof: Proof, model: BlockData) -> tuple[HeldPl
         has = "holds no value" if len(names) == 1 else "hold no values"
         said = f"; the results say: {proof.message}" if proof.message and proof.objective is None else ""
         raise ModelError(
-            f"model '{model.name}' has no plan to report: {listed(names)} {has}; solve it first, and check "
+            f"{the_model(model)} has no plan to report: {listed(names)} {has}; solve it first, and check "
             f"that a plan was found{said}"
         )
     if proof.objective is None:

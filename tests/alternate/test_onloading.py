@@ -59,6 +59,48 @@ def test_a_variable_that_must_be_placed_is_placed(bits):
     assert np.array_equal(greedy_onloading(analyse(problem), np.zeros(0)), bits("101"))
 
 
+@pytest.mark.parametrize("how", ["bound", "row", "row from below"])
+def test_a_cloud_that_is_closed_keeps_no_model_away(bits, how):
+    """The cloud would be worth 9, but takes nothing: the model is placed, however it is closed."""
+    y = {"a": 5, "cloud": (9, 0, 0 if how == "bound" else 1)}
+    rows = [({"a": 1, "cloud": 1}, -INF, 1), ({"a": 1, "x": -1}, -INF, 0)]
+    rows += {"bound": [], "row": [({"cloud": 2}, -INF, 0)], "row from below": [({"cloud": -1}, 0, INF)]}[how]
+    problem = problem_of({"x": -1}, y, rows)
+    assert np.array_equal(greedy_onloading(analyse(problem), np.zeros(problem.n_rows)), bits("1"))
+
+
+@given(location_problems(gates="any"), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_column_fixed_at_0_does_not_change_what_greedy_places(problem, data):
+    """One more option for every demand, worth more than all others and fixed at 0, is as good as none."""
+    n, n_groups = problem.n_onloading, len(analyse(problem).demand_rows)
+    more = np.zeros((problem.n_rows, n_groups))
+    more[analyse(problem).demand_rows, np.arange(n_groups)] = 1.0
+    opener = data.draw(st.lists(st.integers(-1, n - 1), min_size=n_groups, max_size=n_groups))
+    links = [g for g in range(n_groups) if opener[g] >= 0]
+    opened, closed = np.zeros((len(links), n)), np.zeros((len(links), n_groups))
+    opened[np.arange(len(links)), [opener[g] for g in links]] = -1.0
+    closed[np.arange(len(links)), links] = 1.0
+    before = sparse.hstack([problem.offloading_rows, sparse.csr_array(more)])
+    after = np.hstack([np.zeros((len(links), problem.n_offloading)), closed])
+    zeros = np.zeros(n_groups)
+    wider = replace(
+        problem,
+        offloading_objective=np.concatenate([problem.offloading_objective, np.full(n_groups, 100.0)]),
+        offloading_lower=np.concatenate([problem.offloading_lower, zeros]),
+        offloading_upper=np.concatenate([problem.offloading_upper, zeros]),
+        onloading_rows=sparse.csr_array(np.vstack([problem.onloading_rows.toarray(), opened])),
+        offloading_rows=sparse.csr_array(np.vstack([before.toarray(), after])),
+        row_lower=np.concatenate([problem.row_lower, np.full(len(links), -INF)]),
+        row_upper=np.concatenate([problem.row_upper, np.zeros(len(links))]),
+    )
+    prices = np.array([data.draw(st.sampled_from([0.0, 0.5, 2.0])) for _ in range(problem.n_rows)])
+    structure = analyse(wider)
+    assert structure.exact == analyse(problem).exact
+    longer = np.concatenate([prices, np.zeros(len(links))])
+    assert np.array_equal(greedy_onloading(structure, longer), greedy_onloading(analyse(problem), prices))
+
+
 def test_a_covering_row_is_filled_with_what_costs_least(bits):
     """A + b + c >= 2 takes the two that lose least."""
     rows = [({"a": 1, "b": 1, "c": 1}, 2, INF)]

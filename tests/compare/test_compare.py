@@ -439,7 +439,7 @@ def test_a_file_may_hold_its_model_in_many_ways(tmp_path, text):
     [
         ("x = 1", "it has no models"),
         ("def create_model(size): pass", "needs 'size'; give the parameter a default"),
-        ("def create_model(): return 3", "it gives a int, not a Pyomo model"),
+        ("def create_model(): return 3", "it gives an object of type int, no Pyomo model"),
         ("import pyomo.environ\n1 / 0", "line 2: ZeroDivisionError"),
         (
             "import pyomo.environ as pyo\nmodel = pyo.ConcreteModel()",

@@ -1,6 +1,7 @@
 """The loop: what policies may see and do, what they deliver, and that no policy beats the clairvoyant."""
 
 import logging
+import pickle
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +23,7 @@ from pyomo_j3o.control import (
     controlling,
 )
 from pyomo_j3o.core.long_call import LongCall
+from pyomo_j3o.errors import PolicyError
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.library import Trace, small_example_data, taskonomy_data
 
@@ -85,6 +87,32 @@ def test_moves_have_to_pay(price):
         if run.moves[minute]:
             gained = (run.accuracy[minute] - run.moves[minute] * price / busy[minute]) <= best.bound[minute]
             assert gained
+
+
+class AtAPrice:
+    """Solves every minute with a price of moves, as a policy of the user's does."""
+
+    def __init__(self, price):
+        self.price, self.name = price, f"price {price}"
+
+    def decide(self, planner, view):
+        """Place, from minute 0 on."""
+        return planner.place(view.expected, price=self.price)
+
+
+def test_the_first_placement_is_free():
+    """Before minute 0 nothing is in force: no price keeps anybody from placing, and nothing counts as moved."""
+    still = np.repeat(DATA.load[None], 2, 0)
+    found = control(DATA, still, [AtAPrice(5.0), ReplaceAlways()])
+    dear = found.runs["price 5.0"]
+    assert dear.accuracy == pytest.approx(found.runs["re-place always"].accuracy, abs=5 * GAP)
+    assert dear.lost == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert dear.moves == [0, 0]
+    planner = Planner(DATA, {})
+    assert not planner.in_force
+    planner.plan = planner.place(DATA.load, price=5.0)
+    assert planner.in_force
+    assert np.array_equal(planner.place(0.1 * DATA.load, price=5.0).placement, planner.plan.placement)
 
 
 def test_what_is_expected_is_the_same_for_all_policies():
@@ -215,8 +243,12 @@ def test_a_plan_is_no_worse_than_its_start():
     planner = Planner(DATA, {})
     loads = 3 * DATA.load
     start = planner.place(loads)
-    for price in (0.0, 1e-6):
-        found = planner.place(loads, start=start, price=price, time_limit=0.0 if price else None)
+    # With nothing in force there is no price; once there is a plan, there is one.
+    for price, seconds, kept in ((0.0, None, None), (0.0, 0.0, None), (1e-6, 0.0, None), (1e-6, 0.0, start)):
+        planner = Planner(DATA, {})
+        if kept is not None:
+            planner.plan = planner.place(0.2 * DATA.load)
+        found = planner.place(loads, start=start, price=price, time_limit=seconds)
         moves = int((start.placement != planner.plan.placement).sum())
         assert found.accuracy >= start.accuracy - price * moves - 1e-9
         assert found.bound >= found.accuracy - price * moves - 1e-9
@@ -281,10 +313,15 @@ def test_a_policy_without_a_plan_is_named(made, said):
 
 
 def test_a_policy_that_raises_is_named():
-    """Its own error comes out, with a note on policy and minute."""
-    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+    """Policy and minute are named, its own error is the cause, and what has been played is at hand."""
+    with pytest.raises(PolicyError, match="^policy 'wrong' in minute 2: it raised .*mine$") as caught:
         control(SMALL, BURSTS, Wrong(ZeroDivisionError("mine")))
-    assert caught.value.__notes__ == ["This was raised by policy 'wrong' in minute 2."]
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    found = pickle.loads(pickle.dumps(caught.value)).found
+    assert len(found) == 2
+    assert set(found.runs) == {"wrong", "clairvoyant"}
+    assert {len(run.accuracy) for run in found.runs.values()} == {2}
+    assert not found.interrupted
 
 
 def test_unknown_policies_of_a_result_are_named(played):

@@ -171,6 +171,21 @@ def test_ctrl_c_returns_what_is_known(listening):
     assert not math.isfinite(result.gap)
 
 
+def test_no_time_at_all_is_taken_as_j3o_takes_it(threads):
+    """With 0 s there is no plan; every part says why, and the bound is the one that no solve is needed for."""
+    result = solve_parts(shop, range(3), {"van0": 1.0}, threads, time_limit=0)
+    assert result.status == "no plan"
+    assert {part.status for part in result.parts.values()} == {"not visited"}
+    assert "not visited" in str(result.table)
+
+
+def test_rounds_print_as_plain_numbers(threads):
+    """Every figure of a round is a float or an int of Python."""
+    result = solve_parts(shop, range(3), {"van0": 9.0}, threads)
+    assert "np." not in repr(result.rounds[-1])
+    assert "np." not in repr((result.objective, result.bound, result.gap, result.uses, result.prices))
+
+
 def test_time_limit_ends_the_run(threads):
     """A run that is out of time returns all parts, and no bound that it has not proven."""
     result = solve_parts(shop, range(8), {"van0": 1.0}, threads, time_limit=1e-3)

@@ -2,13 +2,15 @@
 
 import io
 import math
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pyomo.environ as pyo
 import pytest
 
 from pyomo_j3o import sweep
-from pyomo_j3o.errors import EngineError, FleetError, OptionError
+from pyomo_j3o.errors import EngineError, FleetError, MeasureError, OptionError
+from pyomo_j3o.fleet.sweeping import Case, Sweep, _line
 from tests.fleet_models import always_dies, broken_at_two, interrupts, shop
 
 
@@ -34,6 +36,16 @@ def opened(model, results):
 def measures_what_is_there(model, results):
     """Return a figure under a name that the table has by itself."""
     return {"gap": 1.0}
+
+
+def len_of_plan(model, results):
+    """Return a figure without its name."""
+    return 5
+
+
+def impossible_at_one(seed):
+    """Build a shop that has no plan for one of the seeds, so that nothing is measured there."""
+    return impossible(seed) if seed == 1 else shop(seed)
 
 
 def cannot_measure(model, results):
@@ -70,12 +82,37 @@ def test_cases_that_fail_are_rows_and_the_others_go_on(threads):
     assert (without.status, without.objective) == ("provenInfeasible", None)
 
 
-def test_what_measure_does_wrong_is_said(threads):
-    """What a measure does wrong is in the note."""
-    found = sweep(shop, [1], threads, measure=measures_what_is_there).cases[1]
-    assert "'gap'" in found.note
-    found = sweep(shop, [1], threads, measure=cannot_measure).cases[1]
-    assert found.note.startswith("measure raised KeyError")
+def test_a_measure_that_raises_costs_no_solve(threads):
+    """The case keeps status, objective, bound and gap; note and traceback hold what was raised."""
+    stream = io.StringIO()
+    found = sweep(shop, [1], threads, measure=cannot_measure, tee=stream).cases[1]
+    without = sweep(shop, [1], threads).cases[1]
+    kept = ("status", "objective", "bound", "gap")
+    assert [getattr(found, name) for name in kept] == [getattr(without, name) for name in kept]
+    assert found.note == "measure raised KeyError: 'nothing'"
+    assert 'raise KeyError("nothing")' in found.traceback
+    assert found.measured == {}
+    assert "measure raised KeyError" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("measure", "what"), [(measures_what_is_there, "'gap'"), (len_of_plan, "5;")])
+def test_what_no_case_can_return_ends_the_sweep(threads, measure, what):
+    """The first case that returns a taken name, or no mapping, is named; what has ended is in the error."""
+    with pytest.raises(MeasureError, match=f"case 7: measure returned {what}") as raised:
+        sweep(impossible_at_one, [1, 7, 3], threads, measure=measure)
+    found = pickle.loads(pickle.dumps(raised.value)).found
+    assert list(found.cases) == [1, 7]
+    assert found.cases[7].objective == sweep(shop, [7], threads).cases[7].objective
+    assert isinstance(raised.value, FleetError)
+
+
+def test_seconds_that_nobody_knows_are_a_dash():
+    """A case whose worker died has no seconds: neither the line nor the table says 'nan'."""
+    lost = Case("lost", note="its worker process died 3 times")
+    assert _line("a", lost, 1, 1).endswith("died 3 times  (-)")
+    table = Sweep({"a": lost, "b": Case("failed", seconds=1.0)}).table
+    assert table["seconds"] == [None, 1.0]
+    assert "nan" not in str(table)
 
 
 def test_processes_give_the_same_and_a_death_is_one_row(threads):

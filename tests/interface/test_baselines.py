@@ -235,6 +235,15 @@ def test_what_a_baseline_sets_itself_is_refused(name):
     assert results.solver_config.effort == "alternation"
 
 
+@pytest.mark.parametrize("name", ["j3o.all_local", "j3o.all_edge"])
+def test_the_alternation_alone_places_on_one_level(name):
+    """The cloud and what runs elsewhere are closed, and keep no model of this level away."""
+    model = library.taskonomy(clients=2, edges=1, seed=4, droppable=True)
+    quick = SolverFactory(name).solve(model, effort="alternation").incumbent_objective
+    whole = SolverFactory(name).solve(model).incumbent_objective
+    assert quick >= 0.9 * whole > 0
+
+
 def test_the_bound_is_as_hard_as_asked_for():
     """By default that of the LP relaxation; with cuts a better one, and none if none is wanted."""
     lp, cuts, none = (

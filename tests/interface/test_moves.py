@@ -182,7 +182,9 @@ def test_log_message_and_classic_results_name_the_moves():
     assert said in results.extra_info.message
     assert results.extra_info.objective_without_moves == pytest.approx(pyo.value(m.gain))
     legacy = classic().solve(m, move_cost=0.25)
-    assert "moves cost 0;" in legacy.solver.message
+    assert "moves cost 0, counted from the values held;" in legacy.solver.message
+    assert results.extra_info.moves_from == "the values held, 1 without a value not counted"
+    assert f", counted from {results.extra_info.moves_from};" in results.extra_info.message
 
 
 def test_a_suffix_alone_prices_moves():

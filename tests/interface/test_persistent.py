@@ -383,6 +383,82 @@ def test_moves_of_variables_without_a_value_are_counted_from_the_last_plan(resol
     assert resolve(m, load_solutions=False, move_cost=0.0).extra_info.moves == 0
 
 
+def test_results_say_what_moves_were_counted_from(resolve):
+    """Of three variables one holds a value: the others are counted from the plan of the solver."""
+    m = move_model()
+    first = resolve(m, load_solutions=False, move_cost=0.0)
+    assert first.extra_info.moves_from == "the values held, 3 without a value not counted"
+    m.x[3].set_value(1)
+    again = resolve(m, load_solutions=False, move_cost=0.0).extra_info
+    assert again.moves_from == "the values held, 2 without a value from the solver's last plan"
+    assert f"counted from {again.moves_from}" in again.message
+    assert resolve(m, load_solutions=False).extra_info.moves_from is None
+
+
+def test_another_price_of_moves_is_a_change():
+    """By option or by Suffix, it is listed; the same price again is none, and `update` asks for no price."""
+    m, opt = move_model(), new()
+    opt.solve(m)
+
+    def found(**options):
+        opt.update()
+        return opt.solve(m, **options).extra_info.update
+
+    listed = {"move_cost": {"count": 1, "first": ["move_cost"]}}
+    for options in ({"move_cost": 0.1}, {"move_cost": 0.2}, {"move_cost": {m.x: 0.2}}, {}):
+        changed = found(**options)
+        assert (changed["outcome"], changed["changes"]) == ("patched", listed)
+        assert found(**options)["outcome"] == "nothing"
+    m.move_cost = pyo.Suffix(direction=pyo.Suffix.LOCAL)
+    for price in (0.3, 0.4):
+        m.move_cost[m.x] = price
+        assert found()["changes"] == listed
+        assert found()["outcome"] == "nothing"
+
+
+def test_what_was_deleted_keeps_its_name():
+    """Rows and variables of a deleted member, Constraint or Block are listed as they were called."""
+    m, opt = move_model(), new()
+    m.more = pyo.Constraint([1, 2], rule=lambda m, i: m.y[i] <= 5)
+    m.sub = pyo.Block()
+    m.sub.z = pyo.Var(["a"], bounds=(0, 1))
+    m.sub.row = pyo.Constraint(expr=m.y[3] <= 4)
+    opt.solve(m)
+
+    def removed():
+        return {k: one["first"] for k, one in opt.solve(m).extra_info.update["changes"].items()}
+
+    del m.more[1]
+    assert removed() == {"constraints removed": ["more[1]"]}
+    m.del_component(m.more)
+    assert removed() == {"constraints removed": ["more[2]"]}
+    m.del_component(m.sub)
+    assert removed() == {"constraints removed": ["sub.row"], "variables removed": ["sub.z[a]"]}
+
+
+def test_the_block_that_is_switched_is_named():
+    """Not the Vars in it, and not the blocks within."""
+    m, opt = move_model(), new()
+    m.sub = pyo.Block()
+    m.sub.z = pyo.Var(bounds=(0, 1))
+    m.sub.inner = pyo.Block()
+    m.sub.inner.z = pyo.Var(bounds=(0, 1))
+    opt.solve(m)
+    for switch in (m.sub.deactivate, m.sub.activate):
+        switch()
+        changed = opt.solve(m).extra_info.update["changes"]
+        assert changed == {"blocks switched": {"count": 1, "first": ["sub"]}}
+
+
+def test_the_switches_print():
+    """Printing shows every switch and how it is set, not an address."""
+    opt = new()
+    opt.config.auto_updates.update_vars = False
+    for shown in (str(opt.config.auto_updates), repr(opt.config.auto_updates)):
+        assert "update_vars=False" in shown
+        assert "update_parameters=True" in shown
+
+
 def test_the_last_plan_survives_fixing_and_compilation():
     """It is remembered by variable: through a fixing, another row, and a structure that is compiled again."""
     m, opt = served(), new()

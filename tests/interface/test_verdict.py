@@ -27,9 +27,10 @@ from solver_models import (
     worst_violation,
 )
 
-from pyomo_j3o import annotate
+from pyomo_j3o import annotate, explain_infeasibility
 from pyomo_j3o.core.problem import Plan
 from pyomo_j3o.core.results import Ending, Outcome, at_most_from_the_best, gap_in_words
+from pyomo_j3o.errors import ModelError
 from pyomo_j3o.interface.options import J3OConfig
 from pyomo_j3o.interface.remedies import CommandLineRemedies, Remedies
 from pyomo_j3o.interface.verdict import Ended, Solved, explanation
@@ -344,3 +345,18 @@ def test_advice_is_given_in_the_words_of_the_interface(remedies, limit, conflict
     for ending, said in ((Ending.TIME, limit), (Ending.INFEASIBLE, conflict)):
         ended = Ended(algorithm="j3o", sense=1.0, outcome=Outcome(None, np.inf, ending))
         assert said in explanation(ended, J3OConfig(), m, remedies)
+
+
+def test_a_model_without_a_name_is_the_model():
+    """Pyomo calls it 'unknown'; no message does. One with a name is called by it."""
+    for name, called in ((None, "the model"), ("mine", "model 'mine'")):
+        m = pyo.ConcreteModel(name)
+        m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 1))
+        annotate(m, onloading=m.x, offloading=m.y)
+        m.row = pyo.Constraint(expr=m.x + m.y >= 3)
+        with pytest.raises(ModelError, match=f"^{called} has no active objective"):
+            new().solve(m)
+        m.gain = pyo.Objective(expr=m.y)
+        message = new().solve(m, **QUIET).extra_info.message
+        assert message.lower().startswith(f"{called} is proven infeasible")
+        assert str(explain_infeasibility(m)).lower().startswith(f"{called} has no plan")
