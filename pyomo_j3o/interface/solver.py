@@ -235,7 +235,7 @@ class J3O(SolverBase):
             if config.mip_solver != "auto" and not exactly:
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             _log_sizes(model, compiled.problem, inverse, backend, log)
-            log_prices(compiled.moves, log)
+            log_prices(compiled.moves, compiled.prices, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = settings_of(config, factor, None if exactly else mip_solvers, self.params)
@@ -263,9 +263,12 @@ class J3O(SolverBase):
                     outcome, trace = baj3o.solve(linear, settings, context, compiled.algorithm == "baj3o")
                 outcome = _in_own_rows(outcome, trace, compiled, settings, context)
         return Solved(
-            problem=compiled.problem,
+            problem=compiled.priced,
             inverse=compiled.inverse,
-            outcome=no_worse(_in_own_units(outcome, compiled, config), held),
+            outcome=no_worse(
+                _at_full_price(_in_own_units(outcome, compiled, config), compiled),
+                compiled.plan_at_full_price(held),
+            ),
             trace=trace,
             lp_solver=backend.name,
             proof=proof,
@@ -439,6 +442,12 @@ def _in_own_units(outcome: Outcome, compiled: Compiled, config: Any) -> Outcome:
         # Nobody asked for a limit: the default is one more way for the alternation to end.
         outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)
     return outcome
+
+
+def _at_full_price(outcome: Outcome, compiled: Compiled) -> Outcome:
+    """Return the outcome, in the user's units, with the full price of moves."""
+    plan, bound = compiled.plan_at_full_price(outcome.plan), compiled.bound_at_full_price(outcome.bound)
+    return replace(outcome, plan=plan, bound=bound if plan is None else max(bound, plan.objective))
 
 
 def _in_order(plan: Plan, problem: Problem) -> Plan:
