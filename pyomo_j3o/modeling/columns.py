@@ -269,8 +269,8 @@ class Columns:
                 if cause is not None:
                     take_away = f"set{'lb' if missing < 0 else 'ub'}(None)"
                     raise ModelError(
-                        f"a bound of variable '{variables[i].name}' cannot be evaluated: {cause}, or take the "
-                        f"bound away with {take_away}"
+                        f"a bound of variable '{variables[i].name}' cannot be evaluated: {cause}, or take "
+                        f"the bound away with {take_away}"
                     )
                 raise ModelError(f"a bound of variable '{variables[i].name}' is not a number; set another")
             bounds[i] = missing

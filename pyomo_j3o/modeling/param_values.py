@@ -12,9 +12,9 @@ from pyomo_j3o.modeling.naming import shortened
 
 
 def param_without_number(expression: Any) -> str | None:
-    """Return what is wrong with the first mutable Param in an expression that holds no number, and the remedy.
+    """Return what is wrong with the first mutable Param of an expression that holds no number.
 
-    None is returned if each of them holds one.
+    The sentence ends with the remedy. None is returned if each of them holds one.
     """
     if expression.__class__ in native_numeric_types or not hasattr(expression, "is_expression_type"):
         return None

@@ -1,4 +1,4 @@
-"""Prices of moves beyond all that the objective can change, lowered for the search: small numbers keep digits."""
+"""Prices of moves that are larger than they have to be, lowered for the search: no digits are lost."""
 
 from __future__ import annotations
 

@@ -483,7 +483,9 @@ def test_the_last_plan_stands_without_time_to_search(resolve):
     assert again.solution_status == first.solution_status
     assert m.route.y["large"].value == pytest.approx(1)
     m.route.y["large"].set_value(0.25)
-    other = resolve(m, time_limit=0, seed=7)  # another question: the plan is as good an answer as the time allows
+    other = resolve(
+        m, time_limit=0, seed=7
+    )  # another question: the plan is as good an answer as the time allows
     assert other.incumbent_objective == first.incumbent_objective
     assert m.route.y["large"].value == pytest.approx(1)
     m.route.y["large"].fix(0.5)

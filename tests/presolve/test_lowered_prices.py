@@ -50,7 +50,7 @@ def test_one_price_loses_nothing(problem, seed, price):
 
 def test_prices_far_apart_keep_their_order():
     """A dear move costs more than all cheaper ones together; like prices keep their ratio."""
-    problem = problem_of({name: 1.0 for name in "abcde"}, {"y": 2.0})
+    problem = problem_of(dict.fromkeys("abcde", 1.0), {"y": 2.0})
     price = np.array([0.5, 1e9, 3e9, 1e30, 0.0])
     lowered = lowered_prices(problem, price).price
     assert lowered[0] == 0.5
