@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pyomo_j3o.core.checks import check_positive, check_seed
 from pyomo_j3o.core.matrices import FloatArray
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.library.request_traces import Trace
+
+
+def require_loads(data: InferenceData, loads: Any) -> None:
+    """Raise a `ValueError` unless these are loads of one minute, (I, tasks), with a query in it."""
+    try:
+        given = np.asarray(loads, dtype=float)
+    except (TypeError, ValueError):
+        given = np.zeros(0)
+    if given.shape != data.load.shape or not isinstance(loads, np.ndarray):
+        raise ValueError(
+            f"loads: give an array of queries/s of the shape ({data.load.shape[0]} clients, "
+            f"{data.load.shape[1]} tasks)"
+        )
+    for i, t in np.argwhere(~np.isfinite(given) | (given < 0))[:1]:
+        raise ValueError(
+            f"loads[{data.clients[i]!r}, {data.tasks[t]!r}]: {given[i, t]} is no load; give numbers of at "
+            "least 0"
+        )
+    if not given[data.load > 0].any():
+        raise ValueError(
+            "loads: no query arrives, so no plan has a mean accuracy; keep planner.plan in such a minute"
+        )
 
 
 def client_loads(data: InferenceData, trace: Trace, seed: int = 0, floor: float = 0.05) -> FloatArray:

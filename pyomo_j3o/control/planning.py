@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_j3o.control.delivery import Delivery
+from pyomo_j3o.control.loads import require_loads
 from pyomo_j3o.core.matrices import BoolArray, FloatArray, read_only
 from pyomo_j3o.core.problem import TOLERANCE
 from pyomo_j3o.interface.persistent import PersistentJ3O
@@ -65,6 +66,7 @@ class Planner:
     """
 
     def __init__(self, data: InferenceData, options: Mapping[str, Any]) -> None:
+        self._data = data
         self._model = build_model(data, droppable=True, mutable=True)
         self._solver = _solver(options)
         self._places = list(self._model.place.x.values())
@@ -107,6 +109,11 @@ class Planner:
             force, and the other way round. While no plan is in force, no price is charged.
         **options
             Of j3o, for this solve.
+
+        Raises
+        ------
+        ValueError
+            If the loads have another shape, if one is no finite number of at least 0, or if all are 0.
         """
         self._set(loads)
         if not self.in_force:
@@ -160,6 +167,7 @@ class Planner:
             variable.set_value(number, skip_validation=True)
 
     def _set(self, loads: FloatArray) -> None:
+        require_loads(self._data, loads)
         for key, at in zip(self._model.loads, self._asked, strict=True):
             self._model.loads[key] = float(loads[at])
 

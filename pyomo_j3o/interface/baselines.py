@@ -240,7 +240,7 @@ class _ByOptions(J3O):
             ending, bound = j3o.certify(compiled.linear, settings, context)
             if config.bound != "none":
                 bound = min(bound, bound_of_columns(compiled.linear))  # known before any LP is solved
-        return backend.name, ending, bound / factor
+        return backend.name, ending, compiled.bound_at_full_price(bound / factor)
 
     def _of_whole(self, solved: Solved, bound: float, config: Any, model: BlockData) -> Solved:
         """Return how the search among the options ended as that of the whole model, with its bound."""

@@ -8,7 +8,7 @@ from typing import Any
 from pyomo.contrib.solver.common.results import Results
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
-from pyomo.core.base.objective import ObjectiveData
+from pyomo.core.base.objective import ObjectiveData, minimize
 from pyomo.core.base.var import Var, VarData
 from pyomo.core.expr.numvalue import NumericValue, native_numeric_types
 from pyomo.opt.results.results_ import SolverResults
@@ -63,6 +63,17 @@ class LegacyPersistentJ3O(LegacyJ3O, PersistentJ3O, PersistentSolver):
                 "to the set_instance method in the persistent solver interface."
             )
         return super().solve(self._held.model if model is None and self._held is not None else model, **kwds)
+
+    def _map_results(self, model: BlockData, results: Results) -> tuple[SolverResults, Any]:
+        """Return classic results; if several objectives are active, sense and bounds are of the one set."""
+        classic, solution = super()._map_results(model, results)
+        objective = self._instance.objective
+        if objective is not None:
+            classic.problem.sense = objective.sense
+            ends = (results.objective_bound, results.incumbent_objective)
+            lower, upper = ends if objective.sense == minimize else reversed(ends)
+            classic.problem.lower_bound, classic.problem.upper_bound = lower, upper
+        return classic, solution
 
     def set_instance(self, model: BlockData, **kwds: Any) -> None:
         """Take a model; what was kept of another one is forgotten."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyomo_j3o.core.deadline import Deadline
-from pyomo_j3o.core.problem import Problem
+from pyomo_j3o.core.problem import Plan, Problem
 from pyomo_j3o.interface import verdict
 from pyomo_j3o.interface.options import MIP_SOLVERS, chosen_algorithm
 from pyomo_j3o.lp import Backend, choose_backend
@@ -19,6 +19,7 @@ from pyomo_j3o.mip import mip_solvers as choose_mip_solvers
 from pyomo_j3o.modeling.inverse import Inverse
 from pyomo_j3o.modeling.move_cost import Moves
 from pyomo_j3o.presolve.forms import forms_of
+from pyomo_j3o.presolve.lowered_prices import LoweredPrices, lowered_prices
 from pyomo_j3o.presolve.scaling import Scaling
 
 
@@ -29,7 +30,7 @@ class Compiled:
     Attributes
     ----------
     problem, inverse
-        As compiled and with the price of moves, in the user's units.
+        As compiled and with the price of moves, in the user's units; prices are lowered as `prices` says.
     algorithm : str
         The one to use; never ``"auto"``.
     own : OwnRows
@@ -39,7 +40,9 @@ class Compiled:
     not_linear : str
         Why the products cannot be linearised; empty if they can.
     moves : Moves or None
-        The price of moves in `problem`.
+        The price of moves.
+    prices : LoweredPrices or None
+        What of it is in `problem`.
     """
 
     problem: Problem
@@ -49,6 +52,7 @@ class Compiled:
     instance: Instance
     not_linear: str = ""
     moves: Moves | None = None
+    prices: LoweredPrices | None = None
 
     @property
     def scaling(self) -> Scaling:
@@ -60,6 +64,21 @@ class Compiled:
         """The scaled problem without products; with them if they cannot be linearised."""
         return self.instance.forms.last
 
+    @property
+    def priced(self) -> Problem:
+        """As compiled and with the full price of moves, in the user's units."""
+        return self.problem if self.moves is None else self.moves.problem
+
+    def bound_at_full_price(self, bound: float) -> float:
+        """Return the bound of `priced` that follows from one of `problem`."""
+        return bound if self.prices is None else self.prices.bound(bound)
+
+    def plan_at_full_price(self, plan: Plan | None) -> Plan | None:
+        """Return a plan with its objective in `priced`; None for None."""
+        if plan is None or self.moves is None:
+            return plan
+        return replace(plan, objective=self.moves.objective(plan.x, plan.y))
+
 
 def compiled_forms(
     problem: Problem,
@@ -70,7 +89,10 @@ def compiled_forms(
     moves: Moves | None = None,
 ) -> Compiled:
     """Bring a compiled model, with the price of moves if there is one, into the forms that solvers take."""
-    problem = problem if moves is None else moves.problem
+    prices = None
+    if moves is not None:
+        prices = lowered_prices(moves.own, moves.price)
+        problem = moves.problem_at(prices.price)
     algorithm = chosen_algorithm(config, problem.batches is not None)
     forms, not_linear = forms_of(problem, deadline), ""
     verdict.require_possible(forms.scaling, inverse)
@@ -81,7 +103,7 @@ def compiled_forms(
         not_linear = forms.not_linear.reason(variable)
     own = OwnRows(problem, forms.scaling, params=params, settle=inverse.settled if inverse.settling else None)
     instance = Instance(forms, inverse.met, own)
-    return Compiled(problem, inverse, algorithm, own, instance, not_linear, moves)
+    return Compiled(problem, inverse, algorithm, own, instance, not_linear, moves, prices)
 
 
 def backend_for(compiled: Compiled, config: Any) -> Backend:

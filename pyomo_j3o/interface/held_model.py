@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyomo.core.base.var import VarData
 
 from pyomo_j3o.core.deadline import Deadline
 from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Plan, Problem
-from pyomo_j3o.core.results import Ending
+from pyomo_j3o.core.results import Ending, relative_gap
 from pyomo_j3o.interface.verdict import Solved
 from pyomo_j3o.interface.warm_start import plan_of
 from pyomo_j3o.methods.memory import Memory
@@ -152,13 +152,30 @@ class HeldModel:
 
     def answer(self, config: Any) -> Solved | None:
         """Return how the last search ended, if the question is the same and it ended by itself."""
+        solved = self._of_same_model(config)
+        if solved is None or self.solved is None:
+            return None
+        same = self.solved[1] == _options(config) and solved.outcome.ending not in _CUT_SHORT
+        return solved if same else None
+
+    def answer_without_time(self, config: Any) -> Solved | None:
+        """Return the last plan and bound as those of a search that the time has ended, if they still hold."""
+        solved = self._of_same_model(config)
+        if solved is None or solved.outcome.plan is None:
+            return None
+        outcome, plan = solved.outcome, solved.outcome.plan
+        gap = relative_gap(plan.objective, outcome.bound)
+        closed = gap <= config.rel_gap or outcome.bound - plan.objective <= (config.abs_gap or 0.0)
+        return replace(solved, outcome=replace(outcome, ending=Ending.GAP if closed else Ending.TIME))
+
+    def _of_same_model(self, config: Any) -> Solved | None:
+        """Return how the last search ended, if nothing has changed since and no option asks anew."""
         if self.solved is None or any(config.get(name) is not None and config[name] for name in _ASKED_ANEW):
             return None
-        solved, options = self.solved
+        solved, _ = self.solved
         # The placement that moves are counted from may be another one, that of the plan itself at least.
         moved = solved.moves is not None or has_prices(self.model)
-        same = options == _options(config) and solved.outcome.ending not in _CUT_SHORT and not moved
-        return solved if same else None
+        return None if moved else solved
 
     def remember(self, solved: Solved, config: Any) -> None:
         """Keep how a search ended, and its plan."""

@@ -9,6 +9,7 @@ from typing import Any
 from pyomo_j3o.core.log import Log, counted
 from pyomo_j3o.core.problem import Plan
 from pyomo_j3o.modeling.move_cost import MOVE_COST, Moves, require_price
+from pyomo_j3o.presolve.lowered_prices import LoweredPrices
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def _number(value: Any) -> Any:
         return value
 
 
-def log_prices(moves: Moves | None, log: Log) -> None:
+def log_prices(moves: Moves | None, prices: LoweredPrices | None, log: Log) -> None:
     """Say in the log what has a price, and what has none as it holds no value."""
     if moves is None:
         return
@@ -42,6 +43,11 @@ def log_prices(moves: Moves | None, log: Log) -> None:
     if moves.without:
         without += f"; {counted(moves.without, 'integer')} of many steps, between the bounds, without one"
     log.line(f"Moves have a price: {priced}{without}")
+    if prices is not None and prices.any:
+        log.line(
+            f"Prices of moves are lowered to {prices.price.max():.3g} at most, which forbids them as well; "
+            "the results are at full price"
+        )
 
 
 def said_of(moves: Moves | None, plan: Plan, sense: float) -> str:

@@ -15,7 +15,7 @@ from pyomo.core.base.objective import ObjectiveData
 from pyomo.core.base.param import ParamData
 from pyomo.core.base.var import VarData
 
-from pyomo_j3o.core.deadline import NEVER, Deadline
+from pyomo_j3o.core.deadline import NEVER, Deadline, OutOfTime
 from pyomo_j3o.core.log import Log
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem
 from pyomo_j3o.core.results import Timings
@@ -193,7 +193,9 @@ class PersistentJ3O(J3O, PersistentSolverBase):
         if not self._has_looked:
             limit = math.inf if config.time_limit is None else config.time_limit
             deadline = Deadline(limit - timings.elapsed())
-            deadline.require()
+            if held.solved is None:
+                deadline.require()
+            # Otherwise a look that finds no change has an answer, however little time there is.
             with timings.phase("compile"):
                 held.look(config, deadline, self._removals_stay)
                 held.look_at_prices(config)
@@ -204,7 +206,14 @@ class PersistentJ3O(J3O, PersistentSolverBase):
             return answer
         if held.update is not None and held.update.outcome in (PATCHED, COMPILED):
             log.line(f"The model was {held.update.in_words()}")
-        solved = super()._solve(model, config, timings, log)
+        try:
+            solved = super()._solve(model, config, timings, log)
+        except OutOfTime:
+            kept = held.answer_without_time(config)
+            if kept is None:
+                raise
+            log.line("No time was left to search; nothing was found to have changed, so the last plan stands")
+            return kept
         held.remember(solved, config)
         return solved
 

@@ -22,7 +22,7 @@ from pyomo_j3o.alternate import stopping
 from pyomo_j3o.core.deadline import Deadline, OutOfTime
 from pyomo_j3o.core.log import Log, counted
 from pyomo_j3o.core.problem import BoolArray, FloatArray, Plan, Problem, evaluate
-from pyomo_j3o.core.results import Ending, Outcome, Record, Timings
+from pyomo_j3o.core.results import Ending, Outcome, Phase, Record, Timings, relative_gap
 from pyomo_j3o.core.version import __version__
 from pyomo_j3o.diagnosis.infeasibility import lines_for_log
 from pyomo_j3o.errors import BackendError, TriviallyInfeasibleError
@@ -235,7 +235,7 @@ class J3O(SolverBase):
             if config.mip_solver != "auto" and not exactly:
                 next(mip_solvers())  # what cannot be used is an error before any work is done
             _log_sizes(model, compiled.problem, inverse, backend, log)
-            log_prices(compiled.moves, log)
+            log_prices(compiled.moves, compiled.prices, log)
             # What the MIP solvers could improve, the exact algorithm proves.
             factor = compiled.scaling.objective
             settings = settings_of(config, factor, None if exactly else mip_solvers, self.params)
@@ -263,9 +263,12 @@ class J3O(SolverBase):
                     outcome, trace = baj3o.solve(linear, settings, context, compiled.algorithm == "baj3o")
                 outcome = _in_own_rows(outcome, trace, compiled, settings, context)
         return Solved(
-            problem=compiled.problem,
+            problem=compiled.priced,
             inverse=compiled.inverse,
-            outcome=no_worse(_in_own_units(outcome, compiled, config), held),
+            outcome=no_worse(
+                _at_full_price(_in_own_units(outcome, compiled, config), compiled, config),
+                compiled.plan_at_full_price(held),
+            ),
             trace=trace,
             lp_solver=backend.name,
             proof=proof,
@@ -439,6 +442,24 @@ def _in_own_units(outcome: Outcome, compiled: Compiled, config: Any) -> Outcome:
         # Nobody asked for a limit: the default is one more way for the alternation to end.
         outcome = replace(outcome, ending=Ending.USUAL_ITERATIONS)
     return outcome
+
+
+def _at_full_price(outcome: Outcome, compiled: Compiled, config: Any) -> Outcome:
+    """Return the outcome, in the user's units, with the full price of moves."""
+    if compiled.moves is None:
+        return outcome
+    plan, bound = compiled.plan_at_full_price(outcome.plan), compiled.bound_at_full_price(outcome.bound)
+    if plan is None:
+        return replace(outcome, bound=bound)
+    bound = max(bound, plan.objective)
+    closed = relative_gap(plan.objective, bound) <= config.rel_gap
+    closed = closed or bound - plan.objective <= (config.abs_gap or 0.0)
+    ending = outcome.ending
+    if ending is Ending.GAP and not closed and config.rel_gap > 0:
+        ending = Ending.REDUCED_GAP
+    elif ending.phase is Phase.LOOP and closed:
+        ending = Ending.GAP
+    return replace(outcome, plan=plan, bound=bound, ending=ending)
 
 
 def _in_order(plan: Plan, problem: Problem) -> Plan:

@@ -122,6 +122,12 @@ class Solved(Ended):
     missed: tuple[int, float] | None = None
     moves: Moves | None = None
 
+    def objective_at(self, x: BoolArray, y: FloatArray) -> float:
+        """Return the maximised objective at a plan, x (N,) and y (K,)."""
+        if self.moves is not None:
+            return self.moves.objective(x, y)
+        return evaluate(self.problem, x.astype(float), y)
+
 
 def ended_by_constants(algorithm: str, model: BlockData, error: TriviallyInfeasibleError) -> Ended:
     """Return the end of a solve whose model is infeasible by its constants alone."""
@@ -209,7 +215,7 @@ def results_of(ended: Ended, config: Any) -> Results:
         return results
     x, y = outcome.plan.x, outcome.plan.y
     _require_paid(ended, x, y)
-    value = evaluate(ended.problem, x.astype(float), y)
+    value = ended.objective_at(x, y)
     bound = max(outcome.bound, value)
     gap = relative_gap(value, bound)
     results.incumbent_objective = sense * value + 0.0  # -0.0 is 0.0

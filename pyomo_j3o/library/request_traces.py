@@ -26,12 +26,13 @@ class Trace:
         Requests per minute, or any multiple of them, shape (T, S). A minute without requests is a 0; every
         series has one positive count at least.
     minutes
-        Numbers of the T minutes, each one more than the last; 0, 1, 2, ... if not given.
+        Numbers of the T minutes, at least 0, each one more than the last; 0, 1, 2, ... if not given.
 
     Raises
     ------
     ValueError
-        If a minute is missing, or a count is negative or not a finite number. The message names the first.
+        If a minute is missing or no whole number of at least 0, or a count is negative or not a finite
+        number. The message names the first.
     """
 
     series: tuple[str, ...]
@@ -52,6 +53,8 @@ class Trace:
             raise ValueError(
                 f"minutes: {minutes.size} of them for {len(counts)} rows of counts; give one each"
             )
+        for minute in minutes[~np.isfinite(minutes) | (minutes < 0) | (minutes % 1 != 0)][:1]:
+            raise ValueError(f"minutes: {minute:g} is no minute; give whole numbers of at least 0")
         for step in np.flatnonzero(np.diff(minutes) != 1)[:1]:
             raise ValueError(
                 f"minutes: after {minutes[step]:g} comes {minutes[step + 1]:g}; give every minute in order, "
@@ -98,7 +101,8 @@ class Trace:
         Raises
         ------
         ValueError
-            If a column is missing, or the trace is not one that `Trace` takes.
+            If a column is missing, if no minute is in all series, or if the trace is not one that `Trace`
+            takes.
         """
         return _from_text(Path(path).read_text(encoding="utf-8-sig"), str(path), (series, minute, count))
 
@@ -148,6 +152,15 @@ def _from_text(text: str, source: str, columns: tuple[str, str, str]) -> Trace:
     if not found:
         raise ValueError(f"{source}: has no line; give one per series and minute")
     first, last = max(map(min, found.values())), min(map(max, found.values()))
+    if first > last:
+        late, early = (
+            next(name for name, counts in found.items() if end(counts) == limit)
+            for end, limit in ((min, first), (max, last))
+        )
+        raise ValueError(
+            f"{source}: {late!r} begins in minute {first}, but {early!r} ends in minute {last}; give series "
+            "that have a minute in common"
+        )
     for name, counts in found.items():
         for at in range(first, last + 1):
             if at not in counts:

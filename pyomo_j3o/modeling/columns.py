@@ -21,6 +21,7 @@ from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleErr
 from pyomo_j3o.modeling.annotate import OFFLOADING, ONLOADING, Roles
 from pyomo_j3o.modeling.expressions import Terms, value_of_fixed
 from pyomo_j3o.modeling.naming import float_or_nan, listed, require_number
+from pyomo_j3o.modeling.param_values import param_without_number
 
 logger = logging.getLogger("pyomo_j3o")
 
@@ -260,9 +261,17 @@ class Columns:
         if set(map(type, given)) <= {int, float, type(None)}:
             bounds = np.array(given, dtype=float)
         else:
-            bounds = np.array([np.nan if bound is None else float_or_nan(value(bound)) for bound in given])
+            numbers = (None if bound is None else value(bound, exception=False) for bound in given)
+            bounds = np.array([float_or_nan(number) for number in numbers])
         for i in np.flatnonzero(np.isnan(bounds)):
             if given[i] is not None:
+                cause = param_without_number(given[i])
+                if cause is not None:
+                    take_away = f"set{'lb' if missing < 0 else 'ub'}(None)"
+                    raise ModelError(
+                        f"a bound of variable '{variables[i].name}' cannot be evaluated: {cause}, or take "
+                        f"the bound away with {take_away}"
+                    )
                 raise ModelError(f"a bound of variable '{variables[i].name}' is not a number; set another")
             bounds[i] = missing
         for i in np.flatnonzero(bounds == -missing)[:1]:

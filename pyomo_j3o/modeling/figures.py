@@ -14,6 +14,7 @@ from pyomo_j3o.core.problem import BoolArray, FloatArray, IntArray, Products
 from pyomo_j3o.errors import ModelError
 from pyomo_j3o.modeling.columns import Columns, Positions
 from pyomo_j3o.modeling.naming import called, float_or_nan, require_number
+from pyomo_j3o.modeling.param_values import param_without_number
 from pyomo_j3o.modeling.rows import Rows
 
 #: Rows are computed with where their figures are within these: what is divided by the smallest, and the
@@ -185,6 +186,9 @@ def _require_finite(rows: Rows, figures: Figures) -> None:
     for variable in identify_variables(expression, include_fixed=True):
         if variable.fixed:
             require_number(variable, "is fixed at", "fix it at a number")
+    cause = param_without_number(expression)
+    if cause is not None:
+        raise ModelError(f"{called(owner)} cannot be evaluated: {cause}")
     for parameter in identify_mutable_parameters(expression):
         require_number(parameter, "is", "give it a finite value")
     raise ModelError(

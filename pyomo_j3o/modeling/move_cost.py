@@ -60,12 +60,16 @@ class Moves:
 
     @property
     def problem(self) -> Problem:
-        """The model with the price of every change taken from its objective: linear, as x is binary."""
+        """The model with the price of every change taken from its objective."""
+        return self.problem_at(self.price)
+
+    def problem_at(self, price: FloatArray) -> Problem:
+        """Return the model with other prices, (N,), taken from its objective: linear, as x is binary."""
         stays = self.held == 1.0
         return replace(
             self.own,
-            onloading_objective=self.own.onloading_objective + np.where(stays, self.price, -self.price),
-            objective_constant=self.own.objective_constant - float(self.price[stays].sum()),
+            onloading_objective=self.own.onloading_objective + np.where(stays, price, -price),
+            objective_constant=math.fsum([self.own.objective_constant, *-price[stays]]),
         )
 
     @property
@@ -91,6 +95,13 @@ class Moves:
     def own_objective(self, x: BoolArray, y: FloatArray) -> float:
         """Return the maximised objective without the price at a plan, x (N,) and y (K,)."""
         return evaluate(self.own, x.astype(float), y)
+
+    def objective(self, x: BoolArray, y: FloatArray) -> float:
+        """Return the maximised objective with the price at a plan, x (N,) and y (K,).
+
+        It is computed from the moves: in the objective of `problem`, a large price and its constant cancel.
+        """
+        return self.own_objective(x, y) - self.cost(x)
 
     def _variables(self, columns: BoolArray) -> int:
         """Return the number of variables that have some of these columns, (N,) bool."""

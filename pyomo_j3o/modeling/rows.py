@@ -29,6 +29,7 @@ from pyomo_j3o.errors import ModelError, UnsupportedTermError
 from pyomo_j3o.modeling.expressions import NonlinearTerm, Terms
 from pyomo_j3o.modeling.fixed_values import fixed_value
 from pyomo_j3o.modeling.naming import called, listed, shortened, the_model
+from pyomo_j3o.modeling.param_values import param_without_number
 
 # Components that may be active without a meaning of their own for the solver.
 _UNDERSTOOD = {
@@ -177,6 +178,9 @@ def read_rows(
     except ModelError as error:
         raise type(error)(f"{called(owner)}: {error}") from None
     except (PyomoException, ValueError, TypeError, ArithmeticError) as error:
+        cause = param_without_number(getattr(owner, "expr", None))
+        if cause is not None:
+            raise ModelError(f"{called(owner)} cannot be evaluated: {cause}") from error
         message = (
             f"{called(owner)} cannot be evaluated; mend it or deactivate it: {' '.join(str(error).split())}"
         )

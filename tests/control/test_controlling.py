@@ -331,6 +331,30 @@ def test_unknown_policies_of_a_result_are_named(played):
             ask("foo")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            lambda load: 0 * load,
+            "^loads: no query arrives, so no plan has a mean accuracy; keep planner.plan",
+        ),
+        (lambda load: -load, r"^loads\['phone', 'edges'\]: -.* is no load; give numbers of at least 0$"),
+        (lambda load: load * np.nan, "nan is no load"),
+        (lambda load: load[:-1], "^loads: give an array of queries/s of the shape"),
+        (lambda load: "many", "^loads: give an array of queries/s of the shape"),
+    ],
+)
+def test_loads_that_nobody_can_plan_for_are_named(wrong, message):
+    """By `place` and by `route`, in one sentence; the planner goes on."""
+    planner = Planner(SMALL, {})
+    before = planner.place(SMALL.load)
+    with pytest.raises(ValueError, match=message):
+        planner.place(wrong(SMALL.load))
+    with pytest.raises(ValueError, match=message):
+        planner.route(wrong(SMALL.load), before.placement)
+    assert planner.place(SMALL.load).accuracy == pytest.approx(before.accuracy)
+
+
 def test_a_route_keeps_the_placement_and_frees_it_again():
     """The LP has the accuracy that the model has with this placement; nothing is fixed after it."""
     planner = Planner(DATA, {})

@@ -12,7 +12,7 @@ from random_problems import as_pyomo, by_placement
 from small_problems import INF, linear_problems, problems
 from solver_models import QUIET, SENSES, classic, knapsack, new, two_servers
 
-from pyomo_j3o import budget_worth, library
+from pyomo_j3o import annotate, budget_worth, library
 from pyomo_j3o.errors import OptionError
 
 TOLERANCE = 1e-6
@@ -57,6 +57,89 @@ def test_the_plan_is_the_best_with_the_price(problem, seed, price):
         own = problem.sense * info.objective_without_moves
         assert value == pytest.approx(own - info.move_cost, abs=allowed)
         assert info.move_cost == pytest.approx(price * info.moves)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    problem=problems(),
+    seed=st.integers(0, 99),
+    exponent=st.integers(-9, 15),
+    algorithm=st.sampled_from(["j3o", "exact"]),
+)
+def test_any_price_is_in_objective_and_bound(problem, seed, exponent, algorithm):
+    """From 1e-9 to 1e15: objective and moves agree, and no plan beats the bound."""
+    m, price = as_pyomo(problem), 10.0**exponent
+    held = placed(m, np.random.default_rng(seed))
+    every, values = by_placement(problem)
+    moves = (every != held).sum(axis=1)
+    found = new().solve(m, move_cost=price, algorithm=algorithm, **QUIET)
+    if not np.isfinite(values.max(initial=-INF)):
+        assert found.incumbent_objective is None
+        return
+    info = found.extra_info
+    own = problem.sense * info.objective_without_moves
+    assert found.incumbent_objective == problem.sense * (own - info.move_cost)
+    assert info.move_cost == pytest.approx(price * info.moves)
+    best = int((values - price * moves).argmax())
+    bound = problem.sense * found.objective_bound
+    # In the sum, the digits of the own objective are lost.
+    assert bound + price * moves[best] >= values[best] - TOLERANCE - 1e-15 * price * moves[best]
+    if found.solution_status.name == "optimal":
+        assert bound - (own - info.move_cost) <= 1.1e-4 * max(1.0, abs(bound))
+    if price >= 1e6:
+        assert info.moves == moves[values > -INF].min()
+        assert own >= values[moves == info.moves].max() - 2e-3 * max(1.0, abs(values[best]))
+
+
+@pytest.mark.parametrize("price", [1e-9, 0.3, 1e6, 1e11, 1e15])
+@pytest.mark.parametrize("algorithm", ["j3o", "exact"])
+@SENSES
+def test_any_price_of_counts(price, algorithm, sense):
+    """Counts that have to move: by how many units is what the price is of, however large it is."""
+    m = pyo.ConcreteModel()
+    m.n = pyo.Var(["a", "b"], domain=pyo.NonNegativeIntegers, bounds=(0, 60), initialize=60)
+    m.y = pyo.Var(["a", "b"], bounds=(0, 10))
+    annotate(m, onloading=m.n, offloading=m.y)
+    m.room = pyo.Constraint(expr=m.n["a"] + 2 * m.n["b"] <= 150)
+    m.rate = pyo.Constraint(["a", "b"], rule=lambda m, k: m.y[k] <= 0.5 * m.n[k])
+    worth = m.y["a"] + 2 * m.y["b"] - 0.1 * m.n["a"] - 0.11 * m.n["b"]
+    m.gain = pyo.Objective(expr=worth if sense == pyo.maximize else -worth, sense=sense)
+    sign = 1 if sense == pyo.maximize else -1
+    best = max(
+        (min(10, a / 2) + 2 * min(10, b / 2) - 0.1 * a - 0.11 * b - price * (120 - a - b), a + b)
+        for a in range(61)
+        for b in range(61)
+        if a + 2 * b <= 150
+    )
+    found = new().solve(m, move_cost=price, algorithm=algorithm, rel_gap=0.0, **QUIET)
+    info = found.extra_info
+    assert info.moves == 120 - best[1]
+    assert sign * found.incumbent_objective == pytest.approx(best[0], rel=1e-6)
+    assert sign * found.objective_bound >= best[0] - 1e-6 - 1e-15 * price
+    assert sign * info.objective_without_moves == pytest.approx(
+        best[0] + price * info.moves, abs=1e-5 + 1e-14 * price
+    )
+
+
+def test_a_price_of_1e15_forbids_moves():
+    """Plan, objective, bound and words are those of the model with the placement fixed."""
+    m = two_servers()
+    placed(m, np.random.default_rng(4))
+    for variable in m.x.values():
+        variable.set_value(0)
+    m.x["a", 1].set_value(1)
+    fixed = m.clone()
+    for variable in fixed.x.values():
+        variable.fix()
+    best = new().solve(fixed, **QUIET)
+    stream = io.StringIO()
+    found = new().solve(m, move_cost=1e15, tee=stream, **QUIET)
+    if best.incumbent_objective is not None:
+        assert found.extra_info.moves == 0
+        assert found.incumbent_objective == pytest.approx(best.incumbent_objective)
+        assert found.objective_bound == pytest.approx(best.incumbent_objective, rel=1e-3)
+    assert found.extra_info.message.startswith("Optimal: ")
+    assert "Prices of moves are lowered to " in stream.getvalue()
 
 
 @settings(max_examples=15, deadline=None)

@@ -19,6 +19,7 @@ import pytest
 from mutable_models import EDITS, mutable_model
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
+from pyomo.contrib.solver.common.util import NoFeasibleSolutionError
 from pyomo.solvers.plugins.solvers.persistent_solver import PersistentSolver
 
 from pyomo_j3o import OffloadingBlock, OnloadingBlock, PersistentJ3O, annotate
@@ -545,6 +546,30 @@ def test_the_same_question_has_the_same_answer(resolve, monkeypatch):
     assert len(searches) == 5
 
 
+def test_the_last_plan_stands_without_time_to_search(resolve):
+    """Where nothing has changed it is loaded again, with its bound; what has changed needs time."""
+    m = served()
+    first = resolve(m)
+    m.route.y["large"].set_value(0.25)
+    again = resolve(m, time_limit=0)
+    assert (again.incumbent_objective, again.objective_bound) == (
+        first.incumbent_objective,
+        first.objective_bound,
+    )
+    assert again.solution_status == first.solution_status
+    assert m.route.y["large"].value == pytest.approx(1)
+    m.route.y["large"].set_value(0.25)
+    other = resolve(
+        m, time_limit=0, seed=7
+    )  # another question: the plan is as good an answer as the time allows
+    assert other.incumbent_objective == first.incumbent_objective
+    assert m.route.y["large"].value == pytest.approx(1)
+    m.route.y["large"].fix(0.5)
+    with pytest.raises(NoFeasibleSolutionError):
+        resolve(m, time_limit=0, raise_exception_on_nonoptimal_result=False)
+    assert m.route.y["large"].value == 0.5
+
+
 # --- conventions ------------------------------------------------------------------------------------------
 
 
@@ -950,6 +975,24 @@ def test_an_objective_that_is_set_counts_beside_another():
     assert opt.solve().j3o.incumbent_objective == pytest.approx(9)
     with pytest.raises(ValueError, match="is not active; activate it"):
         opt.set_objective(m.other)
+
+
+@pytest.mark.parametrize("sense", [pyo.maximize, pyo.minimize])
+def test_classic_bounds_are_of_the_objective_that_is_set(sense):
+    """Though another one is active, of the other sense."""
+    m, opt = served(), classic()
+    opt.set_instance(m)
+    sign = 1 if sense == pyo.maximize else -1
+    m.gain.set_value(-sign * m.gain.expr)
+    m.gain.sense = pyo.minimize if sense == pyo.maximize else pyo.maximize
+    m.other = pyo.Objective(expr=sign * m.route.y["small"], sense=sense)
+    opt.set_objective(m.other)
+    results = opt.solve()
+    found = results.j3o
+    assert found.incumbent_objective == pytest.approx(sign)
+    ends = found.incumbent_objective, found.objective_bound
+    assert (results.problem.lower_bound, results.problem.upper_bound) == ends[::sign]
+    assert results.problem.sense == sense
 
 
 def test_values_load_later():

@@ -39,6 +39,11 @@ def test_files_may_end_at_different_minutes(tmp_path):
         ("service,minute,requests\na,0,1\na,0,1\n", "minute 0 of 'a' occurs twice"),
         ("service,minute,requests\na,0,many\n", "minute '0' of 'a' has the count 'many'"),
         ("service,minute,requests\na,0.5,1\n", "minute '0.5' of 'a'"),
+        ("service,minute,requests\na,-3,1\n", "^minutes: -3 is no minute; give whole numbers of at least 0$"),
+        (
+            "service,minute,requests\na,0,1\na,1,1\nb,5,1\n",
+            "'b' begins in minute 5, but 'a' ends in minute 1; give series that have a minute in common$",
+        ),
         ("service,minute,requests\na,0,3\na,1,-2\n", r"minute 1, 'a'\]: -2.0 is no count"),
     ],
 )
@@ -60,6 +65,8 @@ def test_files_that_are_no_trace_are_refused(tmp_path, text, message):
         ({"counts": [[1, 2], [math.inf, 1], [1, 0]]}, r"counts\[minute 1, 'a'\]: inf"),
         ({"counts": [[1, 0], [1, 0], [1, 0]]}, r"counts\['b'\]: nothing ever arrives"),
         ({"minutes": [0, 1, 3]}, "after 1 comes 3"),
+        ({"minutes": [0.5, 1.5, 2.5]}, "0.5 is no minute"),
+        ({"minutes": [math.nan, 1, 2]}, "nan is no minute"),
         ({"minutes": [0, 2, 1]}, "after 0 comes 2"),
         ({"minutes": [0, 1]}, "minutes: 2 of them for 3 rows of counts"),
     ],

@@ -7,7 +7,9 @@ import pyomo.environ as pyo
 import pytest
 from compiled_models import compiled_row, tiny
 
+from pyomo_j3o import PersistentJ3O
 from pyomo_j3o.errors import AnnotationError, ModelError, TriviallyInfeasibleError
+from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.modeling.annotate import OffloadingBlock, annotate
 from pyomo_j3o.modeling.compiler import compile_model
 
@@ -250,13 +252,31 @@ def test_bounds_that_cross(m):
         compile_model(m)
 
 
+@pytest.mark.parametrize("make", [J3O, PersistentJ3O])
+@pytest.mark.parametrize("side", ["lb", "ub"])
+def test_a_bound_without_a_value_is_named(m, make, side):
+    """A Param that held a number and holds none now: variable, Param and remedy, and the values stay."""
+    m.bound = pyo.Param(initialize=0.5, mutable=True, within=pyo.Any)
+    getattr(m.y[1], f"set{side}")(m.bound)
+    opt = make()
+    opt.solve(m)
+    before = m.y[1].value
+    m.bound = None
+    words = rf"^a bound of variable 'y\[1\]' cannot be .* Param 'bound' has no value; .* set{side}\(None\)$"
+    with pytest.raises(ModelError, match=words):
+        opt.solve(m)
+    assert m.y[1].value == before
+    getattr(m.y[1], f"set{side}")(None)
+    opt.solve(m)
+
+
 def test_bounds_that_are_no_bounds(m):
     """A lower bound of infinity, a NaN, a Param that holds an expression."""
     m.gain.expr = m.y[1]
     m.any = pyo.Param(initialize=0.0, mutable=True, within=pyo.Any)
     m.any.set_value(m.p + 1)
     m.y[1].setub(m.any)
-    with pytest.raises(ModelError, match=r"a bound of variable 'y\[1\]' is not a number"):
+    with pytest.raises(ModelError, match=r"a bound of variable 'y\[1\]' .*: Param 'any' holds p \+ 1, which"):
         compile_model(m)
     m.y[1].setub(1)
     for bad in (math.nan, math.inf):

@@ -138,6 +138,35 @@ def test_what_cannot_be_evaluated(m):
         compile_model(m)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda m: m.y[1] <= m.q,
+        lambda m: m.q * m.y[1] <= 1,
+        lambda m: m.y[1] - m.q <= 1,
+        lambda m: m.y[1] + 2 * m.q * m.y[1] <= 1,
+    ],
+    ids=["side", "coefficient", "constant", "both"],
+)
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (None, "has no value; give it one"),
+        ("much", "holds much, which is no number; give it one"),
+        ("2*p", r"holds 2\*p, which is no number; give it pyomo.environ.value of that"),
+    ],
+)
+def test_a_param_that_holds_no_number_is_named(m, body, held, words):
+    """One sentence says which Param of which constraint it is, and what to give it."""
+    m.q = pyo.Param(mutable=True, within=pyo.Any, initialize=1.0)
+    m.p = pyo.Param(mutable=True, initialize=1.0)
+    m.c = pyo.Constraint(expr=body(m))
+    compile_model(m)
+    m.q.set_value(2 * m.p if held == "2*p" else held)
+    with pytest.raises(ModelError, match=f"^Constraint 'c' cannot be evaluated: Param 'q' {words}$"):
+        compile_model(m)
+
+
 def test_a_range_with_a_free_bound(m):
     """Pyomo cannot tell what is meant either."""
     m.c = pyo.Constraint(expr=pyo.inequality(m.y[2], m.y[1], 1))
