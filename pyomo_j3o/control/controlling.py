@@ -88,8 +88,8 @@ def control(
     ValueError
         If an argument is none of these; the message names it.
     PolicyError
-        A policy raised, and its error is the cause; or what it returned is no plan. The message names policy and
-        minute. ``error.found`` is the `Controlled` of the whole minutes that all policies have played until then.
+        A policy raised, and its error is the cause; or what it returned is no plan. The message names policy
+        and minute. ``error.found`` is the `Controlled` of the whole minutes that all policies have played.
     """
     chosen = _with_clairvoyant(policies)
     params = ControlParams()

@@ -25,7 +25,7 @@ class Run:
     lost : list of float
         Share of the queries that nobody answered.
     moves : list of int
-        Onloading variables that changed; the first placement, before which nothing is in force, counts as none.
+        Onloading variables that changed; the first placement counts as none, as nothing is in force before.
     seconds : list of float
         Process time of the decision.
     bound : list of float

@@ -122,8 +122,8 @@ def _require_plan(model: BlockData, results: Any) -> None:
         )
     if not found:
         raise DeployError(
-            f"{beginning(the_model(model))} was solved without finding a plan, so there is nothing to export; the "
-            "message of the results says why"
+            f"{beginning(the_model(model))} was solved without finding a plan, so there is nothing to "
+            "export; the message of the results says why"
         )
 
 
@@ -139,12 +139,13 @@ def _require_loaded(model: BlockData, results: Any) -> None:
     value = pyo.value(objectives[0], exception=False)
     if value is None:
         raise DeployError(
-            f"{beginning(the_model(model))} has variables without a value; solve it first, and load the solution"
+            f"{beginning(the_model(model))} has variables without a value; solve it first, and load the "
+            "solution"
         )
     if abs(value - expected) > PARAMS.stale * max(1.0, abs(value), abs(expected)):
         raise DeployError(
-            f"{beginning(the_model(model))} does not hold the plan of the results: its objective is {value:g}, and "
-            f"theirs {expected:g}; load the solution, or solve again after a change"
+            f"{beginning(the_model(model))} does not hold the plan of the results: its objective is "
+            f"{value:g}, and theirs {expected:g}; load the solution, or solve again after a change"
         )
 
 

@@ -44,6 +44,6 @@ def _members(given: Any, option: str) -> Iterator[ConstraintData]:
     else:
         name = getattr(given, "name", None) or repr(given)
         raise ModelError(
-            f"{option} names '{name}', of type {type(given).__name__}, and that is no constraint; name constraints "
-            f"like {option}=[model.memory]"
+            f"{option} names '{name}', of type {type(given).__name__}, and that is no constraint; name "
+            f"constraints like {option}=[model.memory]"
         )

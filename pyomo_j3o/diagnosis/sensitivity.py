@@ -209,8 +209,8 @@ def _plan_of(model: BlockData, results: Any) -> J3OSolutionLoader:
         )
     if loader.compiled[1].model is not model:
         raise ModelError(
-            f"the results are those of {the_model(loader.compiled[1].model)}, not of {the_model(model)}; pass "
-            "both of one solve"
+            f"the results are those of {the_model(loader.compiled[1].model)}, not of {the_model(model)}; "
+            "pass both of one solve"
         )
     return loader
 

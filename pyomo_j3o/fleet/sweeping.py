@@ -135,7 +135,8 @@ def sweep(
     """Solve a model for each of several cases, several at a time.
 
     A case that fails is one row that says so; the others go on. If `measure` raises, its case keeps the
-    figures of its solve, and `note` says what was raised. After Ctrl-C, the cases that have ended are returned.
+    figures of its solve, and `note` says what was raised. After Ctrl-C, the cases that have ended are
+    returned.
 
     Parameters
     ----------
@@ -153,8 +154,8 @@ def sweep(
         For every solve, as for ``SolverFactory("j3o")``. ``threads`` is 1 if not given.
     measure
         ``measure(model, results)`` returns a mapping with more figures of a case by name, such as the largest
-        backlog of a simulation. It runs in the worker once a plan is loaded into the model. The names
-        ``case``, ``status``, ``objective``, ``bound``, ``gap``, ``seconds`` and ``note`` are those of the table.
+        backlog of a simulation. It runs in the worker once a plan is loaded into the model. The table has
+        the names ``case``, ``status``, ``objective``, ``bound``, ``gap``, ``seconds`` and ``note`` by itself.
     tee
         True prints a line for every case; a text stream, or several, get these lines instead. False says
         nothing. None says on a terminal or in a notebook how far the sweep is, once it takes a few seconds.
@@ -168,8 +169,8 @@ def sweep(
     FleetError
         There are no cases, or their names are not different.
     MeasureError
-        `measure` returned no mapping, or took a name of the table; a `FleetError`. The sweep ends at the first
-        such case. ``error.found`` is the `Sweep` of all cases that have ended by then.
+        `measure` returned no mapping, or took a name of the table; a `FleetError`. The sweep ends at the
+        first such case. ``error.found`` is the `Sweep` of all cases that have ended by then.
     EngineError
         The executor is shut down or broken, or `build` or `measure` cannot be sent to it.
     OptionError

@@ -202,8 +202,8 @@ class _ByOptions(J3O):
         data = system_of(model)
         if data is None:
             raise ModelError(
-                f"{self.name} cannot know where the offloading variables of {the_model(model)} run; build the "
-                "model with pyomo_j3o.library.build_model or build_multi_edge, or use j3o.apart, "
+                f"{self.name} cannot know where the offloading variables of {the_model(model)} run; build "
+                "the model with pyomo_j3o.library.build_model or build_multi_edge, or use j3o.apart, "
                 "j3o.most_accurate_first or j3o.random"
             )
         levels = {CLOUD: "cloud"} | dict.fromkeys(data.edges, "edge")

@@ -62,7 +62,7 @@ def said_of(moves: Moves | None, plan: Plan, sense: float) -> str:
 
 
 def _counted_from(moves: Moves) -> str:
-    """Return in words what the moves are counted from: the values held, the solver's last plan, or nothing."""
+    """Return in words what moves are counted from: the values held, the solver's last plan, or nothing."""
     exceptions = []
     if moves.from_last_plan:
         exceptions.append(f"{moves.from_last_plan} without a value from the solver's last plan")

@@ -258,8 +258,8 @@ def explanation(ended: Ended, config: Any, model: BlockData, remedies: Remedies 
     outcome = ended.outcome
     if outcome.ending is Ending.INFEASIBLE:
         return (
-            f"{beginning(the_model(model))} is proven infeasible: no placement and routing satisfies all constraints"
-            + remedies.of_conflict()
+            f"{beginning(the_model(model))} is proven infeasible: no placement and routing satisfies all "
+            "constraints" + remedies.of_conflict()
         )
     if outcome.plan is not None:
         return _of_plan(ended, outcome.plan, config, remedies)

@@ -101,7 +101,7 @@ class AtAPrice:
 
 
 def test_the_first_placement_is_free():
-    """Before minute 0 nothing is in force: no price keeps anybody from placing, and nothing counts as moved."""
+    """Before minute 0 nothing is in force: no price keeps anybody from placing, and nothing has moved."""
     still = np.repeat(DATA.load[None], 2, 0)
     found = control(DATA, still, [AtAPrice(5.0), ReplaceAlways()])
     dear = found.runs["price 5.0"]
@@ -314,7 +314,7 @@ def test_a_policy_without_a_plan_is_named(made, said):
 
 def test_a_policy_that_raises_is_named():
     """Policy and minute are named, its own error is the cause, and what has been played is at hand."""
-    with pytest.raises(PolicyError, match="^policy 'wrong' in minute 2: it raised .*mine$") as caught:
+    with pytest.raises(PolicyError, match=r"^policy 'wrong' in minute 2: it raised .*mine$") as caught:
         control(SMALL, BURSTS, Wrong(ZeroDivisionError("mine")))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     found = pickle.loads(pickle.dumps(caught.value)).found

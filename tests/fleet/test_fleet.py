@@ -172,7 +172,7 @@ def test_ctrl_c_returns_what_is_known(listening):
 
 
 def test_no_time_at_all_is_taken_as_j3o_takes_it(threads):
-    """With 0 s there is no plan; every part says why, and the bound is the one that no solve is needed for."""
+    """With 0 s there is no plan; every part says why, and the bound is one that needs no solve."""
     result = solve_parts(shop, range(3), {"van0": 1.0}, threads, time_limit=0)
     assert result.status == "no plan"
     assert {part.status for part in result.parts.values()} == {"not visited"}

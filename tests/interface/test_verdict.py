@@ -350,7 +350,7 @@ def test_advice_is_given_in_the_words_of_the_interface(remedies, limit, conflict
 def test_a_model_without_a_name_is_the_model():
     """Pyomo calls it 'unknown'; no message does. One with a name is called by it."""
     for name, called in ((None, "the model"), ("mine", "model 'mine'")):
-        m = pyo.ConcreteModel(name)
+        m = pyo.ConcreteModel() if name is None else pyo.ConcreteModel(name)
         m.x, m.y = pyo.Var(domain=pyo.Binary), pyo.Var(bounds=(0, 1))
         annotate(m, onloading=m.x, offloading=m.y)
         m.row = pyo.Constraint(expr=m.x + m.y >= 3)
