@@ -11,8 +11,9 @@ from pyomo_j3o.core.problem import OBJECTIVE, FloatArray, Problem, Products
 from pyomo_j3o.core.whole_numbers import units_of
 from pyomo_j3o.presolve.tightening import implied_bounds
 
-#: A price need not be more than so many times all that the objective and the moves below it can change.
-_ENOUGH = 2.0**10
+#: A price need not be more than so many times all that the objective and cheaper moves can change. Of a plan
+#: that has to move, the bound may be off by twice the inverse of this, relative.
+_ENOUGH = 2.0**15
 
 #: What rounding does to a sum, per unit of its terms' sizes together.
 _ROUNDING = 8 * 2.0**-52
