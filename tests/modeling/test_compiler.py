@@ -75,7 +75,7 @@ def test_what_is_not_a_model(m):
     for wrong, named in (
         (m.b, "a IndexedBlock"),
         (pyo.AbstractModel(), r"create_instance\(\)"),
-        (3, "a int"),
+        (3, "of type int"),
     ):
         with pytest.raises(ModelError, match=named):
             compile_model(wrong)
