@@ -236,9 +236,9 @@ def test_wrong_use_is_told():
     m = short_of_uplink()
     with pytest.raises(OptionError, match=r"together=True is given without relax"):
         explain_infeasibility(m, together=True)
-    with pytest.raises(ModelError, match=r"relax names 'client_uplink', a str; pass the component"):
+    with pytest.raises(ModelError, match=r"relax names 'client_uplink', of type str; pass the component"):
         explain_infeasibility(m, relax="client_uplink")
-    with pytest.raises(ModelError, match=r"relax names 'place.x', a IndexedVar, and that is no constraint"):
+    with pytest.raises(ModelError, match=r"relax names 'place.x', of type IndexedVar, and that is"):
         explain_infeasibility(m, relax=m.place.x)
     with pytest.raises(ModelError, match="no active row of model 'small example'"):
         explain_infeasibility(m, relax=library.small_example().memory)

@@ -73,9 +73,9 @@ def test_what_is_not_a_model(m):
     """An indexed block, an abstract model, a number."""
     m.b = pyo.Block([1])
     for wrong, named in (
-        (m.b, "a IndexedBlock"),
+        (m.b, "of type IndexedBlock"),
         (pyo.AbstractModel(), r"create_instance\(\)"),
-        (3, "a int"),
+        (3, "of type int"),
     ):
         with pytest.raises(ModelError, match=named):
             compile_model(wrong)
