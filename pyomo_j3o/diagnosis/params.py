@@ -69,9 +69,9 @@ class RelaxingParams:
     proportion : tuple of float
         Least and largest multiple of that time.
     sure : float
-        Values of the LP relaxation from this one on are rounded up together,
+        Values of the LP relaxation from this one on are rounded up together.
     rounded : float
-        and this fraction of the fractional ones in any case.
+        Fraction of the fractional ones that are rounded up together in any case.
     first : float
         Fraction of the time left that rounding may take, and as much again the first point of the MILP.
     around : float

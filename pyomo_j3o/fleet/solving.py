@@ -22,12 +22,13 @@ from pyomo_j3o.core.results import relative_gap
 from pyomo_j3o.errors import EngineError, FleetError, OptionError
 from pyomo_j3o.fleet.asking import Fleet, Parts
 from pyomo_j3o.fleet.folder import Folder, identity_of
+from pyomo_j3o.fleet.market import sample_prices
 from pyomo_j3o.fleet.naming import named
 from pyomo_j3o.fleet.params import FleetParams
 from pyomo_j3o.fleet.progress import Progress
 from pyomo_j3o.fleet.records import Name
 from pyomo_j3o.fleet.results import FleetResult, PartResult, Round
-from pyomo_j3o.fleet.rounds import Rounds, sample_prices
+from pyomo_j3o.fleet.rounds import Rounds
 from pyomo_j3o.interface.options import option_errors
 from pyomo_j3o.interface.solver import J3O
 from pyomo_j3o.modeling.move_cost import MOVE_COST

@@ -239,10 +239,10 @@ def counts(model, results):
 
 
 def test_measure_that_returns_a_number_is_told(threads):
-    """The note says what to return."""
-    found = sweep(shop, [1], threads, measure=counts)
-    assert "return a mapping" in found.cases[1].note
-    assert list(found.to_frame()["case"]) == [1]
+    """The error says what to return, and holds the case with its figures."""
+    with pytest.raises(FleetError, match="return a mapping") as caught:
+        sweep(shop, [1], threads, measure=counts)
+    assert list(caught.value.found.to_frame()["case"]) == [1]
 
 
 def shop_in(unit, seed):

@@ -149,7 +149,7 @@ def test_other_models_are_refused_and_left_alone(name):
     """Where a variable runs is known of library models alone."""
     model = with_marks(two_servers())
     before = snapshot(model)
-    with pytest.raises(ModelError, match=rf"{name} cannot know where .* of 'two servers' run; build"):
+    with pytest.raises(ModelError, match=rf"{name} cannot know where .* of model 'two servers' run; build"):
         SolverFactory(name).solve(model)
     assert snapshot(model) == before
 
@@ -197,7 +197,7 @@ def test_a_placement_that_cannot_be_routed_is_no_plan():
         results = SolverFactory(name).solve(model, **QUIET)
         assert results.termination_condition == TerminationCondition.unknown
         assert results.extra_info.message.startswith(
-            f"{name} has no plan for 'one of two': its placement cannot"
+            f"{name} has no plan for model 'one of two': its placement cannot"
         )
     # Another draw places the slower one's rival.
     for seed in range(4):

@@ -1,6 +1,6 @@
 """j3o under the `pyomo` command in an empty directory.
 
-Three tests run the command in a process of its own, which has to import everything first. The others call
+Four tests run the command in a process of its own, which has to import everything first. The others call
 what the command calls.
 """
 
@@ -124,9 +124,9 @@ def test_solver_options_and_summary(pyomo):
     assert "Traceback" not in output
 
 
-def test_solver_options_are_really_set(pyomo, directory):
+def test_solver_options_are_really_set(command, directory):
     """One iteration without improvement ends at the iteration limit."""
-    code, output = pyomo(
+    code, output = command(
         "solve",
         "--solver=j3o",
         "--solver-options=max_iterations=1 improve=False rel_gap=0 bound=lp lp_solver=highs",
