@@ -2,7 +2,8 @@
 
 Hierarchical inference: `hierarchical` and `several_edges` turn a description of a system (`data`) into a
 Pyomo model; options and rows are those of `inference_rows`. `taskonomy_figures`, `domainnet_figures`,
-`dense_figures` and `batch_latency` read published figures, and `drawing` draws systems from them.
+`dense_figures` and `batch_latency` read published figures (`published_figures`), and `drawing` draws systems
+from them.
 `request_traces` are arrivals over time. `folders` reads and writes systems. `plan_tables` shows what a solved
 model does. `fleets` builds one edge server of many.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
+
+from pyomo_j3o.library.published_figures import published_rows
 
 #: Up to this relative error at every measured batch size a line is called straight.
 _STRAIGHT = 0.1
@@ -184,8 +184,7 @@ def v100_classifiers() -> PublishedLatencies:
     github.com/PaddlePaddle/PaddleClas, commit d178931fca432204e6b7422bac4f92e09ff22fa4,
     docs/en/algorithm_introduction/ImageNet_models_en.md (Apache-2.0).
     """
-    text = files("pyomo_j3o").joinpath("library/published/batch_latency_v100.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    rows = published_rows("batch_latency_v100.csv")
     sizes = (1, 4, 8)
     fits = [fit_batch_latency(sizes, [float(row[f"ms_b{b}"]) / 1000 for b in sizes]) for row in rows]
     gmacs = np.array([float(row["gflops"]) for row in rows])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
 
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.library.drawing import BudgetRanges, Networks, draw_system
+from pyomo_j3o.library.published_figures import network_figures, published_rows
 from pyomo_j3o.library.taskonomy_figures import accuracy_from_loss
 
 
@@ -33,44 +32,27 @@ class _Benchmark(NamedTuple):
 # Networks for dense prediction take half a second and more per image on a client, so there are few queries.
 _QUERIES_PER_SECOND = (0.5, 2.0)
 
+
+def _ranges(
+    client_memory: tuple[float, float], edge_memory: tuple[float, float], client_compute: tuple[float, float]
+) -> BudgetRanges:
+    """Return the ranges of a benchmark; all but these three are the same."""
+    return BudgetRanges(
+        client_memory=client_memory,
+        edge_memory=edge_memory,
+        client_compute=client_compute,
+        edge_compute_share=0.3,
+        client_uplink_share=(0.2, 0.6),
+        edge_uplink_share=0.05,
+        queries_per_second=_QUERIES_PER_SECOND,
+    )
+
+
 # Every client and edge server can hold the smallest network that does all tasks.
 _BENCHMARKS = {
-    "nyud": _Benchmark(
-        480 * 640,
-        BudgetRanges(
-            client_memory=(34.0, 180.0),
-            edge_memory=(80.0, 220.0),
-            client_compute=(0.2, 1.0),
-            edge_compute_share=0.3,
-            client_uplink_share=(0.2, 0.6),
-            edge_uplink_share=0.05,
-            queries_per_second=_QUERIES_PER_SECOND,
-        ),
-    ),
-    "pascal_context": _Benchmark(
-        512 * 512,
-        BudgetRanges(
-            client_memory=(100.0, 260.0),
-            edge_memory=(150.0, 400.0),
-            client_compute=(0.3, 1.2),
-            edge_compute_share=0.3,
-            client_uplink_share=(0.2, 0.6),
-            edge_uplink_share=0.05,
-            queries_per_second=_QUERIES_PER_SECOND,
-        ),
-    ),
-    "cityscapes3d": _Benchmark(
-        1024 * 2048,
-        BudgetRanges(
-            client_memory=(24.0, 90.0),
-            edge_memory=(80.0, 260.0),
-            client_compute=(0.3, 1.2),
-            edge_compute_share=0.3,
-            client_uplink_share=(0.2, 0.6),
-            edge_uplink_share=0.05,
-            queries_per_second=_QUERIES_PER_SECOND,
-        ),
-    ),
+    "nyud": _Benchmark(480 * 640, _ranges((34.0, 180.0), (80.0, 220.0), (0.2, 1.0))),
+    "pascal_context": _Benchmark(512 * 512, _ranges((100.0, 260.0), (150.0, 400.0), (0.3, 1.2))),
+    "cityscapes3d": _Benchmark(1024 * 2048, _ranges((24.0, 90.0), (80.0, 260.0), (0.3, 1.2))),
 }
 
 
@@ -111,23 +93,15 @@ def dense_prediction_models(benchmark: str = "nyud") -> Networks:
     2510.17363) and TaskPrompter, and TaskPrompter's paper (arXiv 2304.00971).
     """
     ours = _benchmark(benchmark)
-    path = "library/published/dense_prediction_models.csv"
-    text = files("pyomo_j3o").joinpath(path).read_text(encoding="utf-8")
-    read = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    rows = [row for row in read if row["benchmark"] == benchmark]
-    names = tuple(dict.fromkeys(row["model_id"] for row in rows))
+    rows = [row for row in published_rows("dense_prediction_models.csv") if row["benchmark"] == benchmark]
     lower = {row["task"]: row["better"] == "lower" for row in rows}
     tasks = tuple(lower)
-    value = np.full((len(names), len(tasks)), np.nan)
-    parameters, gmacs = np.zeros(len(names)), np.zeros(len(names))
-    for row in rows:
-        k = names.index(row["model_id"])
-        value[k, tasks.index(row["task"])] = float(row["value"])
-        parameters[k], gmacs[k] = float(row["params_m"]), float(row["gmacs"])
-    accuracy = np.where([lower[task] for task in tasks], accuracy_from_loss(value), value / 100)
-    for array in (accuracy, parameters, gmacs):
-        array.setflags(write=False)
-    return Networks(names, tasks, accuracy, parameters, gmacs, ours.pixels * 3 * 8 / 1e6)
+    found = network_figures(rows, tasks, "task", value=lambda row: float(row["value"]))
+    loss, share = accuracy_from_loss(found.values), found.values / 100
+    accuracy = np.where([lower[task] for task in tasks], loss, share)
+    accuracy.setflags(write=False)
+    query = ours.pixels * 3 * 8 / 1e6
+    return Networks(found.names, tasks, accuracy, found.parameters, found.gmacs, query)
 
 
 # Eight parameters: the first chooses the benchmark, the others are those of `taskonomy_data`.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
-
-import numpy as np
 
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.library.drawing import BudgetRanges, Networks, draw_system
+from pyomo_j3o.library.published_figures import network_figures, published_rows
 
 # One uncompressed 8-bit RGB image of 224×224 pixels, the input of most of the networks.
 _QUERY_MBIT = 224 * 224 * 3 * 8 / 1e6
@@ -40,19 +37,10 @@ def domainnet_models() -> Networks:
     The sources are listed in the head of ``pyomo_j3o/data/domainnet_models.csv``: ForkMerge (NeurIPS 2023,
     arXiv 2301.12618), Transfer-Learning-Library, transferlearning, open_clip, DomainBed and PaddleClas.
     """
-    text = files("pyomo_j3o").joinpath("library/published/domainnet_models.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    names = tuple(dict.fromkeys(row["model_id"] for row in rows))
+    rows = published_rows("domainnet_models.csv")
     tasks = tuple(sorted({row["domain"] for row in rows}))
-    accuracy = np.full((len(names), len(tasks)), np.nan)
-    parameters, gmacs = np.zeros(len(names)), np.zeros(len(names))
-    for row in rows:
-        k = names.index(row["model_id"])
-        accuracy[k, tasks.index(row["domain"])] = float(row["top1"]) / 100
-        parameters[k], gmacs[k] = float(row["params_m"]), float(row["gmacs"])
-    for array in (accuracy, parameters, gmacs):
-        array.setflags(write=False)
-    return Networks(names, tasks, accuracy, parameters, gmacs, _QUERY_MBIT)
+    found = network_figures(rows, tasks, "domain", value=lambda row: float(row["top1"]) / 100)
+    return Networks(found.names, tasks, found.values, found.parameters, found.gmacs, _QUERY_MBIT)
 
 
 def domainnet_data(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from pyomo_j3o.library.data import InferenceData
 from pyomo_j3o.library.drawing import BudgetRanges, Networks, draw_system
+from pyomo_j3o.library.published_figures import network_figures, published_rows
 
 
 class TaskonomyModels(NamedTuple):
@@ -53,20 +52,17 @@ def taskonomy_models() -> TaskonomyModels:
     T. Standley et al., "Which Tasks Should Be Learned Together in Multi-task Learning?", ICML 2020;
     github.com/tstandley/taskgrouping, commit bb1496e42ff442b7ac69e6f227060b8023325d07 (MIT).
     """
-    text = files("pyomo_j3o").joinpath("library/published/taskonomy_models.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    names = tuple(dict.fromkeys(row["model_id"] for row in rows))
+    rows = published_rows("taskonomy_models.csv")
     tasks = tuple(dict.fromkeys(row["task"] for row in rows))
-    loss = np.full((len(names), len(tasks)), np.nan)
-    parameters, gmacs = np.zeros(len(names)), np.zeros(len(names))
-    for row in rows:
-        k = names.index(row["model_id"])
-        loss[k, tasks.index(row["task"])] = float(row["loss_test"])
-        parameters[k] = int(row["params"]) / 1e6
-        gmacs[k] = int(row["macs"]) / 1e9
-    for array in (loss, parameters, gmacs):
-        array.setflags(write=False)
-    return TaskonomyModels(names, tasks, loss, parameters, gmacs)
+    found = network_figures(
+        rows,
+        tasks,
+        "task",
+        value=lambda row: float(row["loss_test"]),
+        parameters=lambda row: int(row["params"]) / 1e6,
+        gmacs=lambda row: int(row["macs"]) / 1e9,
+    )
+    return TaskonomyModels(found.names, tasks, found.values, found.parameters, found.gmacs)
 
 
 def accuracy_from_loss(loss: np.ndarray) -> np.ndarray:
