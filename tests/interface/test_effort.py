@@ -95,8 +95,8 @@ def test_what_a_row_settles_is_not_ruled_out():
 
 def test_an_absolute_gap_alone_is_pursued_past_the_usual_relative_one():
     """The relative gap that j3o has by default does not end a search for an absolute one."""
-    found = solve(hard(), abs_gap=3e-4)
-    assert found.objective_bound - found.incumbent_objective <= 3e-4
+    found = solve(hard(), abs_gap=1e-5)
+    assert found.objective_bound - found.incumbent_objective <= 1e-5
 
 
 @pytest.mark.parametrize(
